@@ -1,0 +1,22 @@
+//! The pages of `hermes-init help`.
+
+use crate::cli::Command;
+
+/// The page of a command; the overview where there is none.
+pub fn page(command: Option<Command>) -> &'static str {
+    match command {
+        None | Some(Command::Help) => include_str!("help/overview.txt"),
+        Some(Command::Reconcile) => include_str!("help/reconcile.txt"),
+        Some(Command::FixPerms) => include_str!("help/fix-perms.txt"),
+        Some(Command::Seed) => include_str!("help/seed.txt"),
+        Some(Command::GatewayRun) => include_str!("help/gateway-run.txt"),
+        Some(Command::GatewayLog) => include_str!("help/gateway-log.txt"),
+        Some(Command::GatewayFinish) => include_str!("help/gateway-finish.txt"),
+        Some(Command::DashboardRun) => include_str!("help/dashboard-run.txt"),
+        Some(Command::DashboardFinish) => include_str!("help/dashboard-finish.txt"),
+        Some(Command::Register) => include_str!("help/register.txt"),
+        Some(Command::Unregister) => include_str!("help/unregister.txt"),
+        Some(Command::Start | Command::Stop | Command::Restart) => include_str!("help/start.txt"),
+        Some(Command::Status) => include_str!("help/status.txt"),
+    }
+}

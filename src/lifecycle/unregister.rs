@@ -1,0 +1,96 @@
+//! `unregister`: a slot's end. The order is what leaves nothing behind: down, out of s6-svscan's sight, reaped, removed.
+
+use std::ffi::{OsStr, OsString};
+use std::time::Duration;
+
+use super::{Live, REFUSED, SUPERVISION, profile, s6, wait_until, with_live};
+use crate::cli::Options;
+use crate::console::Console;
+use crate::error::{Context, Error, Result};
+use crate::slot::{ProfileName, probe, staging};
+use crate::sys::{Errno, Kind, Name, remove};
+
+/// How long a gateway may take to end before it is killed: as long as `docker stop` gives a container.
+const STOPPING: Duration = Duration::from_secs(10);
+/// How long a killed one may take to be gone.
+const KILLED: Duration = Duration::from_secs(5);
+
+/// Runs the command; its exit code.
+pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
+    with_live(options, argv0, console, |live| {
+        let operand = options.operands.first().map(OsString::as_os_str).unwrap_or_default();
+        let profile = profile(operand)?;
+        live.must_be_ours()?;
+        {
+            let _held = live.hold()?;
+            finish_earlier(live, &profile)?;
+        }
+        match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
+            Err(Errno::NOENT) => return Ok(0),
+            Ok(Kind::Directory) => stop(live, &profile)?,
+            _ => (),
+        }
+        let _held = live.hold()?;
+        take_away(live, &profile)?;
+        Ok(0)
+    })
+}
+
+/// Stops the gateway, and kills one that does not stop.
+fn stop(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    let slot = live.scandir.passage(profile.slot()).context("open", profile.slot())?;
+    if !probe::is_held(&slot).unwrap_or(true) {
+        return Ok(());
+    }
+    let path = live.slot_path(profile);
+    s6::svc("-d", &path)?;
+    if s6::svwait("-D", STOPPING, &path)? {
+        return Ok(());
+    }
+    live.console.warn(&format_args!("{} does not stop: it is killed", profile.text()));
+    s6::svc("-dk", &path)?;
+    if s6::svwait("-D", KILLED, &path)? {
+        return Ok(());
+    }
+    Err(Error::new("stop", profile.slot(), "it survived SIGKILL for 5 seconds: try again later")
+        .with_code(REFUSED))
+}
+
+/// Takes a slot that is down out of s6-svscan's sight, has its supervisors reaped, and removes it. Absence is no error. The scan
+/// directory is held.
+pub(super) fn take_away(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    let (slot, gone) = (profile.slot(), staging::unregistered(profile));
+    match live.scandir.rename_new(slot, &gone) {
+        Err(Errno::NOENT) => return Ok(()),
+        done => done.context("take out of sight", slot)?,
+    }
+    end(live, &gone, || {
+        // Nobody was told, so nothing has changed: the slot goes back to where its supervisors are known.
+        let _ = live.scandir.rename_new(&gone, slot);
+    })
+}
+
+/// Finishes an unregistration that was interrupted, if there was one. The scan directory is held.
+pub(super) fn finish_earlier(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    let gone = staging::unregistered(profile);
+    if live.scandir.meta(&gone) == Err(Errno::NOENT) {
+        return Ok(());
+    }
+    end(live, &gone, || ())
+}
+
+/// Has s6-svscan kill the supervisors of what it no longer sees, waits until nobody holds the slot or its logger, and removes
+/// it. `untold` is called when s6-svscan could not be told.
+fn end(live: &Live<'_>, gone: &Name, untold: impl FnOnce()) -> Result<()> {
+    // What is no directory was never a service: nothing supervises it.
+    if let Ok(slot) = live.scandir.dir(gone)
+        && probe::is_supervised(&slot)
+    {
+        s6::svscanctl("-an", live.path.as_os_str()).inspect_err(|_| untold())?;
+        if !wait_until(SUPERVISION, || !probe::is_supervised(&slot)) {
+            let reason = "its supervisors are still there after 10 seconds: call unregister again";
+            return Err(Error::new("end", gone, reason).with_code(REFUSED));
+        }
+    }
+    remove::tree(&live.scandir, gone).context("remove", gone)
+}

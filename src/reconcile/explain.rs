@@ -1,0 +1,150 @@
+//! `--explain`: the answer to "why did my profile not come back up", from the volume as it is.
+
+use std::fmt::Write;
+
+use super::Pass;
+use super::intent::Seed;
+use super::plan::{Action, Verdict};
+use crate::role::ContainerCommand;
+use crate::settings::{RoleChoice, Setting};
+use crate::show::Shown;
+use crate::slot::check::Present;
+use crate::slot::{ProfileName, probe};
+use crate::sys::Kind;
+use crate::volume::profiles::{self, Found, Profiles};
+use crate::volume::state::{Key, RUNNING, STATE};
+
+/// The whole answer of a container that has no business with gateways.
+pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
+    format!("role: frontend ({})\nno gateway is reconciled here: {why}\n", role.source.text())
+}
+
+/// The settings and where they came from, then each profile.
+pub fn text(
+    pass: &Pass<'_>,
+    role: &Setting<RoleChoice>,
+    command: &ContainerCommand,
+    actions: &[Action],
+) -> String {
+    let mut text = String::new();
+    // Writing to a String cannot fail.
+    let _ = settings(&mut text, pass, role, command);
+    for action in actions {
+        let _ = profile(&mut text, pass, action);
+    }
+    let _ = no_profiles(&mut text, pass);
+    text
+}
+
+fn settings(
+    text: &mut String,
+    pass: &Pass<'_>,
+    role: &Setting<RoleChoice>,
+    command: &ContainerCommand,
+) -> std::fmt::Result {
+    let settings = pass.settings;
+    let words: Vec<String> = command.words().iter().map(|word| Shown(word).to_string()).collect();
+    let command = if words.is_empty() { "none found".to_owned() } else { words.join(" ") };
+    writeln!(text, "role: gateway ({}; container command: {command})", role.source.text())?;
+    for (name, path) in [("HERMES_HOME", &settings.home), ("scan directory", &settings.scandir)] {
+        let shown = Shown(path.value.as_os_str().as_encoded_bytes());
+        writeln!(text, "{name}: {shown} ({})", path.source.text())?;
+    }
+    let owner = &settings.owner;
+    writeln!(text, "owner: {}:{} ({})", owner.value.uid, owner.value.gid, owner.source.text())?;
+    let mode = if settings.sealed.value { "sealed" } else { "delegated" };
+    writeln!(text, "mode: {mode} ({})", settings.sealed.source.text())?;
+    let multiplex = &pass.intent.multiplex;
+    writeln!(text, "multiplex: {} ({})", if multiplex.on { "on" } else { "off" }, multiplex.why)
+}
+
+fn profile(text: &mut String, pass: &Pass<'_>, action: &Action) -> std::fmt::Result {
+    writeln!(text, "\nprofile {}", Shown(&action.profile))?;
+    let Some(name) = &action.name else {
+        return writeln!(
+            text,
+            "  at the next boot: no slot\n  because: {}",
+            action.verdict.reason().unwrap_or_default()
+        );
+    };
+    let (start, why) = match action.verdict {
+        Verdict::Started => ("started", why_started(pass, name, action)),
+        _ => ("stays down", why_down(pass, name, action)),
+    };
+    writeln!(text, "  at the next boot: {start}\n  because: {why}")?;
+    writeln!(text, "  last exit: {}", action.exit.text())?;
+    writeln!(text, "  slot now: {}", slot(pass, name, action.present))
+}
+
+fn decided(action: &Action) -> String {
+    let word = action.prior.word.as_deref().unwrap_or_default();
+    format!("{} is {}", action.prior.key.text(), Shown(word.as_bytes()))
+}
+
+fn why_started(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
+    match pass.intent.seed.filter(|_| name.is_root()) {
+        Some(Seed::LegacyCommand) => {
+            "there is no state file yet, and the container's command is gateway run".to_owned()
+        }
+        Some(Seed::Bootstrap(source)) => {
+            format!(
+                "there is no state file yet, and HERMES_GATEWAY_BOOTSTRAP_STATE is running ({})",
+                source.text()
+            )
+        }
+        None if action.prior.word.as_deref() == Some(RUNNING) => decided(action),
+        None => format!("{}, a moment of a running gateway", decided(action)),
+    }
+}
+
+fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
+    if action.prior.starts() {
+        let why = &pass.intent.multiplex.why;
+        return format!("{}, but the root gateway serves all profiles (multiplex: {why})", decided(action));
+    }
+    if let Some(reason) = &action.trouble {
+        return format!("{} cannot be used: {reason}", Shown(&profiles::label(name, &STATE)));
+    }
+    match (action.prior.key, action.prior.word.as_deref()) {
+        (Key::Neither, _) => "there is no state file: it was never started".to_owned(),
+        (Key::Gateway, Some("starting" | "startup_failed")) => {
+            format!("{}: it did not come up, and a boot makes no crash loop", decided(action))
+        }
+        _ => decided(action),
+    }
+}
+
+fn slot(pass: &Pass<'_>, name: &ProfileName, present: Present) -> String {
+    let entry = name.slot();
+    let held = pass.scandir.as_ref().and_then(|scandir| scandir.dir(entry).ok());
+    let supervised = match held {
+        Some(slot) if probe::is_supervised(&slot) => "supervised",
+        _ => "not supervised",
+    };
+    let shown = Shown(entry.bytes());
+    match present {
+        Present::Absent => format!("{shown} is missing"),
+        Present::AsDesired => format!("{shown} is as desired, {supervised}"),
+        Present::Different => format!("{shown} differs from what is desired, {supervised}"),
+    }
+}
+
+/// Directories of `profiles` that are no profiles, which is an answer too.
+fn no_profiles(text: &mut String, pass: &Pass<'_>) -> std::fmt::Result {
+    let Some(home) = &pass.home else { return Ok(()) };
+    // What is wrong with `profiles` itself was said by the plan.
+    let Ok(Some(found)) = Profiles::open(home, pass.trusted) else { return Ok(()) };
+    for name in found.names().unwrap_or_default() {
+        let label = profiles::label_of(&name);
+        match found.look(&name) {
+            Found::Nothing if found.kind(&name) == Some(Kind::Directory) => {
+                writeln!(text, "\n{} is no profile\n  because: there is no SOUL.md in it", Shown(&label))?;
+            }
+            Found::Dangling(reason) => {
+                writeln!(text, "\n{} is no profile\n  because: it {reason}", Shown(&label))?
+            }
+            _ => (),
+        }
+    }
+    Ok(())
+}

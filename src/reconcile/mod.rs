@@ -1,0 +1,186 @@
+//! The boot pass: one s6 slot for every profile. `plan` reads, `apply` writes, `report` says what came of it.
+
+mod apply;
+mod explain;
+mod intent;
+mod plan;
+mod report;
+
+pub use report::stamp;
+
+use std::ffi::OsStr;
+use std::path::Path;
+
+use crate::cli::Options;
+use crate::console::Console;
+use crate::error::{Context, Error, Result};
+use crate::role::ContainerCommand;
+use crate::settings::{RoleChoice, Setting, Settings};
+use crate::show::Shown;
+use crate::slot::{ProfileName, Spec};
+use crate::sys::{Chowner, Dir, Errno, lock, process};
+use crate::volume::Home;
+use crate::volume::home::Trusted;
+
+/// Exit code when a profile that should have a slot has none.
+const INCOMPLETE: u8 = 1;
+
+/// Runs the command; its exit code.
+pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
+    match pass(options, argv0, console) {
+        Ok(code) => code,
+        Err(error) => console.fatal(&error),
+    }
+}
+
+/// What a pass works with.
+struct Pass<'a> {
+    settings: &'a Settings,
+    /// `None` in a dry run where it is missing.
+    home: Option<Home>,
+    /// `None` in a dry run where it is missing.
+    scandir: Option<Dir>,
+    spec: Spec<'a>,
+    trusted: Trusted,
+    intent: intent::Intent,
+    console: &'a Console,
+    dry_run: bool,
+}
+
+fn pass(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
+    let settings = Settings::gather(options, console)?;
+    let role = settings.role(options, console);
+    let command = ContainerCommand::find();
+    if let Some(why) = frontend(&role, &command) {
+        if options.explain {
+            console.print(&explain::frontend(&role, &why));
+        } else {
+            console.print(&format!("reconcile: nothing to do: {why}\n"));
+        }
+        return Ok(0);
+    }
+    let chowner = Chowner::new();
+    let dry_run = options.dry_run || options.explain;
+    let spec = spec(&settings, argv0, &chowner)?;
+    let home = open_home(&settings, &chowner, dry_run, console)?;
+    let scandir = open_scandir(&settings, dry_run)?;
+    let trusted = Trusted { owner: settings.owner.value.uid, me: chowner.me().uid };
+    let intent = intent::gather(&settings, &command, home.as_ref(), console);
+    let pass = Pass { settings: &settings, home, scandir, spec, trusted, intent, console, dry_run };
+    if options.explain {
+        let (actions, _) = plan::plan(&pass);
+        console.print(&explain::text(&pass, &role, &command, &actions));
+        return Ok(0);
+    }
+    let code = apply::run(&pass, options.json);
+    if let Some(errno) = chowner.refused() {
+        console.note(&chowner.refusal(errno));
+    }
+    Ok(code)
+}
+
+/// What the next boot would make of one profile.
+pub struct Forecast {
+    /// The profile's name as it stands on the volume.
+    pub profile: Vec<u8>,
+    /// Its name as a service's; none where it can have no slot.
+    pub name: Option<ProfileName>,
+    /// Whether it would be started.
+    pub starts: bool,
+    /// Why it would have no slot.
+    pub reason: Option<String>,
+    /// Whether there is anything of it on the volume; the root profile is on every volume.
+    pub has_state: bool,
+}
+
+/// What the next boot would do, from the volume and the scan directory as they are. Changes nothing.
+pub fn forecast(settings: &Settings, argv0: &OsStr, console: &Console) -> Result<Vec<Forecast>> {
+    let chowner = Chowner::new();
+    let spec = spec(settings, argv0, &chowner)?;
+    let home = open_home(settings, &chowner, true, console)?;
+    let scandir = open_scandir(settings, true)?;
+    let trusted = Trusted { owner: settings.owner.value.uid, me: chowner.me().uid };
+    let intent = intent::gather(settings, &ContainerCommand::find(), home.as_ref(), console);
+    let pass = Pass { settings, home, scandir, spec, trusted, intent, console, dry_run: true };
+    let (actions, _) = plan::plan(&pass);
+    Ok(actions.into_iter().map(Forecast::from).collect())
+}
+
+impl From<plan::Action> for Forecast {
+    fn from(action: plan::Action) -> Forecast {
+        Forecast {
+            starts: action.verdict == plan::Verdict::Started,
+            reason: action.verdict.reason().map(str::to_owned),
+            has_state: action.prior.word.is_some() || action.trouble.is_some(),
+            profile: action.profile,
+            name: action.name,
+        }
+    }
+}
+
+/// What the slots of these settings have in common.
+pub fn spec<'a>(settings: &Settings, argv0: &OsStr, chowner: &'a Chowner) -> Result<Spec<'a>> {
+    let Some(executable) = process::executable(argv0) else {
+        let reason = "there is no /proc, and argv[0] is no absolute path";
+        return Err(Error::new("find", "the own executable", reason));
+    };
+    let made = Spec::new(&executable, settings.policy(chowner.me()), chowner);
+    made.map_err(|why| Error::new("use", &executable, why))
+}
+
+/// Why a container has no business with gateways, if it has none.
+fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Option<String> {
+    match role.value {
+        RoleChoice::Gateway => None,
+        RoleChoice::Frontend => Some(format!("the role is frontend ({})", role.source.text())),
+        RoleChoice::Auto => command.frontend().map(|word| {
+            format!(
+                "this container's command is {}, a front end; gateways belong to the gateway's container",
+                Shown(word)
+            )
+        }),
+    }
+}
+
+fn open_home(
+    settings: &Settings,
+    chowner: &Chowner,
+    dry_run: bool,
+    console: &Console,
+) -> Result<Option<Home>> {
+    let path = &settings.home.value;
+    if dry_run {
+        return match Home::open(path) {
+            Err(error) if error.errno() == Some(Errno::NOENT) => {
+                console.warn(&error);
+                Ok(None)
+            }
+            home => home.map(Some),
+        };
+    }
+    let home = Home::open_or_make(path, chowner, settings.owner.value)?;
+    if home.made {
+        let shown = Shown(path.as_os_str().as_encoded_bytes());
+        console.warn(&format_args!("{shown} was missing and has been made: is the volume mounted?"));
+    }
+    Ok(Some(home))
+}
+
+fn open_scandir(settings: &Settings, dry_run: bool) -> Result<Option<Dir>> {
+    let path: &Path = &settings.scandir.value;
+    let label = path.as_os_str().as_encoded_bytes();
+    if dry_run {
+        return match Dir::at(path) {
+            Err(Errno::NOENT) => Ok(None),
+            scandir => scandir.map(Some).context("open", label),
+        };
+    }
+    Dir::make_at(path).map(|(scandir, _)| Some(scandir)).context("open", label)
+}
+
+/// Holds the scan directory for this pass, or says that somebody else does not let go: a boot is not stopped by that.
+fn hold(scandir: &Dir, console: &Console) {
+    if let Err(errno) = lock::exclusive(scandir) {
+        console.warn(&Error::new("lock", "the scan directory", errno));
+    }
+}

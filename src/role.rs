@@ -1,0 +1,64 @@
+//! Whose container this is: gateways are reconciled where the container's command is the gateway's, and nowhere else, or two
+//! containers on one volume start each gateway twice.
+
+use crate::sys::process;
+
+/// The image's script that runs the container's command; what stands behind it is the command.
+const WRAPPER: &[u8] = b"main-wrapper.sh";
+/// The image's other way in, which precedes the command where the container's init is not s6-overlay's.
+const DISPATCH: &[u8] = b"entrypoint-dispatch.sh";
+/// Commands that serve people and run no gateway.
+const FRONTENDS: [&[u8]; 4] = [b"dashboard", b"serve", b"gui", b"desktop"];
+
+/// The container's command, without what the image puts in front of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ContainerCommand {
+    words: Vec<Vec<u8>>,
+}
+
+impl ContainerCommand {
+    /// Finds it in the argv of the process that runs the wrapper: process 1 first, then every other. No words where there
+    /// is no such process.
+    pub fn find() -> ContainerCommand {
+        let mut found = ContainerCommand::default();
+        process::each_argv(|cmdline| match ContainerCommand::of_cmdline(cmdline) {
+            Some(command) => {
+                found = command;
+                true
+            }
+            None => false,
+        });
+        found
+    }
+
+    /// The command in the text of a /proc/PID/cmdline; `None` where that process does not run the wrapper.
+    pub fn of_cmdline(cmdline: &[u8]) -> Option<ContainerCommand> {
+        let mut words = cmdline.split(|byte| *byte == 0).filter(|word| !word.is_empty()).peekable();
+        words.find(|word| is_file(word, WRAPPER))?;
+        words.next_if(|word| is_file(word, DISPATCH));
+        words.next_if(|word| is_file(word, b"hermes"));
+        Some(ContainerCommand { words: words.map(<[u8]>::to_vec).collect() })
+    }
+
+    /// The front end that it runs, if it runs one.
+    pub fn frontend(&self) -> Option<&[u8]> {
+        self.words.first().map(Vec::as_slice).filter(|first| FRONTENDS.contains(first))
+    }
+
+    /// Whether it is `gateway run` as from before s6, left to the supervision.
+    pub fn is_gateway_run(&self) -> bool {
+        let gateway_run =
+            matches!(self.words.as_slice(), [first, second, ..] if first == b"gateway" && second == b"run");
+        gateway_run && !self.words.iter().any(|word| word == b"--no-supervise")
+    }
+
+    /// The words, for `--explain`.
+    pub fn words(&self) -> &[Vec<u8>] {
+        &self.words
+    }
+}
+
+/// Whether a word is this file, with or without a path.
+fn is_file(word: &[u8], name: &[u8]) -> bool {
+    word.rsplit(|byte| *byte == b'/').next() == Some(name)
+}

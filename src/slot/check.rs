@@ -1,0 +1,104 @@
+//! Comparing a slot with what it should be. Reads only.
+
+use super::layout::{CONTROL, CONTROL_MODE, DIRECTORY, DOWN, EVENT, EVENT_MODE, File, LOG, SUPERVISE};
+use super::{ProfileName, Spec, Want};
+use crate::error::Reason;
+use crate::sys::{Dir, Errno, Ids, Kind, Meta, file};
+
+/// What stands in the scan directory under a slot's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Present {
+    /// Nothing.
+    Absent,
+    /// A slot that needs nothing.
+    AsDesired,
+    /// Something else: a slot that differs, or no slot at all.
+    Different,
+}
+
+/// Largest script that is compared, in bytes; ours are shorter than a `#!` line may be.
+const SCRIPT_CAP: u64 = 4096;
+
+/// What stands under the slot's name, compared with what is wanted.
+pub fn inspect(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Present {
+    match scandir.dir(profile.slot()) {
+        Err(Errno::NOENT) => Present::Absent,
+        Ok(slot) if Check { spec, scandir }.slot(&slot, want).unwrap_or(false) => Present::AsDesired,
+        Ok(_) | Err(_) => Present::Different,
+    }
+}
+
+/// Each step says whether it found what is wanted; an error is as good as "no".
+struct Check<'a> {
+    spec: &'a Spec<'a>,
+    scandir: &'a Dir,
+}
+
+impl Check<'_> {
+    fn slot(&self, slot: &Dir, want: Want) -> Result<bool, Reason> {
+        let (body, scripts) = (self.spec.policy.body, self.spec.files());
+        Ok(self.fits(slot.own_meta()?, DIRECTORY, body)
+            && self.files(slot, &scripts)?
+            && self.down(slot, want)?
+            && self.log(&slot.dir(&LOG)?)?
+            && self.skeleton(slot)?)
+    }
+
+    fn log(&self, log: &Dir) -> Result<bool, Reason> {
+        Ok(self.fits(log.own_meta()?, DIRECTORY, self.spec.policy.body)
+            && self.files(log, &[self.spec.log_file()])?
+            && self.skeleton(log)?)
+    }
+
+    fn files(&self, dir: &Dir, files: &[File<'_>]) -> Result<bool, Reason> {
+        for file in files {
+            if !self.is(dir, *file)? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether a file is as it should be.
+    fn is(&self, dir: &Dir, what: File<'_>) -> Result<bool, Reason> {
+        let (content, meta) = file::read_meta(dir, what.name, SCRIPT_CAP)?;
+        Ok(content == what.content && self.fits(meta, what.mode, self.spec.policy.body))
+    }
+
+    /// s6-supervise only asks whether `down` exists.
+    fn down(&self, slot: &Dir, want: Want) -> Result<bool, Reason> {
+        match slot.meta(&DOWN) {
+            Err(Errno::NOENT) => Ok(!want.down),
+            Ok(meta) => {
+                Ok(want.down && meta.kind == Kind::Regular && self.owned(meta.ids, self.spec.policy.body))
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    fn skeleton(&self, service: &Dir) -> Result<bool, Reason> {
+        let policy = &self.spec.policy;
+        if !self.event(service)? {
+            return Ok(false);
+        }
+        let supervise = service.passage(&SUPERVISE)?;
+        if !self.fits(supervise.own_meta()?, policy.supervise, policy.skeleton) || !self.event(&supervise)? {
+            return Ok(false);
+        }
+        let control = supervise.meta(&CONTROL)?;
+        Ok(control.kind == Kind::Fifo && self.fits(control, CONTROL_MODE, policy.skeleton))
+    }
+
+    fn event(&self, parent: &Dir) -> Result<bool, Reason> {
+        let event = parent.meta(&EVENT)?;
+        Ok(event.kind == Kind::Directory && self.fits(event, EVENT_MODE, self.spec.policy.skeleton))
+    }
+
+    fn fits(&self, meta: Meta, mode: u32, want: Ids) -> bool {
+        meta.mode == mode && self.owned(meta.ids, want)
+    }
+
+    fn owned(&self, found: Ids, want: Ids) -> bool {
+        self.spec.chowner.is_settled(found, want, self.scandir)
+    }
+}

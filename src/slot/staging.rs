@@ -1,0 +1,136 @@
+//! Staging names: dot-names of the scan directory, which s6-svscan does not see, and the sweep of those that an
+//! interrupted pass left.
+
+use super::name::PREFIX;
+use super::{ProfileName, layout, probe};
+use crate::error::{Error, Result};
+use crate::sys::{Dir, Errno, Name, remove};
+
+/// Staging directories of this name or of a profile's own other names, when one cannot be removed.
+const TRIES: u32 = 9;
+/// Longest part of a profile's name in a staging name, in bytes: `.gateway-` and the ending have to fit in 255.
+const STEM: usize = 230;
+
+const HIDDEN: &str = ".gateway-";
+const ENDING: &[u8] = b".tmp";
+/// Ending of the name that a slot has between its way out and its successor's way in, where entries cannot be exchanged.
+const OUTGOING: &[u8] = b".out.tmp";
+
+fn hidden(profile: &ProfileName, ending: &str) -> Name {
+    static FALLBACK: Name = Name::fixed(c".gateway-.tmp");
+    let stem = profile.text().as_bytes();
+    let stem = stem.get(..STEM).unwrap_or(stem);
+    // The parts hold no slash, so together they are always a component.
+    Name::new([HIDDEN.as_bytes(), stem, ending.as_bytes()].concat()).unwrap_or_else(|| FALLBACK.clone())
+}
+
+/// Where a slot is built: the first of its staging names that `make` finds free.
+pub fn free<T>(
+    profile: &ProfileName,
+    mut make: impl FnMut(&Name) -> std::result::Result<T, Errno>,
+) -> std::result::Result<(Name, T), Errno> {
+    let mut last = Errno::EXIST;
+    for number in 1..=TRIES {
+        let name =
+            if number == 1 { hidden(profile, ".tmp") } else { hidden(profile, &format!(".{number}.tmp")) };
+        match make(&name) {
+            Err(Errno::EXIST) => last = Errno::EXIST,
+            Err(errno) => return Err(errno),
+            Ok(made) => return Ok((name, made)),
+        }
+    }
+    Err(last)
+}
+
+/// The name of a slot on its way out.
+pub fn outgoing(profile: &ProfileName) -> Name {
+    hidden(profile, ".out.tmp")
+}
+
+/// The name of a slot that is being unregistered; its supervisors may still live in it.
+pub fn unregistered(profile: &ProfileName) -> Name {
+    hidden(profile, ".gone.tmp")
+}
+
+/// The name under which a file for a slot in use is written.
+pub fn file(profile: &ProfileName) -> Name {
+    hidden(profile, ".file.tmp")
+}
+
+/// Whether an entry of the scan directory is what an interrupted pass left: `.gateway-*.tmp`, or the seed's
+/// `gateway-*.tmp`.
+pub fn is_leftover(name: &[u8]) -> bool {
+    let visible = name.strip_prefix(b".").unwrap_or(name);
+    visible.starts_with(PREFIX.as_bytes()) && visible.ends_with(ENDING)
+}
+
+/// Removes a leftover. One that s6-svscan can see gets a dot-name first: an entry that vanishes aborts its scan. A slot
+/// that was on its way out and has no successor goes back, so that what it holds is not lost. One in which supervisors live is
+/// left: s6-svscan can only reap them while there is something to wait for.
+pub fn sweep(scandir: &Dir, name: &Name) -> Result<()> {
+    let fail = |errno| Error::new("sweep the leftover", name, errno);
+    if scandir.dir(name).is_ok_and(|slot| probe::is_supervised(&slot)) {
+        let reason = "supervisors live in it; hermes-init unregister, or s6-svscanctl -an, ends them";
+        return Err(Error::new("sweep the leftover", name, reason));
+    }
+    if let Some(profile) =
+        name.bytes().strip_suffix(OUTGOING).and_then(|rest| rest.strip_prefix(HIDDEN.as_bytes()))
+        && profile.len() < STEM
+        && let Ok(profile) = ProfileName::parse(profile)
+        && is_whole(scandir, name)
+        && scandir.rename_new(name, profile.slot()).is_ok()
+    {
+        return Ok(());
+    }
+    hide_and_remove(scandir, name).map_err(fail)
+}
+
+/// Whether a directory has what makes it a slot.
+fn is_whole(scandir: &Dir, name: &Name) -> bool {
+    scandir
+        .passage(name)
+        .is_ok_and(|slot| slot.meta(&layout::RUN).is_ok() && slot.meta(&layout::SUPERVISE).is_ok())
+}
+
+/// Removes an entry of the scan directory: out of s6-svscan's sight first, then for good.
+pub fn hide_and_remove(scandir: &Dir, name: &Name) -> std::result::Result<(), Errno> {
+    if name.bytes().starts_with(b".") {
+        return remove::tree(scandir, name);
+    }
+    let base = name.bytes().get(..STEM).unwrap_or(name.bytes());
+    for number in 0..TRIES {
+        let hidden =
+            Name::new([b".", base, format!(".{number}.tmp").as_bytes()].concat()).ok_or(Errno::INVAL)?;
+        match scandir.rename_new(name, &hidden) {
+            Err(Errno::EXIST | Errno::NOTEMPTY) => (),
+            Err(Errno::NOENT) => return Ok(()),
+            Err(errno) => return Err(errno),
+            Ok(()) => return remove::tree(scandir, &hidden),
+        }
+    }
+    Err(Errno::EXIST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn leftovers_are_known_by_their_names() {
+        for name in [".gateway-coder.tmp", "gateway-coder.tmp", ".gateway-x.3.tmp", ".gateway-x.out.tmp"] {
+            assert!(is_leftover(name.as_bytes()), "{name}");
+        }
+        for name in ["gateway-coder", ".gateway-coder", "dashboard.tmp", ".s6-svscan", "..gateway-x.tmp"] {
+            assert!(!is_leftover(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_longest_profile_has_a_staging_name() {
+        let profile = ProfileName::parse("x".repeat(243).as_bytes()).unwrap_or_else(|_| ProfileName::root());
+        for name in [hidden(&profile, ".9.tmp"), outgoing(&profile), file(&profile)] {
+            assert!((200..=255).contains(&name.bytes().len()));
+            assert!(is_leftover(name.bytes()));
+        }
+    }
+}

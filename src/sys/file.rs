@@ -1,0 +1,226 @@
+//! Regular files below a `Dir`: read within a cap, created, replaced in one step.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{self, Mode, OFlags};
+
+use super::dir::meta_of;
+use super::{Chowner, Dir, Errno, Ids, Kind, Meta, Name};
+use crate::error::Reason;
+
+/// Why a file that is a symlink is not opened.
+const SYMLINK: &str = "is a symlink, and symlinks are not followed";
+/// Why a file that is a FIFO, a directory, a socket or a device is not used.
+const NOT_REGULAR: &str = "not a regular file";
+
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
+
+fn refusal(errno: Errno) -> Reason {
+    match errno {
+        Errno::LOOP => SYMLINK.into(),
+        // What open(2) says to a socket, and to a FIFO for writing that nobody reads.
+        Errno::NXIO => NOT_REGULAR.into(),
+        errno => errno.into(),
+    }
+}
+
+/// Reads a regular file whole. Never blocks, follows no symlink, and reads nothing of a file that has more than `cap`
+/// bytes. Absence is `Reason::Errno(NOENT)`.
+pub fn read(dir: &Dir, name: &Name, cap: u64) -> Result<Vec<u8>, Reason> {
+    read_meta(dir, name, cap).map(|(bytes, _)| bytes)
+}
+
+/// [`read`], and what was read.
+pub fn read_meta(dir: &Dir, name: &Name, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
+    let file = open(dir, name, OFlags::RDONLY)?;
+    read_open(file, cap)
+}
+
+fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Reason> {
+    let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    fs::openat(dir, name.c_str(), flags, Mode::empty()).map_err(refusal)
+}
+
+fn read_open(file: OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
+    let meta = meta_of(&file)?;
+    if meta.kind != Kind::Regular {
+        return Err(NOT_REGULAR.into());
+    }
+    let too_big = || Reason::from(format!("larger than {cap} bytes"));
+    if meta.size > cap {
+        return Err(too_big());
+    }
+    let mut file = File::from(file);
+    let wanted = usize::try_from(meta.size).unwrap_or(0) + 1;
+    let mut bytes = vec![0; wanted];
+    let mut filled = 0;
+    // One byte more than the file had: a short read is its end, and costs no second call.
+    while let Some(space) = bytes.get_mut(filled..).filter(|space| !space.is_empty()) {
+        match file.read(space) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(errno_of(&error).into()),
+        }
+        if filled < wanted {
+            break;
+        }
+    }
+    bytes.truncate(filled);
+    if filled == wanted {
+        // It grew, or it is a file that has no size (as in /proc): read on, within the cap.
+        let rest = cap.saturating_sub(filled as u64).saturating_add(1);
+        file.take(rest).read_to_end(&mut bytes).map_err(|error| errno_of(&error))?;
+        if bytes.len() as u64 > cap {
+            return Err(too_big());
+        }
+    }
+    Ok((bytes, meta))
+}
+
+/// Reads a regular file of the image by its path, symlinks followed: what root's own system files are. `None` where that
+/// does not go.
+pub fn read_system(path: &[u8], cap: u64) -> Option<Vec<u8>> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = fs::openat(fs::CWD, path, flags, Mode::empty()).ok()?;
+    read_open(file, cap).ok().map(|(bytes, _)| bytes)
+}
+
+/// Reads a regular file two steps below `dir` (`via`/`name`), neither of which may be a symlink.
+pub fn read_below(dir: &Dir, via: &Name, name: &Name, cap: u64) -> Result<Vec<u8>, Reason> {
+    let mut path = via.bytes().to_vec();
+    path.push(b'/');
+    path.extend_from_slice(name.bytes());
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
+    match fs::openat2(dir, path, flags, Mode::empty(), resolve) {
+        Ok(file) => read_open(file, cap).map(|(bytes, _)| bytes),
+        // Before Linux 5.6, or under a seccomp filter that does not know the call: the same in two steps.
+        Err(Errno::NOSYS | Errno::PERM) => read(&dir.passage(via)?, name, cap),
+        Err(errno) => Err(refusal(errno)),
+    }
+}
+
+/// Opens an existing entry that is a FIFO or a regular file, for a change of mode and owner through the descriptor, and
+/// says what was opened. Blocks on nothing. A FIFO is opened for reading, which s6 does not notice.
+pub fn open_checked(dir: &Dir, name: &Name) -> Result<(OwnedFd, Meta), Reason> {
+    let file = open(dir, name, OFlags::RDONLY)?;
+    let meta = meta_of(&file)?;
+    match meta.kind {
+        Kind::Regular | Kind::Fifo if meta.links > 1 => Err("has more than one hard link".into()),
+        Kind::Regular | Kind::Fifo => Ok((file, meta)),
+        kind => Err(format!("is {}", kind.text()).into()),
+    }
+}
+
+/// Sets the mode of what [`open_checked`] opened.
+pub fn chmod(file: &OwnedFd, mode: u32) -> Result<(), Errno> {
+    fs::fchmod(file, Mode::from_raw_mode(mode))
+}
+
+/// Whether anybody has the reading end of a FIFO open: how s6-svok finds a supervisor. Anything else is no.
+pub fn fifo_is_held(dir: &Dir, name: &Name) -> Result<bool, Errno> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    match fs::openat(dir, name.c_str(), flags, Mode::empty()) {
+        Ok(file) => meta_of(&file).map(|meta| meta.kind == Kind::Fifo),
+        Err(Errno::NXIO | Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR) => Ok(false),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Creates a file that was not there, with this mode (exactly: the process has no umask) and content.
+pub fn create(dir: &Dir, name: &Name, mode: u32, content: &[u8]) -> Result<File, Errno> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(fs::openat(dir, name.c_str(), flags, Mode::from_raw_mode(mode))?);
+    if !content.is_empty() {
+        file.write_all(content).map_err(|error| errno_of(&error))?;
+    }
+    Ok(file)
+}
+
+/// Who a file is made for, and how.
+#[derive(Clone, Copy)]
+pub struct Make<'a> {
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner, as far as the kernel lets us.
+    pub ids: Ids,
+    /// What sets it.
+    pub chowner: &'a Chowner,
+    /// Whether it is written through to the disk before it takes its place, so that a power cut leaves the old or the new.
+    pub durable: bool,
+}
+
+/// Puts a file with this content under `name` of `dir`, replacing what is there in one step: written under `staging` of
+/// `workshop` (on the same file system) first.
+pub fn replace(
+    workshop: &Dir,
+    staging: &Name,
+    dir: &Dir,
+    name: &Name,
+    content: &[u8],
+    make: Make<'_>,
+) -> Result<(), Errno> {
+    let file = match create(workshop, staging, make.mode, content) {
+        Err(Errno::EXIST) => {
+            workshop.unlink(staging)?;
+            create(workshop, staging, make.mode, content)
+        }
+        file => file,
+    }?;
+    let finish = || {
+        if make.ids != make.chowner.me() {
+            make.chowner.give(&file, make.ids)?;
+        }
+        if make.durable {
+            fs::fsync(&file)?;
+        }
+        workshop.rename(staging, dir, name)
+    };
+    finish().inspect_err(|_| {
+        // The first error is the one to report.
+        let _ = workshop.unlink(staging);
+    })
+}
+
+/// A file that is open for appending, and what it is.
+pub struct Appender {
+    file: File,
+    /// What was opened.
+    pub meta: Meta,
+    /// Whether it was made just now.
+    pub fresh: bool,
+}
+
+impl Appender {
+    /// Opens a regular file for appending, making it (mode 0644) where it is missing. Follows no symlink and never blocks.
+    pub fn open(dir: &Dir, name: &Name) -> Result<Appender, Reason> {
+        let append = OFlags::WRONLY | OFlags::APPEND;
+        let (file, fresh) = match open(dir, name, append) {
+            Err(Reason::Errno(Errno::NOENT)) => {
+                let make = append | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+                (fs::openat(dir, name.c_str(), make, Mode::from_raw_mode(0o644)).map_err(refusal)?, true)
+            }
+            file => (file?, false),
+        };
+        let meta = meta_of(&file)?;
+        if meta.kind != Kind::Regular {
+            return Err(NOT_REGULAR.into());
+        }
+        Ok(Appender { file: File::from(file), meta, fresh })
+    }
+
+    /// Gives the file to an owner.
+    pub fn give(&self, chowner: &Chowner, ids: Ids) -> Result<(), Errno> {
+        chowner.give(&self.file, ids)
+    }
+
+    /// Appends in one write(2), as far as the kernel takes it.
+    pub fn append(&mut self, text: &[u8]) -> Result<(), Errno> {
+        self.file.write_all(text).map_err(|error| errno_of(&error))
+    }
+}

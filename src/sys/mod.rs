@@ -1,0 +1,17 @@
+//! The only room that knows the kernel: directories by descriptor, names of one component, ownership, locks, users,
+//! processes and local time. Nothing above it builds a path where a descriptor and a name will do.
+
+pub mod dir;
+pub mod file;
+pub mod localtime;
+pub mod lock;
+pub mod name;
+pub mod own;
+pub mod process;
+pub mod remove;
+pub mod users;
+
+pub use dir::{Dir, Kind, Meta};
+pub use name::Name;
+pub use own::{Chowner, Ids};
+pub use rustix::io::Errno;

@@ -1,0 +1,84 @@
+use super::*;
+
+fn on(text: &str) -> bool {
+    matches!(multiplex(text.as_bytes()), Multiplex::On { .. })
+}
+
+#[test]
+fn both_places_count() {
+    for text in [
+        "multiplex_profiles: true",
+        "a: 1\nmultiplex_profiles: yes # comment\nb: 2\n",
+        "\u{feff}---\r\n\"multiplex_profiles\": On\r\n",
+        "gateway:\n  port: 1\n  multiplex_profiles: true\n",
+        "gateway: # here\n    'multiplex_profiles' : TRUE\nother: x\n",
+        "  gateway:\n   multiplex_profiles: true\n  x: y\n",
+        "args: [\"a\", b, {c: 'd'}]\nnote: |\n  multiplex_profiles: false\n\n  gateway:\nmultiplex_profiles: true\n",
+        "list:\n- a: 1\n  b: 2\n- c\nmultiplex_profiles: true\n",
+        "text: it's plain\n  and goes on\ngateway:\n  list:\n  - x\n  multiplex_profiles: true\n",
+        "text: \"two\nmultiplex_profiles: false\nlines\"\nmultiplex_profiles: true\n",
+        "x: [1,\n2]\nmultiplex_profiles: true\n",
+    ] {
+        assert!(on(text), "{text:?} {:?}", multiplex(text.as_bytes()));
+    }
+}
+
+#[test]
+fn other_places_do_not() {
+    for text in [
+        "",
+        "# multiplex_profiles: true\n",
+        "other:\n  multiplex_profiles: true\n",
+        "gateway:\n  deep:\n    multiplex_profiles: true\n",
+        "gateway: ~\nother:\n  multiplex_profiles: true\n",
+        "text: |\n  multiplex_profiles: true\n",
+        "text: >-\n\n   multiplex_profiles: true\n",
+        "text: '\n  multiplex_profiles: true'\n",
+        "list:\n- multiplex_profiles: true\n",
+        "x: {multiplex_profiles: true}\n",
+        "[anything\n goes: {here",
+    ] {
+        assert_eq!(multiplex(text.as_bytes()), Multiplex::Absent, "{text:?}");
+    }
+}
+
+#[test]
+fn false_is_off_at_its_line() {
+    assert_eq!(multiplex(b"a: 1\n\nmultiplex_profiles: off\n"), Multiplex::Off { line: 3 });
+    assert_eq!(multiplex(b"gateway:\n  multiplex_profiles:\nb: 1\n"), Multiplex::Off { line: 2 });
+}
+
+#[test]
+fn what_is_not_certain_is_said() {
+    for text in [
+        "multiplex_profiles: \"true\"\n",
+        "multiplex_profiles: 1\n",
+        "multiplex_profiles: [true]\n",
+        "multiplex_profiles: &a true\n",
+        "multiplex_profiles: true\nmultiplex_profiles: true\n",
+        "multiplex_profiles: true\ngateway:\n  multiplex_profiles: false\n",
+        "multiplex_profiles:\n  true\n",
+        "multiplex_profiles: true\n  false\n",
+        "gateway: {multiplex_profiles: true}\n",
+        "gateway: &a\n  multiplex_profiles: true\n",
+        "gateway:\n  <<: *base\n  multiplex_profiles: true\n",
+        "gateway:\n  x: 1\ngateway:\n  multiplex_profiles: true\n",
+        "gateway:\n- multiplex_profiles: true\n",
+        "gateway:\n\tmultiplex_profiles: true\n",
+        "{multiplex_profiles: true}\n",
+        "? multiplex_profiles\n: true\n",
+        "\"multiplex\\u005fprofiles\": true\n",
+        "multiplex_profiles: true\n---\na: 1\n",
+        "a: 'open\nmultiplex_profiles: true\n",
+        "a: [1\nmultiplex_profiles: true\n",
+        "a: 1\rmultiplex_profiles: true\n",
+        "a: \u{1}\nmultiplex_profiles: true\n",
+    ] {
+        assert!(matches!(multiplex(text.as_bytes()), Multiplex::Unsure { .. }), "{text:?}");
+    }
+    assert!(matches!(multiplex(b"multiplex_profiles: true\n\xff"), Multiplex::Unsure { .. }));
+    assert_eq!(
+        multiplex(b"a: 1\nmultiplex_profiles: maybe\n"),
+        Multiplex::Unsure { line: 2, why: "multiplex_profiles is neither true nor false" }
+    );
+}
