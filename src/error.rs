@@ -59,9 +59,10 @@ fn errno_text(errno: Errno) -> String {
     text
 }
 
-/// `unable to VERB OBJECT: REASON`. One word wide, so that results that carry it stay small.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error(Box<What>);
+/// `unable to VERB OBJECT: REASON`. One word wide, so that results that carry it stay small; an error is said and lives as long
+/// as the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Error(&'static What);
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct What {
@@ -80,13 +81,12 @@ impl Error {
     #[cold]
     #[inline(never)]
     fn make(verb: &'static str, object: &[u8], reason: Reason) -> Error {
-        Error(Box::new(What { verb, object: object.to_owned(), reason, code: SYSTEM }))
+        Error(Box::leak(Box::new(What { verb, object: object.to_owned(), reason, code: SYSTEM })))
     }
 
     /// The same failure with another exit code, in 1..=127.
-    pub fn with_code(mut self, code: u8) -> Error {
-        self.0.code = code;
-        self
+    pub fn with_code(self, code: u8) -> Error {
+        Error(Box::leak(Box::new(What { code, ..self.0.clone() })))
     }
 
     /// The errno, where the kernel refused.

@@ -99,7 +99,7 @@ struct Outcome {
 impl Outcome {
     fn skipped(service: &Name, reason: &str) -> Outcome {
         let reasons = vec![reason.to_owned()];
-        Outcome { service: service.clone(), action: Action::Skipped, reasons, changed: false }
+        Outcome { service: *service, action: Action::Skipped, reasons, changed: false }
     }
 
     /// Something was left alone, on purpose.
@@ -135,7 +135,7 @@ impl Fix<'_> {
             return Some(Outcome::skipped(name, "s6-overlay's own"));
         }
         let mut outcome =
-            Outcome { service: name.clone(), action: Action::Done, reasons: Vec::new(), changed: false };
+            Outcome { service: *name, action: Action::Done, reasons: Vec::new(), changed: false };
         let kind = services.meta(name).map(|meta| meta.kind);
         match (kind, services.dir(name)) {
             (Ok(Kind::Symlink), _) => outcome.refuse(name.bytes(), "is a symlink"),

@@ -20,7 +20,7 @@ fn tool(name: &str, arguments: &[&OsStr]) -> Result<Program> {
 
 /// Runs a tool to its end; its messages go to stderr. An exit code other than 0 is an error.
 fn run(name: &'static str, arguments: &[&OsStr]) -> Result<()> {
-    let code = tool(name, arguments)?.run().map_err(|errno| Error::new("run", name, errno))?;
+    let (code, _) = tool(name, arguments)?.run(false).map_err(|errno| Error::new("run", name, errno))?;
     if code == 0 { Ok(()) } else { Err(Error::new("do it with", name, format!("it exited {code}"))) }
 }
 
@@ -39,7 +39,7 @@ pub fn svwait(flags: &str, limit: Duration, service: &OsStr) -> Result<bool> {
     let limit = OsString::from(limit.as_millis().to_string());
     let arguments = [OsStr::new(flags), OsStr::new("-t"), &limit, service];
     let (code, _) =
-        tool("s6-svwait", &arguments)?.output().map_err(|errno| Error::new("run", "s6-svwait", errno))?;
+        tool("s6-svwait", &arguments)?.run(true).map_err(|errno| Error::new("run", "s6-svwait", errno))?;
     match code {
         0 => Ok(true),
         // 99 since s6 2.11, 1 before.
@@ -63,7 +63,7 @@ pub struct Stat {
 pub fn svstat(service: &OsStr) -> Result<Option<Stat>> {
     let arguments = [OsStr::new("-o"), OsStr::new("up,pid,updownfor"), service];
     let (code, text) =
-        tool("s6-svstat", &arguments)?.output().map_err(|errno| Error::new("run", "s6-svstat", errno))?;
+        tool("s6-svstat", &arguments)?.run(true).map_err(|errno| Error::new("run", "s6-svstat", errno))?;
     Ok(if code == 0 { parse(&text) } else { None })
 }
 

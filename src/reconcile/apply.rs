@@ -64,7 +64,7 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> (Vec<Action>, bool) {
     write_seed(pass);
     let (mut actions, whole) = plan::plan(pass);
     for action in &mut actions {
-        if let Some(name) = action.name.clone() {
+        if let Some(name) = action.name {
             carry_out(pass, scandir, &name, action);
         }
     }
@@ -186,10 +186,11 @@ fn settle_others(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &[Acti
     }
     for entry in slots {
         let Some(name) = ProfileName::of_service(entry.bytes()) else { continue };
-        let seen = actions.iter().any(|action| action.name.as_ref() == Some(&name));
+        if actions.iter().any(|action| action.name == Some(name)) {
+            continue;
+        }
         let Ok(slot) = scandir.dir(entry) else { continue };
-        let settled = slot.own_meta().is_ok_and(|meta| chowner.is_settled(meta.ids, policy.body, scandir));
-        if seen || settled {
+        if slot.own_meta().is_ok_and(|meta| chowner.is_settled(meta.ids, policy.body, scandir)) {
             continue;
         }
         let want = Want { down: slot.meta(&layout::DOWN).is_ok() };

@@ -72,7 +72,7 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
         Ok(text) => text,
         Err(Reason::Errno(Errno::NOENT)) => return off("default"),
         Err(reason) => {
-            console.warn(&Error::new("read", &CONFIG, reason));
+            console.warn(&Error::new("read", CONFIG, reason));
             return off("config.yaml cannot be read");
         }
     };
@@ -83,7 +83,7 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
         Multiplex::Unsure { line, why } => {
             let reason =
                 format!("line {line}: {why}; taken as off: set GATEWAY_MULTIPLEX_PROFILES to decide");
-            console.warn(&Error::new("read multiplex_profiles for certain from", &CONFIG, reason));
+            console.warn(&Error::new("read multiplex_profiles for certain from", CONFIG, reason));
             off("config.yaml cannot be read for certain")
         }
     }
@@ -122,5 +122,5 @@ pub fn write_seed(seed: Seed, now: u64, home: &Home, make: file::Make<'_>) -> Re
     let states = format!("\"gateway_state\": \"{RUNNING}\", \"desired_state\": \"{RUNNING}\"");
     let text = format!("{{{states}, \"timestamp\": {now}{from}}}\n");
     file::replace(&home.dir, &STAGING, &home.dir, &state::STATE, text.as_bytes(), make)
-        .map_err(|errno| Error::new("write", &state::STATE, errno))
+        .map_err(|errno| Error::new("write", state::STATE, errno))
 }

@@ -147,7 +147,7 @@ fn plan_one(pass: &Pass<'_>, profile: &ProfileName, dir: Option<&Dir>) -> Action
     };
     Action {
         profile: profile.text().as_bytes().to_vec(),
-        name: Some(profile.clone()),
+        name: Some(*profile),
         verdict: if starts { Verdict::Started } else { Verdict::Registered },
         prior,
         trouble,

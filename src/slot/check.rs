@@ -78,20 +78,18 @@ impl Check<'_> {
 
     fn skeleton(&self, service: &Dir) -> Result<bool, Reason> {
         let policy = &self.spec.policy;
-        if !self.event(service)? {
+        let event = |meta: Meta| meta.kind == Kind::Directory && self.fits(meta, EVENT_MODE, policy.skeleton);
+        if !event(service.meta(&EVENT)?) {
             return Ok(false);
         }
-        let supervise = service.passage(&SUPERVISE)?;
-        if !self.fits(supervise.own_meta()?, policy.supervise, policy.skeleton) || !self.event(&supervise)? {
+        let supervise = service.meta(&SUPERVISE)?;
+        if supervise.kind != Kind::Directory || !self.fits(supervise, policy.supervise, policy.skeleton) {
             return Ok(false);
         }
-        let control = supervise.meta(&CONTROL)?;
-        Ok(control.kind == Kind::Fifo && self.fits(control, CONTROL_MODE, policy.skeleton))
-    }
-
-    fn event(&self, parent: &Dir) -> Result<bool, Reason> {
-        let event = parent.meta(&EVENT)?;
-        Ok(event.kind == Kind::Directory && self.fits(event, EVENT_MODE, self.spec.policy.skeleton))
+        let control = service.meta_below(&SUPERVISE, &CONTROL)?;
+        Ok(event(service.meta_below(&SUPERVISE, &EVENT)?)
+            && control.kind == Kind::Fifo
+            && self.fits(control, CONTROL_MODE, policy.skeleton))
     }
 
     fn fits(&self, meta: Meta, mode: u32, want: Ids) -> bool {

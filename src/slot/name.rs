@@ -8,7 +8,7 @@ pub const PREFIX: &str = "gateway-";
 pub const LONGEST: usize = 243;
 
 /// The name of a profile, `[a-z0-9][a-z0-9_-]{0,242}`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ProfileName {
     /// The slot's name; the profile's is what stands behind the prefix.
     slot: Name,
@@ -44,7 +44,7 @@ impl ProfileName {
 
     /// The root profile.
     pub fn root() -> ProfileName {
-        ProfileName { slot: ROOT.clone() }
+        ProfileName { slot: ROOT }
     }
 
     /// Whether this is the root profile.

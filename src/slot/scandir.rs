@@ -66,13 +66,13 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, chowner: &Chowner) -> Result<()
         chowner.give(scandir, policy.owner).context("hand over", "the scan directory")?;
     }
     let Some(svscan) = open_svscan(scandir)? else { return Ok(()) };
-    let meta = svscan.own_meta().context("look at", &SVSCAN)?;
+    let meta = svscan.own_meta().context("look at", SVSCAN)?;
     if meta.ids.uid != chowner.me().uid {
         // Not s6-svscan's, or handed over by somebody else: what is in it is not ours to give.
         return Ok(());
     }
     if meta.mode & 0o011 != 0o011 {
-        svscan.chmod(meta.mode | 0o011).context("open for passage", &SVSCAN)?;
+        svscan.chmod(meta.mode | 0o011).context("open for passage", SVSCAN)?;
     }
     for (name, kind) in [(&CONTROL, Kind::Fifo), (&LOCK, Kind::Regular)] {
         let path = path_of(name);
@@ -100,10 +100,10 @@ pub fn seal(scandir: &Dir, policy: &Policy, chowner: &Chowner) -> Result<()> {
         scandir.chmod(found.mode & !0o022).context("close", "the scan directory")?;
     }
     let Some(svscan) = open_svscan(scandir)? else { return Ok(()) };
-    let meta = svscan.own_meta().context("look at", &SVSCAN)?;
+    let meta = svscan.own_meta().context("look at", SVSCAN)?;
     if meta.ids.uid != policy.body.uid {
         let reason = "it is another user's, so s6-svscan's commands may be: restart the container";
-        return Err(Error::new("seal", &SVSCAN, reason));
+        return Err(Error::new("seal", SVSCAN, reason));
     }
     for name in [&CONTROL, &LOCK] {
         match svscan.meta(name) {
@@ -120,7 +120,7 @@ pub fn seal(scandir: &Dir, policy: &Policy, chowner: &Chowner) -> Result<()> {
 fn open_svscan(scandir: &Dir) -> Result<Option<Dir>> {
     match scandir.dir(&SVSCAN) {
         Err(Errno::NOENT) => Ok(None),
-        svscan => svscan.map(Some).context("open", &SVSCAN),
+        svscan => svscan.map(Some).context("open", SVSCAN),
     }
 }
 

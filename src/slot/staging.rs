@@ -21,7 +21,7 @@ fn hidden(profile: &ProfileName, ending: &str) -> Name {
     let stem = profile.text().as_bytes();
     let stem = stem.get(..STEM).unwrap_or(stem);
     // The parts hold no slash, so together they are always a component.
-    Name::new([HIDDEN.as_bytes(), stem, ending.as_bytes()].concat()).unwrap_or_else(|| FALLBACK.clone())
+    Name::new([HIDDEN.as_bytes(), stem, ending.as_bytes()].concat()).unwrap_or(FALLBACK)
 }
 
 /// Where a slot is built: the first of its staging names that `make` finds free.

@@ -158,6 +158,13 @@ impl Dir {
         fs::statat(self, name.c_str(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
     }
 
+    /// What stands two steps below, for a look that decides nothing but whether to look closer: `via` was a directory a moment
+    /// ago, and whoever owns it could exchange it for a symlink.
+    pub fn meta_below(&self, via: &Name, name: &Name) -> Result<Meta, Errno> {
+        let path = [via.bytes(), b"/", name.bytes()].concat();
+        fs::statat(self, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
+    }
+
     /// Whether a symlink leads to nothing that stat(2) can find. Where we may not look, it does not.
     pub fn dangles(&self, name: &Name) -> bool {
         !matches!(fs::statat(self, name.c_str(), AtFlags::empty()), Ok(_) | Err(Errno::ACCESS))

@@ -209,7 +209,10 @@ impl Rules<'_> {
 
     /// `[+-]hh[:mm[:ss]]`, in seconds.
     fn time(&mut self, hours: i64) -> Option<i64> {
-        let negative = self.take(b'-') || (self.take(b'+') && false);
+        let negative = self.take(b'-');
+        if !negative {
+            self.take(b'+');
+        }
         let mut seconds = self.digits(hours)? * 3600;
         for unit in [60, 1] {
             if self.take(b':') {

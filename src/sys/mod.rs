@@ -2,6 +2,7 @@
 //! processes and local time. Nothing above it builds a path where a descriptor and a name will do.
 
 pub mod dir;
+mod exec;
 pub mod file;
 pub mod localtime;
 pub mod lock;

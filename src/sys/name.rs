@@ -1,12 +1,11 @@
 //! `Name`: one path component. It cannot be empty, `.` or `..`, and cannot hold `/` or NUL, so a step below a directory
-//! never leaves it.
+//! never leaves it. Names live as long as the process: a pass has few of them, and what need not be freed costs no code.
 
-use std::borrow::Cow;
 use std::ffi::{CStr, CString};
 
 /// One path component.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name(Cow<'static, CStr>);
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(&'static CStr);
 
 const fn is_component(bytes: &[u8]) -> bool {
     match bytes {
@@ -27,7 +26,7 @@ impl Name {
     /// A name of the program's own; one that is no component does not compile in a `static`.
     pub const fn fixed(name: &'static CStr) -> Name {
         assert!(is_component(name.to_bytes()));
-        Name(Cow::Borrowed(name))
+        Name(name)
     }
 
     /// A name from outside, or `None` where it is no single component.
@@ -36,7 +35,7 @@ impl Name {
         if !is_component(&bytes) {
             return None;
         }
-        CString::new(bytes).ok().map(|name| Name(Cow::Owned(name)))
+        CString::new(bytes).ok().map(|name| Name(Box::leak(name.into_boxed_c_str())))
     }
 
     /// The name's bytes, without the NUL.
@@ -45,7 +44,7 @@ impl Name {
     }
 
     pub(super) fn c_str(&self) -> &CStr {
-        &self.0
+        self.0
     }
 }
 

@@ -2,16 +2,14 @@
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use rustix::fs::Mode;
 use rustix::fs::{Gid, Uid};
 use rustix::process::umask;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::{Dir, Errno, Ids, Name, file};
+use super::{Dir, Errno, Ids, Name, exec, file};
 
 /// Clears the umask, so that modes come out as given. The old one is returned, for a program that is executed later.
 pub fn clear_umask() -> u32 {
@@ -51,41 +49,39 @@ pub struct Program {
     pub environment: Vec<(OsString, OsString)>,
 }
 
+/// What execve(2) takes.
+struct Image {
+    path: CString,
+    argv: Vec<CString>,
+    environment: Vec<CString>,
+}
+
 impl Program {
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
-        if let Some((name, rest)) = self.argv.split_first() {
-            command.arg0(name).args(rest);
+    /// EINVAL where something holds a NUL.
+    fn image(&self) -> Result<Image, Errno> {
+        let string = |bytes: Vec<u8>| CString::new(bytes).map_err(|_| Errno::INVAL);
+        let mut argv = Vec::new();
+        for word in &self.argv {
+            argv.push(string(word.as_bytes().to_vec())?);
         }
-        command.env_clear().envs(self.environment.iter().map(|(key, value)| (key, value)));
-        command
+        let mut environment = Vec::new();
+        for (key, value) in &self.environment {
+            environment.push(string([key.as_bytes(), b"=", value.as_bytes()].concat())?);
+        }
+        Ok(Image { path: string(self.path.as_os_str().as_bytes().to_vec())?, argv, environment })
     }
 
     /// Replaces this process; returns only where that fails.
     pub fn exec(&self) -> Errno {
-        let error = self.command().exec();
-        Errno::from_io_error(&error).unwrap_or(Errno::IO)
+        self.image()
+            .map_or_else(|errno| errno, |image| exec::exec(&image.path, &image.argv, &image.environment))
     }
 
-    /// Runs it to its end, its output passed through; the exit code, 128 + signal where one killed it.
-    pub fn run(&self) -> Result<i32, Errno> {
-        use std::os::unix::process::ExitStatusExt;
-        let status =
-            self.command().status().map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        Ok(status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0)))
-    }
-
-    /// Runs it to its end with nothing on stderr; the exit code as in [`Program::run`], and what it wrote to stdout.
-    pub fn output(&self) -> Result<(i32, Vec<u8>), Errno> {
-        use std::os::unix::process::ExitStatusExt;
-        let output = self
-            .command()
-            .stdin(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .output()
-            .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::IO))?;
-        let code = output.status.code().unwrap_or_else(|| 128 + output.status.signal().unwrap_or(0));
-        Ok((code, output.stdout))
+    /// Runs it to its end; its exit code, 128 + signal where one killed it, 127 where it could not be executed; and, if
+    /// `capture`, what it wrote to stdout.
+    pub fn run(&self, capture: bool) -> Result<(i32, Vec<u8>), Errno> {
+        let image = self.image()?;
+        exec::run(&image.path, &image.argv, &image.environment, capture)
     }
 }
 

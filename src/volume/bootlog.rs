@@ -92,13 +92,13 @@ fn logs(home: &Home, trusted: Trusted, chowner: &Chowner, owner: Ids) -> Result<
     }
     match home.dir.mkdir(&LOGS, 0o755) {
         Ok(()) | Err(Errno::EXIST) => (),
-        Err(errno) => return Err(Error::new("make", &LOGS, errno)),
+        Err(errno) => return Err(Error::new("make", LOGS, errno)),
     }
-    let logs = home.dir.dir(&LOGS).context("open", &LOGS)?;
-    let found = logs.own_meta().context("look at", &LOGS)?;
+    let logs = home.dir.dir(&LOGS).context("open", LOGS)?;
+    let found = logs.own_meta().context("look at", LOGS)?;
     // The owner could have exchanged the new directory for another one of ours: an empty one is no loss to anybody.
     if found.ids != owner && found.ids == chowner.me() && logs.names().is_ok_and(|names| names.is_empty()) {
-        chowner.give(&logs, owner).context("give away", &LOGS)?;
+        chowner.give(&logs, owner).context("give away", LOGS)?;
     }
     Ok(logs)
 }

@@ -53,7 +53,7 @@ impl Profiles {
             names.sort_unstable();
             Ok(names)
         };
-        list().map_err(|errno: Errno| Error::new("list", &PROFILES, errno))
+        list().map_err(|errno: Errno| Error::new("list", PROFILES, errno))
     }
 
     /// What stands under a name.
@@ -61,10 +61,10 @@ impl Profiles {
         match home::open_linkable(&self.dir, name, self.trusted) {
             Ok(dir) => self.judge(name, dir),
             Err(Refusal::Missing) => Found::Nothing,
-            Err(Refusal::Foreign(uid)) => Found::Skipped(name.clone(), home::foreign(uid)),
+            Err(Refusal::Foreign(uid)) => Found::Skipped(*name, home::foreign(uid)),
             Err(Refusal::Other(reason)) => match self.dir.meta(name) {
                 Ok(meta) if meta.kind == Kind::Symlink => Found::Dangling(reason),
-                Ok(meta) if meta.kind == Kind::Directory => Found::Failed(name.clone(), reason),
+                Ok(meta) if meta.kind == Kind::Directory => Found::Failed(*name, reason),
                 _ => Found::Nothing,
             },
         }
@@ -73,15 +73,15 @@ impl Profiles {
     fn judge(&self, name: &Name, dir: Dir) -> Found {
         match dir.meta(&SOUL) {
             Err(Errno::NOENT) => return Found::Nothing,
-            Err(errno) => return Found::Failed(name.clone(), errno.into()),
+            Err(errno) => return Found::Failed(*name, errno.into()),
             Ok(_) => (),
         }
         match ProfileName::parse(name.bytes()) {
             Ok(profile) if profile.is_root() => {
-                Found::Skipped(name.clone(), "the name is reserved for the profile at HERMES_HOME".to_owned())
+                Found::Skipped(*name, "the name is reserved for the profile at HERMES_HOME".to_owned())
             }
             Ok(profile) => Found::Profile(profile, dir),
-            Err(why) => Found::Skipped(name.clone(), why.to_owned()),
+            Err(why) => Found::Skipped(*name, why.to_owned()),
         }
     }
 

@@ -1,0 +1,212 @@
+"""A bed for tests: a PID and mount namespace of its own, with its own /run and /opt/data, in which s6-svscan is process 1.
+
+Nothing in it outlives a test: the mounts are private to the namespace, and all its processes end with its first one.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+
+HERMES = 10000
+DOCKER = 998
+PASSWD = b"root:x:0:0:root:/root:/bin/sh\nhermes:x:10000:10000:Hermes:/opt/data:/bin/sh\n"
+GROUP = b"root:x:0:\ndocker:x:998:hermes\nhermes:x:10000:\n"
+
+ROOT = Path(__file__).resolve().parent.parent
+EXECUTABLE = Path(os.environ.get("HERMES_INIT", ROOT / "target/dist/hermes-init"))
+
+# A stand-in for the gateway: it writes down what it was given, and then does what its file in /run/bed says.
+STAND_IN = r"""#!/bin/sh
+name=default
+[ "$1" = -p ] && name=$2
+[ "$1" = dashboard ] && name=dashboard
+cat /proc/$$/cmdline > /run/bed/argv.$name
+cat /proc/$$/environ > /run/bed/environ.$name
+echo "$(id -u) $(id -g) $(id -G) $(pwd)" > /run/bed/identity.$name.new
+mv /run/bed/identity.$name.new /run/bed/identity.$name
+echo "started $name"
+read -r what code < /run/bed/do.$name 2>/dev/null || what=sleep
+[ "$what" = exit ] && exit "$code"
+[ "$what" = stubborn ] && trap "" TERM || trap "exit 0" TERM
+while :; do sleep 60 & wait $!; done
+"""
+
+
+def run(argv, timeout=30, **options):
+    """Runs a command to its end, bounded; bytes out."""
+    return subprocess.run([str(word) if not isinstance(word, bytes) else word for word in argv],
+                          stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, **options)
+
+
+def executable():
+    """The shipped executable."""
+    if not EXECUTABLE.exists():
+        raise AssertionError(f"{EXECUTABLE} is missing: run make first")
+    return EXECUTABLE
+
+
+def wait_for(condition, seconds=10.0, what="it"):
+    """Waits until a condition holds, and returns what it returned; fails after so many seconds."""
+    end = time.monotonic() + seconds
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"{what} did not come to be within {seconds} seconds")
+        time.sleep(0.01)
+
+
+class Bed:
+    """The namespace. `with Bed() as bed: bed.run([...])`. Without `svscan`, process 1 only sleeps."""
+
+    def __init__(self, svscan=True, environment=None):
+        self.svscan = svscan
+        self.environment = dict(environment or {})
+        self.folder = Path(tempfile.mkdtemp(prefix="hermes-init-bed-"))
+        self.unshare = None
+        self.pid = None
+
+    def __enter__(self):
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self):
+        self.folder.chmod(0o755)
+        for name, content in (("passwd", PASSWD), ("group", GROUP)):
+            (self.folder / name).write_bytes(content)
+        hermes = self.folder / "hermes"
+        hermes.write_text(STAND_IN)
+        hermes.chmod(0o755)
+        shutil.copy(executable(), self.folder / "hermes-init")
+        environment = {"PATH": "/run/bed/bin:/command:/usr/bin:/bin", "HERMES_HOME": "/opt/data"} | self.environment
+        script = ["set -e", "mount -t tmpfs -o mode=0755 tmpfs /run",
+                  "mkdir -p /run/service /run/bed/bin /opt/data /run/s6/container_environment",
+                  "mount -t tmpfs -o mode=0755 tmpfs /opt/data", "chown 10000:10000 /opt/data", "chmod 1777 /run/bed",
+                  f"mount --bind {self.folder}/passwd /etc/passwd", f"mount --bind {self.folder}/group /etc/group",
+                  f"cp {self.folder}/hermes {self.folder}/hermes-init /run/bed/bin/"]
+        for key, value in environment.items():
+            (self.folder / f"env.{key}").write_bytes(os.fsencode(value))
+            script.append(f"cp {self.folder}/env.{key} /run/s6/container_environment/{key}")
+        if self.svscan:
+            script.append("cd /; exec env -i PATH=/command:/usr/bin:/bin s6-svscan /run/service")
+        else:
+            script.append("touch /run/ready; exec sleep 100000")
+        log = open(self.folder / "log", "wb")
+        self.unshare = subprocess.Popen(
+            ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private", "--kill-child",
+             "sh", "-c", "\n".join(script)],
+            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        log.close()
+        children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
+
+        def child():
+            if self.unshare.poll() is not None:
+                raise AssertionError(f"the bed did not start: {self.log()!r}")
+            return children.read_text().split()
+
+        self.pid = int(wait_for(child, what="the namespace")[0])
+        sign = "/run/service/.s6-svscan/control" if self.svscan else "/run/ready"
+        wait_for(lambda: self.path(sign).exists() or (child() and False), what="process 1")
+
+    def __exit__(self, *_):
+        if self.unshare is not None:
+            if self.svscan and self.pid and self.unshare.poll() is None:
+                subprocess.run(["nsenter", "-t", str(self.pid), "-m", "-p", "--", "timeout", "5", "s6-svscanctl", "-t",
+                                "/run/service"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+                try:
+                    self.unshare.wait(timeout=0.3)
+                except subprocess.TimeoutExpired:
+                    pass
+            if self.unshare.poll() is None:
+                self.unshare.send_signal(signal.SIGKILL)
+            self.unshare.wait(timeout=20)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log(self):
+        """What process 1 and its children wrote."""
+        return (self.folder / "log").read_bytes()
+
+    def path(self, inside):
+        """A path of the namespace, as seen from outside; no absolute symlink may be in it."""
+        return Path(f"/proc/{self.pid}/root{inside}")
+
+    def command(self, argv, uid=0, groups=None):
+        """The argv that runs another one in the namespace."""
+        enter = ["nsenter", "-t", self.pid, "-m", "-p", "--"]
+        if uid:
+            enter += ["setpriv", "--reuid", uid, "--regid", uid]
+            enter += ["--groups", ",".join(map(str, groups))] if groups else ["--clear-groups"]
+        return [str(word) if not isinstance(word, bytes) else word for word in [*enter, *argv]]
+
+    def run(self, argv, uid=0, timeout=30, environment=None, groups=None):
+        """Runs a command in the namespace, with nothing but PATH and `environment` in its environment."""
+        env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"} | (environment or {})
+        return run(self.command(argv, uid, groups), timeout=timeout, env=env, cwd="/")
+
+    def init(self, *arguments, uid=0, timeout=60, environment=None, code=0):
+        """Runs hermes-init in the namespace, and checks its exit code unless that is None."""
+        done = self.run(["/run/bed/bin/hermes-init", *arguments], uid, timeout, environment)
+        assert code is None or done.returncode == code, (arguments, done)
+        return done
+
+    def profile(self, name, state=None, **files):
+        """Makes a profile on the volume, the hermes user's."""
+        directory = self.path("/opt/data") if name == "default" else self.path("/opt/data/profiles") / name
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / "SOUL.md").touch()
+        if state is not None:
+            (directory / "gateway_state.json").write_text(state if state.startswith("{") else f'{{"gateway_state": "{state}"}}')
+        for path in [self.path("/opt/data"), *self.path("/opt/data").rglob("*")]:
+            os.chown(path, HERMES, HERMES, follow_symlinks=False)
+        return directory
+
+    def rescan(self):
+        """What services-up does at boot."""
+        done = self.run(["timeout", "5", "s6-svscanctl", "-a", "/run/service"])
+        assert done.returncode == 0, done
+
+    def slot(self, profile):
+        return f"/run/service/gateway-{profile}"
+
+    def svstat(self, service, uid=0):
+        """`up` or `down`; None where it cannot be asked."""
+        done = self.run(["timeout", "5", "s6-svstat", "-o", "up", service], uid)
+        return {b"true\n": "up", b"false\n": "down"}.get(done.stdout) if done.returncode == 0 else None
+
+    def pid_of(self, service):
+        """The service's process, by its number in the namespace; -1 while it is down."""
+        return int(self.run(["timeout", "5", "s6-svstat", "-o", "pid", service]).stdout or -1)
+
+    def supervisors(self):
+        """The numbers of all s6-supervise processes in the namespace."""
+        found = []
+        for entry in self.path("/proc").iterdir():
+            try:
+                if entry.name.isdigit() and (entry / "comm").read_text() == "s6-supervise\n":
+                    found.append(int(entry.name))
+            except OSError:
+                pass
+        return sorted(found)
+
+    def record(self, profile, seconds=10.0):
+        """What the stand-in of a profile was given: argv, `uid gid groups directory`, environment."""
+        path = self.path(f"/run/bed/identity.{profile}")
+        wait_for(path.exists, seconds, f"the record of {profile}")
+        identity = path.read_text().strip()
+        argv = self.path(f"/run/bed/argv.{profile}").read_bytes().rstrip(b"\0").split(b"\0")
+        variables = self.path(f"/run/bed/environ.{profile}").read_bytes().split(b"\0")
+        # The first two words are the shell's.
+        return argv[2:], identity, dict(variable.split(b"=", 1) for variable in variables if variable)
+
+    def tell(self, profile, what):
+        """What the stand-in of a profile does from its next start on: `sleep`, `exit N`, `stubborn`."""
+        self.path(f"/run/bed/do.{profile}").write_text(what + "\n")

@@ -1,0 +1,50 @@
+"""What a test needs, and what becomes of it where that is missing."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from bed import Bed
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "root: needs root")
+    config.addinivalue_line("markers", "s6: needs root, namespaces and s6")
+    config.addinivalue_line("markers", "strace: needs strace")
+
+
+def missing(item):
+    if (item.get_closest_marker("root") or item.get_closest_marker("s6")) and os.geteuid() != 0:
+        return "needs root"
+    if item.get_closest_marker("s6") and not shutil.which("s6-svscan"):
+        return "needs s6 (s6-svscan is not on PATH)"
+    if item.get_closest_marker("strace") and not shutil.which("strace"):
+        return "needs strace"
+    return None
+
+
+def pytest_runtest_setup(item):
+    reason = missing(item)
+    if reason and os.environ.get("HERMES_INIT_CI"):
+        pytest.fail(f"{reason}, and here everything has to run")
+    if reason:
+        pytest.skip(reason)
+
+
+@pytest.fixture
+def place():
+    """A folder that every user may enter; removed with all that is in it."""
+    folder = Path(tempfile.mkdtemp(prefix="hermes-init-test-"))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def bed():
+    """The namespace with s6-svscan in it."""
+    with Bed() as started:
+        yield started

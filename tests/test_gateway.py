@@ -1,0 +1,200 @@
+"""The main job under a real s6-svscan: slots that run, and that the hermes user controls."""
+
+import pytest
+
+from bed import DOCKER, HERMES, Bed, wait_for
+
+pytestmark = pytest.mark.s6
+
+
+def up(bed, service, state="up"):
+    wait_for(lambda: bed.svstat(service) == state, what=f"{service} {state}")
+
+
+def boot(bed, *options):
+    """A boot pass and the rescan that follows it."""
+    done = bed.init("reconcile", *options)
+    bed.rescan()
+    return done
+
+
+def test_the_running_profile_is_up_and_the_stopped_one_is_down(bed):
+    bed.profile("coder", "running")
+    bed.profile("writer", "stopped")
+    boot(bed)
+    up(bed, bed.slot("coder"))
+    wait_for(lambda: bed.svstat(bed.slot("writer")) == "down", what="writer down")
+    assert bed.svstat(bed.slot("default")) == "down"
+    assert bed.pid_of(bed.slot("writer")) == -1
+
+
+def test_the_gateway_gets_its_user_directory_environment_and_argv(bed):
+    (bed.path("/run/s6/container_environment") / "ODD").write_bytes(b"two\nlines 'and' \"quotes\"\n")
+    (bed.path("/run/s6/container_environment") / "EMPTY").write_bytes(b"")
+    (bed.path("/run/s6/container_environment") / ".hidden").write_bytes(b"x")
+    bed.profile("coder", "running")
+    bed.profile("default", "running")
+    boot(bed)
+    argv, identity, environment = bed.record("coder")
+    assert argv == [b"-p", b"coder", b"gateway", b"run", b"--replace"]
+    assert identity == f"{HERMES} {HERMES} {HERMES} {DOCKER} /opt/data"
+    assert environment == {
+        b"PATH": b"/run/bed/bin:/command:/usr/bin:/bin", b"HERMES_HOME": b"/opt/data", b"HOME": b"/opt/data",
+        b"HERMES_S6_SUPERVISED_CHILD": b"1", b"HERMES_SUPERVISED_CHILD": b"1",
+        b"ODD": b"two\nlines 'and' \"quotes\""}
+    assert bed.record("default")[0] == [b"gateway", b"run", b"--replace"]
+
+
+def test_the_container_environment_is_read_as_s6_envdir_reads_it(bed):
+    folder = bed.path("/run/s6/container_environment")
+    for name, content in {"A": b"x\n\n", "B": b"a\0b", "C": b"\n", "D": b"", "E": b" \t x \t", "F": b"\xff"}.items():
+        (folder / name).write_bytes(content)
+    bed.profile("coder", "running")
+    boot(bed)
+    ours = bed.record("coder")[2]
+    done = bed.run(["s6-envdir", "-Lf", "/run/s6/container_environment", "env", "-0"], environment={"PATH": "/usr/bin:/bin"})
+    theirs = dict(pair.split(b"=", 1) for pair in done.stdout.split(b"\0") if pair)
+    assert {key: ours.get(key) for key in theirs} == theirs
+    assert set(ours) - set(theirs) == {b"HOME", b"HERMES_S6_SUPERVISED_CHILD", b"HERMES_SUPERVISED_CHILD"}
+
+
+def test_the_hermes_user_controls_slot_and_log(bed):
+    bed.profile("coder", "running")
+    boot(bed)
+    slot = bed.slot("coder")
+    up(bed, slot)
+    for service in (slot, f"{slot}/log"):
+        assert bed.svstat(service, uid=HERMES) == "up"
+        for option, state in (("-d", "-D"), ("-u", "-u")):
+            done = bed.run(["timeout", "5", "s6-svc", option, service], uid=HERMES)
+            assert done.returncode == 0, done
+            done = bed.run(["timeout", "9", "s6-svwait", state, "-t", "8000", service], uid=HERMES)
+            assert done.returncode == 0, done
+    assert bed.run(["timeout", "5", "s6-svscanctl", "-a", "/run/service"], uid=HERMES).returncode == 0
+
+
+def test_without_the_skeleton_the_hermes_user_is_shut_out(bed):
+    service = bed.path("/run/service/plain")
+    service.mkdir()
+    (service / "run").write_text("#!/bin/sh\nexec sleep 1000\n")
+    (service / "run").chmod(0o755)
+    bed.rescan()
+    wait_for(lambda: bed.svstat("/run/service/plain") == "up", what="plain")
+    assert bed.svstat("/run/service/plain", uid=HERMES) is None
+    assert bed.run(["timeout", "5", "s6-svc", "-d", "/run/service/plain"], uid=HERMES).returncode == 111
+    assert bed.run(["timeout", "5", "s6-svwait", "-d", "-t", "500", "/run/service/plain"], uid=HERMES).returncode == 111
+
+
+@pytest.mark.parametrize("code", [78, 0])
+def test_a_permanent_failure_and_an_intended_end_stay_down(bed, code):
+    bed.tell("coder", f"exit {code}")
+    bed.profile("coder", "running")
+    boot(bed)
+    bed.record("coder")
+    up(bed, bed.slot("coder"), "down")
+    bed.path("/run/bed/identity.coder").unlink()
+    with pytest.raises(AssertionError):
+        bed.record("coder", seconds=2.5)
+
+
+def test_any_other_end_is_a_restart(bed):
+    bed.tell("coder", "exit 1")
+    bed.profile("coder", "running")
+    boot(bed)
+    bed.record("coder")
+    bed.path("/run/bed/identity.coder").unlink()
+    bed.record("coder", seconds=5)
+
+
+def test_the_lines_are_in_the_log_and_reach_the_containers(bed):
+    bed.profile("coder", "running")
+    logs = bed.path("/opt/data/logs/gateways/coder")
+    boot(bed)
+    wait_for(lambda: (logs / "current").exists() and b"started coder" in (logs / "current").read_bytes(), what="the log")
+    line = (logs / "current").read_bytes().splitlines()[0]
+    assert line[4:5] == b"-" and line.endswith(b"  started coder")
+    assert (logs / "current").stat().st_uid == HERMES and logs.stat().st_uid == HERMES
+    wait_for(lambda: b"started coder" in bed.log(), what="the container's log")
+
+
+def test_a_log_directory_that_cannot_be_used_costs_no_lines(bed):
+    bed.profile("coder", "running")
+    bed.path("/opt/data/logs").mkdir(exist_ok=True)
+    (bed.path("/opt/data/logs") / "gateways").write_text("a file")
+    boot(bed)
+    wait_for(lambda: b"started coder" in bed.log(), what="the container's log")
+    assert b"gateways" in bed.log()
+
+
+def test_a_second_pass_on_a_live_container_changes_nothing(bed):
+    from tree import identity
+    bed.profile("coder", "running")
+    (bed.path("/opt/data/profiles/coder") / "processes.json").write_text("[]")
+    boot(bed)
+    up(bed, bed.slot("coder"))
+    pidfile = bed.path("/opt/data/profiles/coder/gateway.pid")
+    assert not bed.path("/opt/data/profiles/coder/processes.json").exists()
+    pidfile.write_text("42")
+    before, pid, supervisors = identity(bed.path("/run/service")), bed.pid_of(bed.slot("coder")), bed.supervisors()
+    for uid in (0, HERMES):
+        done = bed.init("reconcile", "--json", uid=uid)
+        assert done.stdout.count(b'"changed": false') == 2, done
+        assert identity(bed.path("/run/service")) == before
+    assert pidfile.read_text() == "42"
+    assert bed.pid_of(bed.slot("coder")) == pid and bed.supervisors() == supervisors
+
+
+def test_a_changed_state_is_mended_in_place_and_the_supervisor_lives_on(bed):
+    bed.profile("coder", "running")
+    boot(bed)
+    slot = bed.slot("coder")
+    up(bed, slot)
+    pid, supervisors, inode = bed.pid_of(slot), bed.supervisors(), bed.path(slot).stat().st_ino
+    bed.profile("coder", "stopped")
+    (bed.path(slot) / "run").write_text("#!/bin/false\n")
+    boot(bed)
+    assert (bed.path(slot) / "down").exists()
+    assert (bed.path(slot) / "run").read_text().endswith("gateway-run\n")
+    assert (bed.pid_of(slot), bed.supervisors(), bed.path(slot).stat().st_ino) == (pid, supervisors, inode)
+    bed.profile("coder", "running")
+    boot(bed)
+    assert not (bed.path(slot) / "down").exists()
+    assert not [name for name in bed.path("/run/service").iterdir() if name.name.endswith(".tmp")]
+
+
+def test_the_drop_being_refused_is_no_gateway_as_root(bed):
+    bed.profile("coder", "running")
+    bed.init("reconcile")
+    drop = ["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "/run/bed/bin/hermes-init", "gateway-run", "./run", "gateway-coder"]
+    done = bed.run(["sh", "-c", 'cd /run/service/gateway-coder && exec "$@"', "sh", *drop])
+    assert done.returncode == 111 and b"drop privileges" in done.stderr, done
+    assert not bed.path("/run/bed/identity.coder").exists()
+
+
+def test_a_missing_hermes_is_127(bed):
+    bed.path("/run/bed/bin/hermes").unlink()
+    bed.profile("coder", "running")
+    bed.init("reconcile")
+    done = bed.run(["sh", "-c", "cd /run/service/gateway-coder && exec ./run gateway-coder"])
+    assert done.returncode == 127 and b"unable to run hermes" in done.stderr, done
+
+
+def test_print_shows_and_runs_nothing(bed):
+    bed.profile("coder", "running")
+    bed.init("reconcile")
+    shown = bed.init("gateway-run", "--print", "gateway-coder").stdout
+    assert b"user: hermes 10000:10000 groups 10000,998\n" in shown
+    assert b"directory: /opt/data\n" in shown and b"set: HERMES_S6_SUPERVISED_CHILD=1\n" in shown
+    assert b"argv: hermes -p coder gateway run --replace\n" in shown
+    shown = bed.init("gateway-log", "--print", "gateway-coder/log").stdout
+    assert b"argv: s6-log 1 n10 s1000000 T /opt/data/logs/gateways/coder\n" in shown
+    assert not bed.path("/run/bed/identity.coder").exists() and not bed.path("/opt/data/logs/gateways").exists()
+
+
+def test_a_remapped_user_owns_its_slots():
+    with Bed() as bed:
+        (bed.folder / "passwd").write_bytes(b"root:x:0:0::/root:\nhermes:x:4321:4322::/opt/data:/bin/sh\n")
+        bed.profile("coder", "running")
+        boot(bed)
+        assert bed.path(bed.slot("coder")).stat().st_uid == 4321
+        assert bed.path("/run/service").stat().st_gid == 4322

@@ -1,0 +1,43 @@
+"""What stands below a directory, for comparison."""
+
+import os
+import stat
+
+KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "link", stat.S_IFIFO: "fifo", stat.S_IFSOCK: "socket"}
+
+
+def describe(path, meta=None):
+    """`kind mode uid:gid [content]`."""
+    meta = meta or os.lstat(path)
+    kind = KINDS.get(stat.S_IFMT(meta.st_mode), "other")
+    line = f"{kind} {stat.S_IMODE(meta.st_mode):o} {meta.st_uid}:{meta.st_gid}"
+    if kind == "file":
+        with open(path, "rb") as file:
+            line += f" {file.read()!r}"
+    elif kind == "link":
+        line += f" {os.readlink(path)!r}"
+    return line
+
+
+def walk(top):
+    """Every path below a directory, itself as `.`, in byte order; paths are bytes."""
+    top = os.fsencode(top)
+    paths = [b"."]
+    for folder, directories, files in os.walk(top):
+        for name in directories + files:
+            paths.append(os.path.relpath(os.path.join(folder, name), top))
+    return sorted(paths)
+
+
+def snapshot(top):
+    """Each path's kind, mode, owner and content."""
+    return {path: describe(os.path.join(os.fsencode(top), path)) for path in walk(top)}
+
+
+def identity(top):
+    """Each path's inode and times: equal only where nothing was written. A file's access time does not count."""
+    found = {}
+    for path in walk(top):
+        meta = os.lstat(os.path.join(os.fsencode(top), path))
+        found[path] = (meta.st_ino, meta.st_mode, meta.st_uid, meta.st_gid, meta.st_size, meta.st_mtime_ns, meta.st_ctime_ns)
+    return found
