@@ -1,0 +1,106 @@
+"""The command line: usage errors, help, applet names, where settings come from."""
+
+import os
+import pwd
+
+import pytest
+
+from bed import Bed, executable, run
+
+COMMANDS = ["reconcile", "fix-perms", "seed", "gateway-run", "gateway-log", "gateway-finish", "dashboard-run", "dashboard-finish",
+            "register", "unregister", "start", "stop", "restart", "status"]
+
+
+def init(*arguments, argv0=None, env=None):
+    import subprocess
+    argv = [argv0 or str(executable()), *arguments]
+    return subprocess.run(argv, executable=str(executable()), stdin=subprocess.DEVNULL, capture_output=True, timeout=20,
+                          env={"PATH": "/usr/bin:/bin"} | (env or {}))
+
+
+@pytest.mark.parametrize("arguments, word, nearest", [
+    (["recnocile"], "recnocile", "reconcile"), (["--helf"], "--helf", "--help"), (["reconcile", "--dry-rum"], "--dry-rum", "--dry-run"),
+    (["reconcile", "-x"], "-x", "--"), (["fix-perms", "--seeled"], "--seeled", "--sealed"), (["help", "statsu"], "statsu", "status"),
+    (["stat\nus"], '"stat\\nus"', "status"), (["seed", "--json", "x"], "--json", "--")])
+def test_a_wrong_word_is_named_with_the_nearest_valid_one(arguments, word, nearest):
+    done = init(*arguments)
+    text = done.stderr.decode()
+    assert done.returncode == 100 and done.stdout == b"" and text.count("\n") == 1, done
+    assert f"{word}; did you mean {nearest}" in text
+
+
+@pytest.mark.parametrize("arguments, says", [
+    ([], "no command"), (["reconcile", "x"], "unexpected argument x"), (["seed"], "missing DIR"), (["reconcile", "--owner"], "missing value"),
+    (["reconcile", "--owner", "nobody-such"], "nobody-such"), (["reconcile", "--owner", "1:x y"], '"1:x y"'),
+    (["reconcile", "--owner", "4294967295"], "4294967295"), (["reconcile", "--role", "boss"], "boss"), (["reconcile", "--json=1"], "json"),
+    (["start", "--wait=x", "a"], "x is no number"), (["register"], "missing NAME"), (["register", "a", "b"], "unexpected argument b"),
+    (["gateway-run", "./run", "dashboard"], "dashboard is no service"), (["gateway-log", "gateway-Bad/log"], "no service"),
+    (["reconcile", "--scandir", ""], "empty value")])
+def test_a_wrong_command_line_is_one_line_and_100(arguments, says):
+    done = init(*arguments)
+    assert done.returncode == 100 and says in done.stderr.decode() and done.stderr.count(b"\n") == 1, done
+
+
+def test_version_and_overview():
+    assert init("--version").stdout == b"hermes-init 0.1.0\n"
+    overview = init("--help").stdout.decode()
+    assert overview == init("help").stdout.decode() and all(command in overview for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_a_page_worth_reading(command):
+    page = init("help", command)
+    text = page.stdout.decode()
+    assert page.returncode == 0 and init(command, "--help").stdout == page.stdout
+    assert f"hermes-init {command}" in text or command in text.splitlines()[0]
+    assert "xit" in text and "xample" in text and max(map(len, text.splitlines())) <= 80
+
+
+@pytest.mark.parametrize("name", ["02-reconcile-profiles", "reconcile-profiles", "02-reconcile", "reconcile", "/etc/cont-init.d/99-reconcile"])
+def test_argv0_names_the_boot_pass(name, tmp_path):
+    done = init("--dry-run", "--hermes-home", str(tmp_path), "--scandir", str(tmp_path), "--owner", "1", argv0=name)
+    assert done.stdout == b"reconcile: profile=default prior_state=None action=registered\n", done
+
+
+@pytest.mark.parametrize("name", ["015-supervise-perms", "supervise-perms", "fix-perms", "7-fix-perms"])
+def test_argv0_names_fix_perms(name):
+    assert init("/nowhere", argv0=name).stdout == b"fix-perms: nothing to do: /nowhere is missing\n"
+
+
+@pytest.mark.parametrize("name", ["hermes-init", "hermes", "02-", "-", "015-supervise-permsx"])
+def test_any_other_argv0_names_nothing(name):
+    assert init("--version", argv0=name).stdout.startswith(b"hermes-init ")
+
+
+def test_an_option_comes_before_the_environment_and_an_empty_value_is_none(place):
+    home, other, scandir = place / "home", place / "other", place / "scandir"
+    home.mkdir()
+    other.mkdir()
+    text = init("reconcile", "--explain", "--hermes-home", str(home), env={"HERMES_HOME": str(other),
+                                                                          "S6_PROFILE_GATEWAY_SCANDIR": str(scandir)}).stdout.decode()
+    assert f"HERMES_HOME: {home} (option)\n" in text and f"scan directory: {scandir} (environment)\n" in text
+    text = init("reconcile", "--explain", env={"HERMES_HOME": "", "S6_PROFILE_GATEWAY_SCANDIR": str(scandir)}).stdout.decode()
+    assert "HERMES_HOME: /opt/data (default)\n" in text
+
+
+@pytest.mark.s6
+def test_the_container_environment_comes_before_the_default_and_behind_the_environment():
+    with Bed(svscan=False, environment={"HERMES_HOME": "/run/elsewhere"}) as bed:
+        text = bed.init("reconcile", "--explain").stdout.decode()
+        assert "HERMES_HOME: /run/elsewhere (container environment)\n" in text and "owner: 10000:10000 (/etc/passwd)\n" in text
+        text = bed.init("reconcile", "--explain", environment={"HERMES_HOME": "/opt/data"}).stdout.decode()
+        assert "HERMES_HOME: /opt/data (environment)\n" in text
+        (bed.path("/run/s6/container_environment") / "HERMES_HOME").write_text("")
+        assert "HERMES_HOME: /opt/data (default)\n" in bed.init("reconcile", "--explain").stdout.decode()
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("owner, expected", [("1234", "1234:1234"), ("1234:77", "1234:77"), ("root", "0:0"), ("daemon", None), ("root:5", "0:5")])
+def test_an_owner_is_a_name_or_numbers(owner, expected, place):
+    if expected is None:
+        user = pwd.getpwnam("daemon")
+        expected = f"{user.pw_uid}:{user.pw_gid}"
+    done = run([executable(), "seed", "--owner", owner, place], env={"PATH": "/usr/bin:/bin"})
+    assert done.returncode == 0, done
+    meta = os.stat(place / "event")
+    assert f"{meta.st_uid}:{meta.st_gid}" == expected

@@ -1,0 +1,154 @@
+"""The two modes: what the hermes user can do in each, under a real s6-svscan, and how a pass converges to its own."""
+
+import os
+
+import pytest
+
+from bed import HERMES, Bed, wait_for
+from tree import identity, snapshot
+
+pytestmark = pytest.mark.s6
+SEALED = {"HERMES_INIT_SEALED": "1"}
+
+
+@pytest.fixture
+def sealed():
+    with Bed(environment=SEALED) as bed:
+        bed.profile("coder", "running")
+        bed.init("reconcile")
+        bed.rescan()
+        wait_for(lambda: bed.svstat(bed.slot("coder")) == "up", what="coder up")
+        yield bed
+
+
+def test_sealed_the_hermes_user_starts_stops_waits_and_asks(sealed):
+    for service in (sealed.slot("coder"), sealed.slot("coder") + "/log"):
+        assert sealed.svstat(service, uid=HERMES) == "up"
+        for option, state in (("-d", "-D"), ("-u", "-u")):
+            assert sealed.run(["timeout", "5", "s6-svc", option, service], uid=HERMES).returncode == 0
+            assert sealed.run(["timeout", "9", "s6-svwait", state, "-t", "8000", service], uid=HERMES).returncode == 0
+
+
+def test_sealed_a_stranger_does_not(sealed):
+    assert sealed.svstat(sealed.slot("coder"), uid=4321) is None
+    assert sealed.run(["timeout", "5", "s6-svc", "-d", sealed.slot("coder")], uid=4321).returncode == 111
+
+
+def test_sealed_the_tree_is_roots_but_for_the_groups_three_ways_in(sealed):
+    tree = snapshot(sealed.path("/run/service"))
+    for path, line in tree.items():
+        kind, mode, owner = line.split()[:3]
+        base = os.path.basename(path)
+        if base == b"event":
+            assert (mode, owner) == ("3730", f"0:{HERMES}"), path
+        elif base == b"control" and b"supervise" in path:
+            assert (kind, mode, owner) == ("fifo", "660", f"0:{HERMES}"), path
+        elif base == b"supervise":
+            assert (mode, owner) == ("710", f"0:{HERMES}"), path
+        else:
+            assert owner == "0:0" and not int(mode, 8) & 0o022, (path, line)
+
+
+@pytest.mark.parametrize("script", [
+    "mkdir /run/service/evil", "touch /run/service/.gateway-x.tmp", "mv /run/service/gateway-coder /run/service/gone",
+    "echo > /run/service/gateway-coder/run", "rm /run/service/gateway-coder/run", "touch /run/service/gateway-coder/down",
+    "touch /run/service/gateway-coder/supervise/x", "ln -sf /run/rootfile /run/service/gateway-coder/supervise/death_tally",
+    "echo > /run/service/gateway-coder/supervise/status", "rm /run/service/gateway-coder/supervise/control",
+    "touch /run/service/gateway-coder/log/x", "ls /run/service/gateway-coder/supervise",
+    "chmod 777 /run/service/gateway-coder", "s6-svscanctl -a /run/service"])
+def test_sealed_nothing_else_can_be_written(sealed, script):
+    before = snapshot(sealed.path("/run/service"))
+    assert sealed.run(["timeout", "5", "sh", "-c", script], uid=HERMES).returncode != 0
+    assert snapshot(sealed.path("/run/service")) == before
+
+
+def truncate_a_file_of_roots(bed):
+    """field-proven: s6-supervise opens death_tally by name when the service dies."""
+    rootfile = bed.path("/run/rootfile")
+    rootfile.write_text("root's")
+    rootfile.chmod(0o600)
+    bed.run(["sh", "-c", f"rm -f {bed.slot('coder')}/supervise/death_tally; ln -s /run/rootfile {bed.slot('coder')}/supervise/death_tally"],
+            uid=HERMES)
+    for _ in range(2):
+        bed.run(["timeout", "5", "s6-svc", "-k", bed.slot("coder")])
+        bed.run(["timeout", "9", "s6-svwait", "-u", "-t", "5000", bed.slot("coder")])
+    supervisor = [pid for pid in bed.supervisors() if os.readlink(bed.path(f"/proc/{pid}/cwd")).endswith("gateway-coder")]
+    bed.run(["kill", "-9", str(supervisor[0])])
+    wait_for(lambda: bed.supervisors() and supervisor[0] not in bed.supervisors(), what="a new supervisor")
+    wait_for(lambda: bed.svstat(bed.slot("coder")) == "up", what="coder up")
+    return rootfile.read_text()
+
+
+def test_delegated_the_owner_of_supervise_has_root_empty_a_file(bed):
+    bed.profile("coder", "running")
+    bed.init("reconcile")
+    bed.rescan()
+    wait_for(lambda: bed.svstat(bed.slot("coder")) == "up", what="coder up")
+    assert truncate_a_file_of_roots(bed) != "root's"
+
+
+def test_sealed_it_has_not(sealed):
+    assert truncate_a_file_of_roots(sealed) == "root's"
+
+
+@pytest.mark.parametrize("supervised", [False, True])
+def test_a_pass_converges_to_its_own_mode(supervised):
+    with Bed(svscan=supervised) as bed:
+        bed.profile("coder", "running")
+        bed.profile("writer", "stopped")
+
+        def reconcile(*options):
+            bed.init("reconcile", *options)
+            if supervised:
+                bed.rescan()
+                wait_for(lambda: bed.svstat(bed.slot("coder")) == "up", what="coder up")
+
+        def shape():
+            ignored = (b"status", b"death_tally", b"lock")
+            return {path: line for path, line in snapshot(bed.path("/run/service")).items()
+                    if os.path.basename(path) not in ignored and not path.startswith(b".s6-svscan")}
+
+        reconcile()
+        delegated = shape()
+        reconcile("--sealed")
+        sealed = shape()
+        assert sealed[b"gateway-coder"] == "dir 755 0:0" and sealed[b"."] == "dir 755 0:0"
+        assert sealed[b"gateway-coder/supervise"] == f"dir 710 0:{HERMES}"
+        assert sealed[b"gateway-coder/run"].startswith("file 755 0:0 ")
+        before = identity(bed.path("/run/service"))
+        bed.init("reconcile", "--sealed")
+        assert identity(bed.path("/run/service")) == before
+        reconcile()
+        assert shape() == delegated
+        if supervised:
+            assert len(bed.supervisors()) == 6
+
+
+def test_sealing_takes_away_what_the_hermes_user_had_put_in(bed):
+    bed.profile("coder", "running")
+    bed.init("reconcile")
+    bed.rescan()
+    slot = bed.slot("coder")
+    wait_for(lambda: bed.svstat(slot) == "up", what="coder up")
+    bed.path("/run/rootfile").write_text("root's")
+    bed.run(["sh", "-c", f"""cd {slot}; ln -sf /run/rootfile supervise/death_tally; touch supervise/x nosetsid; chmod 777 supervise/event
+        rm -f finish; ln -s /run/rootfile finish; mkdir env; echo v > env/KEY; mkdir /run/service/mine"""], uid=HERMES)
+    # A slot without a profile is sealed as well.
+    bed.init("register", "orphan", uid=HERMES)
+    supervisors, pid = bed.supervisors(), bed.pid_of(slot)
+    done = bed.init("reconcile", "--sealed")
+    assert b"seal the service mine" in done.stderr
+    for path, line in snapshot(bed.path(slot)).items():
+        assert line.split()[2].startswith("0:"), (path, line)
+    tree = snapshot(bed.path(slot))
+    assert b"nosetsid" not in tree and not any(line.startswith("link") for line in tree.values())
+    assert tree[b"env/KEY"].startswith(f"file 640 0:{HERMES} ")
+    assert snapshot(bed.path(bed.slot("orphan")))[b"supervise"] == f"dir 710 0:{HERMES}"
+    assert bed.path("/run/rootfile").read_text() == "root's"
+    assert bed.supervisors() == supervisors and bed.pid_of(slot) == pid
+
+
+def test_a_word_that_is_neither_yes_nor_no_is_said(bed):
+    (bed.path("/run/s6/container_environment") / "HERMES_INIT_SEALED").write_text("maybe")
+    assert b"HERMES_INIT_SEALED=maybe" in bed.init("reconcile").stderr
+    assert bed.path("/run/service").stat().st_uid == HERMES
