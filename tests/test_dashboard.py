@@ -1,0 +1,91 @@
+"""The dashboard's service programs under a real s6-svscan."""
+
+import time
+
+import pytest
+
+from bed import DOCKER, HERMES, Bed, executable, run, wait_for
+
+WORDS = ["1", "true", "TRUE", "True", "yes", "YES", "Yes"]
+DASHBOARD = "/run/service/dashboard"
+
+
+def init(*arguments, **environment):
+    return run([executable(), *arguments], env={"PATH": "/usr/bin:/bin"} | environment)
+
+
+@pytest.mark.parametrize("word", WORDS)
+def test_seven_words_are_on(word):
+    assert init("dashboard-finish", "1", "0", "dashboard", HERMES_DASHBOARD=word).returncode == 0
+    assert b"argv: hermes dashboard --host 127.0.0.1 --port 9119 --no-open\n" in init("dashboard-run", "--print", HERMES_DASHBOARD=word).stdout
+
+
+@pytest.mark.parametrize("word", ["", "0", "on", "tRUE", "y", "true ", "false", "2"])
+def test_no_other_word_is(word):
+    assert init("dashboard-finish", "1", "0", "dashboard", HERMES_DASHBOARD=word).returncode == 125
+    assert init("dashboard-run", HERMES_DASHBOARD=word).returncode == 0
+
+
+@pytest.mark.parametrize("arguments", [[], ["x"], ["./finish"], ["./finish", "1"], ["./finish", "", "-", "--json", "y"], ["--", "-1"],
+                                       ["./finish", "99999999999999999999", "0", "d", "1", "2", "3"], ["./finish", "256", "9", "dashboard"]])
+def test_finish_answers_whatever_it_is_given(arguments):
+    assert init("dashboard-finish", *arguments, HERMES_DASHBOARD="1").returncode == 0
+    assert init("dashboard-finish", *arguments).returncode == 125
+
+
+@pytest.mark.parametrize("arguments", [["./finish", "78", "0", "dashboard"], ["./finish", "78", "0", "dashboard", "7"], ["78", "0", "dashboard"]])
+def test_a_bad_configuration_is_permanent(arguments):
+    assert init("dashboard-finish", *arguments, HERMES_DASHBOARD="1").returncode == 125
+
+
+def test_insecure_is_ignored_with_a_warning():
+    done = init("dashboard-run", "--print", HERMES_DASHBOARD="1", HERMES_DASHBOARD_INSECURE="yes", HERMES_DASHBOARD_HOST="0.0.0.0")
+    assert b"--insecure" not in done.stdout and b"--host 0.0.0.0" in done.stdout and b"HERMES_DASHBOARD_INSECURE is ignored" in done.stderr
+    assert init("dashboard-run", "--print", HERMES_DASHBOARD="1", HERMES_DASHBOARD_INSECURE="0").stderr == b""
+
+
+def dashboard(bed):
+    """The service, whose scripts are one line each."""
+    folder = bed.path(DASHBOARD)
+    folder.mkdir()
+    for name in ("run", "finish"):
+        (folder / name).write_text(f"#!/run/bed/bin/hermes-init dashboard-{name}\n")
+        (folder / name).chmod(0o755)
+    bed.rescan()
+
+
+def deaths(bed):
+    """How often it has died so far: s6-supervise keeps a label of 12 bytes and 2 for each."""
+    tally = bed.path(f"{DASHBOARD}/supervise/death_tally")
+    return tally.stat().st_size if tally.exists() else 0
+
+
+@pytest.mark.s6
+def test_off_it_settles_at_down(bed):
+    dashboard(bed)
+    wait_for(lambda: deaths(bed) > 0 and bed.svstat(DASHBOARD) == "down", what="down")
+    died = deaths(bed)
+    end = time.monotonic() + 3.2
+    while time.monotonic() < end:
+        assert bed.svstat(DASHBOARD) == "down" and deaths(bed) == died
+        time.sleep(0.1)
+
+
+@pytest.mark.s6
+def test_on_it_runs_as_hermes_and_comes_back_until_its_configuration_is_bad():
+    with Bed(environment={"HERMES_DASHBOARD": "1", "HERMES_DASHBOARD_PORT": "80 80"}) as bed:
+        dashboard(bed)
+        argv, identity, environment = bed.record("dashboard")
+        assert argv == [b"dashboard", b"--host", b"127.0.0.1", b"--port", b"80 80", b"--no-open"]
+        assert identity == f"{HERMES} {HERMES} {HERMES} {DOCKER} /opt/data"
+        assert environment == {b"HOME": b"/opt/data", b"HERMES_HOME": b"/opt/data", b"HERMES_DASHBOARD": b"1",
+                               b"HERMES_DASHBOARD_PORT": b"80 80", b"PATH": b"/run/bed/bin:/command:/usr/bin:/bin"}
+        wait_for(lambda: bed.svstat(DASHBOARD) == "up", what="up")
+        pid = bed.pid_of(DASHBOARD)
+        bed.run(["kill", "-9", str(pid)])
+        wait_for(lambda: bed.svstat(DASHBOARD) == "up" and bed.pid_of(DASHBOARD) not in (pid, -1), what="up again")
+        bed.tell("dashboard", "exit 78")
+        bed.run(["kill", "-9", str(bed.pid_of(DASHBOARD))])
+        wait_for(lambda: bed.svstat(DASHBOARD) == "down", what="down")
+        time.sleep(2.2)
+        assert bed.svstat(DASHBOARD) == "down"
