@@ -118,8 +118,7 @@ fn wait_until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
     }
 }
 
-/// Whether slot and logger are both supervised.
+/// Whether slot and logger are both supervised, so that s6's tools can talk to both.
 fn is_fully_supervised(slot: &Dir) -> bool {
-    let held = |service: &Dir| probe::is_held(service).unwrap_or(true);
-    held(slot) && slot.passage(&crate::slot::layout::LOG).is_ok_and(|log| held(&log))
+    probe::is_ready(slot) && slot.passage(&crate::slot::layout::LOG).is_ok_and(|log| probe::is_ready(&log))
 }

@@ -1,6 +1,7 @@
 //! `unregister`: a slot's end. The order is what leaves nothing behind: down, out of s6-svscan's sight, reaped, removed.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::{Live, REFUSED, SUPERVISION, profile, s6, wait_until, with_live};
@@ -15,23 +16,29 @@ const STOPPING: Duration = Duration::from_secs(10);
 /// How long a killed one may take to be gone.
 const KILLED: Duration = Duration::from_secs(5);
 
+/// How long a logger may read on after its service has ended.
+const DRAINING: Duration = Duration::from_secs(1);
+
 /// Runs the command; its exit code.
 pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
     with_live(options, argv0, console, |live| {
         let operand = options.operands.first().map(OsString::as_os_str).unwrap_or_default();
         let profile = profile(operand)?;
         live.must_be_ours()?;
-        {
-            let _held = live.hold()?;
-            finish_earlier(live, &profile)?;
-        }
+        finish_earlier(live, &profile)?;
         match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
             Err(Errno::NOENT) => return Ok(0),
             Ok(Kind::Directory) => stop(live, &profile)?,
             _ => (),
         }
-        let _held = live.hold()?;
-        take_away(live, &profile)?;
+        let held = live.hold()?;
+        // Another one of this name may have gone the same way meanwhile.
+        finish_earlier(live, &profile)?;
+        if hide(live, &profile)? {
+            // Out of sight it is nobody else's business: other commands need not wait until its supervisors are gone.
+            drop(held);
+            end_hidden(live, &profile)?;
+        }
         Ok(0)
     })
 }
@@ -56,21 +63,30 @@ fn stop(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
         .with_code(REFUSED))
 }
 
-/// Takes a slot that is down out of s6-svscan's sight, has its supervisors reaped, and removes it. Absence is no error. The scan
-/// directory is held.
+/// Takes a slot that is down away. Absence is no error. The scan directory is held.
 pub(super) fn take_away(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
-    let (slot, gone) = (profile.slot(), staging::unregistered(profile));
-    match live.scandir.rename_new(slot, &gone) {
-        Err(Errno::NOENT) => return Ok(()),
-        done => done.context("take out of sight", slot)?,
+    if hide(live, profile)? { end_hidden(live, profile) } else { Ok(()) }
+}
+
+/// Takes a slot out of s6-svscan's sight; false where there is none.
+fn hide(live: &Live<'_>, profile: &ProfileName) -> Result<bool> {
+    let slot = profile.slot();
+    match live.scandir.rename_new(slot, &staging::unregistered(profile)) {
+        Err(Errno::NOENT) => Ok(false),
+        done => done.context("take out of sight", slot).map(|()| true),
     }
+}
+
+/// Has the supervisors of a hidden slot reaped, and removes it.
+fn end_hidden(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    let gone = staging::unregistered(profile);
     end(live, &gone, || {
         // Nobody was told, so nothing has changed: the slot goes back to where its supervisors are known.
-        let _ = live.scandir.rename_new(&gone, slot);
+        let _ = live.scandir.rename_new(&gone, profile.slot());
     })
 }
 
-/// Finishes an unregistration that was interrupted, if there was one. The scan directory is held.
+/// Finishes an unregistration that was interrupted, if there was one.
 pub(super) fn finish_earlier(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let gone = staging::unregistered(profile);
     if live.scandir.meta(&gone) == Err(Errno::NOENT) {
@@ -87,6 +103,12 @@ fn end(live: &Live<'_>, gone: &Name, untold: impl FnOnce()) -> Result<()> {
         && probe::is_supervised(&slot)
     {
         s6::svscanctl("-an", live.path.as_os_str()).inspect_err(|_| untold())?;
+        if !wait_until(DRAINING, || !probe::is_supervised(&slot)) {
+            // What the gateway started and did not end may have the logger's pipe open: it would wait for ever.
+            let log = live.path.join(OsStr::from_bytes(gone.bytes())).join("log");
+            // One that ended just now cannot be told; whether all are gone is asked below.
+            let _ = s6::svc("-xd", log.as_os_str());
+        }
         if !wait_until(SUPERVISION, || !probe::is_supervised(&slot)) {
             let reason = "its supervisors are still there after 10 seconds: call unregister again";
             return Err(Error::new("end", gone, reason).with_code(REFUSED));

@@ -2,7 +2,7 @@
 //! as long as it lives.
 
 use super::layout::{CONTROL, LOG, SUPERVISE};
-use crate::sys::{Dir, Errno, file};
+use crate::sys::{Dir, Errno, Name, file};
 
 /// Whether a supervisor holds this service directory.
 pub fn is_held(service: &Dir) -> Result<bool, Errno> {
@@ -11,6 +11,14 @@ pub fn is_held(service: &Dir) -> Result<bool, Errno> {
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
         Err(errno) => Err(errno),
     }
+}
+
+/// Whether a supervisor holds this service directory and has said so: s6-supervise writes `supervise/status` after it has opened
+/// `control`, and s6-svstat and s6-svwait fail on a service without it. Where we may not ask, it is.
+pub fn is_ready(service: &Dir) -> bool {
+    static STATUS: Name = Name::fixed(c"status");
+    is_held(service).unwrap_or(true)
+        && service.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&STATUS)) != Err(Errno::NOENT)
 }
 
 /// Whether a supervisor holds the slot or its logger. Where we may not ask (another user's service), somebody may:
