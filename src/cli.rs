@@ -1,14 +1,16 @@
 //! The command line: which command, with which options. One table says what each command takes; parsing, "did you mean" and
 //! the applet names read it.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
+use std::ffi::{CStr, OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
-use lexopt::{Arg, Parser};
+use lexopt::{Arg, Error, Parser};
 
-use crate::settings::RoleChoice;
+use crate::number::decimal;
+use crate::role::RoleChoice;
 use crate::show::Shown;
+use crate::sys::keep;
+use crate::sys::time::Milliseconds;
 
 /// The commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,77 +47,62 @@ pub enum Command {
     Help,
 }
 
-/// An option: its long name, and what it takes.
-#[derive(Clone, Copy)]
-enum Takes {
-    Nothing,
-    Value,
-    /// `--wait` or `--wait=SECONDS`.
-    MaybeValue,
-}
-
 /// The command line of one command.
 struct Grammar {
     command: Command,
     name: &'static str,
-    options: &'static [&'static str],
+    /// The long names of its options, with blanks between.
+    options: &'static str,
     /// At least and at most so many operands.
-    operands: (usize, usize),
+    operands: (u8, u8),
     /// What an operand is.
     operand: &'static str,
 }
 
-const MANY: usize = usize::MAX;
-const PLACES: [&str; 3] = ["hermes-home", "scandir", "owner"];
+const MANY: u8 = u8::MAX;
+/// Options that take no value; `wait` may take one, and all others must.
+const FLAGS: &str = "dry-run explain json sealed print down";
 
 const fn grammar(
     command: Command,
     name: &'static str,
-    options: &'static [&'static str],
-    operands: (usize, usize),
+    options: &'static str,
+    operands: (u8, u8),
     operand: &'static str,
 ) -> Grammar {
     Grammar { command, name, options, operands, operand }
 }
 
-const GRAMMARS: [Grammar; 15] = [
-    grammar(
-        Command::Reconcile,
-        "reconcile",
-        &["dry-run", "explain", "json", "sealed", "role", PLACES[0], PLACES[1], PLACES[2]],
-        (0, 0),
-        "",
-    ),
-    grammar(Command::FixPerms, "fix-perms", &["dry-run", "json", "sealed", "owner"], (0, 1), "DIR"),
-    grammar(Command::Seed, "seed", &["sealed", "owner"], (1, MANY), "DIR"),
-    grammar(Command::GatewayRun, "gateway-run", &["print"], (1, 2), "SERVICE"),
-    grammar(Command::GatewayLog, "gateway-log", &["print"], (1, 2), "SERVICE"),
-    grammar(Command::GatewayFinish, "gateway-finish", &[], (0, MANY), "EXITCODE"),
-    grammar(Command::DashboardRun, "dashboard-run", &["print"], (0, MANY), "SERVICE"),
-    grammar(Command::DashboardFinish, "dashboard-finish", &[], (0, MANY), "EXITCODE"),
-    grammar(
-        Command::Register,
-        "register",
-        &["down", "env", "sealed", PLACES[0], PLACES[1], PLACES[2]],
-        (1, 1),
-        "NAME",
-    ),
-    grammar(Command::Unregister, "unregister", &["sealed", PLACES[0], PLACES[1], PLACES[2]], (1, 1), "NAME"),
-    grammar(Command::Start, "start", &["wait", "sealed", PLACES[0], PLACES[1], PLACES[2]], (1, MANY), "NAME"),
-    grammar(Command::Stop, "stop", &["wait", "sealed", PLACES[0], PLACES[1], PLACES[2]], (1, MANY), "NAME"),
-    grammar(
-        Command::Restart,
-        "restart",
-        &["wait", "sealed", PLACES[0], PLACES[1], PLACES[2]],
-        (1, MANY),
-        "NAME",
-    ),
-    grammar(Command::Status, "status", &["json", PLACES[0], PLACES[1], PLACES[2]], (0, MANY), "NAME"),
-    grammar(Command::Help, "help", &[], (0, 1), "COMMAND"),
+macro_rules! with_places {
+    ($options:literal) => {
+        concat!($options, " hermes-home scandir owner")
+    };
+}
+
+static GRAMMARS: [Grammar; 15] = [
+    grammar(Command::Reconcile, "reconcile", with_places!("dry-run explain json sealed role"), (0, 0), ""),
+    grammar(Command::FixPerms, "fix-perms", "dry-run json sealed owner", (0, 1), "DIR"),
+    grammar(Command::Seed, "seed", "sealed owner", (1, MANY), "DIR"),
+    grammar(Command::GatewayRun, "gateway-run", "print", (1, 2), "SERVICE"),
+    grammar(Command::GatewayLog, "gateway-log", "print", (1, 2), "SERVICE"),
+    grammar(Command::GatewayFinish, "gateway-finish", "", (0, MANY), "EXITCODE"),
+    grammar(Command::DashboardRun, "dashboard-run", "print", (0, MANY), "SERVICE"),
+    grammar(Command::DashboardFinish, "dashboard-finish", "", (0, MANY), "EXITCODE"),
+    grammar(Command::Register, "register", with_places!("down env sealed"), (1, 1), "NAME"),
+    grammar(Command::Unregister, "unregister", with_places!("sealed"), (1, 1), "NAME"),
+    grammar(Command::Start, "start", with_places!("wait sealed"), (1, MANY), "NAME"),
+    grammar(Command::Stop, "stop", with_places!("wait sealed"), (1, MANY), "NAME"),
+    grammar(Command::Restart, "restart", with_places!("wait sealed"), (1, MANY), "NAME"),
+    grammar(Command::Status, "status", with_places!("json"), (0, MANY), "NAME"),
+    grammar(Command::Help, "help", "", (0, 1), "COMMAND"),
 ];
 
+fn lists(options: &str, name: &str) -> bool {
+    options.split(' ').any(|option| option == name)
+}
+
 /// Names under which the executable can be linked into cont-init.d, beside the commands' own.
-const APPLETS: [(&str, Command); 2] =
+static APPLETS: [(&str, Command); 2] =
     [("reconcile-profiles", Command::Reconcile), ("supervise-perms", Command::FixPerms)];
 
 impl Command {
@@ -173,19 +160,19 @@ pub struct Options {
     /// Do not start what is registered.
     pub down: bool,
     /// How long to wait until it is so; not at all where there is none.
-    pub wait: Option<Duration>,
+    pub wait: Option<Milliseconds>,
     /// HERMES_HOME.
-    pub hermes_home: Option<OsString>,
+    pub hermes_home: Option<&'static CStr>,
     /// The scan directory.
-    pub scandir: Option<OsString>,
+    pub scandir: Option<&'static CStr>,
     /// USER|UID[:GID].
-    pub owner: Option<OsString>,
+    pub owner: Option<&'static CStr>,
     /// Whose container this is.
     pub role: Option<RoleChoice>,
     /// KEY=VALUE, each.
-    pub env: Vec<OsString>,
+    pub env: Vec<&'static CStr>,
     /// What is no option.
-    pub operands: Vec<OsString>,
+    pub operands: Vec<&'static CStr>,
 }
 
 /// What the command line asks for.
@@ -203,97 +190,102 @@ pub enum Request {
 pub type Usage = String;
 
 /// How long `--wait` waits when it does not say.
-const WAIT: Duration = Duration::from_secs(30);
+const WAIT: Milliseconds = 30_000;
+/// The longest that it can say: a day, in seconds.
+const WAIT_MOST: u64 = 86_400;
 
 /// Reads a command line, argv[0] included.
-pub fn parse(argv: impl IntoIterator<Item = OsString>) -> Result<Request, Usage> {
-    let mut argv = argv.into_iter();
-    let argv0 = argv.next().unwrap_or_default();
-    if let Some(command) = Command::of_applet(argv0.as_bytes()) {
-        return parse_command(command, argv);
+pub fn parse(argv: &[&'static CStr]) -> Result<Request, Usage> {
+    let (argv0, rest) = argv.split_first().unwrap_or((&c"", &[]));
+    if let Some(command) = Command::of_applet(argv0.to_bytes()) {
+        return parse_command(command, rest);
     }
-    let Some(first) = argv.next() else {
+    let Some((first, rest)) = rest.split_first() else {
         return Err("no command given; try: hermes-init help".to_owned());
     };
-    match first.as_bytes() {
-        b"--help" | b"-h" => return Ok(Request::Help(None)),
-        b"--version" | b"-V" => return Ok(Request::Version),
-        _ => (),
-    }
-    match Command::named(first.as_bytes()) {
-        Some(command) => parse_command(command, argv),
-        None if first.as_bytes().starts_with(b"-") => {
-            Err(unknown("option", &first, &["--help", "--version"]))
+    let first = first.to_bytes();
+    match first {
+        b"--help" | b"-h" => Ok(Request::Help(None)),
+        b"--version" | b"-V" => Ok(Request::Version),
+        _ if first.starts_with(b"-") => {
+            Err(unknown("option", first, &mut ["--help", "--version"].into_iter()))
         }
-        None => Err(unknown("command", &first, &GRAMMARS.map(|grammar| grammar.name))),
+        _ => parse_command(named(first)?, rest),
     }
 }
 
-fn parse_command(command: Command, argv: impl Iterator<Item = OsString>) -> Result<Request, Usage> {
+/// The command of this name.
+fn named(name: &[u8]) -> Result<Command, Usage> {
+    let names = || GRAMMARS.iter().map(|grammar| grammar.name);
+    Command::named(name).ok_or_else(|| unknown("command", name, &mut names()))
+}
+
+fn parse_command(command: Command, argv: &[&'static CStr]) -> Result<Request, Usage> {
     let Some(grammar) = command.grammar() else { return Err(String::new()) };
+    let mut options = Options::default();
     if command.takes_raw_operands() {
-        let operands: Vec<OsString> = argv.collect();
-        if operands.first().is_some_and(|first| first == "--help") {
+        if argv.first().is_some_and(|first| first.to_bytes() == b"--help") {
             return Ok(Request::Help(Some(command)));
         }
-        return Ok(Request::Run(command, Options { operands, ..Options::default() }));
+        options.operands = argv.to_vec();
+        return Ok(Request::Run(command, options));
     }
-    let mut options = Options::default();
-    let mut parser = Parser::from_args(argv);
-    let bad = |error: lexopt::Error| format!("{}: {error}", grammar.name);
-    while let Some(argument) = parser.next().map_err(bad)? {
+    let mut parser = Parser::from_args(argv.iter().map(|word| OsStr::from_bytes(word.to_bytes())));
+    loop {
+        let argument = match parser.next() {
+            Ok(argument) => argument,
+            Err(Error::UnexpectedValue { option, .. }) => {
+                return Err(format!("{}: {} takes no value", grammar.name, Shown(option.as_bytes())));
+            }
+            Err(_) => return Err(format!("{}: wrong usage", grammar.name)),
+        };
         match argument {
-            Arg::Long("help") | Arg::Short('h') => return Ok(Request::Help(Some(command))),
-            Arg::Long(name) if grammar.options.contains(&name) => {
-                let name = name.to_owned();
+            None => break,
+            Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Request::Help(Some(command))),
+            Some(Arg::Long(name)) if lists(grammar.options, name) => {
+                let name = keep::text(&[name]);
                 options
-                    .take(&name, &mut parser)
+                    .take(name, &mut parser)
                     .map_err(|why| format!("{}: --{name}: {why}", grammar.name))?;
             }
-            Arg::Long(name) => return Err(unknown_option(grammar, &format!("--{name}"))),
-            Arg::Short(letter) => return Err(unknown_option(grammar, &format!("-{letter}"))),
-            Arg::Value(operand) => options.operands.push(operand),
+            Some(Arg::Long(name)) => return Err(unknown_option(grammar, &format!("--{name}"))),
+            Some(Arg::Short(letter)) => return Err(unknown_option(grammar, &format!("-{letter}"))),
+            Some(Arg::Value(operand)) => options.operands.push(kept(operand)),
         }
     }
     let (least, most) = grammar.operands;
-    if options.operands.len() < least {
+    if options.operands.len() < usize::from(least) {
         return Err(format!("{0}: missing {1}; try: hermes-init help {0}", grammar.name, grammar.operand));
     }
-    if let Some(extra) = options.operands.get(most) {
-        return Err(format!(
-            "{0}: unexpected argument {1}; try: hermes-init help {0}",
-            grammar.name,
-            Shown(extra.as_bytes())
-        ));
+    if let Some(extra) = options.operands.get(usize::from(most)).filter(|_| most != MANY) {
+        let extra = Shown(extra.to_bytes());
+        return Err(format!("{0}: unexpected argument {extra}; try: hermes-init help {0}", grammar.name));
     }
     if command == Command::Help {
-        return match options.operands.first() {
-            None => Ok(Request::Help(None)),
-            Some(name) => match Command::named(name.as_bytes()) {
-                Some(command) => Ok(Request::Help(Some(command))),
-                None => Err(unknown("command", name, &GRAMMARS.map(|grammar| grammar.name))),
-            },
-        };
+        let about = options.operands.first().map(|name| named(name.to_bytes()));
+        return about.transpose().map(Request::Help);
     }
     Ok(Request::Run(command, options))
 }
 
+/// A word of the command line; it came from one without a NUL.
+fn kept(word: OsString) -> &'static CStr {
+    keep::c_string(&[&word.into_vec()]).unwrap_or_default()
+}
+
 impl Options {
     fn take(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
-        let takes = match name {
-            "dry-run" | "explain" | "json" | "sealed" | "print" | "down" => Takes::Nothing,
-            "wait" => Takes::MaybeValue,
-            _ => Takes::Value,
-        };
-        let value = match takes {
+        let value = if lists(FLAGS, name) {
             // lexopt refuses a value that is attached to an option that takes none, at the next argument.
-            Takes::Nothing => OsString::new(),
-            Takes::MaybeValue => parser.optional_value().unwrap_or_default(),
-            Takes::Value => match parser.value() {
+            c""
+        } else if name == "wait" {
+            parser.optional_value().map(kept).unwrap_or_default()
+        } else {
+            match parser.value().map(kept) {
                 Ok(value) if value.is_empty() && name != "env" => return Err("empty value".to_owned()),
                 Ok(value) => value,
                 Err(_) => return Err("missing value".to_owned()),
-            },
+            }
         };
         match name {
             "dry-run" => self.dry_run = true,
@@ -302,14 +294,17 @@ impl Options {
             "sealed" => self.sealed = true,
             "print" => self.print = true,
             "down" => self.down = true,
-            "wait" => self.wait = Some(if value.is_empty() { WAIT } else { seconds(&value)? }),
+            "wait" => {
+                self.wait = Some(if value.is_empty() { WAIT } else { seconds(value.to_bytes())? * 1000 })
+            }
             "hermes-home" => self.hermes_home = Some(value),
             "scandir" => self.scandir = Some(value),
             "owner" => self.owner = Some(value),
             "env" => self.env.push(value),
             _ => {
-                let wrong = || format!("{} is none of gateway, frontend, auto", Shown(value.as_bytes()));
-                self.role = Some(RoleChoice::parse(&value).ok_or_else(wrong)?);
+                let word = value.to_bytes();
+                let wrong = || format!("{} is none of gateway, frontend, auto", Shown(word));
+                self.role = Some(RoleChoice::parse(word).ok_or_else(wrong)?);
             }
         }
         Ok(())
@@ -317,41 +312,40 @@ impl Options {
 }
 
 /// Whole seconds, up to a day.
-fn seconds(text: &OsStr) -> Result<Duration, String> {
-    let number =
-        text.to_str().and_then(|text| text.parse().ok()).filter(|seconds| (1..=86_400).contains(seconds));
-    number
-        .map(Duration::from_secs)
-        .ok_or_else(|| format!("{} is no number of seconds, 1 to 86400", Shown(text.as_bytes())))
+fn seconds(text: &[u8]) -> Result<u64, String> {
+    let number = decimal(text).filter(|seconds| (1..=WAIT_MOST).contains(seconds));
+    number.ok_or_else(|| format!("{} is no number of seconds, 1 to {WAIT_MOST}", Shown(text)))
 }
 
 fn unknown_option(grammar: &Grammar, word: &str) -> Usage {
-    let mut known: Vec<String> = grammar.options.iter().map(|name| format!("--{name}")).collect();
-    known.push("--help".to_owned());
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    format!("{}: {}", grammar.name, unknown("option", OsStr::new(word), &known))
+    let known = grammar.options.split(' ').filter(|name| !name.is_empty()).chain(["help"]);
+    let mut known = known.map(|name| keep::text(&["--", name]));
+    format!("{}: {}", grammar.name, unknown("option", word.as_bytes(), &mut known))
 }
 
-fn unknown(what: &str, word: &OsStr, known: &[&str]) -> Usage {
-    let nearest =
-        known.iter().min_by_key(|known| distance(word.as_bytes(), known.as_bytes())).unwrap_or(&"help");
-    format!("unknown {what} {}; did you mean {nearest}?", Shown(word.as_bytes()))
+fn unknown(what: &str, word: &[u8], known: &mut dyn Iterator<Item = &'static str>) -> Usage {
+    let (mut nearest, mut least) = ("help", usize::MAX);
+    for candidate in known {
+        let steps = distance(word, candidate.as_bytes());
+        if steps < least {
+            (nearest, least) = (candidate, steps);
+        }
+    }
+    format!("unknown {what} {}; did you mean {nearest}?", Shown(word))
 }
 
 /// Letters to insert, delete or exchange to make one word of the other (Levenshtein).
 fn distance(one: &[u8], other: &[u8]) -> usize {
-    let mut row: Vec<usize> = (0..=other.len()).collect();
+    // The row of the table for the letters of `one` so far; no known word is this long.
+    let mut row: [usize; 32] = std::array::from_fn(|column| column);
     for (line, letter) in one.iter().take(64).enumerate() {
-        let mut corner = line;
-        let mut left = line + 1;
-        let mut next = vec![left];
-        for (above, against) in row.iter().skip(1).zip(other) {
+        let (mut corner, mut left) = (line, line + 1);
+        for (cell, against) in row.iter_mut().skip(1).zip(other) {
             let exchanged = corner + usize::from(letter != against);
-            left = exchanged.min(above + 1).min(left + 1);
-            corner = *above;
-            next.push(left);
+            corner = *cell;
+            left = exchanged.min(corner + 1).min(left + 1);
+            *cell = left;
         }
-        row = next;
     }
-    row.last().copied().unwrap_or(0)
+    row.get(other.len()).copied().unwrap_or(usize::MAX)
 }

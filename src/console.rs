@@ -2,9 +2,9 @@
 //! stderr is nobody's panic.
 
 use std::fmt::Display;
-use std::io::Write;
 
 use crate::error::Error;
+use crate::sys::process;
 
 /// The voice of one command.
 #[derive(Debug, Clone, Copy)]
@@ -22,7 +22,7 @@ impl Console {
         let space = if self.command.is_empty() { "" } else { " " };
         let line = format!("hermes-init{space}{}: {severity}: {message}\n", self.command);
         // There is nobody left to tell.
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        let _ = process::to_stderr(line.as_bytes());
     }
 
     /// Something went wrong and the command goes on.
@@ -50,7 +50,6 @@ impl Console {
     /// Writes a result to stdout.
     pub fn print(&self, text: &str) {
         // `hermes-init … | head` is an ordinary thing to do.
-        let _ = std::io::stdout().write_all(text.as_bytes());
-        let _ = std::io::stdout().flush();
+        let _ = process::to_stdout(text.as_bytes());
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt;
 
 use crate::show::Shown;
-use crate::sys::Errno;
+use crate::sys::keep::{self, Bytes};
+use crate::sys::{Errno, error_text};
 
 /// Exit code for a wrong command line, as everywhere in s6.
 pub const USAGE: u8 = 100;
@@ -11,14 +12,12 @@ pub const USAGE: u8 = 100;
 pub const SYSTEM: u8 = 111;
 
 /// Why something did not work.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
     /// The kernel said no.
     Errno(Errno),
     /// Our own rule said no; a phrase for a person.
     Rule(&'static str),
-    /// The same, with something of the case in it.
-    Case(String),
 }
 
 impl From<Errno> for Reason {
@@ -35,28 +34,24 @@ impl From<&'static str> for Reason {
 
 impl From<String> for Reason {
     fn from(text: String) -> Reason {
-        Reason::Case(text)
+        Reason::Rule(text.leak())
+    }
+}
+
+impl Reason {
+    /// For a person.
+    pub fn text(self) -> &'static str {
+        match self {
+            Reason::Errno(errno) => error_text(errno),
+            Reason::Rule(text) => text,
+        }
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Reason::Errno(errno) => out.write_str(&errno_text(*errno)),
-            Reason::Rule(text) => out.write_str(text),
-            Reason::Case(text) => out.write_str(text),
-        }
+        out.write_str(self.text())
     }
-}
-
-/// The text of an errno as strerror(3) has it.
-fn errno_text(errno: Errno) -> String {
-    let mut text = std::io::Error::from(errno).to_string();
-    // std adds " (os error N)" behind the text; the field's messages end with the text.
-    if let Some(at) = text.bytes().position(|byte| byte == b'(') {
-        text.truncate(at.saturating_sub(1));
-    }
-    text
 }
 
 /// `unable to VERB OBJECT: REASON`. One word wide, so that results that carry it stay small; an error is said and lives as long
@@ -64,10 +59,10 @@ fn errno_text(errno: Errno) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Error(&'static What);
 
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct What {
     verb: &'static str,
-    object: Vec<u8>,
+    object: Bytes,
     reason: Reason,
     code: u8,
 }
@@ -81,19 +76,19 @@ impl Error {
     #[cold]
     #[inline(never)]
     fn make(verb: &'static str, object: &[u8], reason: Reason) -> Error {
-        Error(Box::leak(Box::new(What { verb, object: object.to_owned(), reason, code: SYSTEM })))
+        Error(Box::leak(Box::new(What { verb, object: keep::bytes(&[object]), reason, code: SYSTEM })))
     }
 
     /// The same failure with another exit code, in 1..=127.
     pub fn with_code(self, code: u8) -> Error {
-        Error(Box::leak(Box::new(What { code, ..self.0.clone() })))
+        Error(Box::leak(Box::new(What { code, ..*self.0 })))
     }
 
     /// The errno, where the kernel refused.
     pub fn errno(&self) -> Option<Errno> {
         match self.0.reason {
             Reason::Errno(errno) => Some(errno),
-            Reason::Rule(_) | Reason::Case(_) => None,
+            Reason::Rule(_) => None,
         }
     }
 
@@ -106,7 +101,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let what = &self.0;
-        write!(out, "unable to {} {}: {}", what.verb, Shown(&what.object), what.reason)
+        write!(out, "unable to {} {}: {}", what.verb, Shown(what.object), what.reason)
     }
 }
 
@@ -121,7 +116,10 @@ pub trait Context<T> {
 
 impl<T> Context<T> for std::result::Result<T, Errno> {
     fn context(self, verb: &'static str, object: impl AsRef<[u8]>) -> Result<T> {
-        self.map_err(|errno| Error::make(verb, object.as_ref(), Reason::Errno(errno)))
+        match self {
+            Ok(done) => Ok(done),
+            Err(errno) => Err(Error::make(verb, object.as_ref(), Reason::Errno(errno))),
+        }
     }
 }
 

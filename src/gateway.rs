@@ -1,28 +1,28 @@
 //! The programs of a gateway's slot: `run`, `log/run` and `finish`.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::ffi::CStr;
 
 use crate::cli::Options;
 use crate::console::Console;
-use crate::error::{Context, Error, Result, USAGE};
+use crate::error::{Context, Result, USAGE};
 use crate::launch::{self, Launch};
+use crate::number::decimal;
 use crate::settings::{self, Lookup, Settings};
 use crate::show::Shown;
 use crate::slot::{ProfileName, layout};
-use crate::sys::{Dir, Errno, Name, process};
+use crate::sys::keep::{self, Bytes};
+use crate::sys::{Dir, Errno, Name};
 
 /// Exit code of a `finish` that asks s6-supervise not to start the service again, like `s6-svc -O`.
 pub const PERMANENT_FAILURE: u8 = 125;
 /// EX_CONFIG of sysexits.h: the configuration is at fault, and a restart changes nothing.
-const BAD_CONFIGURATION: i32 = 78;
+const BAD_CONFIGURATION: u64 = 78;
 /// Where s6-overlay keeps s6's programs.
-pub const COMMAND: &str = "/command";
+pub const COMMAND: Bytes = b"/command";
 
 /// The profile of the service whose name s6-supervise gives as the last argument.
 fn profile(options: &Options) -> std::result::Result<ProfileName, String> {
-    let service = options.operands.last().map(|service| service.as_bytes()).unwrap_or_default();
+    let service = options.operands.last().map_or(&b""[..], |service| service.to_bytes());
     ProfileName::of_service(service)
         .ok_or_else(|| format!("{} is no service of a gateway, gateway-PROFILE", Shown(service)))
 }
@@ -33,8 +33,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
         Ok(profile) => profile,
         Err(why) => return console.die(USAGE, &why),
     };
-    let lookup = Lookup::new();
-    let base = lookup.environment(console);
+    let base = Lookup::new().environment(console);
     let runner = settings::runner();
     if !options.print
         && let Err(error) = launch::drop_privileges(&runner)
@@ -43,43 +42,36 @@ pub fn run(options: &Options, console: &Console) -> u8 {
     }
     // From here on as the hermes user: what follows is under its hand.
     let mut environment = base.clone();
-    let home = process::os(runner.user.home.clone());
-    launch::set(&mut environment, "HOME", home.clone());
+    environment.set(b"HOME", Some(runner.user.home));
     match slot(options, &profile, console) {
         Ok(slot) => {
             if let Ok(directory) = slot.dir(&layout::ENV) {
-                settings::load(&mut environment, &directory, "env", console);
+                settings::load(&mut environment, &directory, layout::ENV.bytes(), console);
             }
         }
         Err(error) => console.warn(&error),
     }
     // Without the first, the gateway goes back to the service manager, and round again.
     for marker in ["HERMES_S6_SUPERVISED_CHILD", "HERMES_SUPERVISED_CHILD"] {
-        launch::set(&mut environment, marker, "1");
+        environment.set(marker.as_bytes(), Some(b"1"));
     }
-    let mut arguments = Vec::new();
+    let mut argv = vec![c"hermes"];
     if !profile.is_root() {
-        arguments.extend([OsString::from("-p"), OsString::from(profile.text())]);
+        argv.extend([c"-p"].into_iter().chain(keep::c_string(&[profile.text().as_bytes()])));
     }
-    arguments.extend(["gateway", "run", "--replace"].map(OsString::from));
-    let launch =
-        Launch { name: "hermes", first: None, arguments, environment, directory: Some(PathBuf::from(home)) };
-    if options.print {
-        console.print(&launch.describe(&runner, &base));
-        return 0;
-    }
-    launch.exec(console)
+    argv.extend([c"gateway", c"run", c"--replace"]);
+    let launch = Launch { argv, first: None, environment, directory: keep::c_string(&[runner.user.home]) };
+    launch.carry_out(&runner, &base, options.print, console)
 }
 
 /// The slot: s6-supervise starts `run` in it. Who only asks is somewhere else.
 fn slot(options: &Options, profile: &ProfileName, console: &Console) -> Result<Dir> {
-    let path = if options.print {
-        let scandir = Settings::gather(options, console)?.scandir.value;
-        scandir.join(OsStr::from_bytes(profile.slot().bytes()))
-    } else {
-        PathBuf::from(".")
-    };
-    Dir::at(&path).map_err(|errno| Error::new("open the slot", path.as_os_str().as_bytes(), errno))
+    let mut path = c".";
+    if options.print {
+        let scandir = Settings::gather(options, console)?.scandir.value.to_bytes();
+        path = keep::c_string(&[scandir, b"/", profile.slot().bytes()]).unwrap_or(path);
+    }
+    Dir::at(path).context("open the slot", path.to_bytes())
 }
 
 /// `log/run`: s6-log as the hermes user; an exit code where it could not become it.
@@ -90,38 +82,33 @@ pub fn log(options: &Options, console: &Console) -> u8 {
     };
     let lookup = Lookup::new();
     let environment = lookup.environment(console);
-    let home = lookup.get("HERMES_HOME").map_or(OsString::from(settings::HOME), |home| home.value);
+    let home = lookup.get_or("HERMES_HOME", settings::HOME.to_bytes());
     // s6-log knows a directory by its first character.
-    let home =
-        if home.as_bytes().starts_with(b"/") { PathBuf::from(home) } else { Path::new(".").join(home) };
-    let directory = home.join("logs").join("gateways").join(profile.text());
+    let here: &[u8] = if home.starts_with(b"/") { b"" } else { b"./" };
+    let directory =
+        keep::c_string(&[here, home, b"/logs/gateways/", profile.text().as_bytes()]).unwrap_or_default();
     let runner = settings::runner();
     // `1` first, so that the lines reach the container's log too; T just before the directory, for which it counts.
-    let mut arguments: Vec<OsString> = ["1", "n10", "s1000000", "T"].map(OsString::from).into();
-    arguments.push(directory.clone().into_os_string());
+    let mut argv = vec![c"s6-log", c"1", c"n10", c"s1000000", c"T", directory];
     if !options.print {
         if let Err(error) = launch::drop_privileges(&runner) {
             return console.fatal(&error);
         }
-        if let Err(error) = prepare(&directory) {
+        if let Err(error) = prepare(directory) {
             console.warn(&error);
             console.warn(&"the gateway's lines go to the container's log only");
-            arguments.truncate(1);
+            argv.truncate(2);
         }
     }
     let base = environment.clone();
-    let launch = Launch { name: "s6-log", first: Some(COMMAND), arguments, environment, directory: None };
-    if options.print {
-        console.print(&launch.describe(&runner, &base));
-        return 0;
-    }
-    launch.exec(console)
+    let launch = Launch { argv, first: Some(COMMAND), environment, directory: None };
+    launch.carry_out(&runner, &base, options.print, console)
 }
 
 /// Makes the log directory, and removes a lock that a logger in another container left.
-fn prepare(directory: &Path) -> Result<()> {
+fn prepare(directory: &CStr) -> Result<()> {
     static LOCK: Name = Name::fixed(c"lock");
-    let label = directory.as_os_str().as_bytes();
+    let label = directory.to_bytes();
     let (logs, _) = Dir::make_at(directory).context("make", label)?;
     match logs.unlink(&LOCK) {
         Err(Errno::NOENT) => Ok(()),
@@ -138,18 +125,14 @@ pub fn finish(options: &Options) -> u8 {
 }
 
 /// Whether a service ended because its configuration is at fault.
-pub fn is_bad_configuration(operands: &[OsString]) -> bool {
+pub fn is_bad_configuration(operands: &[&CStr]) -> bool {
     exit_code(operands) == Some(BAD_CONFIGURATION)
 }
 
 /// The exit code in `finish`'s arguments: `[./finish] EXITCODE SIGNAL SERVICE [PGID]`, the first one when a `#!` line put it
 /// there. 256 where a signal killed the service.
-fn exit_code(operands: &[OsString]) -> Option<i32> {
-    let number = |word: &OsString| word.to_str()?.parse().ok();
-    match operands {
-        [first, rest @ ..] => number(first).or_else(|| rest.first().and_then(number)),
-        [] => None,
-    }
+fn exit_code(operands: &[&CStr]) -> Option<u64> {
+    operands.iter().take(2).find_map(|word| decimal(word.to_bytes()))
 }
 
 #[cfg(test)]
@@ -157,7 +140,8 @@ mod tests {
     use super::*;
 
     fn finish_of(words: &[&str]) -> u8 {
-        finish(&Options { operands: words.iter().map(OsString::from).collect(), ..Options::default() })
+        let operands = words.iter().filter_map(|word| keep::c_string(&[word.as_bytes()])).collect();
+        finish(&Options { operands, ..Options::default() })
     }
 
     #[test]

@@ -1,15 +1,14 @@
 //! Becoming another program as the hermes user: groups, drop, directory, PATH look-up, exec; or showing it all instead.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::CStr;
 use std::fmt::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::settings::Runner;
 use crate::show::Shown;
-use crate::sys::process::{self, Program};
+use crate::sys::keep::Bytes;
+use crate::sys::process::{self, Environment, Program};
 use crate::sys::{Chowner, Errno};
 
 /// Exit code where a program is not found, as in every shell.
@@ -17,16 +16,7 @@ const NOT_FOUND: u8 = 127;
 /// Exit code where it is found and cannot be executed.
 const NOT_EXECUTABLE: u8 = 126;
 /// execvp(3)'s PATH where there is none.
-const DEFAULT_PATH: &str = "/usr/bin:/bin";
-
-/// An environment, in the order in which it is handed over.
-pub type Environment = Vec<(OsString, OsString)>;
-
-/// Sets a variable.
-pub fn set(environment: &mut Environment, key: &str, value: impl Into<OsString>) {
-    environment.retain(|(present, _)| present != key);
-    environment.push((OsString::from(key), value.into()));
-}
+pub const DEFAULT_PATH: Bytes = b"/usr/bin:/bin";
 
 /// Takes on the hermes user for good, where this is root; goes on as is where it is not. To be called before anything is touched
 /// that the hermes user can influence. A refused drop is an error: nothing of its must run as root by accident.
@@ -42,54 +32,47 @@ pub fn drop_privileges(runner: &Runner) -> Result<()> {
 
 /// A program to become.
 pub struct Launch {
-    /// Its name, to be found on PATH.
-    pub name: &'static str,
+    /// argv; the first word is its name, to be found on PATH.
+    pub argv: Vec<&'static CStr>,
     /// A directory to look in before PATH.
-    pub first: Option<&'static str>,
-    /// Its arguments.
-    pub arguments: Vec<OsString>,
+    pub first: Option<Bytes>,
     /// Its whole environment.
     pub environment: Environment,
     /// Its working directory; this process's where there is none.
-    pub directory: Option<PathBuf>,
+    pub directory: Option<&'static CStr>,
 }
 
 impl Launch {
-    fn argv(&self) -> Vec<OsString> {
-        let name = OsString::from(self.name);
-        std::iter::once(name).chain(self.arguments.iter().cloned()).collect()
-    }
-
-    fn path(&self) -> OsString {
-        let path = self.environment.iter().find(|(key, _)| key == "PATH");
-        let path = path.map_or(OsStr::new(DEFAULT_PATH), |(_, value)| value.as_os_str());
-        match self.first {
-            None => path.to_owned(),
-            Some(first) => process::os([first.as_bytes(), b":", path.as_bytes()].concat()),
+    /// Becomes the program, or only shows how it would; the exit code where this process goes on.
+    pub fn carry_out(self, runner: &Runner, base: &Environment, show: bool, console: &Console) -> u8 {
+        if show {
+            console.print(&self.describe(runner, base));
+            return 0;
         }
+        self.exec(console)
     }
 
-    /// Becomes the program; returns an exit code only where that fails.
-    pub fn exec(self, console: &Console) -> u8 {
-        if let Some(directory) = &self.directory
-            && let Err(error) = std::env::set_current_dir(directory)
+    /// Returns only where that fails.
+    fn exec(self, console: &Console) -> u8 {
+        if let Some(directory) = self.directory
+            && let Err(errno) = process::change_to(directory)
         {
-            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
-            return console.fatal(&Error::new("change to", directory.as_os_str().as_bytes(), errno));
+            return console.fatal(&Error::new("change to", directory.to_bytes(), errno));
         }
-        let path = self.path();
-        let Some(file) = process::find_on_path(self.name.as_bytes(), path.as_bytes()) else {
-            let reason = format!("not found on PATH {}", Shown(path.as_bytes()));
-            return console.fatal(&Error::new("run", self.name, reason).with_code(NOT_FOUND));
+        let name = self.argv.first().map_or(&b""[..], |name| name.to_bytes());
+        let path = self.environment.get(b"PATH").unwrap_or(DEFAULT_PATH);
+        let first = self.first.and_then(|first| process::find_on_path(name, first));
+        let Some(file) = first.or_else(|| process::find_on_path(name, path)) else {
+            let reason = format!("not found on PATH {}", Shown(path));
+            return console.fatal(&Error::new("run", name, reason).with_code(NOT_FOUND));
         };
-        let argv = self.argv();
-        let errno = Program { path: file.clone(), argv, environment: self.environment }.exec();
+        let errno = Program { path: file, argv: self.argv, environment: self.environment }.exec();
         let code = if errno == Errno::NOENT { NOT_FOUND } else { NOT_EXECUTABLE };
-        console.fatal(&Error::new("run", file.as_os_str().as_bytes(), errno).with_code(code))
+        console.fatal(&Error::new("run", file.to_bytes(), errno).with_code(code))
     }
 
     /// Shows user, directory, how the environment differs from `base`, and argv.
-    pub fn describe(&self, runner: &Runner, base: &Environment) -> String {
+    fn describe(&self, runner: &Runner, base: &Environment) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
         let _ = self.write(&mut text, runner, base);
@@ -99,25 +82,35 @@ impl Launch {
     fn write(&self, text: &mut String, runner: &Runner, base: &Environment) -> std::fmt::Result {
         let me = Chowner::new();
         if me.is_root() {
-            let (user, groups) = (&runner.user, &runner.groups);
-            let groups: Vec<String> = groups.iter().map(u32::to_string).collect();
-            let (uid, gid) = (user.ids.uid, user.ids.gid);
-            writeln!(text, "user: {} {uid}:{gid} groups {}", Shown(&user.name), groups.join(","))?;
+            let user = &runner.user;
+            write!(text, "user: {} {}:{} groups", Shown(user.name), user.ids.uid, user.ids.gid)?;
+            for (at, group) in runner.groups.iter().enumerate() {
+                write!(text, "{}{group}", if at == 0 { ' ' } else { ',' })?;
+            }
         } else {
-            writeln!(text, "user: {}:{} (not root: no drop)", me.me().uid, me.me().gid)?;
+            write!(text, "user: {}:{} (not root: no drop)", me.me().uid, me.me().gid)?;
         }
-        if let Some(directory) = &self.directory {
-            writeln!(text, "directory: {}", Shown(directory.as_os_str().as_bytes()))?;
+        if let Some(directory) = self.directory {
+            write!(text, "\ndirectory: {}", Shown(directory.to_bytes()))?;
         }
-        for (key, _) in
-            base.iter().filter(|(key, _)| !self.environment.iter().any(|(present, _)| present == key))
-        {
-            writeln!(text, "unset: {}", Shown(key.as_bytes()))?;
+        let split = |variable: Bytes| variable.splitn(2, |byte| *byte == b'=');
+        for variable in base.beyond(&self.environment) {
+            let key = split(variable).next().unwrap_or_default();
+            if self.environment.get(key).is_none() {
+                write!(text, "\nunset: {}", Shown(key))?;
+            }
         }
-        for (key, value) in self.environment.iter().filter(|variable| !base.contains(variable)) {
-            writeln!(text, "set: {}={}", Shown(key.as_bytes()), Shown(value.as_bytes()))?;
+        for variable in self.environment.beyond(base) {
+            let mut parts = split(variable).map(Shown);
+            if let (Some(key), Some(value)) = (parts.next(), parts.next()) {
+                write!(text, "\nset: {key}={value}")?;
+            }
         }
-        let argv: Vec<String> = self.argv().iter().map(|word| Shown(word.as_bytes()).to_string()).collect();
-        writeln!(text, "argv: {}", argv.join(" "))
+        text.push_str("\nargv:");
+        for word in &self.argv {
+            write!(text, " {}", Shown(word.to_bytes()))?;
+        }
+        text.push('\n');
+        Ok(())
     }
 }

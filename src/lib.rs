@@ -9,6 +9,7 @@ pub mod gateway;
 pub mod help;
 pub mod launch;
 pub mod lifecycle;
+pub mod number;
 pub mod permissions;
 pub mod reconcile;
 pub mod role;
@@ -19,14 +20,15 @@ pub mod slot;
 pub mod sys;
 pub mod volume;
 
-use std::ffi::OsString;
+use std::ffi::CStr;
 
 use cli::{Command, Request};
 use console::Console;
 
 /// Runs the program with this argv; its exit code.
-pub fn run(argv: Vec<OsString>) -> u8 {
-    let argv0 = argv.first().cloned().unwrap_or_default();
+pub fn run(argv: &[&'static CStr]) -> u8 {
+    sys::process::settle_standard_streams();
+    let argv0 = argv.first().map_or(&b""[..], |argv0| argv0.to_bytes());
     let (command, options) = match cli::parse(argv) {
         Err(usage) => return Console::new("").die(error::USAGE, &usage),
         Ok(Request::Help(command)) => {
@@ -44,7 +46,7 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         sys::process::clear_umask();
     }
     match command {
-        Command::Reconcile => reconcile::run(&options, &argv0, &console),
+        Command::Reconcile => reconcile::run(&options, argv0, &console),
         Command::FixPerms => permissions::run(&options, &console),
         Command::Seed => seed::run(&options, &console),
         Command::GatewayRun => gateway::run(&options, &console),
@@ -52,12 +54,12 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         Command::GatewayFinish => gateway::finish(&options),
         Command::DashboardRun => dashboard::run(&options, &console),
         Command::DashboardFinish => dashboard::finish(&options),
-        Command::Register => lifecycle::register::run(&options, &argv0, &console),
-        Command::Unregister => lifecycle::unregister::run(&options, &argv0, &console),
+        Command::Register => lifecycle::register::run(&options, argv0, &console),
+        Command::Unregister => lifecycle::unregister::run(&options, argv0, &console),
         Command::Start | Command::Stop | Command::Restart => {
-            lifecycle::control::run(command, &options, &argv0, &console)
+            lifecycle::control::run(command, &options, argv0, &console)
         }
-        Command::Status => lifecycle::status::run(&options, &argv0, &console),
+        Command::Status => lifecycle::status::run(&options, argv0, &console),
         Command::Help => {
             console.print(help::page(None));
             0

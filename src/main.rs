@@ -1,7 +1,17 @@
-//! argv in, exit code out.
+//! argv in, exit code out. The C library calls `main` itself: what std does before its own `main` is done in
+//! [`hermes_init::run`] as far as it is needed.
 
-use std::process::ExitCode;
+#![no_main]
 
-fn main() -> ExitCode {
-    ExitCode::from(hermes_init::run(std::env::args_os().collect()))
+use std::ffi::{c_char, c_int};
+
+use hermes_init::sys::raw::{Heap, arguments};
+
+#[global_allocator]
+static HEAP: Heap = Heap::new();
+
+// SAFETY: the name is the one that the C library calls, with what `arguments` wants.
+#[unsafe(no_mangle)]
+extern "C" fn main(count: c_int, words: *const *const c_char) -> c_int {
+    c_int::from(hermes_init::run(&unsafe { arguments(count, words) }))
 }

@@ -2,20 +2,21 @@
 //! hermes user. Owner and mode are set through the descriptor that was checked, and nothing is followed.
 
 use std::cell::Cell;
+use std::ffi::CStr;
 use std::fmt::Write;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Reason, Result};
 use crate::settings::Settings;
-use crate::show::{Quoted, Shown};
+use crate::show::{OrNull, Quoted, Shown};
 use crate::slot::layout::{CONTROL, CONTROL_MODE, EVENT, EVENT_MODE, LOG, SUPERVISE};
+use crate::sys::keep::{self, Bytes};
 use crate::sys::{Chowner, Dir, Errno, Ids, Kind, Meta, Name, file};
 
 /// Where s6-rc keeps the service directories of its longruns.
-const SERVICEDIRS: &str = "/run/s6-rc/servicedirs";
+const SERVICEDIRS: &CStr = c"/run/s6-rc/servicedirs";
 /// Services of s6-overlay's own: whoever commands them commands the supervision itself.
 const INTERNAL: [&[u8]; 2] = [b"s6rc-", b"s6-linux-"];
 /// Mode of `supervise`: the group may command and ask, and cannot list.
@@ -35,8 +36,8 @@ pub fn run(options: &Options, console: &Console) -> u8 {
 
 fn fix_all(options: &Options, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
-    let path = options.operands.first().map_or(Path::new(SERVICEDIRS), Path::new);
-    let label = path.as_os_str().as_encoded_bytes();
+    let path = options.operands.first().map_or(SERVICEDIRS, |path| path);
+    let label = path.to_bytes();
     let services = match Dir::at(path) {
         Err(Errno::NOENT) => {
             console.print(&format!("fix-perms: nothing to do: {} is missing\n", Shown(label)));
@@ -167,13 +168,13 @@ impl Fix<'_> {
         let mut supervised = false;
         for (name, mode) in [(&EVENT, EVENT_MODE), (&SUPERVISE, SUPERVISE_MODE)] {
             let path = join(label, name);
-            let Some(dir) = self.open(service, name, &path, outcome) else { continue };
+            let Some(dir) = self.open(service, name, path, outcome) else { continue };
             supervised = true;
             if name == &SUPERVISE {
-                self.supervise(&dir, &path, outcome);
+                self.supervise(&dir, path, outcome);
             }
             // After what is in it: root with CAP_CHOWN alone cannot look into what it has given away.
-            self.directory(&dir, &path, Some(mode), outcome);
+            self.directory(&dir, path, Some(mode), outcome);
         }
         if !label.is_empty() {
             return;
@@ -224,10 +225,10 @@ impl Fix<'_> {
             if !is_directory {
                 self.entry(dir, &name, path, outcome);
             } else if depth == DEEPEST {
-                outcome.refuse(&below, format_args!("is more than {DEEPEST} directories deep"));
-            } else if let Some(subdirectory) = self.open(dir, &name, &below, outcome) {
-                self.tree(&subdirectory, &below, depth + 1, outcome);
-                self.directory(&subdirectory, &below, None, outcome);
+                outcome.refuse(below, format_args!("is more than {DEEPEST} directories deep"));
+            } else if let Some(subdirectory) = self.open(dir, &name, below, outcome) {
+                self.tree(&subdirectory, below, depth + 1, outcome);
+                self.directory(&subdirectory, below, None, outcome);
             }
         }
     }
@@ -237,16 +238,16 @@ impl Fix<'_> {
         let path = join(path, name);
         let meta = match dir.meta(name) {
             Ok(meta) => meta,
-            Err(errno) => return self.trouble(&path, errno, outcome),
+            Err(errno) => return self.trouble(path, errno, outcome),
         };
         let is_control = name == &CONTROL;
         match meta.kind {
             Kind::Fifo => (),
             Kind::Regular if !is_control => (),
             kind if is_control => {
-                return outcome.refuse(&path, format_args!("is {}, not a FIFO", kind.text()));
+                return outcome.refuse(path, format_args!("is {}, not a FIFO", kind.text()));
             }
-            kind => return outcome.refuse(&path, format_args!("is {}", kind.text())),
+            kind => return outcome.refuse(path, format_args!("is {}", kind.text())),
         }
         let mode = is_control.then_some(CONTROL_MODE);
         if meta.links == 1 && self.is_right(meta, mode, dir) {
@@ -254,14 +255,14 @@ impl Fix<'_> {
         }
         match file::open_checked(dir, name) {
             Ok((_, opened)) if is_control && opened.kind != Kind::Fifo => {
-                outcome.refuse(&path, "was exchanged for something else");
+                outcome.refuse(path, "was exchanged for something else");
             }
             Ok((file, opened)) => {
                 let chmod = |mode| file::chmod(&file, mode);
-                self.set(&file, opened, mode, dir, &path, chmod, outcome);
+                self.set(&file, opened, mode, dir, path, chmod, outcome);
             }
-            Err(Reason::Errno(errno)) => self.trouble(&path, errno, outcome),
-            Err(reason) => outcome.refuse(&path, reason),
+            Err(Reason::Errno(errno)) => self.trouble(path, errno, outcome),
+            Err(reason) => outcome.refuse(path, reason),
         }
     }
 
@@ -305,8 +306,8 @@ impl Fix<'_> {
     }
 }
 
-fn join(path: &[u8], name: &Name) -> Vec<u8> {
-    if path.is_empty() { name.bytes().to_vec() } else { [path, b"/", name.bytes()].concat() }
+fn join(path: &[u8], name: &Name) -> Bytes {
+    keep::path(&[path, name.bytes()])
 }
 
 /// A line for each service, then the summary.
@@ -317,8 +318,7 @@ fn report(outcomes: &[Outcome], json: bool) -> String {
         let (action, reason) = (outcome.action.word(), outcome.reasons.join("; "));
         // Writing to a String cannot fail.
         let _ = if json {
-            let reason =
-                if reason.is_empty() { "null".to_owned() } else { Quoted(reason.as_bytes()).to_string() };
+            let reason = OrNull(Some(reason.as_bytes()).filter(|reason| !reason.is_empty()));
             let service = Quoted(service);
             let changed = outcome.changed;
             writeln!(

@@ -1,7 +1,31 @@
 //! Whose container this is: gateways are reconciled where the container's command is the gateway's, and nowhere else, or two
 //! containers on one volume start each gateway twice.
 
+use crate::sys::keep::{self, Bytes};
 use crate::sys::process;
+
+/// Whose command this container runs, as decided by hand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoleChoice {
+    /// Look at the container's command.
+    Auto,
+    /// A gateway container.
+    Gateway,
+    /// The dashboard's, or another front end's.
+    Frontend,
+}
+
+impl RoleChoice {
+    /// The word of an option or a variable.
+    pub fn parse(word: &[u8]) -> Option<RoleChoice> {
+        match word {
+            b"auto" => Some(RoleChoice::Auto),
+            b"gateway" => Some(RoleChoice::Gateway),
+            b"frontend" => Some(RoleChoice::Frontend),
+            _ => None,
+        }
+    }
+}
 
 /// The image's script that runs the container's command; what stands behind it is the command.
 const WRAPPER: &[u8] = b"main-wrapper.sh";
@@ -13,7 +37,7 @@ const FRONTENDS: [&[u8]; 4] = [b"dashboard", b"serve", b"gui", b"desktop"];
 /// The container's command, without what the image puts in front of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerCommand {
-    words: Vec<Vec<u8>>,
+    words: Vec<Bytes>,
 }
 
 impl ContainerCommand {
@@ -21,7 +45,7 @@ impl ContainerCommand {
     /// is no such process.
     pub fn find() -> ContainerCommand {
         let mut found = ContainerCommand::default();
-        process::each_argv(|cmdline| match ContainerCommand::of_cmdline(cmdline) {
+        process::each_argv(&mut |cmdline| match ContainerCommand::of_cmdline(cmdline) {
             Some(command) => {
                 found = command;
                 true
@@ -37,23 +61,22 @@ impl ContainerCommand {
         words.find(|word| is_file(word, WRAPPER))?;
         words.next_if(|word| is_file(word, DISPATCH));
         words.next_if(|word| is_file(word, b"hermes"));
-        Some(ContainerCommand { words: words.map(<[u8]>::to_vec).collect() })
+        Some(ContainerCommand { words: words.map(|word| keep::bytes(&[word])).collect() })
     }
 
     /// The front end that it runs, if it runs one.
-    pub fn frontend(&self) -> Option<&[u8]> {
-        self.words.first().map(Vec::as_slice).filter(|first| FRONTENDS.contains(first))
+    pub fn frontend(&self) -> Option<Bytes> {
+        self.words.first().copied().filter(|first| FRONTENDS.contains(first))
     }
 
     /// Whether it is `gateway run` as from before s6, left to the supervision.
     pub fn is_gateway_run(&self) -> bool {
-        let gateway_run =
-            matches!(self.words.as_slice(), [first, second, ..] if first == b"gateway" && second == b"run");
-        gateway_run && !self.words.iter().any(|word| word == b"--no-supervise")
+        let gateway_run = self.words.starts_with(&[b"gateway", b"run"]);
+        gateway_run && !self.words.contains(&&b"--no-supervise"[..])
     }
 
     /// The words, for `--explain`.
-    pub fn words(&self) -> &[Vec<u8>] {
+    pub fn words(&self) -> &[Bytes] {
         &self.words
     }
 }

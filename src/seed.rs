@@ -1,7 +1,6 @@
 //! `seed`: the supervise skeleton of service directories, by hand.
 
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ffi::CStr;
 
 use crate::cli::Options;
 use crate::console::Console;
@@ -9,7 +8,7 @@ use crate::error::{Context, Result};
 use crate::settings::Settings;
 use crate::slot::layout::{LOG, Policy};
 use crate::slot::skeleton::{self, Existing};
-use crate::sys::{Chowner, Dir, Errno};
+use crate::sys::{Chowner, Dir, Errno, keep};
 
 /// Exit code when one of the directories could not be completed.
 const INCOMPLETE: u8 = 1;
@@ -24,7 +23,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
     let policy = settings.policy(chowner.me());
     let mut code = 0;
     for operand in &options.operands {
-        for done in seed(Path::new(operand), &policy, &chowner) {
+        for done in seed(operand, &policy, &chowner) {
             if let Err(error) = done {
                 console.warn(&error);
                 code = INCOMPLETE;
@@ -38,19 +37,19 @@ pub fn run(options: &Options, console: &Console) -> u8 {
 }
 
 /// Completes a service directory and its logger's, each for itself.
-fn seed(path: &Path, policy: &Policy, chowner: &Chowner) -> [Result<bool>; 2] {
-    let label = path.as_os_str().as_bytes();
+fn seed(path: &CStr, policy: &Policy, chowner: &Chowner) -> [Result<bool>; 2] {
+    let label = path.to_bytes();
     let service = match Dir::at(path).context("open", label) {
         Ok(service) => service,
         Err(error) => return [Err(error), Ok(false)],
     };
-    let log_label = [label, b"/log"].concat();
+    let log_label = keep::path(&[label, LOG.bytes()]);
     let own = skeleton::complete(&service, label, Existing::Keep, policy, chowner);
     let log = match service.dir(&LOG) {
         // The issue of a service without a logger, or with a file of that name, is none.
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
         Err(errno) => Err(errno).context("open", log_label),
-        Ok(log) => skeleton::complete(&log, &log_label, Existing::Keep, policy, chowner),
+        Ok(log) => skeleton::complete(&log, log_label, Existing::Keep, policy, chowner),
     };
     [own, log]
 }

@@ -14,6 +14,9 @@ pub struct Shown<'a>(pub &'a [u8]);
 /// A value to print as an ASCII JSON string, always in quotes and whole.
 pub struct Quoted<'a>(pub &'a [u8]);
 
+/// A value to print as an ASCII JSON string, or as null where there is none.
+pub struct OrNull<'a>(pub Option<&'a [u8]>);
+
 fn is_bare(value: &[u8]) -> bool {
     (1..=BARE_MAX).contains(&value.len())
         && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._:+/@-".contains(byte))
@@ -31,6 +34,15 @@ impl fmt::Display for Shown<'_> {
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         quote(out, self.0, false)
+    }
+}
+
+impl fmt::Display for OrNull<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(value) => quote(out, value, false),
+            None => out.write_str("null"),
+        }
     }
 }
 

@@ -7,11 +7,7 @@ pub mod s6;
 pub mod status;
 pub mod unregister;
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::ffi::CStr;
 
 use crate::cli::Options;
 use crate::console::Console;
@@ -19,29 +15,31 @@ use crate::error::{Context, Error, Result, USAGE};
 use crate::reconcile;
 use crate::settings::Settings;
 use crate::slot::{ProfileName, Spec, probe};
+use crate::sys::keep::{self, Bytes};
+use crate::sys::time::{self, Milliseconds};
 use crate::sys::{Chowner, Dir, Errno, lock};
 
 /// Exit code of a command that found things other than it needs them.
 const REFUSED: u8 = 1;
 /// How long a supervisor may take to come or to go.
-const SUPERVISION: Duration = Duration::from_secs(10);
+const SUPERVISION: Milliseconds = 10_000;
 /// Between two looks.
-const PAUSE: Duration = Duration::from_millis(5);
+const PAUSE: Milliseconds = 5;
 
 /// What the lifecycle commands work with.
 struct Live<'a> {
     settings: &'a Settings,
     /// The scan directory, and its path for s6's tools.
     scandir: Dir,
-    path: PathBuf,
+    path: &'static CStr,
     spec: Spec<'a>,
     console: &'a Console,
 }
 
 impl Live<'_> {
     /// The path of a slot, for s6's tools.
-    fn slot_path(&self, profile: &ProfileName) -> OsString {
-        self.path.join(OsStr::from_bytes(profile.slot().bytes())).into_os_string()
+    fn slot_path(&self, profile: &ProfileName) -> &'static CStr {
+        path_of(self.path, profile.slot().bytes())
     }
 
     /// Refuses where this user cannot change the scan directory, before anything else is done.
@@ -52,14 +50,14 @@ impl Live<'_> {
         let owner = self.scandir.own_meta().map_or(0, |meta| meta.ids.uid);
         let reason =
             format!("it belongs to uid {owner}: sealed, or not handed over to you; do it as that user");
-        Err(Error::new("change", self.path.as_os_str().as_bytes(), reason).with_code(REFUSED))
+        Err(Error::new("change", self.path.to_bytes(), reason).with_code(REFUSED))
     }
 
     /// Holds the scan directory until the command ends.
     fn hold(&self) -> Result<Held> {
         // The lock is the descriptor's: a second one, so that it can be let go.
-        let dir = self.scandir.readable().context("open", self.path.as_os_str().as_bytes())?;
-        lock::exclusive(&dir).context("lock", self.path.as_os_str().as_bytes())?;
+        let dir = self.scandir.readable().context("open", self.path.to_bytes())?;
+        lock::exclusive(&dir).context("lock", self.path.to_bytes())?;
         Ok(Held { _dir: dir })
     }
 }
@@ -72,17 +70,17 @@ struct Held {
 /// Opens what the command works with, and calls it; its exit code.
 fn with_live(
     options: &Options,
-    argv0: &OsStr,
+    argv0: Bytes,
     console: &Console,
-    command: impl FnOnce(&Live<'_>) -> Result<u8>,
+    command: &dyn Fn(&Live<'_>) -> Result<u8>,
 ) -> u8 {
     let run = || {
         let settings = Settings::gather(options, console)?;
         let chowner = Chowner::new();
         let spec = reconcile::spec(&settings, argv0, &chowner)?;
-        let path = settings.scandir.value.clone();
-        let label = path.as_os_str().as_bytes();
-        let scandir = Dir::at(&path).map_err(|errno| match errno {
+        let path = settings.scandir.value;
+        let label = path.to_bytes();
+        let scandir = Dir::at(path).map_err(|errno| match errno {
             Errno::NOENT => {
                 Error::new("open", label, "there is no such scan directory: is s6-svscan running?")
             }
@@ -98,24 +96,20 @@ fn with_live(
     run().unwrap_or_else(|error| console.fatal(&error))
 }
 
-/// A profile's name on the command line.
-fn profile(operand: &OsStr) -> Result<ProfileName> {
-    ProfileName::parse(operand.as_bytes())
-        .map_err(|why| Error::new("take the profile", operand.as_bytes(), why).with_code(USAGE))
+/// The path of an entry of the scan directory, for s6's tools.
+fn path_of(scandir: &CStr, entry: &[u8]) -> &'static CStr {
+    // Neither part holds a NUL.
+    keep::c_string(&[scandir.to_bytes(), b"/", entry]).unwrap_or_default()
 }
 
-/// Looks again and again until it is so or time is up; whether it is so.
-fn wait_until(limit: Duration, mut is_so: impl FnMut() -> bool) -> bool {
-    let end = Instant::now() + limit;
-    loop {
-        if is_so() {
-            return true;
-        }
-        if Instant::now() >= end {
-            return false;
-        }
-        sleep(PAUSE);
-    }
+/// A profile's name on the command line.
+fn profile(operand: &CStr) -> Result<ProfileName> {
+    ProfileName::parse(operand.to_bytes())
+        .map_err(|why| Error::new("take the profile", operand.to_bytes(), why).with_code(USAGE))
+}
+
+fn wait_until(limit: Milliseconds, is_so: &mut dyn FnMut() -> bool) -> bool {
+    time::wait_until(limit, PAUSE, is_so)
 }
 
 /// Whether slot and logger are both supervised, so that s6's tools can talk to both.

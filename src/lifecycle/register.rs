@@ -1,7 +1,6 @@
 //! `register`: a slot on a live container, made as a boot pass makes it.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::CStr;
 
 use super::{
     Live, REFUSED, SUPERVISION, is_fully_supervised, profile, s6, unregister, wait_until, with_live,
@@ -12,12 +11,12 @@ use crate::error::{Context, Error, Result, USAGE};
 use crate::slot::env::{self, Variable};
 use crate::slot::{ProfileName, Want, publish};
 use crate::sys::Errno;
+use crate::sys::keep::Bytes;
 
 /// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
-    with_live(options, argv0, console, |live| {
-        let operand = options.operands.first().map(OsString::as_os_str).unwrap_or_default();
-        let profile = profile(operand)?;
+pub fn run(options: &Options, argv0: Bytes, console: &Console) -> u8 {
+    with_live(options, argv0, console, &|live| {
+        let profile = profile(options.operands.first().unwrap_or(&c""))?;
         let variables = variables(&options.env)?;
         register(live, &profile, Want { down: options.down }, &variables)?;
         Ok(0)
@@ -41,7 +40,7 @@ pub(super) fn register(
     // Of an unregistration that was interrupted, supervisors of the same name may be left.
     unregister::finish_earlier(live, profile)?;
     publish::add(&live.scandir, profile, want, variables, &live.spec)?;
-    if let Err(error) = s6::svscanctl("-a", live.path.as_os_str()) {
+    if let Err(error) = s6::svscanctl(c"-a", live.path) {
         unregister::take_away(live, profile)?;
         let reason = format!("{error}; is s6-svscan running there, and are its commands yours to give?");
         return Err(Error::new("register", slot, reason).with_code(REFUSED));
@@ -54,7 +53,7 @@ pub(super) fn register(
 pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let slot = profile.slot();
     let dir = live.scandir.passage(slot).context("open", slot)?;
-    if wait_until(SUPERVISION, || is_fully_supervised(&dir)) {
+    if wait_until(SUPERVISION, &mut || is_fully_supervised(&dir)) {
         return Ok(());
     }
     let reason = "s6-svscan has not taken it within 10 seconds: is there a dangling symlink beside it, or too many services?";
@@ -62,10 +61,10 @@ pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Re
 }
 
 /// The variables of `--env KEY=VALUE`; of a key that is given twice, the last.
-fn variables(arguments: &[OsString]) -> Result<Vec<Variable>> {
+fn variables(arguments: &[&CStr]) -> Result<Vec<Variable>> {
     let mut variables: Vec<Variable> = Vec::new();
     for argument in arguments {
-        let bytes = argument.as_bytes();
+        let bytes = argument.to_bytes();
         let wrong = |why: &'static str| Error::new("take the variable", bytes, why).with_code(USAGE);
         let equals =
             bytes.iter().position(|byte| *byte == b'=').ok_or_else(|| wrong("it is not KEY=VALUE"))?;

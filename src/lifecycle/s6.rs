@@ -1,50 +1,57 @@
 //! s6's tools, found in /command (s6-overlay's place), else on PATH.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
+use std::ffi::CStr;
 
 use crate::error::{Error, Result};
 use crate::gateway::COMMAND;
-use crate::sys::process::{self, Program};
+use crate::launch::DEFAULT_PATH;
+use crate::number::decimal;
+use crate::sys::keep;
+use crate::sys::process::{self, Environment, Program};
+use crate::sys::time::Milliseconds;
 
-fn tool(name: &str, arguments: &[&OsStr]) -> Result<Program> {
-    let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from("/usr/bin:/bin"));
-    let found = process::find_on_path(name.as_bytes(), COMMAND.as_bytes())
-        .or_else(|| process::find_on_path(name.as_bytes(), path.as_bytes()))
-        .ok_or_else(|| Error::new("run", name, "it is neither in /command nor on PATH: install s6"))?;
-    let argv =
-        std::iter::once(OsStr::new(name)).chain(arguments.iter().copied()).map(OsStr::to_owned).collect();
-    Ok(Program { path: found, argv, environment: std::env::vars_os().collect() })
+/// Runs a tool to its end: its exit code, and, if `capture`, what it wrote to stdout. Its messages go to stderr.
+fn run(argv: &[&'static CStr], capture: bool) -> Result<(i32, Vec<u8>)> {
+    let name = argv.first().map_or(&b""[..], |name| name.to_bytes());
+    let environment = Environment::own();
+    let path = environment.get(b"PATH").unwrap_or(DEFAULT_PATH);
+    let found = process::find_on_path(name, COMMAND).or_else(|| process::find_on_path(name, path));
+    let path =
+        found.ok_or_else(|| Error::new("run", name, "it is neither in /command nor on PATH: install s6"))?;
+    let program = Program { path, argv: argv.to_vec(), environment };
+    program.run(capture).map_err(|errno| Error::new("run", name, errno))
 }
 
-/// Runs a tool to its end; its messages go to stderr. An exit code other than 0 is an error.
-fn run(name: &'static str, arguments: &[&OsStr]) -> Result<()> {
-    let (code, _) = tool(name, arguments)?.run(false).map_err(|errno| Error::new("run", name, errno))?;
-    if code == 0 { Ok(()) } else { Err(Error::new("do it with", name, format!("it exited {code}"))) }
+fn failed(tool: &CStr, code: i32) -> Error {
+    Error::new("do it with", tool.to_bytes(), format!("it exited {code}"))
 }
 
-/// `s6-svscanctl -FLAGS SCANDIR`.
-pub fn svscanctl(flags: &str, scandir: &OsStr) -> Result<()> {
-    run("s6-svscanctl", &[OsStr::new(flags), scandir])
+/// Runs a tool of which any exit code but 0 is an error.
+fn tell(tool: &'static CStr, flags: &'static CStr, place: &'static CStr) -> Result<()> {
+    match run(&[tool, flags, place], false)? {
+        (0, _) => Ok(()),
+        (code, _) => Err(failed(tool, code)),
+    }
 }
 
-/// `s6-svc -FLAGS SERVICEDIR`.
-pub fn svc(flags: &str, service: &OsStr) -> Result<()> {
-    run("s6-svc", &[OsStr::new(flags), service])
+/// `s6-svscanctl FLAGS SCANDIR`.
+pub fn svscanctl(flags: &'static CStr, scandir: &'static CStr) -> Result<()> {
+    tell(c"s6-svscanctl", flags, scandir)
 }
 
-/// `s6-svwait -FLAGS -t MILLISECONDS SERVICEDIR`; whether it came to be so in time.
-pub fn svwait(flags: &str, limit: Duration, service: &OsStr) -> Result<bool> {
-    let limit = OsString::from(limit.as_millis().to_string());
-    let arguments = [OsStr::new(flags), OsStr::new("-t"), &limit, service];
-    let (code, _) =
-        tool("s6-svwait", &arguments)?.run(true).map_err(|errno| Error::new("run", "s6-svwait", errno))?;
-    match code {
-        0 => Ok(true),
+/// `s6-svc FLAGS SERVICEDIR`.
+pub fn svc(flags: &'static CStr, service: &'static CStr) -> Result<()> {
+    tell(c"s6-svc", flags, service)
+}
+
+/// `s6-svwait FLAGS -t MILLISECONDS SERVICEDIR`; whether it came to be so in time.
+pub fn svwait(flags: &'static CStr, limit: Milliseconds, service: &'static CStr) -> Result<bool> {
+    let limit = keep::c_string(&[limit.to_string().as_bytes()]).unwrap_or_default();
+    match run(&[c"s6-svwait", flags, c"-t", limit, service], true)? {
+        (0, _) => Ok(true),
         // 99 since s6 2.11, 1 before.
-        1 | 99 => Ok(false),
-        code => Err(Error::new("do it with", "s6-svwait", format!("it exited {code}"))),
+        (1 | 99, _) => Ok(false),
+        (code, _) => Err(failed(c"s6-svwait", code)),
     }
 }
 
@@ -54,26 +61,23 @@ pub struct Stat {
     /// Whether it is up.
     pub up: bool,
     /// Its process, while it is up.
-    pub pid: Option<u32>,
+    pub pid: Option<u64>,
     /// Seconds since it last went up or down.
     pub seconds: u64,
 }
 
 /// `s6-svstat`; none where it cannot say, as of a service that is another user's.
-pub fn svstat(service: &OsStr) -> Result<Option<Stat>> {
-    let arguments = [OsStr::new("-o"), OsStr::new("up,pid,updownfor"), service];
-    let (code, text) =
-        tool("s6-svstat", &arguments)?.run(true).map_err(|errno| Error::new("run", "s6-svstat", errno))?;
+pub fn svstat(service: &'static CStr) -> Result<Option<Stat>> {
+    let (code, text) = run(&[c"s6-svstat", c"-o", c"up,pid,updownfor", service], true)?;
     Ok(if code == 0 { parse(&text) } else { None })
 }
 
 fn parse(text: &[u8]) -> Option<Stat> {
-    let mut words = std::str::from_utf8(text).ok()?.split_ascii_whitespace();
-    let up = words.next()? == "true";
+    let mut words = text.trim_ascii().split(|byte| *byte == b' ');
+    let up = words.next()? == b"true";
     // -1 while it is down.
-    let pid = words.next()?.parse().ok().filter(|_| up);
-    let seconds = words.next()?.parse().ok()?;
-    Some(Stat { up, pid, seconds })
+    let pid = decimal(words.next()?).filter(|_| up);
+    Some(Stat { up, pid, seconds: decimal(words.next()?)? })
 }
 
 #[cfg(test)]

@@ -1,35 +1,33 @@
 //! `status`: every slot and every profile, side by side. Read-only, as any user who may read.
 
-use std::ffi::OsStr;
 use std::fmt::Write;
-use std::os::unix::ffi::OsStrExt;
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::{REFUSED, s6};
+use super::{REFUSED, path_of, s6};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Result};
 use crate::reconcile::{self, Forecast};
 use crate::settings::Settings;
-use crate::show::{Quoted, Shown};
+use crate::show::{OrNull, Quoted, Shown};
 use crate::slot::name::PREFIX;
 use crate::slot::{ProfileName, probe, scandir};
-use crate::sys::{Chowner, Dir, Errno, Name};
+use crate::sys::keep::{self, Bytes};
+use crate::sys::{Chowner, Dir, Errno, Name, time};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, bootlog};
 
 /// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
+pub fn run(options: &Options, argv0: Bytes, console: &Console) -> u8 {
     match status(options, argv0, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
     }
 }
 
-fn status(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
+fn status(options: &Options, argv0: Bytes, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
-    let path = &settings.scandir.value;
-    let label = path.as_os_str().as_bytes();
+    let path = settings.scandir.value;
+    let label = path.to_bytes();
     let slots = match Dir::at(path) {
         // s6-svscan does not run: there is nothing to show of it.
         Err(Errno::NOENT) => Vec::new(),
@@ -43,48 +41,45 @@ fn status(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
             Vec::new()
         }
     };
-    let view = View { settings: &settings, actions: last_actions(&settings), now: now() };
+    let view = View { settings: &settings, actions: last_actions(&settings), now: time::now() };
     let mut rows = view.rows(&slots, &forecasts)?;
     let mut code = 0;
     if !options.operands.is_empty() {
         for name in &options.operands {
-            if !rows.iter().any(|row| row.profile == name.as_bytes()) {
-                let shown = Shown(name.as_bytes());
+            if !rows.iter().any(|row| row.profile == name.to_bytes()) {
+                let shown = Shown(name.to_bytes());
                 console.warn(&format_args!("no such gateway {shown}; hermes-init register makes one"));
                 code = REFUSED;
             }
         }
-        rows.retain(|row| options.operands.iter().any(|name| row.profile == name.as_bytes()));
+        rows.retain(|row| options.operands.iter().any(|name| row.profile == name.to_bytes()));
     }
     console.print(&if options.json { objects(&rows) } else { table(&rows) });
     Ok(code)
 }
 
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
-
 fn last_actions(settings: &Settings) -> Vec<bootlog::Entry> {
     let trusted = Trusted { owner: settings.owner.value.uid, me: Chowner::new().me().uid };
-    Home::open(&settings.home.value).map(|home| bootlog::entries(&home, trusted)).unwrap_or_default()
+    Home::open(settings.home.value).map(|home| bootlog::entries(&home, trusted)).unwrap_or_default()
 }
 
 /// A line of the table; a field that is not known is none.
+#[derive(Clone, Copy)]
 struct Row {
-    profile: Vec<u8>,
-    slot: Option<Vec<u8>>,
+    profile: Bytes,
+    slot: Option<Bytes>,
     state: &'static str,
-    pid: Option<u32>,
-    since: Option<String>,
+    pid: Option<u64>,
+    since: Option<Bytes>,
     wanted: Option<&'static str>,
-    last_boot: Option<String>,
-    note: Option<String>,
+    last_boot: Option<Bytes>,
+    note: Option<Bytes>,
 }
 
 struct View<'a> {
     settings: &'a Settings,
     actions: Vec<bootlog::Entry>,
-    now: u64,
+    now: i64,
 }
 
 impl View<'_> {
@@ -95,7 +90,7 @@ impl View<'_> {
             let slot = forecast.name.as_ref().map(ProfileName::slot).filter(|slot| slots.contains(*slot));
             // The root profile is on every volume, also on one that nobody uses yet.
             if slot.is_some() || !is_untouched_root(forecast) {
-                rows.push(self.row(&forecast.profile, slot, Some(forecast))?);
+                rows.push(self.row(forecast.profile, slot, Some(forecast))?);
             }
         }
         let known = |slot: &&Name| {
@@ -108,56 +103,63 @@ impl View<'_> {
         Ok(rows)
     }
 
-    fn row(&self, profile: &[u8], slot: Option<&Name>, forecast: Option<&Forecast>) -> Result<Row> {
+    fn row(&self, profile: Bytes, slot: Option<&Name>, forecast: Option<&Forecast>) -> Result<Row> {
         let shown = Shown(profile).to_string();
-        let said = self.actions.iter().find(|entry| entry.profile == shown);
-        let action = said.map(|entry| [entry.action.as_str(), &entry.time].join(" "));
+        let said = self.actions.iter().find(|entry| entry.profile == shown.as_bytes());
         let mut row = Row {
-            profile: profile.to_vec(),
+            profile,
             slot: None,
             state: "no slot",
             pid: None,
             since: None,
             wanted: forecast.map(|forecast| if forecast.starts { "up" } else { "down" }),
-            last_boot: action,
+            last_boot: said.map(|entry| keep::bytes(&[entry.action, b" ", entry.time])),
             note: None,
+        };
+        let advise = |what: &str, command: &str| {
+            Some(keep::bytes(&[
+                what.as_bytes(),
+                b": hermes-init ",
+                command.as_bytes(),
+                b" ",
+                shown.as_bytes(),
+            ]))
         };
         match (slot, forecast) {
             (Some(slot), _) => self.ask(&mut row, slot)?,
             (None, Some(Forecast { reason: Some(why), .. })) => {
                 row.wanted = None;
-                row.note = Some(why.clone());
+                row.note = Some(why.as_bytes());
             }
-            (None, _) => row.note = Some(format!("made since the last boot: hermes-init start {shown}")),
+            (None, _) => row.note = advise("made since the last boot", "start"),
+        }
+        if row.state == "unsupervised" {
+            row.note = advise("s6-svscan does not know it yet", "start");
         }
         if forecast.is_none() {
-            row.note = Some(format!("its profile is gone: hermes-init unregister {shown}"));
+            row.note = advise("its profile is gone", "unregister");
         }
         Ok(row)
     }
 
     /// Asks s6 about a slot.
     fn ask(&self, row: &mut Row, slot: &Name) -> Result<()> {
-        let path = self.settings.scandir.value.join(OsStr::from_bytes(slot.bytes()));
-        row.slot = Some(path.as_os_str().as_bytes().to_vec());
-        match Dir::at(&path).map(|dir| probe::is_held(&dir)) {
-            Ok(Ok(false)) => {
-                row.state = "unsupervised";
-                row.note = Some(format!(
-                    "s6-svscan does not know it yet: hermes-init start {}",
-                    Shown(&row.profile)
-                ));
-            }
-            Ok(_) => {
-                let stat = s6::svstat(path.as_os_str())?;
-                row.state = stat.map_or("unknown", |stat| if stat.up { "up" } else { "down" });
-                row.pid = stat.and_then(|stat| stat.pid);
-                let since = |stat: s6::Stat| self.now.saturating_sub(stat.seconds);
-                row.since = stat.map(|stat| reconcile::stamp(&self.settings.lookup, since(stat)));
-                if stat.is_none() {
-                    row.note = Some("you may not ask its supervisor".to_owned());
+        let path = path_of(self.settings.scandir.value, slot.bytes());
+        row.slot = Some(path.to_bytes());
+        match Dir::at(path).map(|dir| probe::is_held(&dir)) {
+            Ok(Ok(false)) => row.state = "unsupervised",
+            Ok(_) => match s6::svstat(path)? {
+                Some(stat) => {
+                    row.state = if stat.up { "up" } else { "down" };
+                    row.pid = stat.pid;
+                    let since = self.now.saturating_sub_unsigned(stat.seconds);
+                    row.since = Some(reconcile::stamp(&self.settings.lookup, since).into_bytes().leak());
                 }
-            }
+                None => {
+                    row.state = "unknown";
+                    row.note = Some(b"you may not ask its supervisor");
+                }
+            },
             Err(_) => row.state = "unknown",
         }
         Ok(())
@@ -168,38 +170,44 @@ fn is_untouched_root(forecast: &Forecast) -> bool {
     forecast.name.as_ref().is_some_and(ProfileName::is_root) && !forecast.has_state
 }
 
-const HEADINGS: [&str; 8] = ["PROFILE", "SLOT", "STATE", "PID", "SINCE", "NEXT BOOT", "LAST BOOT", "NOTE"];
+const COLUMNS: usize = 8;
+const HEADINGS: [&str; COLUMNS] =
+    ["PROFILE", "SLOT", "STATE", "PID", "SINCE", "NEXT BOOT", "LAST BOOT", "NOTE"];
+
+/// What a column says of a row; nothing where it is not known.
+fn cell(row: &Row, column: usize) -> String {
+    let words = |text: Option<Bytes>| String::from_utf8_lossy(text.unwrap_or_default()).into_owned();
+    match column {
+        0 => Shown(row.profile).to_string(),
+        1 => row.slot.map_or_else(String::new, |slot| {
+            Shown(slot.rsplit(|byte| *byte == b'/').next().unwrap_or_default()).to_string()
+        }),
+        2 => row.state.to_owned(),
+        3 => row.pid.map_or_else(String::new, |pid| pid.to_string()),
+        4 => words(row.since),
+        5 => words(row.wanted.map(str::as_bytes)),
+        6 => words(row.last_boot),
+        _ => words(row.note),
+    }
+}
 
 /// Columns that line up, for people.
 fn table(rows: &[Row]) -> String {
-    let dash = || "-".to_owned();
-    let mut lines: Vec<[String; 8]> = vec![HEADINGS.map(str::to_owned)];
-    lines.extend(rows.iter().map(|row| {
-        [
-            Shown(&row.profile).to_string(),
-            row.slot.as_ref().map_or_else(dash, |slot| {
-                let name = slot.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
-                Shown(name).to_string()
-            }),
-            row.state.to_owned(),
-            row.pid.map_or_else(dash, |pid| pid.to_string()),
-            row.since.clone().unwrap_or_else(dash),
-            row.wanted.map_or_else(dash, str::to_owned),
-            row.last_boot.clone().unwrap_or_else(dash),
-            row.note.clone().unwrap_or_default(),
-        ]
-    }));
-    let mut widths = [0; 8];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
-            *width = cell.len().max(*width);
+    let mut lines = vec![String::new(); rows.len() + 1];
+    for (column, heading) in HEADINGS.iter().enumerate() {
+        let mut cells = vec![(*heading).to_owned()];
+        cells.extend(rows.iter().map(|row| cell(row, column)));
+        let last = column + 1 == COLUMNS;
+        let width = cells.iter().map(String::len).max().unwrap_or(0).max(1);
+        for (line, cell) in lines.iter_mut().zip(&cells) {
+            line.push_str(if cell.is_empty() && !last { "-" } else { cell });
+            let filled = cell.len().max(1);
+            line.extend(std::iter::repeat_n(' ', if last { 0 } else { width - filled + 2 }));
         }
     }
     let mut text = String::new();
-    for line in &lines {
-        let padded: Vec<String> =
-            line.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}")).collect();
-        text.push_str(padded.join("  ").trim_end());
+    for line in lines {
+        text.push_str(line.trim_ascii_end());
         text.push('\n');
     }
     text
@@ -207,26 +215,24 @@ fn table(rows: &[Row]) -> String {
 
 /// One JSON object a line, for programs.
 fn objects(rows: &[Row]) -> String {
-    let text_or_null = |value: Option<&[u8]>| match value {
-        Some(value) => Quoted(value).to_string(),
-        None => "null".to_owned(),
-    };
     let mut text = String::new();
     for row in rows {
         // Writing to a String cannot fail.
-        let _ = writeln!(
-            text,
-            "{{\"profile\": {}, \"slot\": {}, \"state\": \"{}\", \"pid\": {}, \"since\": {}, \"wanted\": {}, \
-             \"last_boot\": {}, \"note\": {}}}",
-            Quoted(&row.profile),
-            text_or_null(row.slot.as_deref()),
-            row.state,
-            row.pid.map_or_else(|| "null".to_owned(), |pid| pid.to_string()),
-            text_or_null(row.since.as_deref().map(str::as_bytes)),
-            text_or_null(row.wanted.map(str::as_bytes)),
-            text_or_null(row.last_boot.as_deref().map(str::as_bytes)),
-            text_or_null(row.note.as_deref().map(str::as_bytes)),
-        );
+        let _ = write!(text, "{{\"profile\": {}, \"slot\": {}", Quoted(row.profile), OrNull(row.slot));
+        let _ = write!(text, ", \"state\": \"{}\", \"pid\": ", row.state);
+        let _ = match row.pid {
+            Some(pid) => write!(text, "{pid}"),
+            None => write!(text, "null"),
+        };
+        for (key, value) in [
+            ("since", row.since),
+            ("wanted", row.wanted.map(str::as_bytes)),
+            ("last_boot", row.last_boot),
+            ("note", row.note),
+        ] {
+            let _ = write!(text, ", \"{key}\": {}", OrNull(value));
+        }
+        text.push_str("}\n");
     }
     text
 }

@@ -1,29 +1,27 @@
 //! `unregister`: a slot's end. The order is what leaves nothing behind: down, out of s6-svscan's sight, reaped, removed.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
-
-use super::{Live, REFUSED, SUPERVISION, profile, s6, wait_until, with_live};
+use super::{Live, REFUSED, SUPERVISION, path_of, profile, s6, wait_until, with_live};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result};
+use crate::slot::layout::LOG;
 use crate::slot::{ProfileName, probe, staging};
+use crate::sys::keep::{self, Bytes};
+use crate::sys::time::Milliseconds;
 use crate::sys::{Errno, Kind, Name, remove};
 
 /// How long a gateway may take to end before it is killed: as long as `docker stop` gives a container.
-const STOPPING: Duration = Duration::from_secs(10);
+const STOPPING: Milliseconds = 10_000;
 /// How long a killed one may take to be gone.
-const KILLED: Duration = Duration::from_secs(5);
+const KILLED: Milliseconds = 5000;
 
 /// How long a logger may read on after its service has ended.
-const DRAINING: Duration = Duration::from_secs(1);
+const DRAINING: Milliseconds = 1000;
 
 /// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
-    with_live(options, argv0, console, |live| {
-        let operand = options.operands.first().map(OsString::as_os_str).unwrap_or_default();
-        let profile = profile(operand)?;
+pub fn run(options: &Options, argv0: Bytes, console: &Console) -> u8 {
+    with_live(options, argv0, console, &|live| {
+        let profile = profile(options.operands.first().unwrap_or(&c""))?;
         live.must_be_ours()?;
         finish_earlier(live, &profile)?;
         match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
@@ -50,13 +48,13 @@ fn stop(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
         return Ok(());
     }
     let path = live.slot_path(profile);
-    s6::svc("-d", &path)?;
-    if s6::svwait("-D", STOPPING, &path)? {
+    s6::svc(c"-d", path)?;
+    if s6::svwait(c"-D", STOPPING, path)? {
         return Ok(());
     }
     live.console.warn(&format_args!("{} does not stop: it is killed", profile.text()));
-    s6::svc("-dk", &path)?;
-    if s6::svwait("-D", KILLED, &path)? {
+    s6::svc(c"-dk", path)?;
+    if s6::svwait(c"-D", KILLED, path)? {
         return Ok(());
     }
     Err(Error::new("stop", profile.slot(), "it survived SIGKILL for 5 seconds: try again later")
@@ -80,7 +78,7 @@ fn hide(live: &Live<'_>, profile: &ProfileName) -> Result<bool> {
 /// Has the supervisors of a hidden slot reaped, and removes it.
 fn end_hidden(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let gone = staging::unregistered(profile);
-    end(live, &gone, || {
+    end(live, &gone, &|| {
         // Nobody was told, so nothing has changed: the slot goes back to where its supervisors are known.
         let _ = live.scandir.rename_new(&gone, profile.slot());
     })
@@ -92,24 +90,24 @@ pub(super) fn finish_earlier(live: &Live<'_>, profile: &ProfileName) -> Result<(
     if live.scandir.meta(&gone) == Err(Errno::NOENT) {
         return Ok(());
     }
-    end(live, &gone, || ())
+    end(live, &gone, &|| ())
 }
 
 /// Has s6-svscan kill the supervisors of what it no longer sees, waits until nobody holds the slot or its logger, and removes
 /// it. `untold` is called when s6-svscan could not be told.
-fn end(live: &Live<'_>, gone: &Name, untold: impl FnOnce()) -> Result<()> {
+fn end(live: &Live<'_>, gone: &Name, untold: &dyn Fn()) -> Result<()> {
     // What is no directory was never a service: nothing supervises it.
     if let Ok(slot) = live.scandir.dir(gone)
         && probe::is_supervised(&slot)
     {
-        s6::svscanctl("-an", live.path.as_os_str()).inspect_err(|_| untold())?;
-        if !wait_until(DRAINING, || !probe::is_supervised(&slot)) {
+        s6::svscanctl(c"-an", live.path).inspect_err(|_| untold())?;
+        if !wait_until(DRAINING, &mut || !probe::is_supervised(&slot)) {
             // What the gateway started and did not end may have the logger's pipe open: it would wait for ever.
-            let log = live.path.join(OsStr::from_bytes(gone.bytes())).join("log");
+            let log = path_of(live.path, keep::path(&[gone.bytes(), LOG.bytes()]));
             // One that ended just now cannot be told; whether all are gone is asked below.
-            let _ = s6::svc("-xd", log.as_os_str());
+            let _ = s6::svc(c"-xd", log);
         }
-        if !wait_until(SUPERVISION, || !probe::is_supervised(&slot)) {
+        if !wait_until(SUPERVISION, &mut || !probe::is_supervised(&slot)) {
             let reason = "its supervisors are still there after 10 seconds: call unregister again";
             return Err(Error::new("end", gone, reason).with_code(REFUSED));
         }

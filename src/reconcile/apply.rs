@@ -1,7 +1,5 @@
 //! Doing what was planned: sweep, slots, hand-over or seal, log.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use super::plan::{self, Action, STALE, Verdict};
 use super::{INCOMPLETE, Pass, hold, intent, report};
 use crate::error::Error;
@@ -9,7 +7,7 @@ use crate::slot::check::{self, Present};
 use crate::slot::scandir::{self, SERVICES_MAX};
 use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
 use crate::sys::file::Make;
-use crate::sys::{Dir, Errno, Name};
+use crate::sys::{Dir, Errno, Name, time};
 use crate::volume::bootlog;
 use crate::volume::profiles::{self, Found, Profiles};
 
@@ -19,9 +17,9 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
         Some(scandir) if !pass.dry_run => apply(pass, scandir),
         _ => plan_dry(pass),
     };
-    pass.console.print(&report::lines(&actions, json, &pass.settings.scandir.value));
+    pass.console.print(&report::lines(&actions, json, pass.settings.scandir.value));
     if let (false, Some(home)) = (pass.dry_run, &pass.home) {
-        let stamp = report::stamp(&pass.settings.lookup, now());
+        let stamp = report::stamp(&pass.settings.lookup, time::now());
         let log = report::log_lines(&actions, &stamp);
         let (chowner, owner) = (pass.spec.chowner, pass.settings.owner.value);
         if let Err(error) = bootlog::append(home, log.as_bytes(), pass.trusted, chowner, owner) {
@@ -30,11 +28,6 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
     }
     let failed = actions.iter().any(|action| matches!(action.verdict, Verdict::Failed(_)));
     if failed || !whole { INCOMPLETE } else { 0 }
-}
-
-/// Seconds since 1970, UTC.
-fn now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
 fn plan_dry(pass: &Pass<'_>) -> (Vec<Action>, bool) {
@@ -127,7 +120,7 @@ fn write_seed(pass: &Pass<'_>) {
     if let (Some(seed), Some(home)) = (pass.intent.seed, &pass.home) {
         let (ids, chowner) = (pass.settings.owner.value, pass.spec.chowner);
         let make = Make { mode: 0o644, ids, chowner, durable: true };
-        warn(pass, intent::write_seed(seed, now(), home, make));
+        warn(pass, intent::write_seed(seed, time::now(), home, make));
     }
 }
 
@@ -145,7 +138,7 @@ fn carry_out(pass: &Pass<'_>, scandir: &Dir, name: &ProfileName, action: &mut Ac
     }
     if let Err(error) = publish::publish(scandir, name, action.want(), action.present, &pass.spec) {
         pass.console.warn(&error);
-        action.verdict = Verdict::Failed(error.to_string());
+        action.verdict = Verdict::Failed(error.to_string().leak());
         action.changed = false;
     }
 }

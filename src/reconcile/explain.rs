@@ -5,8 +5,8 @@ use std::fmt::Write;
 use super::Pass;
 use super::intent::Seed;
 use super::plan::{Action, Verdict};
-use crate::role::ContainerCommand;
-use crate::settings::{RoleChoice, Setting};
+use crate::role::{ContainerCommand, RoleChoice};
+use crate::settings::Setting;
 use crate::show::Shown;
 use crate::slot::check::Present;
 use crate::slot::{ProfileName, probe};
@@ -43,11 +43,16 @@ fn settings(
     command: &ContainerCommand,
 ) -> std::fmt::Result {
     let settings = pass.settings;
-    let words: Vec<String> = command.words().iter().map(|word| Shown(word).to_string()).collect();
-    let command = if words.is_empty() { "none found".to_owned() } else { words.join(" ") };
-    writeln!(text, "role: gateway ({}; container command: {command})", role.source.text())?;
-    for (name, path) in [("HERMES_HOME", &settings.home), ("scan directory", &settings.scandir)] {
-        let shown = Shown(path.value.as_os_str().as_encoded_bytes());
+    write!(text, "role: gateway ({}; container command:", role.source.text())?;
+    if command.words().is_empty() {
+        text.push_str(" none found");
+    }
+    for word in command.words() {
+        write!(text, " {}", Shown(word))?;
+    }
+    text.push_str(")\n");
+    for (name, path) in [("HERMES_HOME", settings.home), ("scan directory", settings.scandir)] {
+        let shown = Shown(path.value.to_bytes());
         writeln!(text, "{name}: {shown} ({})", path.source.text())?;
     }
     let owner = &settings.owner;
@@ -59,7 +64,7 @@ fn settings(
 }
 
 fn profile(text: &mut String, pass: &Pass<'_>, action: &Action) -> std::fmt::Result {
-    writeln!(text, "\nprofile {}", Shown(&action.profile))?;
+    writeln!(text, "\nprofile {}", Shown(action.profile))?;
     let Some(name) = &action.name else {
         return writeln!(
             text,
@@ -77,7 +82,7 @@ fn profile(text: &mut String, pass: &Pass<'_>, action: &Action) -> std::fmt::Res
 }
 
 fn decided(action: &Action) -> String {
-    let word = action.prior.word.as_deref().unwrap_or_default();
+    let word = action.prior.word.unwrap_or_default();
     format!("{} is {}", action.prior.key.text(), Shown(word.as_bytes()))
 }
 
@@ -92,20 +97,20 @@ fn why_started(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
                 source.text()
             )
         }
-        None if action.prior.word.as_deref() == Some(RUNNING) => decided(action),
+        None if action.prior.word == Some(RUNNING) => decided(action),
         None => format!("{}, a moment of a running gateway", decided(action)),
     }
 }
 
 fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
     if action.prior.starts() {
-        let why = &pass.intent.multiplex.why;
+        let why = pass.intent.multiplex.why;
         return format!("{}, but the root gateway serves all profiles (multiplex: {why})", decided(action));
     }
-    if let Some(reason) = &action.trouble {
-        return format!("{} cannot be used: {reason}", Shown(&profiles::label(name, &STATE)));
+    if let Some(reason) = action.trouble {
+        return format!("{} cannot be used: {reason}", Shown(profiles::label(name, &STATE)));
     }
-    match (action.prior.key, action.prior.word.as_deref()) {
+    match (action.prior.key, action.prior.word) {
         (Key::Neither, _) => "there is no state file: it was never started".to_owned(),
         (Key::Gateway, Some("starting" | "startup_failed")) => {
             format!("{}: it did not come up, and a boot makes no crash loop", decided(action))
@@ -138,10 +143,10 @@ fn no_profiles(text: &mut String, pass: &Pass<'_>) -> std::fmt::Result {
         let label = profiles::label_of(&name);
         match found.look(&name) {
             Found::Nothing if found.kind(&name) == Some(Kind::Directory) => {
-                writeln!(text, "\n{} is no profile\n  because: there is no SOUL.md in it", Shown(&label))?;
+                writeln!(text, "\n{} is no profile\n  because: there is no SOUL.md in it", Shown(label))?;
             }
             Found::Dangling(reason) => {
-                writeln!(text, "\n{} is no profile\n  because: it {reason}", Shown(&label))?
+                writeln!(text, "\n{} is no profile\n  because: it {reason}", Shown(label))?
             }
             _ => (),
         }

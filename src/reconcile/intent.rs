@@ -5,7 +5,7 @@ use crate::error::{Error, Reason, Result};
 use crate::role::ContainerCommand;
 use crate::settings::{Settings, Source, YES, YES_OR_ON};
 use crate::slot::ProfileName;
-use crate::sys::{Errno, Name, file};
+use crate::sys::{Errno, Name, file, keep};
 use crate::volume::Home;
 use crate::volume::config::{self, Multiplex};
 use crate::volume::state::{self, Key, Prior, RUNNING};
@@ -22,12 +22,12 @@ pub enum Seed {
 }
 
 /// Whether the root gateway serves all profiles, and who says so.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Multiplexing {
     /// Whether it does.
     pub on: bool,
     /// Who says so.
-    pub why: String,
+    pub why: &'static str,
 }
 
 /// What is wanted.
@@ -56,17 +56,17 @@ impl Intent {
 
     /// The state of a profile that has no state file.
     pub fn seeded(&self, profile: &ProfileName) -> Option<Prior> {
-        let running = || Prior { word: Some(RUNNING.to_owned()), key: Key::Desired };
+        let running = || Prior { word: Some(RUNNING), key: Key::Desired };
         self.seed.filter(|_| profile.is_root()).map(|_| running())
     }
 }
 
 fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> Multiplexing {
     if let Some(flag) = settings.lookup.flag("GATEWAY_MULTIPLEX_PROFILES", YES_OR_ON, console) {
-        let why = format!("GATEWAY_MULTIPLEX_PROFILES ({})", flag.source.text());
+        let why = keep::text(&["GATEWAY_MULTIPLEX_PROFILES (", flag.source.text(), ")"]);
         return Multiplexing { on: flag.value, why };
     }
-    let off = |why: &str| Multiplexing { on: false, why: why.to_owned() };
+    let off = |why| Multiplexing { on: false, why };
     let Some(home) = home else { return off("default") };
     let text = match file::read(&home.dir, &CONFIG, config::CAP) {
         Ok(text) => text,
@@ -78,8 +78,8 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
     };
     match config::multiplex(&text) {
         Multiplex::Absent => off("default"),
-        Multiplex::On { line } => Multiplexing { on: true, why: format!("config.yaml line {line}") },
-        Multiplex::Off { line } => off(&format!("config.yaml line {line}")),
+        Multiplex::On { line } => Multiplexing { on: true, ..off(format!("config.yaml line {line}").leak()) },
+        Multiplex::Off { line } => off(format!("config.yaml line {line}").leak()),
         Multiplex::Unsure { line, why } => {
             let reason =
                 format!("line {line}: {why}; taken as off: set GATEWAY_MULTIPLEX_PROFILES to decide");
@@ -95,8 +95,10 @@ fn seed(
     home: Option<&Home>,
     console: &Console,
 ) -> Option<Seed> {
-    let bootstrap =
-        settings.lookup.get("HERMES_GATEWAY_BOOTSTRAP_STATE").filter(|state| state.value == RUNNING);
+    let bootstrap = settings
+        .lookup
+        .get("HERMES_GATEWAY_BOOTSTRAP_STATE")
+        .filter(|state| state.value == RUNNING.as_bytes());
     let legacy = command.is_gateway_run();
     // Anything under that name is a state; also one that cannot be used.
     let is_new = || home.is_none_or(|home| home.dir.meta(&state::STATE) == Err(Errno::NOENT));
@@ -113,7 +115,7 @@ fn seed(
 }
 
 /// Writes the state that was seeded, so that it holds from now on: in one step, and the owner's.
-pub fn write_seed(seed: Seed, now: u64, home: &Home, make: file::Make<'_>) -> Result<()> {
+pub fn write_seed(seed: Seed, now: i64, home: &Home, make: file::Make<'_>) -> Result<()> {
     static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
     let from = match seed {
         Seed::LegacyCommand => ", \"migrated_from\": \"legacy-container-cmd\"",

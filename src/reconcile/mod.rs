@@ -8,16 +8,14 @@ mod report;
 
 pub use report::stamp;
 
-use std::ffi::OsStr;
-use std::path::Path;
-
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result};
-use crate::role::ContainerCommand;
-use crate::settings::{RoleChoice, Setting, Settings};
+use crate::role::{ContainerCommand, RoleChoice};
+use crate::settings::{Setting, Settings};
 use crate::show::Shown;
 use crate::slot::{ProfileName, Spec};
+use crate::sys::keep::Bytes;
 use crate::sys::{Chowner, Dir, Errno, lock, process};
 use crate::volume::Home;
 use crate::volume::home::Trusted;
@@ -26,7 +24,7 @@ use crate::volume::home::Trusted;
 const INCOMPLETE: u8 = 1;
 
 /// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
+pub fn run(options: &Options, argv0: Bytes, console: &Console) -> u8 {
     match pass(options, argv0, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
@@ -47,7 +45,7 @@ struct Pass<'a> {
     dry_run: bool,
 }
 
-fn pass(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
+fn pass(options: &Options, argv0: Bytes, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
     let role = settings.role(options, console);
     let command = ContainerCommand::find();
@@ -82,19 +80,19 @@ fn pass(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
 /// What the next boot would make of one profile.
 pub struct Forecast {
     /// The profile's name as it stands on the volume.
-    pub profile: Vec<u8>,
+    pub profile: Bytes,
     /// Its name as a service's; none where it can have no slot.
     pub name: Option<ProfileName>,
     /// Whether it would be started.
     pub starts: bool,
     /// Why it would have no slot.
-    pub reason: Option<String>,
+    pub reason: Option<&'static str>,
     /// Whether there is anything of it on the volume; the root profile is on every volume.
     pub has_state: bool,
 }
 
 /// What the next boot would do, from the volume and the scan directory as they are. Changes nothing.
-pub fn forecast(settings: &Settings, argv0: &OsStr, console: &Console) -> Result<Vec<Forecast>> {
+pub fn forecast(settings: &Settings, argv0: Bytes, console: &Console) -> Result<Vec<Forecast>> {
     let chowner = Chowner::new();
     let spec = spec(settings, argv0, &chowner)?;
     let home = open_home(settings, &chowner, true, console)?;
@@ -110,7 +108,7 @@ impl From<plan::Action> for Forecast {
     fn from(action: plan::Action) -> Forecast {
         Forecast {
             starts: action.verdict == plan::Verdict::Started,
-            reason: action.verdict.reason().map(str::to_owned),
+            reason: action.verdict.reason(),
             has_state: action.prior.word.is_some() || action.trouble.is_some(),
             profile: action.profile,
             name: action.name,
@@ -119,13 +117,13 @@ impl From<plan::Action> for Forecast {
 }
 
 /// What the slots of these settings have in common.
-pub fn spec<'a>(settings: &Settings, argv0: &OsStr, chowner: &'a Chowner) -> Result<Spec<'a>> {
+pub fn spec<'a>(settings: &Settings, argv0: Bytes, chowner: &'a Chowner) -> Result<Spec<'a>> {
     let Some(executable) = process::executable(argv0) else {
         let reason = "there is no /proc, and argv[0] is no absolute path";
         return Err(Error::new("find", "the own executable", reason));
     };
-    let made = Spec::new(&executable, settings.policy(chowner.me()), chowner);
-    made.map_err(|why| Error::new("use", &executable, why))
+    let made = Spec::new(executable, settings.policy(chowner.me()), chowner);
+    made.map_err(|why| Error::new("use", executable, why))
 }
 
 /// Why a container has no business with gateways, if it has none.
@@ -148,7 +146,7 @@ fn open_home(
     dry_run: bool,
     console: &Console,
 ) -> Result<Option<Home>> {
-    let path = &settings.home.value;
+    let path = settings.home.value;
     if dry_run {
         return match Home::open(path) {
             Err(error) if error.errno() == Some(Errno::NOENT) => {
@@ -160,15 +158,15 @@ fn open_home(
     }
     let home = Home::open_or_make(path, chowner, settings.owner.value)?;
     if home.made {
-        let shown = Shown(path.as_os_str().as_encoded_bytes());
+        let shown = Shown(path.to_bytes());
         console.warn(&format_args!("{shown} was missing and has been made: is the volume mounted?"));
     }
     Ok(Some(home))
 }
 
 fn open_scandir(settings: &Settings, dry_run: bool) -> Result<Option<Dir>> {
-    let path: &Path = &settings.scandir.value;
-    let label = path.as_os_str().as_encoded_bytes();
+    let path = settings.scandir.value;
+    let label = path.to_bytes();
     if dry_run {
         return match Dir::at(path) {
             Err(Errno::NOENT) => Ok(None),

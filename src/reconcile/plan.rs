@@ -4,6 +4,7 @@ use super::Pass;
 use crate::error::{Error, Reason};
 use crate::slot::check::{self, Present};
 use crate::slot::{ProfileName, Want};
+use crate::sys::keep::Bytes;
 use crate::sys::{Dir, Errno, Name};
 use crate::volume::lifecycle::PriorExit;
 use crate::volume::profiles::{self, Found, Profiles};
@@ -15,21 +16,21 @@ static PROCESSES: Name = Name::fixed(c"processes.json");
 pub const STALE: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
 
 /// What happens to one profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// It has a slot, and is started with it.
     Started,
     /// It has a slot, and stays down.
     Registered,
     /// It can have none, and why.
-    Skipped(String),
+    Skipped(&'static str),
     /// It should have one and has not, and why.
-    Failed(String),
+    Failed(&'static str),
 }
 
 impl Verdict {
     /// The word in the log.
-    pub fn word(&self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Verdict::Started => "started",
             Verdict::Registered => "registered",
@@ -39,7 +40,7 @@ impl Verdict {
     }
 
     /// Why it has no slot.
-    pub fn reason(&self) -> Option<&str> {
+    pub fn reason(self) -> Option<&'static str> {
         match self {
             Verdict::Started | Verdict::Registered => None,
             Verdict::Skipped(why) | Verdict::Failed(why) => Some(why),
@@ -50,7 +51,7 @@ impl Verdict {
 /// One profile's part of the pass.
 pub struct Action {
     /// The profile's name as it stands on the volume.
-    pub profile: Vec<u8>,
+    pub profile: Bytes,
     /// The name of its slot; none where it can have none.
     pub name: Option<ProfileName>,
     /// What happens.
@@ -70,9 +71,9 @@ pub struct Action {
 }
 
 impl Action {
-    fn without_slot(profile: &[u8], verdict: Verdict) -> Action {
+    fn without_slot(profile: Bytes, verdict: Verdict) -> Action {
         Action {
-            profile: profile.to_vec(),
+            profile,
             name: None,
             verdict,
             prior: Prior::default(),
@@ -121,9 +122,7 @@ fn plan_found(pass: &Pass<'_>, profiles: &Profiles, name: &Name) -> Option<Actio
     match profiles.look(name) {
         Found::Profile(profile, dir) => Some(plan_one(pass, &profile, Some(&dir))),
         Found::Skipped(name, why) => Some(Action::without_slot(name.bytes(), Verdict::Skipped(why))),
-        Found::Failed(name, why) => {
-            Some(Action::without_slot(name.bytes(), Verdict::Failed(why.to_string())))
-        }
+        Found::Failed(name, why) => Some(Action::without_slot(name.bytes(), Verdict::Failed(why.text()))),
         Found::Dangling(reason) => {
             pass.console.warn(&Error::new("use", profiles::label_of(name), reason));
             None
@@ -134,8 +133,8 @@ fn plan_found(pass: &Pass<'_>, profiles: &Profiles, name: &Name) -> Option<Actio
 
 fn plan_one(pass: &Pass<'_>, profile: &ProfileName, dir: Option<&Dir>) -> Action {
     let (mut prior, trouble) = dir.map_or_else(Default::default, state::read);
-    if let Some(reason) = &trouble {
-        pass.console.warn(&Error::new("use", profiles::label(profile, &state::STATE), reason.clone()));
+    if let Some(reason) = trouble {
+        pass.console.warn(&Error::new("use", profiles::label(profile, &state::STATE), reason));
     } else if prior.word.is_none() {
         prior = pass.intent.seeded(profile).unwrap_or(prior);
     }
@@ -146,7 +145,7 @@ fn plan_one(pass: &Pass<'_>, profile: &ProfileName, dir: Option<&Dir>) -> Action
         None => Present::Absent,
     };
     Action {
-        profile: profile.text().as_bytes().to_vec(),
+        profile: profile.text().as_bytes(),
         name: Some(*profile),
         verdict: if starts { Verdict::Started } else { Verdict::Registered },
         prior,

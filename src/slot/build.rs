@@ -76,7 +76,7 @@ fn fill(
     Ok(())
 }
 
-fn put(dir: &Dir, what: File<'_>, spec: &Spec<'_>) -> std::result::Result<(), Errno> {
+fn put(dir: &Dir, what: File, spec: &Spec<'_>) -> std::result::Result<(), Errno> {
     let made = file::create(dir, what.name, what.mode, what.content)?;
     if spec.policy.body != spec.chowner.me() {
         spec.chowner.give(&made, spec.policy.body)?;

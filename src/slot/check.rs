@@ -1,6 +1,9 @@
 //! Comparing a slot with what it should be. Reads only.
 
-use super::layout::{CONTROL, CONTROL_MODE, DIRECTORY, DOWN, EVENT, EVENT_MODE, File, LOG, SUPERVISE};
+use super::layout::{
+    CONTROL_MODE, DIRECTORY, DOWN, EVENT, EVENT_MODE, File, LOG, SUPERVISE, SUPERVISE_CONTROL,
+    SUPERVISE_EVENT,
+};
 use super::{ProfileName, Spec, Want};
 use crate::error::Reason;
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, file};
@@ -50,7 +53,7 @@ impl Check<'_> {
             && self.skeleton(log)?)
     }
 
-    fn files(&self, dir: &Dir, files: &[File<'_>]) -> Result<bool, Reason> {
+    fn files(&self, dir: &Dir, files: &[File]) -> Result<bool, Reason> {
         for file in files {
             if !self.is(dir, *file)? {
                 return Ok(false);
@@ -60,7 +63,7 @@ impl Check<'_> {
     }
 
     /// Whether a file is as it should be.
-    fn is(&self, dir: &Dir, what: File<'_>) -> Result<bool, Reason> {
+    fn is(&self, dir: &Dir, what: File) -> Result<bool, Reason> {
         let (content, meta) = file::read_meta(dir, what.name, SCRIPT_CAP)?;
         Ok(content == what.content && self.fits(meta, what.mode, self.spec.policy.body))
     }
@@ -86,8 +89,8 @@ impl Check<'_> {
         if supervise.kind != Kind::Directory || !self.fits(supervise, policy.supervise, policy.skeleton) {
             return Ok(false);
         }
-        let control = service.meta_below(&SUPERVISE, &CONTROL)?;
-        Ok(event(service.meta_below(&SUPERVISE, &EVENT)?)
+        let control = service.meta_below(&SUPERVISE_CONTROL)?;
+        Ok(event(service.meta_below(&SUPERVISE_EVENT)?)
             && control.kind == Kind::Fifo
             && self.fits(control, CONTROL_MODE, policy.skeleton))
     }

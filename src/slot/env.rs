@@ -2,18 +2,18 @@
 
 use super::layout::{ENV, Policy};
 use crate::error::Reason;
+use crate::sys::keep::{self, Bytes};
 use crate::sys::{Chowner, Dir, Errno, Name, file};
 
 /// A variable: its key, which [`key`] took, and its file's content, see [`encode`] and [`decode`].
-pub type Variable = (Name, Vec<u8>);
+pub type Variable = (Name, Bytes);
 
 /// Largest value that is read, in bytes: what Linux takes for one string of an environment.
 const VALUE_CAP: u64 = 128 << 10;
 
-/// A key that can be a file's name and a variable's: not empty, no `=`, `/` or NUL, and no leading dot, which s6-envdir
-/// passes over.
-pub fn key(bytes: &[u8]) -> Option<Name> {
-    if bytes.starts_with(b".") || bytes.contains(&b'=') { None } else { Name::new(bytes) }
+/// Whether a file's name can be a variable's: no `=`, and no leading dot, which s6-envdir passes over.
+fn is_key(name: &[u8]) -> bool {
+    !name.starts_with(b".") && !name.contains(&b'=')
 }
 
 /// A key that a registration takes: a name as POSIX has it for environment variables, `[A-Za-z_][A-Za-z0-9_]*`, that fits a
@@ -21,7 +21,7 @@ pub fn key(bytes: &[u8]) -> Option<Name> {
 pub fn new_key(bytes: &[u8]) -> Option<Name> {
     let starts = bytes.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_');
     let plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
-    if starts && plain && bytes.len() <= 255 { key(bytes) } else { None }
+    if starts && plain && bytes.len() <= 255 { Name::new(bytes) } else { None }
 }
 
 /// What a file of an environment directory holds for a value: `s6-envdir -f` takes the whole file but for one newline at its
@@ -42,23 +42,15 @@ pub fn decode(mut content: Vec<u8>) -> Option<Vec<u8>> {
 }
 
 /// The file's content for a value; the inverse of [`decode`].
-pub fn encode(value: &[u8]) -> Vec<u8> {
-    [value, b"\n"].concat()
+pub fn encode(value: &[u8]) -> Bytes {
+    keep::bytes(&[value, b"\n"])
 }
 
-/// Calls `each` with the key and the file's content of every variable of an environment directory, in byte order of the
-/// keys. What is no variable (a dot-name, a key with `=`) is passed over; what cannot be read is given to `refused`.
-pub fn read(
-    dir: &Dir,
-    mut each: impl FnMut(Name, Vec<u8>),
-    mut refused: impl FnMut(&Name, Reason),
-) -> Result<(), Errno> {
-    for name in dir.names()? {
-        let Some(name) = key(name.bytes()) else { continue };
-        match file::read(dir, &name, VALUE_CAP) {
-            Ok(content) => each(name, content),
-            Err(reason) => refused(&name, reason),
-        }
+/// Calls `each` with the key and the file's content, or why it cannot be read, of every variable of an environment directory, in
+/// byte order of the keys. What is no variable (a dot-name, a key with `=`) is passed over.
+pub fn read(dir: &Dir, each: &mut dyn FnMut(Name, Result<Vec<u8>, Reason>)) -> Result<(), Errno> {
+    for name in dir.names()?.into_iter().filter(|name| is_key(name.bytes())) {
+        each(name, file::read(dir, &name, VALUE_CAP));
     }
     Ok(())
 }
@@ -68,7 +60,9 @@ pub fn kept(slot: &Dir) -> Vec<Variable> {
     let mut kept = Vec::new();
     if let Ok(dir) = slot.dir(&ENV) {
         // What is unreadable or no regular file was not put there by a registration, and is not taken along.
-        let _ = read(&dir, |key, content| kept.push((key, content)), |_, _| ());
+        let _ = read(&dir, &mut |key, content| {
+            kept.extend(content.map(|content| (key, content.leak() as Bytes)))
+        });
     }
     kept
 }
@@ -91,7 +85,7 @@ mod tests {
     #[test]
     fn a_value_survives_its_file() {
         for value in [&b""[..], b"x", b"a\nb", b"\n", b"x\n\n", b" \t\"'$\\", b"\xff\x01"] {
-            assert_eq!(decode(encode(value)), Some(value.to_vec()));
+            assert_eq!(decode(encode(value).to_vec()), Some(value.to_vec()));
         }
         assert_eq!(decode(Vec::new()), None);
         assert_eq!(decode(b"a\0b".to_vec()), Some(b"a\nb".to_vec()));
@@ -99,15 +93,15 @@ mod tests {
 
     #[test]
     fn keys_that_s6_envdir_would_pass_over_are_none() {
-        for bad in ["", ".x", "a=b", "a/b", "a\0", "..", "="] {
-            assert!(key(bad.as_bytes()).is_none(), "{bad:?}");
+        for bad in [".x", "a=b", "..", "="] {
+            assert!(!is_key(bad.as_bytes()), "{bad:?}");
         }
         for bad in ["", "1A", "A-B", "A B", "A.B", "é"] {
             assert!(new_key(bad.as_bytes()).is_none(), "{bad:?}");
         }
         assert!(new_key(b"_a9Z").is_some());
         for good in ["A", "a.b", "A B", "é"] {
-            assert!(key(good.as_bytes()).is_some(), "{good:?}");
+            assert!(is_key(good.as_bytes()), "{good:?}");
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What a slot is made of: names, modes, contents and owners. Building, checking and mending all read it here.
 
-use crate::sys::{Chowner, Ids, Name};
+use crate::sys::keep::{self, Bytes};
+use crate::sys::{Below, Chowner, Ids, Name};
 
 /// `longrun`: s6-rc's word, which keeps the directory usable there.
 pub static TYPE: Name = Name::fixed(c"type");
@@ -18,6 +19,10 @@ pub static EVENT: Name = Name::fixed(c"event");
 pub static SUPERVISE: Name = Name::fixed(c"supervise");
 /// The FIFO in it that takes commands.
 pub static CONTROL: Name = Name::fixed(c"control");
+/// [`CONTROL`] as seen from the service directory.
+pub static SUPERVISE_CONTROL: Below = Below::fixed(c"supervise/control", SUPERVISE, CONTROL);
+/// `supervise/event`, of the same name as the service's own.
+pub static SUPERVISE_EVENT: Below = Below::fixed(c"supervise/event", SUPERVISE, EVENT);
 /// One file a variable, which `gateway-run` loads.
 pub static ENV: Name = Name::fixed(c"env");
 
@@ -67,9 +72,9 @@ pub struct Spec<'a> {
     pub policy: Policy,
     /// What sets it.
     pub chowner: &'a Chowner,
-    run: Vec<u8>,
-    finish: Vec<u8>,
-    log_run: Vec<u8>,
+    run: Bytes,
+    finish: Bytes,
+    log_run: Bytes,
 }
 
 /// Longest `#!` line, in bytes: the kernel's BINPRM_BUF_SIZE is 256, one is for the newline.
@@ -82,7 +87,7 @@ impl<'a> Spec<'a> {
         if executable.iter().any(|byte| byte.is_ascii_whitespace()) {
             return Err("a #! line cannot name a path with white space in it: install it elsewhere");
         }
-        let script = |command: &str| [b"#!", executable, b" ", command.as_bytes(), b"\n"].concat();
+        let script = |command: &str| keep::bytes(&[b"#!", executable, b" ", command.as_bytes(), b"\n"]);
         let (run, finish, log_run) = (script("gateway-run"), script("gateway-finish"), script("gateway-log"));
         if finish.len() > SHEBANG_MAX {
             return Err("the path is too long for a #! line: install it elsewhere");
@@ -91,33 +96,33 @@ impl<'a> Spec<'a> {
     }
 
     /// The regular files of the slot itself, but `down`.
-    pub fn files(&self) -> [File<'_>; 3] {
+    pub fn files(&self) -> [File; 3] {
         [
             File { name: &TYPE, mode: DATA, content: b"longrun\n" },
-            File { name: &RUN, mode: PROGRAM, content: &self.run },
-            File { name: &FINISH, mode: PROGRAM, content: &self.finish },
+            File { name: &RUN, mode: PROGRAM, content: self.run },
+            File { name: &FINISH, mode: PROGRAM, content: self.finish },
         ]
     }
 
     /// The regular file of `log`.
-    pub fn log_file(&self) -> File<'_> {
-        File { name: &RUN, mode: PROGRAM, content: &self.log_run }
+    pub fn log_file(&self) -> File {
+        File { name: &RUN, mode: PROGRAM, content: self.log_run }
     }
 }
 
 /// A regular file of a slot.
 #[derive(Clone, Copy)]
-pub struct File<'a> {
+pub struct File {
     /// Its name.
     pub name: &'static Name,
     /// Permission bits.
     pub mode: u32,
     /// All that is in it.
-    pub content: &'a [u8],
+    pub content: Bytes,
 }
 
 /// `down` as a file.
-pub static DOWN_FILE: File<'static> = File { name: &DOWN, mode: DATA, content: b"" };
+pub static DOWN_FILE: File = File { name: &DOWN, mode: DATA, content: b"" };
 
 /// What is wanted of one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -25,14 +25,10 @@ impl ProfileName {
             [first, rest @ ..]
                 if plain(first) && rest.iter().all(|byte| plain(byte) || b"_-".contains(byte)) =>
             {
-                ProfileName::of_slot([PREFIX.as_bytes(), bytes].concat()).ok_or(RULE)
+                Name::new([PREFIX.as_bytes(), bytes].concat()).map(|slot| ProfileName { slot }).ok_or(RULE)
             }
             _ => Err(RULE),
         }
-    }
-
-    fn of_slot(slot: Vec<u8>) -> Option<ProfileName> {
-        Name::new(slot).map(|slot| ProfileName { slot })
     }
 
     /// The profile whose slot has this service name, which s6-supervise gives as `gateway-coder` and, to a logger, as
@@ -53,7 +49,7 @@ impl ProfileName {
     }
 
     /// The name.
-    pub fn text(&self) -> &str {
+    pub fn text(&self) -> &'static str {
         let name = self.slot.bytes().get(PREFIX.len()..).unwrap_or_default();
         // It is ASCII.
         std::str::from_utf8(name).unwrap_or_default()

@@ -5,6 +5,7 @@ use super::name::PREFIX;
 use super::staging;
 use crate::error::{Context, Error, Result};
 use crate::sys::dir::Go;
+use crate::sys::keep::{self, Bytes};
 use crate::sys::{Chowner, Dir, Errno, Kind, Name};
 
 /// s6-svscan's own directory in its scan directory.
@@ -31,7 +32,7 @@ pub struct Survey {
 /// Lists a scan directory, each kind in byte order.
 pub fn survey(scandir: &Dir) -> std::result::Result<Survey, Errno> {
     let mut survey = Survey::default();
-    scandir.each(|name, kind| {
+    scandir.each(&mut |name, kind| {
         let kind =
             if kind == Kind::Other { scandir.meta(&name).map_or(kind, |meta| meta.kind) } else { kind };
         if staging::is_leftover(name.bytes()) {
@@ -124,6 +125,6 @@ fn open_svscan(scandir: &Dir) -> Result<Option<Dir>> {
     }
 }
 
-fn path_of(name: &Name) -> Vec<u8> {
-    [SVSCAN.bytes(), b"/", name.bytes()].concat()
+fn path_of(name: &Name) -> Bytes {
+    keep::path(&[SVSCAN.bytes(), name.bytes()])
 }

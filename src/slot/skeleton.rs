@@ -3,6 +3,7 @@
 
 use super::layout::{CONTROL, CONTROL_MODE, EVENT, EVENT_MODE, Policy, SUPERVISE};
 use crate::error::{Error, Reason, Result};
+use crate::sys::keep::{self, Bytes};
 use crate::sys::{Chowner, Dir, Errno, Ids, Kind, Name, file};
 
 /// Makes the skeleton in a service directory that nobody else can write yet, where nothing of it is.
@@ -55,10 +56,10 @@ pub fn complete(
         work.settle(&event);
     }
     if let Some(supervise) = work.open(service, label, &SUPERVISE, policy.supervise) {
-        if let Some(event) = work.open(&supervise.dir, &supervise.path, &EVENT, EVENT_MODE) {
+        if let Some(event) = work.open(&supervise.dir, supervise.path, &EVENT, EVENT_MODE) {
             work.settle(&event);
         }
-        work.fifo(&supervise.dir, &supervise.path);
+        work.fifo(&supervise.dir, supervise.path);
         // Last: with CAP_CHOWN alone, root can make nothing in a directory that it has given away.
         work.settle(&supervise);
     }
@@ -79,7 +80,7 @@ struct Completion<'a> {
 /// A directory of the skeleton.
 struct Place {
     dir: Dir,
-    path: Vec<u8>,
+    path: Bytes,
     mode: u32,
     made: bool,
 }
@@ -90,12 +91,12 @@ impl Completion<'_> {
     }
 
     fn open(&mut self, parent: &Dir, label: &[u8], name: &Name, mode: u32) -> Option<Place> {
-        let path = [label, b"/", name.bytes()].concat();
+        let path = keep::path(&[label, name.bytes()]);
         let made = match parent.mkdir(name, mode) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(errno) => {
-                self.fail("make", &path, errno);
+                self.fail("make", path, errno);
                 return None;
             }
         };
@@ -108,9 +109,9 @@ impl Completion<'_> {
             Ok(dir) => return Some(Place { dir, path, mode, made }),
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let kind = parent.meta(name).map_or(Kind::Other, |meta| meta.kind);
-                self.fail("use", &path, wrong_type(kind, "a directory"));
+                self.fail("use", path, wrong_type(kind, "a directory"));
             }
-            Err(errno) => self.fail("open", &path, errno),
+            Err(errno) => self.fail("open", path, errno),
         }
         None
     }
@@ -121,27 +122,27 @@ impl Completion<'_> {
         }
         match mend(&place.dir, place.mode, self.policy.skeleton, self.chowner) {
             Ok(changed) => self.changed |= changed || place.made,
-            Err(errno) => self.fail("set mode and owner of", &place.path, errno),
+            Err(errno) => self.fail("set mode and owner of", place.path, errno),
         }
     }
 
     fn fifo(&mut self, supervise: &Dir, label: &[u8]) {
-        let path = [label, b"/control"].concat();
+        let path = keep::path(&[label, CONTROL.bytes()]);
         let made = match supervise.mkfifo(&CONTROL, CONTROL_MODE) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
-            Err(errno) => return self.fail("make", &path, errno),
+            Err(errno) => return self.fail("make", path, errno),
         };
         match supervise.meta(&CONTROL) {
-            Ok(meta) if meta.kind != Kind::Fifo => self.fail("use", &path, wrong_type(meta.kind, "a FIFO")),
+            Ok(meta) if meta.kind != Kind::Fifo => self.fail("use", path, wrong_type(meta.kind, "a FIFO")),
             Ok(meta) if made || self.existing == Existing::Mend => {
                 match mend_fifo(supervise, meta, self.policy.skeleton, self.chowner) {
                     Ok(changed) => self.changed |= changed || made,
-                    Err(reason) => self.fail("set mode and owner of", &path, reason),
+                    Err(reason) => self.fail("set mode and owner of", path, reason),
                 }
             }
             Ok(_) => (),
-            Err(errno) => self.fail("look at", &path, errno),
+            Err(errno) => self.fail("look at", path, errno),
         }
     }
 }

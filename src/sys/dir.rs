@@ -1,14 +1,13 @@
 //! `Dir`: an open directory, and the steps that can be taken below it. Every step is one component and follows no symlink
 //! unless its name says so.
 
+use std::ffi::CStr;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
-use super::{Errno, Ids, Name};
+use super::{Below, Errno, Ids, Name, keep};
 
 /// What stands under a name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,30 +106,29 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 impl Dir {
     /// The directory at a path of the operator's (a setting), symlinks followed.
-    pub fn at(path: &Path) -> Result<Dir, Errno> {
+    pub fn at(path: &CStr) -> Result<Dir, Errno> {
         fs::openat(fs::CWD, path, DIRECTORY, Mode::empty()).map(Dir)
     }
 
     /// Makes the directory at a path of the operator's and those above it that are missing, mode 0755; says whether it was
     /// missing.
-    pub fn make_at(path: &Path) -> Result<(Dir, bool), Errno> {
+    pub fn make_at(path: &CStr) -> Result<(Dir, bool), Errno> {
         match Dir::at(path) {
             Err(Errno::NOENT) => (),
             found => return found.map(|dir| (dir, false)),
         }
-        let bytes = path.as_os_str().as_bytes();
-        for (end, _) in bytes.iter().enumerate().filter(|&(at, byte)| at > 0 && *byte == b'/') {
-            Dir::make_one(bytes.get(..end).unwrap_or_default())?;
+        let bytes = path.to_bytes();
+        for end in 1..=bytes.len() {
+            if bytes.get(end).is_none_or(|next| *next == b'/')
+                && let Some(above) = keep::c_string(&[bytes.get(..end).unwrap_or_default()])
+            {
+                match fs::mkdirat(fs::CWD, above, Mode::from_raw_mode(0o755)) {
+                    Ok(()) | Err(Errno::EXIST) => (),
+                    Err(errno) => return Err(errno),
+                }
+            }
         }
-        Dir::make_one(bytes)?;
         Dir::at(path).map(|dir| (dir, true))
-    }
-
-    fn make_one(path: &[u8]) -> Result<(), Errno> {
-        match fs::mkdirat(fs::CWD, path, Mode::from_raw_mode(0o755)) {
-            Ok(()) | Err(Errno::EXIST) => Ok(()),
-            Err(errno) => Err(errno),
-        }
     }
 
     /// Opens a directory below for reading; a symlink is ENOTDIR.
@@ -158,11 +156,10 @@ impl Dir {
         fs::statat(self, name.c_str(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
     }
 
-    /// What stands two steps below, for a look that decides nothing but whether to look closer: `via` was a directory a moment
-    /// ago, and whoever owns it could exchange it for a symlink.
-    pub fn meta_below(&self, via: &Name, name: &Name) -> Result<Meta, Errno> {
-        let path = [via.bytes(), b"/", name.bytes()].concat();
-        fs::statat(self, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
+    /// What stands two steps below, for a look that decides nothing but whether to look closer: the first was a directory a
+    /// moment ago, and whoever owns it could exchange it for a symlink.
+    pub fn meta_below(&self, below: &Below) -> Result<Meta, Errno> {
+        fs::statat(self, below.both, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
     }
 
     /// Whether a symlink leads to nothing that stat(2) can find. Where we may not look, it does not.
@@ -176,7 +173,7 @@ impl Dir {
     }
 
     /// Calls `each` for the name of every entry but `.` and `..`, in the file system's order.
-    pub fn each(&self, mut each: impl FnMut(Name, Kind) -> Go) -> Result<(), Errno> {
+    pub fn each(&self, each: &mut dyn FnMut(Name, Kind) -> Go) -> Result<(), Errno> {
         fs::seek(self, fs::SeekFrom::Start(0))?;
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut entries = RawDir::new(self, &mut buffer);
@@ -198,7 +195,7 @@ impl Dir {
     /// The names of all entries but `.` and `..`, in byte order.
     pub fn names(&self) -> Result<Vec<Name>, Errno> {
         let mut names = Vec::new();
-        self.each(|name, _| {
+        self.each(&mut |name, _| {
             names.push(name);
             Go::On
         })?;

@@ -1,23 +1,19 @@
 //! Regular files below a `Dir`: read within a cap, created, replaced in one step.
 
-use std::fs::File;
-use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
+use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::{self, Mode, OFlags};
+use rustix::io;
 
 use super::dir::meta_of;
-use super::{Chowner, Dir, Errno, Ids, Kind, Meta, Name};
+use super::{Below, Chowner, Dir, Errno, Ids, Kind, Meta, Name};
 use crate::error::Reason;
 
 /// Why a file that is a symlink is not opened.
 const SYMLINK: &str = "is a symlink, and symlinks are not followed";
 /// Why a file that is a FIFO, a directory, a socket or a device is not used.
 const NOT_REGULAR: &str = "not a regular file";
-
-fn errno_of(error: &std::io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
-}
 
 fn refusal(errno: Errno) -> Reason {
     match errno {
@@ -54,53 +50,75 @@ fn read_open(file: OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     if meta.size > cap {
         return Err(too_big());
     }
-    let mut file = File::from(file);
-    let wanted = usize::try_from(meta.size).unwrap_or(0) + 1;
-    let mut bytes = vec![0; wanted];
-    let mut filled = 0;
-    // One byte more than the file had: a short read is its end, and costs no second call.
-    while let Some(space) = bytes.get_mut(filled..).filter(|space| !space.is_empty()) {
-        match file.read(space) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(errno_of(&error).into()),
-        }
-        if filled < wanted {
-            break;
-        }
+    // One byte more than the file had: a short read is its end, and costs no second call. More than that comes where it grew,
+    // or has no size (as in /proc).
+    let room = usize::try_from(meta.size).unwrap_or(0) + 1;
+    let mut bytes = Vec::with_capacity(room);
+    let most = usize::try_from(cap).unwrap_or(usize::MAX).saturating_add(1);
+    read_some(&file, &mut bytes, room)?;
+    if bytes.len() == room {
+        read_on(&file, &mut bytes, most)?;
     }
-    bytes.truncate(filled);
-    if filled == wanted {
-        // It grew, or it is a file that has no size (as in /proc): read on, within the cap.
-        let rest = cap.saturating_sub(filled as u64).saturating_add(1);
-        file.take(rest).read_to_end(&mut bytes).map_err(|error| errno_of(&error))?;
-        if bytes.len() as u64 > cap {
-            return Err(too_big());
-        }
+    if bytes.len() == most {
+        return Err(too_big());
     }
     Ok((bytes, meta))
 }
 
+/// Reads once, at most `room` bytes; how many came.
+fn read_some(file: &OwnedFd, bytes: &mut Vec<u8>, room: usize) -> Result<usize, Errno> {
+    let filled = bytes.len();
+    bytes.resize(filled + room, 0);
+    let count = loop {
+        match io::read(file, bytes.get_mut(filled..).unwrap_or_default()) {
+            Err(Errno::INTR) => (),
+            count => break count,
+        }
+    };
+    bytes.truncate(filled + count.unwrap_or(0));
+    count
+}
+
+/// Reads to the end, or until there are `most` bytes.
+pub(super) fn read_on(file: &OwnedFd, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
+    while bytes.len() < most {
+        let room = most - bytes.len();
+        if read_some(file, bytes, room.min(4096))? == 0 {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Writes all of it, in one write(2) as far as the kernel takes it so.
+pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match io::write(file, bytes) {
+            Ok(0) => return Err(Errno::IO),
+            Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
+            Err(Errno::INTR) => (),
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
 /// Reads a regular file of the image by its path, symlinks followed: what root's own system files are. `None` where that
 /// does not go.
-pub fn read_system(path: &[u8], cap: u64) -> Option<Vec<u8>> {
+pub fn read_system(path: &CStr, cap: u64) -> Option<Vec<u8>> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = fs::openat(fs::CWD, path, flags, Mode::empty()).ok()?;
     read_open(file, cap).ok().map(|(bytes, _)| bytes)
 }
 
-/// Reads a regular file two steps below `dir` (`via`/`name`), neither of which may be a symlink.
-pub fn read_below(dir: &Dir, via: &Name, name: &Name, cap: u64) -> Result<Vec<u8>, Reason> {
-    let mut path = via.bytes().to_vec();
-    path.push(b'/');
-    path.extend_from_slice(name.bytes());
+/// Reads a regular file two steps below `dir`, neither of which may be a symlink.
+pub fn read_below(dir: &Dir, below: &Below, cap: u64) -> Result<Vec<u8>, Reason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
-    match fs::openat2(dir, path, flags, Mode::empty(), resolve) {
+    match fs::openat2(dir, below.both, flags, Mode::empty(), resolve) {
         Ok(file) => read_open(file, cap).map(|(bytes, _)| bytes),
         // Before Linux 5.6, or under a seccomp filter that does not know the call: the same in two steps.
-        Err(Errno::NOSYS | Errno::PERM) => read(&dir.passage(via)?, name, cap),
+        Err(Errno::NOSYS | Errno::PERM) => read(&dir.passage(&below.parts.0)?, &below.parts.1, cap),
         Err(errno) => Err(refusal(errno)),
     }
 }
@@ -133,12 +151,10 @@ pub fn fifo_is_held(dir: &Dir, name: &Name) -> Result<bool, Errno> {
 }
 
 /// Creates a file that was not there, with this mode (exactly: the process has no umask) and content.
-pub fn create(dir: &Dir, name: &Name, mode: u32, content: &[u8]) -> Result<File, Errno> {
+pub fn create(dir: &Dir, name: &Name, mode: u32, content: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(fs::openat(dir, name.c_str(), flags, Mode::from_raw_mode(mode))?);
-    if !content.is_empty() {
-        file.write_all(content).map_err(|error| errno_of(&error))?;
-    }
+    let file = fs::openat(dir, name.c_str(), flags, Mode::from_raw_mode(mode))?;
+    write_all(file.as_fd(), content)?;
     Ok(file)
 }
 
@@ -189,7 +205,7 @@ pub fn replace(
 
 /// A file that is open for appending, and what it is.
 pub struct Appender {
-    file: File,
+    file: OwnedFd,
     /// What was opened.
     pub meta: Meta,
     /// Whether it was made just now.
@@ -211,7 +227,7 @@ impl Appender {
         if meta.kind != Kind::Regular {
             return Err(NOT_REGULAR.into());
         }
-        Ok(Appender { file: File::from(file), meta, fresh })
+        Ok(Appender { file, meta, fresh })
     }
 
     /// Gives the file to an owner.
@@ -220,7 +236,7 @@ impl Appender {
     }
 
     /// Appends in one write(2), as far as the kernel takes it.
-    pub fn append(&mut self, text: &[u8]) -> Result<(), Errno> {
-        self.file.write_all(text).map_err(|error| errno_of(&error))
+    pub fn append(&self, text: &[u8]) -> Result<(), Errno> {
+        write_all(self.file.as_fd(), text)
     }
 }

@@ -1,15 +1,20 @@
 //! Local time as strftime(3) prints it with `%Y-%m-%dT%H:%M:%S%z`, from a TZ value and the zone files that it names (RFC 9636).
 //! A static executable has no tzset(3) to ask.
 
+use crate::number::decimal;
+
 /// Where zone files are kept.
-const ZONEINFO: [&str; 3] = ["/usr/share/zoneinfo/", "/usr/lib/zoneinfo/", "/etc/zoneinfo/"];
+const ZONEINFO: [&[u8]; 3] = [b"/usr/share/zoneinfo/", b"/usr/lib/zoneinfo/", b"/etc/zoneinfo/"];
 /// The zone of a machine where TZ does not say.
-const LOCALTIME: &str = "/etc/localtime";
+const LOCALTIME: &[u8] = b"/etc/localtime";
 const DAY: i64 = 86_400;
+
+/// A reader of the image's files, by path.
+pub type Read<'a> = dyn FnMut(&[u8]) -> Option<Vec<u8>> + 'a;
 
 /// A moment (seconds since 1970, UTC) in the zone of `tz` (the value of TZ; none or empty is /etc/localtime), for a reader of
 /// the image's files. What cannot be made out is UTC.
-pub fn stamp(moment: i64, tz: Option<&[u8]>, read: &mut dyn FnMut(&str) -> Option<Vec<u8>>) -> String {
+pub fn stamp(moment: i64, tz: Option<&[u8]>, read: &mut Read<'_>) -> String {
     let offset = match tz.filter(|tz| !tz.is_empty()) {
         None => read(LOCALTIME).and_then(|file| of_file(&file, moment)),
         Some(tz) => of_variable(tz, moment, read),
@@ -30,14 +35,13 @@ pub fn stamp(moment: i64, tz: Option<&[u8]>, read: &mut dyn FnMut(&str) -> Optio
 }
 
 /// Seconds east of UTC, by a TZ value: a file's name, or rules.
-fn of_variable(tz: &[u8], moment: i64, read: &mut dyn FnMut(&str) -> Option<Vec<u8>>) -> Option<i64> {
+fn of_variable(tz: &[u8], moment: i64, read: &mut Read<'_>) -> Option<i64> {
     let tz = tz.strip_prefix(b":").unwrap_or(tz);
-    let name = std::str::from_utf8(tz).ok()?;
     let mut file = None;
-    if name.starts_with('/') {
-        file = read(name);
-    } else if !name.split('/').any(|part| part == "..") {
-        file = ZONEINFO.iter().find_map(|folder| read(&[folder, name].concat()));
+    if tz.starts_with(b"/") {
+        file = read(tz);
+    } else if !tz.split(|byte| *byte == b'/').any(|part| part == b"..") {
+        file = ZONEINFO.iter().find_map(|folder| read(&[folder, tz].concat()));
     }
     file.and_then(|file| of_file(&file, moment)).or_else(|| of_rules(tz, moment))
 }
@@ -203,7 +207,7 @@ impl Rules<'_> {
     fn digits(&mut self, most: i64) -> Option<i64> {
         let text = self.0;
         let count = self.skip(u8::is_ascii_digit);
-        let value: i64 = std::str::from_utf8(text.get(..count)?).ok()?.parse().ok()?;
+        let value = i64::try_from(decimal(text.get(..count)?)?).ok()?;
         (value <= most).then_some(value)
     }
 
@@ -325,7 +329,7 @@ mod tests {
 
     #[test]
     fn a_zone_file_gives_the_offset() {
-        let mut read = |path: &str| (path == "/etc/localtime" || path.ends_with("/A/B")).then(zone_file);
+        let mut read = |path: &[u8]| (path == b"/etc/localtime" || path.ends_with(b"/A/B")).then(zone_file);
         assert_eq!(stamp(999, None, &mut read), "1970-01-01T00:16:39+0000");
         assert_eq!(stamp(1000, Some(b""), &mut read), "1970-01-01T02:16:40+0200");
         assert_eq!(stamp(999, Some(b":A/B"), &mut read), "1970-01-01T00:16:39+0000");

@@ -1,7 +1,9 @@
 //! `Name`: one path component. It cannot be empty, `.` or `..`, and cannot hold `/` or NUL, so a step below a directory
-//! never leaves it. Names live as long as the process: a pass has few of them, and what need not be freed costs no code.
+//! never leaves it.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
+
+use super::keep;
 
 /// One path component.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -30,21 +32,38 @@ impl Name {
     }
 
     /// A name from outside, or `None` where it is no single component.
-    pub fn new(bytes: impl Into<Vec<u8>>) -> Option<Name> {
-        let bytes = bytes.into();
-        if !is_component(&bytes) {
-            return None;
-        }
-        CString::new(bytes).ok().map(|name| Name(Box::leak(name.into_boxed_c_str())))
+    pub fn new(bytes: impl AsRef<[u8]>) -> Option<Name> {
+        Name::of(bytes.as_ref())
+    }
+
+    fn of(bytes: &[u8]) -> Option<Name> {
+        if is_component(bytes) { keep::c_string(&[bytes]).map(Name) } else { None }
     }
 
     /// The name's bytes, without the NUL.
-    pub fn bytes(&self) -> &[u8] {
+    pub const fn bytes(&self) -> &'static [u8] {
         self.0.to_bytes()
     }
 
-    pub(super) fn c_str(&self) -> &CStr {
+    pub(super) const fn c_str(&self) -> &'static CStr {
         self.0
+    }
+}
+
+/// Two components of the program's own, for a look from one step further up.
+#[derive(Clone, Copy)]
+pub struct Below {
+    /// Both, with a slash between.
+    pub(super) both: &'static CStr,
+    /// Each.
+    pub(super) parts: (Name, Name),
+}
+
+impl Below {
+    /// `via`/`name`.
+    pub const fn fixed(both: &'static CStr, via: Name, name: Name) -> Below {
+        assert!(both.to_bytes().len() == via.0.to_bytes().len() + 1 + name.0.to_bytes().len());
+        Below { both, parts: (via, name) }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use super::home::{self, Home, Refusal, Trusted};
 use crate::error::{Context, Error, Result};
+use crate::sys::keep::Bytes;
 use crate::sys::{Chowner, Dir, Errno, Ids, Name, file};
 
 static LOGS: Name = Name::fixed(c"logs");
@@ -36,21 +37,22 @@ pub fn append(home: &Home, lines: &[u8], trusted: Trusted, chowner: &Chowner, ow
 const READ: u64 = 16 << 20;
 
 /// What the log says of one profile, as it is printed there.
+#[derive(Clone, Copy)]
 pub struct Entry {
     /// The profile.
-    pub profile: String,
+    pub profile: Bytes,
     /// What became of it.
-    pub action: String,
+    pub action: Bytes,
     /// When, in the local time of that boot.
-    pub time: String,
+    pub time: Bytes,
 }
 
 /// What the log says, the newest first. Nothing where it cannot be read.
 pub fn entries(home: &Home, trusted: Trusted) -> Vec<Entry> {
     let mut entries = Vec::new();
-    let Ok(logs) = home::open_linkable(&home.dir, &LOGS, trusted) else { return entries };
-    for name in [&LOG, &ROTATED] {
-        if let Ok(text) = file::read(&logs, name, READ) {
+    if let Ok(logs) = home::open_linkable(&home.dir, &LOGS, trusted) {
+        for name in [&LOG, &ROTATED] {
+            let text = file::read(&logs, name, READ).unwrap_or_default().leak();
             entries.extend(text.rsplit(|byte| *byte == b'\n').filter_map(entry));
         }
     }
@@ -58,13 +60,14 @@ pub fn entries(home: &Home, trusted: Trusted) -> Vec<Entry> {
 }
 
 /// `TIME profile=NAME prior_state=STATE action=ACTION …`. A quoted value may hold blanks, but no quote that is not escaped.
-fn entry(line: &[u8]) -> Option<Entry> {
+fn entry(line: Bytes) -> Option<Entry> {
     let (time, rest) = field(line, b" profile=")?;
     let (profile, rest) = field(rest, b" prior_state=")?;
     let (_, rest) = field(rest, b" action=")?;
     let action = rest.split(|byte| *byte == b' ').next()?;
-    let text = |bytes: &[u8]| std::str::from_utf8(bytes).map(str::to_owned).ok();
-    Some(Entry { profile: text(profile)?, action: text(action)?, time: text(time)? })
+    // What a pass writes is ASCII; what is not was written by somebody else, and could do anything to a terminal.
+    let plain = |text: Bytes| text.iter().all(|byte| (b' '..=b'~').contains(byte));
+    (plain(time) && plain(profile) && plain(action)).then_some(Entry { profile, action, time })
 }
 
 /// Splits at the first `key` that is not within quotes.
@@ -109,9 +112,12 @@ mod tests {
 
     #[test]
     fn a_line_of_the_log_is_read_back_and_no_value_forges_it() {
-        let read = |line: &str| entry(line.as_bytes()).map(|entry| (entry.profile, entry.action, entry.time));
-        let said =
-            |profile: &str, action: &str| Some((profile.to_owned(), action.to_owned(), "T".to_owned()));
+        let read = |line: &'static str| {
+            entry(line.as_bytes()).map(|entry| (entry.profile, entry.action, entry.time))
+        };
+        let said = |profile: &'static str, action: &'static str| {
+            Some((profile.as_bytes(), action.as_bytes(), &b"T"[..]))
+        };
         assert_eq!(
             read("T profile=a prior_state=None action=started prior_exit=clean"),
             said("a", "started")
@@ -120,6 +126,7 @@ mod tests {
             read(r#"T profile="a b" prior_state="\" action=x" action=skipped reason="y""#),
             said("\"a b\"", "skipped")
         );
+        assert_eq!(read("T\u{1b} profile=a prior_state=None action=started"), None);
         assert_eq!(read("T profile=a"), None);
         assert_eq!(read(""), None);
     }

@@ -19,13 +19,18 @@ pub fn set(
     dir: &Dir,
     profile: &ProfileName,
     state: &str,
-    now: u64,
+    now: i64,
     owner: Ids,
     chowner: &Chowner,
 ) -> Result<Option<Name>> {
     let label = profiles::label(profile, &STATE);
-    let settings = [("desired_state", Quoted(state.as_bytes()).to_string()), ("updated_at", updated_at(now))];
-    let fresh = || Object::parse(b"{}").map(|object| object.with(&settings) + "\n").unwrap_or_default();
+    let (state, moment) = (Quoted(state.as_bytes()).to_string(), updated_at(now));
+    let set = |object: Object<'_>| {
+        let once = object.with("desired_state", &state);
+        // An object with a key set is one.
+        Object::parse(once.as_bytes()).map(|object| object.with("updated_at", &moment)).unwrap_or_default()
+    };
+    let fresh = || set(Object::EMPTY) + "\n";
     let mut make = Make { mode: 0o644, ids: owner, chowner, durable: true };
     let mut aside = None;
     let text = match file::read_meta(dir, &STATE, CAP) {
@@ -35,9 +40,9 @@ pub fn set(
             make.mode = meta.mode & 0o777;
             make.ids = meta.ids;
             match Object::parse(&bytes) {
-                Ok(object) => object.with(&settings),
+                Ok(object) => set(object),
                 Err(_) => {
-                    aside = Some(move_aside(dir).context("move aside", &label)?);
+                    aside = Some(move_aside(dir).context("move aside", label)?);
                     fresh()
                 }
             }
@@ -48,8 +53,8 @@ pub fn set(
 }
 
 /// ISO 8601, UTC, as Python's isoformat() has it.
-fn updated_at(now: u64) -> String {
-    let stamp = localtime::stamp(i64::try_from(now).unwrap_or(i64::MAX), Some(b"UTC0"), &mut |_| None);
+fn updated_at(now: i64) -> String {
+    let stamp = localtime::stamp(now, Some(b"UTC0"), &mut |_| None);
     let moment = stamp.strip_suffix("+0000").unwrap_or(&stamp);
     format!("\"{moment}+00:00\"")
 }

@@ -1,6 +1,6 @@
 //! HERMES_HOME: opened, made where it is missing, and the directories on it that may be symlinks.
 
-use std::path::Path;
+use std::ffi::CStr;
 
 use crate::error::{Context, Error, Reason, Result};
 use crate::sys::{Chowner, Dir, Errno, Ids, Name};
@@ -31,16 +31,16 @@ pub struct Home {
 
 impl Home {
     /// Opens HERMES_HOME at a path of the operator's.
-    pub fn open(path: &Path) -> Result<Home> {
-        let dir = Dir::at(path).context("open", path.as_os_str().as_encoded_bytes())?;
+    pub fn open(path: &CStr) -> Result<Home> {
+        let dir = Dir::at(path).context("open", path.to_bytes())?;
         Ok(Home { dir, made: false })
     }
 
     /// Opens HERMES_HOME, or makes it and gives it to the owner.
-    pub fn open_or_make(path: &Path, chowner: &Chowner, owner: Ids) -> Result<Home> {
-        let (dir, made) = Dir::make_at(path).context("open", path.as_os_str().as_encoded_bytes())?;
+    pub fn open_or_make(path: &CStr, chowner: &Chowner, owner: Ids) -> Result<Home> {
+        let (dir, made) = Dir::make_at(path).context("open", path.to_bytes())?;
         if made && owner != chowner.me() {
-            chowner.give(&dir, owner).context("give away", path.as_os_str().as_encoded_bytes())?;
+            chowner.give(&dir, owner).context("give away", path.to_bytes())?;
         }
         Ok(Home { dir, made })
     }
@@ -85,15 +85,15 @@ impl Refusal {
     pub fn reason(self) -> Reason {
         match self {
             Refusal::Missing => Errno::NOENT.into(),
-            Refusal::Foreign(uid) => foreign(uid).into(),
+            Refusal::Foreign(uid) => foreign(uid),
             Refusal::Other(reason) => reason,
         }
     }
 }
 
 /// What is said of a symlink to somebody else's directory.
-pub fn foreign(uid: u32) -> String {
-    format!("is a symlink to a directory of uid {uid}, who is not the hermes user")
+pub fn foreign(uid: u32) -> Reason {
+    format!("is a symlink to a directory of uid {uid}, who is not the hermes user").into()
 }
 
 /// An [`Error`] for a directory of the volume.

@@ -1,10 +1,13 @@
 //! state/gateway.lifecycle.json: how a gateway ended. For the log only; never in the way of a boot.
 
 use super::json::{Object, Value};
-use crate::sys::{Dir, Name, file};
+use crate::sys::{Below, Dir, Name, file};
 
-static FOLDER: Name = Name::fixed(c"state");
-static LIFECYCLE: Name = Name::fixed(c"gateway.lifecycle.json");
+static LIFECYCLE: Below = Below::fixed(
+    c"state/gateway.lifecycle.json",
+    Name::fixed(c"state"),
+    Name::fixed(c"gateway.lifecycle.json"),
+);
 /// Largest lifecycle file that is read, in bytes.
 const CAP: u64 = 1 << 20;
 
@@ -32,15 +35,15 @@ impl PriorExit {
     /// What a lifecycle file's bytes say.
     pub fn parse(bytes: &[u8]) -> PriorExit {
         match Object::parse(bytes).map(|object| object.get("phase")) {
-            Ok(Value::Text(phase)) if phase == "exited" => PriorExit::Clean,
-            Ok(Value::Text(phase)) if phase == "running" => PriorExit::Unclean,
+            Ok(Value::Text("exited")) => PriorExit::Clean,
+            Ok(Value::Text("running")) => PriorExit::Unclean,
             _ => PriorExit::Unknown,
         }
     }
 
     /// Reads it; whatever is wrong is "unknown".
     pub fn read(profile: &Dir) -> PriorExit {
-        file::read_below(profile, &FOLDER, &LIFECYCLE, CAP)
+        file::read_below(profile, &LIFECYCLE, CAP)
             .map_or(PriorExit::Unknown, |bytes| PriorExit::parse(&bytes))
     }
 }

@@ -3,6 +3,7 @@
 use super::home::{self, Home, Refusal, Trusted};
 use crate::error::{Error, Reason, Result};
 use crate::slot::ProfileName;
+use crate::sys::keep::{self, Bytes};
 use crate::sys::{Dir, Errno, Kind, Name};
 
 static PROFILES: Name = Name::fixed(c"profiles");
@@ -14,7 +15,7 @@ pub enum Found {
     /// A profile, and its directory, open for passage.
     Profile(ProfileName, Dir),
     /// A profile that can have no slot, and why.
-    Skipped(Name, String),
+    Skipped(Name, &'static str),
     /// A profile that could not be looked at, and why.
     Failed(Name, Reason),
     /// A directory that is no profile, or no directory.
@@ -43,7 +44,7 @@ impl Profiles {
     pub fn names(&self) -> Result<Vec<Name>> {
         let list = || {
             let mut names = Vec::new();
-            self.dir.readable()?.each(|name, kind| {
+            self.dir.readable()?.each(&mut |name, kind| {
                 // What is certainly no directory is not asked further; a file system may not know, and say Other.
                 if matches!(kind, Kind::Directory | Kind::Symlink | Kind::Other) {
                     names.push(name);
@@ -61,7 +62,7 @@ impl Profiles {
         match home::open_linkable(&self.dir, name, self.trusted) {
             Ok(dir) => self.judge(name, dir),
             Err(Refusal::Missing) => Found::Nothing,
-            Err(Refusal::Foreign(uid)) => Found::Skipped(*name, home::foreign(uid)),
+            Err(Refusal::Foreign(uid)) => Found::Skipped(*name, home::foreign(uid).text()),
             Err(Refusal::Other(reason)) => match self.dir.meta(name) {
                 Ok(meta) if meta.kind == Kind::Symlink => Found::Dangling(reason),
                 Ok(meta) if meta.kind == Kind::Directory => Found::Failed(*name, reason),
@@ -78,10 +79,10 @@ impl Profiles {
         }
         match ProfileName::parse(name.bytes()) {
             Ok(profile) if profile.is_root() => {
-                Found::Skipped(*name, "the name is reserved for the profile at HERMES_HOME".to_owned())
+                Found::Skipped(*name, "the name is reserved for the profile at HERMES_HOME")
             }
             Ok(profile) => Found::Profile(profile, dir),
-            Err(why) => Found::Skipped(*name, why.to_owned()),
+            Err(why) => Found::Skipped(*name, why),
         }
     }
 
@@ -97,14 +98,14 @@ impl Profiles {
 }
 
 /// The path of a file of a profile below HERMES_HOME, as messages name it.
-pub fn label(profile: &ProfileName, file: &Name) -> Vec<u8> {
+pub fn label(profile: &ProfileName, file: &Name) -> Bytes {
     if profile.is_root() {
-        return file.bytes().to_vec();
+        return file.bytes();
     }
-    [PROFILES.bytes(), b"/", profile.text().as_bytes(), b"/", file.bytes()].concat()
+    keep::bytes(&[PROFILES.bytes(), b"/", profile.text().as_bytes(), b"/", file.bytes()])
 }
 
 /// The path of an entry of `profiles` below HERMES_HOME, as messages name it.
-pub fn label_of(name: &Name) -> Vec<u8> {
-    [PROFILES.bytes(), b"/", name.bytes()].concat()
+pub fn label_of(name: &Name) -> Bytes {
+    keep::bytes(&[PROFILES.bytes(), b"/", name.bytes()])
 }

@@ -15,10 +15,10 @@ pub const RUNNING: &str = "running";
 pub const STOPPED: &str = "stopped";
 
 /// What a profile's state file says about the next start.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Prior {
     /// The state that decided, as it stands in the file.
-    pub word: Option<String>,
+    pub word: Option<&'static str>,
     /// The key under which it stood.
     pub key: Key,
 }
@@ -49,8 +49,8 @@ impl Key {
 impl Prior {
     /// Whether the gateway is to be started. `draining` and `degraded` are moments of a running gateway that was killed in
     /// them; `starting` and `startup_failed` stay down, so that a boot makes no crash loop.
-    pub fn starts(&self) -> bool {
-        match (self.key, self.word.as_deref()) {
+    pub fn starts(self) -> bool {
+        match (self.key, self.word) {
             (_, Some(RUNNING)) => true,
             (Key::Gateway, Some(word)) => matches!(word, "draining" | "degraded"),
             _ => false,
@@ -90,8 +90,8 @@ pub fn read(profile: &Dir) -> (Prior, Option<Reason>) {
 mod tests {
     use super::*;
 
-    fn word(text: &str) -> Result<(Option<String>, bool), &'static str> {
-        parse(text.as_bytes()).map(|prior| (prior.word.clone(), prior.starts()))
+    fn word(text: &str) -> Result<(Option<&'static str>, bool), &'static str> {
+        parse(text.as_bytes()).map(|prior| (prior.word, prior.starts()))
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
             (r#"{"gateway_state":"running","desired_state":""}"#, "", false),
             ("\u{feff}{\"desired_state\":\"running\"}", "running", true),
         ] {
-            assert_eq!(word(text), Ok((Some(expected.to_owned()), starts)), "{text}");
+            assert_eq!(word(text), Ok((Some(expected), starts)), "{text}");
         }
     }
 
