@@ -171,7 +171,12 @@ impl Fix<'_> {
             let Some(dir) = self.open(service, name, path, outcome) else { continue };
             supervised = true;
             if name == &SUPERVISE {
-                self.supervise(&dir, path, outcome);
+                let ours = self.sealed && dir.own_meta().is_ok_and(|meta| meta.ids.uid == self.ids.uid);
+                if self.sealed {
+                    // Before what is in it: what is checked there then stays as checked.
+                    self.directory(&dir, path, Some(mode), outcome);
+                }
+                self.supervise(&dir, path, ours, outcome);
             }
             // After what is in it: root with CAP_CHOWN alone cannot look into what it has given away.
             self.directory(&dir, path, Some(mode), outcome);
@@ -205,9 +210,9 @@ impl Fix<'_> {
         None
     }
 
-    /// What is in `supervise`: all of it is the owner's, or, sealed, `control` is the group's to write.
-    fn supervise(&self, supervise: &Dir, path: &[u8], outcome: &mut Outcome) {
-        if self.sealed && supervise.own_meta().is_ok_and(|meta| meta.ids.uid == self.ids.uid) {
+    /// What is in `supervise`: all of it is the owner's, or, sealed and `ours` before, `control` is the group's to write.
+    fn supervise(&self, supervise: &Dir, path: &[u8], ours: bool, outcome: &mut Outcome) {
+        if ours {
             self.entry(supervise, &CONTROL, path, outcome);
         } else {
             self.tree(supervise, path, 0, outcome);

@@ -187,15 +187,28 @@ class Bed:
         return int(self.run(["timeout", "5", "s6-svstat", "-o", "pid", service]).stdout or -1)
 
     def supervisors(self):
-        """The numbers of all s6-supervise processes in the namespace."""
+        """The numbers of all s6-supervise processes in the namespace. What s6-supervise forks bears its name until it executes
+        `run` or `finish`; a supervisor's parent is s6-svscan, process 1."""
         found = []
         for entry in self.path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and (entry / "comm").read_text() == "s6-supervise\n":
+                if entry.name.isdigit() and (entry / "stat").read_text().split(" ")[1:4:2] == ["(s6-supervise)", "1"]:
                     found.append(int(entry.name))
             except OSError:
                 pass
         return sorted(found)
+
+    def settle(self, seconds=15.0):
+        """Waits until every slot and its logger is supervised, and up or down as it is to be, so that s6 writes nothing more."""
+        def settled():
+            for slot in sorted(self.path("/run/service").glob("gateway-*")):
+                service = f"/run/service/{slot.name}"
+                state = "down" if (slot / "down").exists() else "up"
+                if (self.svstat(service), self.svstat(f"{service}/log")) != (state, "up"):
+                    return False
+            return True
+
+        wait_for(settled, seconds, "every slot and logger as it is to be")
 
     def record(self, profile, seconds=10.0):
         """What the stand-in of a profile was given: argv, `uid gid groups directory`, environment."""

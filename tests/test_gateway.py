@@ -131,7 +131,7 @@ def test_a_second_pass_on_a_live_container_changes_nothing(bed):
     bed.profile("coder", "running")
     (bed.path("/opt/data/profiles/coder") / "processes.json").write_text("[]")
     boot(bed)
-    up(bed, bed.slot("coder"))
+    bed.settle()
     pidfile = bed.path("/opt/data/profiles/coder/gateway.pid")
     assert not bed.path("/opt/data/profiles/coder/processes.json").exists()
     pidfile.write_text("42")
@@ -148,7 +148,7 @@ def test_a_changed_state_is_mended_in_place_and_the_supervisor_lives_on(bed):
     bed.profile("coder", "running")
     boot(bed)
     slot = bed.slot("coder")
-    up(bed, slot)
+    bed.settle()
     pid, supervisors, inode = bed.pid_of(slot), bed.supervisors(), bed.path(slot).stat().st_ino
     bed.profile("coder", "stopped")
     (bed.path(slot) / "run").write_text("#!/bin/false\n")

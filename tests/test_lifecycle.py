@@ -22,8 +22,8 @@ def live():
         bed.profile("coder", "running")
         bed.init("reconcile")
         bed.rescan()
-        wait_for(lambda: bed.svstat(bed.slot("coder")) == "up", what="coder up")
-        wait_for(lambda: len(bed.supervisors()) == 4, what="the supervisors")
+        bed.settle()
+        assert len(bed.supervisors()) == 4
         yield bed
 
 
@@ -291,7 +291,7 @@ def test_sealed_the_hermes_user_controls_and_root_registers():
         bed.profile("coder", "running")
         bed.init("reconcile")
         bed.rescan()
-        wait_for(lambda: bed.svstat(bed.slot("coder")) == "up", what="coder up")
+        bed.settle()
         for command in ("stop", "start", "restart"):
             bed.init(command, "--wait", "coder", uid=HERMES)
         assert desired(bed, "coder")["desired_state"] == "running"

@@ -17,7 +17,7 @@ def sealed():
         bed.profile("coder", "running")
         bed.init("reconcile")
         bed.rescan()
-        wait_for(lambda: bed.svstat(bed.slot("coder")) == "up", what="coder up")
+        bed.settle()
         yield bed
 
 
@@ -101,7 +101,7 @@ def test_a_pass_converges_to_its_own_mode(supervised):
             bed.init("reconcile", *options)
             if supervised:
                 bed.rescan()
-                wait_for(lambda: bed.svstat(bed.slot("coder")) == "up", what="coder up")
+                bed.settle()
 
         def shape():
             ignored = (b"status", b"death_tally", b"lock")
@@ -129,7 +129,7 @@ def test_sealing_takes_away_what_the_hermes_user_had_put_in(bed):
     bed.init("reconcile")
     bed.rescan()
     slot = bed.slot("coder")
-    wait_for(lambda: bed.svstat(slot) == "up", what="coder up")
+    bed.settle()
     bed.path("/run/rootfile").write_text("root's")
     bed.run(["sh", "-c", f"""cd {slot}; ln -sf /run/rootfile supervise/death_tally; touch supervise/x nosetsid; chmod 777 supervise/event
         rm -f finish; ln -s /run/rootfile finish; mkdir env; echo v > env/KEY; mkdir /run/service/mine"""], uid=HERMES)

@@ -1,0 +1,49 @@
+"""Another process that exchanges two paths as fast as it can, as a hostile user does while root looks."""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import signal
+import struct
+
+AT_FDCWD = -100
+EXCHANGE = 2
+PR_SET_PDEATHSIG = 1
+
+
+def exchange_for_ever(pairs, uid, count):
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    os.setgroups([])
+    os.setresgid(uid, uid, uid)
+    os.setresuid(uid, uid, uid)
+    # The change of user clears it.
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    renameat2 = libc.renameat2
+    done = 0
+    while True:
+        for one, other in pairs:
+            if renameat2(AT_FDCWD, one, AT_FDCWD, other, EXCHANGE) == 0:
+                done += 1
+                count[:8] = struct.pack("=Q", done)
+
+
+@contextlib.contextmanager
+def exchanging(*pairs, uid=10000):
+    """While it lasts, the user exchanges each pair of paths again and again. Gives a function that says how often that went
+    well so far: not while one of them is missing or its directory is not the user's to write."""
+    pairs = [(os.fsencode(one), os.fsencode(other)) for one, other in pairs]
+    count = mmap.mmap(-1, 8)
+    child = os.fork()
+    if child == 0:
+        try:
+            exchange_for_ever(pairs, uid, count)
+        finally:
+            os._exit(1)
+    try:
+        yield lambda: struct.unpack("=Q", count[:8])[0]
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        count.close()
