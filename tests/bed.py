@@ -189,13 +189,19 @@ class Bed:
     def supervisors(self):
         """The numbers of all s6-supervise processes in the namespace. What s6-supervise forks bears its name until it executes
         `run` or `finish`; a supervisor's parent is s6-svscan, process 1."""
+        return self.processes("s6-supervise", parent="1")
+
+    def processes(self, name, parent=None):
+        """The numbers of all processes in the namespace that bear a name and have a parent, if that is given."""
         found = []
         for entry in self.path("/proc").iterdir():
             try:
-                if entry.name.isdigit() and (entry / "stat").read_text().split(" ")[1:4:2] == ["(s6-supervise)", "1"]:
-                    found.append(int(entry.name))
+                _, comm, _, ppid, *_ = (entry / "stat").read_text().split(" ") if entry.name.isdigit() else ("", "", "", "")
             except OSError:
-                pass
+                # It came to its end meanwhile.
+                continue
+            if comm == f"({name})" and parent in (None, ppid):
+                found.append(int(entry.name))
         return sorted(found)
 
     def settle(self, seconds=15.0):

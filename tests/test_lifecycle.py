@@ -178,10 +178,8 @@ def test_an_unregistration_that_was_killed_is_finished_by_the_next(live):
                                    env={"PATH": "/usr/bin:/bin"}, cwd="/")
         time.sleep(chance.uniform(0, 0.03))
         # nsenter execs setpriv, which execs the command: it is the child of nsenter.
-        children = [pid for pid in live.path("/proc").iterdir() if pid.name.isdigit()
-                    and (pid / "comm").exists() and (pid / "comm").read_text() == "hermes-init\n"]
-        for child in children:
-            live.run(["kill", "-9", child.name])
+        for child in live.processes("hermes-init"):
+            live.run(["kill", "-9", str(child)])
         cut += process.wait(timeout=30) != 0
         live.init("unregister", "new", uid=HERMES)
         assert entries(live) == [".s6-svscan", "gateway-coder", "gateway-default"]
