@@ -130,3 +130,51 @@ def test_a_racer_in_the_scan_directory_leads_nowhere(volume, outside, name, held
         if fifo is not None:
             os.close(fifo)
     assert snapshot(outside) == before
+
+
+def limited(megabytes):
+    """What precedes a command that is to manage with so much memory."""
+    return ["prlimit", f"--data={megabytes << 20}", "--"]
+
+
+@pytest.mark.parametrize("kind", ["hard link", "symlink", "fifo", "directory"])
+def test_what_a_slot_keeps_in_env_is_nothing_of_roots(volume, kind):
+    volume.profile("coder", "running")
+    volume.reconcile()
+    env, secret = volume.slot("coder") / "env", volume.place / "secret"
+    secret.write_text("root's")
+    secret.chmod(0o600)
+    env.mkdir()
+    (env / "MINE").write_text("mine\n")
+    if kind == "hard link":
+        # Where fs.protected_hardlinks is 0, the hermes user can make one.
+        os.link(secret, env / "KEY")
+    elif kind == "symlink":
+        (env / "KEY").symlink_to(secret)
+    elif kind == "fifo":
+        os.mkfifo(env / "KEY")
+    else:
+        (env / "KEY").mkdir()
+    os.chown(env, HERMES, HERMES)
+    (volume.slot("coder") / "run").write_text("")
+    volume.reconcile(timeout=10)
+    tree = snapshot(volume.slot("coder"))
+    assert b"env/KEY" not in tree and tree[b"env/MINE"] == f"file 600 {OWNER} {b'mine' + bytes([10])!r}"
+    assert snapshot(secret.parent)[b"secret"] == "file 600 0:0 b\"root's\""
+
+
+def test_an_environment_that_no_registration_can_have_made_costs_no_memory(volume):
+    volume.profile("coder", "running")
+    volume.reconcile()
+    env = volume.slot("coder") / "env"
+    env.mkdir()
+    for number in range(1500):
+        # Takes no room where it lies.
+        with open(env / f"V{number}", "wb") as file:
+            file.truncate(128 << 10)
+    (env / "A").write_text("kept\n")
+    hermes_owns(env)
+    (volume.slot("coder") / "run").write_text("")
+    done = volume.reconcile(before=limited(24))
+    assert b"coder prior_state=running action=started" in done.stdout and (volume.slot("coder") / "run").read_text() != ""
+    assert (env / "A").read_text() == "kept\n" and sum(file.stat().st_size for file in env.iterdir()) <= 2 << 20

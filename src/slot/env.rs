@@ -11,6 +11,9 @@ pub type Variable = (Name, Bytes);
 /// Largest value that is read, in bytes: what Linux takes for one string of an environment.
 const VALUE_CAP: u64 = 128 << 10;
 
+/// What is kept of a slot's environment, in bytes: a registration has it on its command line, and Linux takes no longer one.
+const KEPT_CAP: u64 = 2 << 20;
+
 /// Whether a file's name can be a variable's: no `=`, and no leading dot, which s6-envdir passes over.
 fn is_key(name: &[u8]) -> bool {
     !name.starts_with(b".") && !name.contains(&b'=')
@@ -55,14 +58,19 @@ pub fn read(dir: &Dir, each: &mut dyn FnMut(Name, Result<Vec<u8>, Reason>)) -> R
     Ok(())
 }
 
-/// What a slot keeps in `env`, for its successor.
+/// What a slot keeps in `env`, for its successor. What no registration can have put there is not taken along: what is no
+/// regular file or cannot be read, a file that has another name (it could be root's), and what is beyond the cap.
 pub fn kept(slot: &Dir) -> Vec<Variable> {
-    let mut kept = Vec::new();
-    if let Ok(dir) = slot.dir(&ENV) {
-        // What is unreadable or no regular file was not put there by a registration, and is not taken along.
-        let _ = read(&dir, &mut |key, content| {
-            kept.extend(content.map(|content| (key, content.leak() as Bytes)))
-        });
+    let (mut kept, mut room) = (Vec::new(), KEPT_CAP);
+    let Ok(dir) = slot.dir(&ENV) else { return kept };
+    let names = dir.names().unwrap_or_default();
+    for key in names.into_iter().filter(|name| is_key(name.bytes())) {
+        if let Ok((content, meta)) = file::read_meta(&dir, &key, VALUE_CAP.min(room))
+            && meta.links == 1
+        {
+            room -= content.len() as u64;
+            kept.push((key, content.leak() as Bytes));
+        }
     }
     kept
 }
