@@ -28,7 +28,7 @@ use console::Console;
 /// Runs the program with this argv; its exit code.
 pub fn run(argv: &[&'static CStr]) -> u8 {
     sys::process::settle_standard_streams();
-    let argv0 = argv.first().map_or(&b""[..], |argv0| argv0.to_bytes());
+    let argv0 = argv.first().copied().unwrap_or_default();
     let (command, options) = match cli::parse(argv) {
         Err(usage) => return Console::new("").die(error::USAGE, &usage),
         Ok(Request::Help(command)) => {

@@ -8,7 +8,6 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::show::Shown;
 use crate::slot::{ProfileName, Want, probe, publish};
-use crate::sys::keep::Bytes;
 use crate::sys::time::{self, Milliseconds};
 use crate::volume::Home;
 use crate::volume::desire;
@@ -20,7 +19,7 @@ use crate::volume::state::{RUNNING, STOPPED};
 const DOWN: Milliseconds = 30_000;
 
 /// Runs one of the three on every name, each for itself; the exit code of the first that failed.
-pub fn run(command: Command, options: &Options, argv0: Bytes, console: &Console) -> u8 {
+pub fn run(command: Command, options: &Options, argv0: &'static CStr, console: &Console) -> u8 {
     with_live(options, argv0, console, &|live| {
         let mut code = 0;
         for operand in &options.operands {

@@ -15,7 +15,7 @@ use crate::error::{Context, Error, Result, USAGE};
 use crate::reconcile;
 use crate::settings::Settings;
 use crate::slot::{ProfileName, Spec, probe};
-use crate::sys::keep::{self, Bytes};
+use crate::sys::keep;
 use crate::sys::time::{self, Milliseconds};
 use crate::sys::{Chowner, Dir, Errno, lock};
 
@@ -70,7 +70,7 @@ struct Held {
 /// Opens what the command works with, and calls it; its exit code.
 fn with_live(
     options: &Options,
-    argv0: Bytes,
+    argv0: &'static CStr,
     console: &Console,
     command: &dyn Fn(&Live<'_>) -> Result<u8>,
 ) -> u8 {

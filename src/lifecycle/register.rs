@@ -11,10 +11,9 @@ use crate::error::{Context, Error, Result, USAGE};
 use crate::slot::env::{self, Variable};
 use crate::slot::{ProfileName, Want, publish};
 use crate::sys::Errno;
-use crate::sys::keep::Bytes;
 
 /// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: Bytes, console: &Console) -> u8 {
+pub fn run(options: &Options, argv0: &'static CStr, console: &Console) -> u8 {
     with_live(options, argv0, console, &|live| {
         let profile = profile(options.operands.first().unwrap_or(&c""))?;
         let variables = variables(&options.env)?;

@@ -1,5 +1,6 @@
 //! `status`: every slot and every profile, side by side. Read-only, as any user who may read.
 
+use std::ffi::CStr;
 use std::fmt::Write;
 
 use super::{REFUSED, path_of, s6};
@@ -17,14 +18,14 @@ use crate::volume::home::Trusted;
 use crate::volume::{Home, bootlog};
 
 /// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: Bytes, console: &Console) -> u8 {
+pub fn run(options: &Options, argv0: &'static CStr, console: &Console) -> u8 {
     match status(options, argv0, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
     }
 }
 
-fn status(options: &Options, argv0: Bytes, console: &Console) -> Result<u8> {
+fn status(options: &Options, argv0: &'static CStr, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
     let path = settings.scandir.value;
     let label = path.to_bytes();

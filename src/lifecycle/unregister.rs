@@ -1,12 +1,14 @@
 //! `unregister`: a slot's end. The order is what leaves nothing behind: down, out of s6-svscan's sight, reaped, removed.
 
+use std::ffi::CStr;
+
 use super::{Live, REFUSED, SUPERVISION, path_of, profile, s6, wait_until, with_live};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result};
 use crate::slot::layout::LOG;
 use crate::slot::{ProfileName, probe, staging};
-use crate::sys::keep::{self, Bytes};
+use crate::sys::keep;
 use crate::sys::time::Milliseconds;
 use crate::sys::{Errno, Kind, Name, remove};
 
@@ -19,7 +21,7 @@ const KILLED: Milliseconds = 5000;
 const DRAINING: Milliseconds = 1000;
 
 /// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: Bytes, console: &Console) -> u8 {
+pub fn run(options: &Options, argv0: &'static CStr, console: &Console) -> u8 {
     with_live(options, argv0, console, &|live| {
         let profile = profile(options.operands.first().unwrap_or(&c""))?;
         live.must_be_ours()?;

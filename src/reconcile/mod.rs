@@ -8,6 +8,8 @@ mod report;
 
 pub use report::stamp;
 
+use std::ffi::CStr;
+
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result};
@@ -24,7 +26,7 @@ use crate::volume::home::Trusted;
 const INCOMPLETE: u8 = 1;
 
 /// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: Bytes, console: &Console) -> u8 {
+pub fn run(options: &Options, argv0: &'static CStr, console: &Console) -> u8 {
     match pass(options, argv0, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
@@ -45,7 +47,7 @@ struct Pass<'a> {
     dry_run: bool,
 }
 
-fn pass(options: &Options, argv0: Bytes, console: &Console) -> Result<u8> {
+fn pass(options: &Options, argv0: &'static CStr, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
     let role = settings.role(options, console);
     let command = ContainerCommand::find();
@@ -92,7 +94,7 @@ pub struct Forecast {
 }
 
 /// What the next boot would do, from the volume and the scan directory as they are. Changes nothing.
-pub fn forecast(settings: &Settings, argv0: Bytes, console: &Console) -> Result<Vec<Forecast>> {
+pub fn forecast(settings: &Settings, argv0: &'static CStr, console: &Console) -> Result<Vec<Forecast>> {
     let chowner = Chowner::new();
     let spec = spec(settings, argv0, &chowner)?;
     let home = open_home(settings, &chowner, true, console)?;
@@ -117,7 +119,7 @@ impl From<plan::Action> for Forecast {
 }
 
 /// What the slots of these settings have in common.
-pub fn spec<'a>(settings: &Settings, argv0: Bytes, chowner: &'a Chowner) -> Result<Spec<'a>> {
+pub fn spec<'a>(settings: &Settings, argv0: &'static CStr, chowner: &'a Chowner) -> Result<Spec<'a>> {
     let Some(executable) = process::executable(argv0) else {
         let reason = "there is no /proc, and argv[0] is no absolute path";
         return Err(Error::new("find", "the own executable", reason));

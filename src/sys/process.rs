@@ -43,10 +43,12 @@ pub fn change_to(path: &CStr) -> Result<(), Errno> {
     rustix::process::chdir(path)
 }
 
-/// The absolute path of the running executable: from /proc, else argv[0] where that is an absolute path.
-pub fn executable(argv0: Bytes) -> Option<Bytes> {
-    let linked = fs::readlink(c"/proc/self/exe", Vec::new()).map_or(argv0, |path| path.into_bytes().leak());
-    [linked, argv0].into_iter().find(|path| path.starts_with(b"/"))
+/// The absolute path of the running executable: from /proc, else argv[0] where that is an absolute path, or where that leads
+/// if it is a symlink, whose name may be that of a command.
+pub fn executable(argv0: &'static CStr) -> Option<Bytes> {
+    let link = |path: &CStr| fs::readlink(path, Vec::new()).map(|path| path.into_bytes().leak() as Bytes);
+    let found = link(c"/proc/self/exe").or_else(|_| link(argv0)).unwrap_or(argv0.to_bytes());
+    Some(found).filter(|path| path.starts_with(b"/"))
 }
 
 /// Takes on a user for good: groups first, then group, then user, as each step needs the right to the next.

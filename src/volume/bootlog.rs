@@ -2,6 +2,7 @@
 
 use super::home::{self, Home, Refusal, Trusted};
 use crate::error::{Context, Error, Result};
+use crate::show::Shown;
 use crate::sys::keep::Bytes;
 use crate::sys::{Chowner, Dir, Errno, Ids, Name, file};
 
@@ -65,9 +66,9 @@ fn entry(line: Bytes) -> Option<Entry> {
     let (profile, rest) = field(rest, b" prior_state=")?;
     let (_, rest) = field(rest, b" action=")?;
     let action = rest.split(|byte| *byte == b' ').next()?;
-    // What a pass writes is ASCII; what is not was written by somebody else, and could do anything to a terminal.
-    let plain = |text: Bytes| text.iter().all(|byte| (b' '..=b'~').contains(byte));
-    (plain(time) && plain(profile) && plain(action)).then_some(Entry { profile, action, time })
+    // The hermes user can write the log: what no boot pass writes is not printed.
+    let bare = |text: Bytes| Shown(text).to_string().as_bytes() == text;
+    (bare(time) && bare(action)).then_some(Entry { profile, action, time })
 }
 
 /// Splits at the first `key` that is not within quotes.
@@ -98,11 +99,7 @@ fn logs(home: &Home, trusted: Trusted, chowner: &Chowner, owner: Ids) -> Result<
         Err(errno) => return Err(Error::new("make", LOGS, errno)),
     }
     let logs = home.dir.dir(&LOGS).context("open", LOGS)?;
-    let found = logs.own_meta().context("look at", LOGS)?;
-    // The owner could have exchanged the new directory for another one of ours: an empty one is no loss to anybody.
-    if found.ids != owner && found.ids == chowner.me() && logs.names().is_ok_and(|names| names.is_empty()) {
-        chowner.give(&logs, owner).context("give away", LOGS)?;
-    }
+    home::give_new(&logs, owner, chowner).context("give away", LOGS)?;
     Ok(logs)
 }
 

@@ -39,11 +39,21 @@ impl Home {
     /// Opens HERMES_HOME, or makes it and gives it to the owner.
     pub fn open_or_make(path: &CStr, chowner: &Chowner, owner: Ids) -> Result<Home> {
         let (dir, made) = Dir::make_at(path).context("open", path.to_bytes())?;
-        if made && owner != chowner.me() {
-            chowner.give(&dir, owner).context("give away", path.to_bytes())?;
+        if made {
+            give_new(&dir, owner, chowner).context("give away", path.to_bytes())?;
         }
         Ok(Home { dir, made })
     }
+}
+
+/// Gives a directory that was made just now to the owner, who could have exchanged it for another one of ours meanwhile: an empty
+/// one is no loss to anybody.
+pub fn give_new(dir: &Dir, owner: Ids, chowner: &Chowner) -> std::result::Result<(), Errno> {
+    let found = dir.own_meta()?.ids;
+    if found != owner && found == chowner.me() && dir.names()?.is_empty() {
+        chowner.give(dir, owner)?;
+    }
+    Ok(())
 }
 
 /// Why a directory on the volume is not used.

@@ -9,6 +9,9 @@ pub static STATE: Name = Name::fixed(c"gateway_state.json");
 /// Largest state file that is read, in bytes.
 pub const CAP: u64 = 1 << 20;
 
+/// Longest state, in bytes; a pass keeps those of all profiles until its end.
+const WORD_CAP: usize = 256;
+
 /// The word for a gateway that was running, or should be.
 pub const RUNNING: &str = "running";
 /// The word for one that should not.
@@ -61,13 +64,17 @@ impl Prior {
 /// What a state file's bytes say; what is wrong with those that say nothing.
 pub fn parse(bytes: &[u8]) -> Result<Prior, &'static str> {
     let object = Object::parse(bytes)?;
+    let prior = |word: &'static str, key| {
+        let fits = word.len() <= WORD_CAP;
+        if fits { Ok(Prior { word: Some(word), key }) } else { Err("the state is longer than 256 bytes") }
+    };
     match object.get(Key::Desired.text()) {
-        Value::Text(word) => return Ok(Prior { word: Some(word), key: Key::Desired }),
+        Value::Text(word) => return prior(word, Key::Desired),
         Value::Other => return Err("desired_state is not a string"),
         Value::Absent => (),
     }
     match object.get(Key::Gateway.text()) {
-        Value::Text(word) => Ok(Prior { word: Some(word), key: Key::Gateway }),
+        Value::Text(word) => prior(word, Key::Gateway),
         Value::Other => Err("gateway_state is not a string"),
         Value::Absent => Err("neither desired_state nor gateway_state is a string"),
     }
