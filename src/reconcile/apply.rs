@@ -4,7 +4,7 @@ use super::plan::{self, Action, STALE, Verdict};
 use super::{INCOMPLETE, Pass, hold, intent, report};
 use crate::error::Error;
 use crate::slot::check::{self, Present};
-use crate::slot::scandir::{self, SERVICES_MAX};
+use crate::slot::scandir::{self, SERVICES_MAX, Survey};
 use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
 use crate::sys::file::Make;
 use crate::sys::{Dir, Errno, Name, time};
@@ -53,7 +53,7 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> (Vec<Action>, bool) {
     if policy.sealed && chowner.is_root() {
         warn(pass, scandir::seal(scandir, policy, chowner));
     }
-    let slots = tidy(pass, scandir);
+    let survey = tidy(pass, scandir);
     write_seed(pass);
     let (mut actions, whole) = plan::plan(pass);
     for action in &mut actions {
@@ -61,7 +61,15 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> (Vec<Action>, bool) {
             carry_out(pass, scandir, &name, action);
         }
     }
-    settle_others(pass, scandir, &slots, &actions);
+    settle_others(pass, scandir, &survey.slots, &actions);
+    if policy.sealed && chowner.is_root() {
+        for name in survey.slots.iter().chain(&survey.others) {
+            if scandir.meta(name).is_ok_and(|meta| meta.ids.uid != policy.body.uid) {
+                let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
+                pass.console.warn(&Error::new("seal the service", name, reason));
+            }
+        }
+    }
     let services = 2 * actions.iter().filter(|action| action.name.is_some()).count();
     if services > SERVICES_MAX {
         pass.console.warn(&format_args!(
@@ -82,13 +90,13 @@ fn warn(pass: &Pass<'_>, done: Result<(), Error>) {
     }
 }
 
-/// Sweeps leftovers and dangling slots; returns the names of the slots that stand there.
-fn tidy(pass: &Pass<'_>, scandir: &Dir) -> Vec<Name> {
+/// Sweeps leftovers and dangling slots; returns what else stands there.
+fn tidy(pass: &Pass<'_>, scandir: &Dir) -> Survey {
     let survey = match scandir::survey(scandir) {
         Ok(survey) => survey,
         Err(errno) => {
             pass.console.warn(&Error::new("list", "the scan directory", errno));
-            return Vec::new();
+            return Survey::default();
         }
     };
     for name in &survey.leftovers {
@@ -104,16 +112,7 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir) -> Vec<Name> {
             pass.console.warn(&Error::new("accept the symlink", name, reason));
         }
     }
-    let policy = &pass.spec.policy;
-    if policy.sealed && pass.spec.chowner.is_root() {
-        for name in &survey.others {
-            if scandir.meta(name).is_ok_and(|meta| meta.ids.uid != policy.body.uid) {
-                let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
-                pass.console.warn(&Error::new("seal the service", name, reason));
-            }
-        }
-    }
-    survey.slots
+    survey
 }
 
 fn write_seed(pass: &Pass<'_>) {
@@ -183,7 +182,9 @@ fn settle_others(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &[Acti
             continue;
         }
         let Ok(slot) = scandir.dir(entry) else { continue };
-        if slot.own_meta().is_ok_and(|meta| chowner.is_settled(meta.ids, policy.body, scandir)) {
+        // Sealed, all of it is looked at: an earlier pass may have been killed when it had taken but the slot itself.
+        let taken = slot.own_meta().is_ok_and(|meta| chowner.is_settled(meta.ids, policy.body, scandir));
+        if taken && !policy.sealed {
             continue;
         }
         let want = Want { down: slot.meta(&layout::DOWN).is_ok() };

@@ -13,6 +13,9 @@ pub fn in_place(scandir: &Dir, slot: &Dir, profile: &ProfileName, want: Want, sp
     let label = profile.slot().bytes();
     let log_label = keep::path(&[label, LOG.bytes()]);
     work.take(slot, label)?;
+    if slot.meta(&LOG).is_ok_and(|meta| meta.kind != Kind::Directory) {
+        remove::tree(slot, &LOG).context("remove", log_label)?;
+    }
     match slot.mkdir(&LOG, DIRECTORY) {
         Ok(()) | Err(Errno::EXIST) => (),
         Err(errno) => return Err(Error::new("make", log_label, errno)),
@@ -28,9 +31,9 @@ pub fn in_place(scandir: &Dir, slot: &Dir, profile: &ProfileName, want: Want, sp
     } else {
         remove::tree(slot, &DOWN).context("remove", keep::path(&[label, DOWN.bytes()]))?;
     }
-    work.environment(slot)?;
     work.skeleton(slot, label)?;
-    work.skeleton(&log, log_label)
+    work.skeleton(&log, log_label)?;
+    work.environment(slot)
 }
 
 struct Update<'a> {
@@ -88,14 +91,15 @@ impl Update<'_> {
         let (mode, file_mode) = policy.env;
         let label = keep::path(&[self.profile.slot().bytes(), layout::ENV.bytes()]);
         let dir = match slot.dir(&layout::ENV) {
-            Err(Errno::NOENT) => return Ok(()),
+            // What is no directory is nobody's environment.
+            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
             dir => dir.context("open", label)?,
         };
         skeleton::mend(&dir, mode, policy.skeleton, chowner).context("set mode and owner of", label)?;
         for name in dir.names().context("list", label)? {
             let path = keep::path(&[label, name.bytes()]);
-            let (file, meta) =
-                file::open_checked(&dir, &name).map_err(|reason| Error::new("open", path, reason))?;
+            // What no registration made stays as it is: `gateway-run` reads nothing but regular files, as the owner.
+            let Ok((file, meta)) = file::open_checked(&dir, &name) else { continue };
             if meta.mode != file_mode {
                 file::chmod(&file, file_mode).context("set the mode of", path)?;
             }
