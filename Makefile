@@ -4,7 +4,7 @@ TARGET  := x86_64-unknown-linux-musl
 PREFIX  := /usr
 DESTDIR :=
 EXE     := target/dist/hermes-init
-SOURCES := $(shell find src -type f) Cargo.toml Cargo.lock .cargo/config.toml tests/build
+SOURCES := $(shell find src -type f ! -name '*.8') Cargo.toml Cargo.lock .cargo/config.toml tests/build
 
 all: $(EXE)
 	@size=$$(wc -c < $(EXE)); echo "$(EXE): $$size bytes ($$((($$size + 1023) / 1024)) KiB)"
@@ -27,31 +27,37 @@ test: $(EXE)
 demo: $(EXE)
 	tests/demo $(EXE)
 
-# What an image wants, below DESTDIR. Each file is put in its place in one step, so that two installs at once do no harm.
+# What an image wants, below DESTDIR: the README's Dockerfile lines name the same.
 BIN     := $(PREFIX)/bin/hermes-init
-SERVICE := /etc/s6-overlay/s6-rc.d/dashboard
-ENABLED := /etc/s6-overlay/s6-rc.d/user/contents.d/dashboard
 PAGE    := $(PREFIX)/share/man/man8/hermes-init.8
 STEPS   := /etc/cont-init.d/015-supervise-perms /etc/cont-init.d/02-reconcile-profiles
+SERVICE := /etc/s6-overlay/s6-rc.d/dashboard
+ENABLED := /etc/s6-overlay/s6-rc.d/user/contents.d/dashboard
+ALL     := $(BIN) $(PAGE) $(STEPS) $(SERVICE)/type $(SERVICE)/run $(SERVICE)/finish $(SERVICE)/dependencies.d/base $(ENABLED)
 
-put  = mkdir -p "$(DESTDIR)$(dir $(1))" && $(2) > "$(DESTDIR)$(1).new.$$$$" && chmod $(3) "$(DESTDIR)$(1).new.$$$$" \
-       && mv -f "$(DESTDIR)$(1).new.$$$$" "$(DESTDIR)$(1)"
-link = mkdir -p "$(DESTDIR)$(dir $(1))" && ln -sf $(BIN) "$(DESTDIR)$(1).new.$$$$" && mv -fT "$(DESTDIR)$(1).new.$$$$" "$(DESTDIR)$(1)"
+# $(call place,FILE,HOW TO MAKE IT AS "$$new"): made under a dot-name, which neither cont-init nor s6-rc reads, and renamed into
+# place, so that two installs at once, or one that is interrupted, leave no half of anything. Modes do not depend on the umask.
+place = @umask 022; to="$(DESTDIR)$(1)"; new="$${to%/*}/.$${to\#\#*/}.$$$$"; echo "install $$to"; \
+        mkdir -p "$${to%/*}" && $(2) && mv -fT "$$new" "$$to" || { rm -f "$$new"; exit 1; }
+put   = $(call place,$(1),$(3) > "$$new" && chmod $(2) "$$new")
+link  = $(call place,$(1),ln -sfn $(BIN) "$$new")
 
 install: $(EXE)
-	$(call put,$(BIN),cat $(EXE),755)
-	$(foreach step,$(STEPS),$(call link,$(step)) &&) :
-	$(call put,$(SERVICE)/type,echo longrun,644)
-	$(call put,$(SERVICE)/run,echo '#!$(BIN) dashboard-run',755)
-	$(call put,$(SERVICE)/finish,echo '#!$(BIN) dashboard-finish',755)
-	$(call put,$(SERVICE)/dependencies.d/base,:,644)
-	$(call put,$(ENABLED),:,644)
-	$(call put,$(PAGE),cat src/hermes-init.8,644)
+	@case '$(PREFIX)' in [!/]*|*[[:space:]]*) echo 'PREFIX is no absolute path without blanks: #! lines name it' >&2; exit 1;; esac
+	$(call put,$(BIN),755,cat $(EXE))
+	$(call put,$(PAGE),644,cat src/hermes-init.8)
+	$(call link,$(word 1,$(STEPS)))
+	$(call link,$(word 2,$(STEPS)))
+	$(call put,$(SERVICE)/type,644,echo longrun)
+	$(call put,$(SERVICE)/run,755,echo '#!$(BIN) dashboard-run')
+	$(call put,$(SERVICE)/finish,755,echo '#!$(BIN) dashboard-finish')
+	$(call put,$(SERVICE)/dependencies.d/base,644,:)
+	$(call put,$(ENABLED),644,:)
 
+# The service's own directories go with it, where nobody put anything else into them; all others are shared.
 uninstall:
-	rm -f $(foreach file,$(BIN) $(STEPS) $(SERVICE)/type $(SERVICE)/run $(SERVICE)/finish $(SERVICE)/dependencies.d/base \
-	  $(ENABLED) $(PAGE),"$(DESTDIR)$(file)")
-	-rmdir "$(DESTDIR)$(SERVICE)/dependencies.d" "$(DESTDIR)$(SERVICE)" 2>/dev/null || :
+	rm -f $(foreach file,$(ALL),"$(DESTDIR)$(file)")
+	@for dir in $(SERVICE)/dependencies.d $(SERVICE); do rmdir "$(DESTDIR)$$dir" 2>/dev/null || :; done
 
 clean:
 	rm -rf target
