@@ -1,0 +1,177 @@
+"""README, manual page and help say what there is: what is installed, every command, option and variable, the budgets."""
+
+import os
+import re
+import shutil
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from bed import ROOT, executable, run
+from test_cli import COMMANDS
+from test_image import laid_down, make, project
+
+README = (ROOT / "README.md").read_text()
+PAGE = ROOT / "src/hermes-init.8"
+# These take s6's arguments as they come, and no options.
+RAW = ("gateway-finish", "dashboard-finish")
+
+
+def init(*arguments):
+    return run([executable(), *arguments], env={"PATH": "/usr/bin:/bin"})
+
+
+def section(title):
+    """The text of a section of the README."""
+    return re.search(rf"^## {title}\n(.*?)(?=^## |\Z)", README, re.M | re.S)[1]
+
+
+def manual():
+    """The manual page's source as words: `Fl \\-json` is --json."""
+    return re.sub(r"\bFl \\-", "--", PAGE.read_text()).replace("\\-", "-")
+
+
+def occurs(word, text):
+    return re.search(rf"(?<![\w-]){re.escape(word)}(?![\w-])", text) is not None
+
+
+def installed(place):
+    make(project(place), "install", f"DESTDIR={place}/out")
+    return {path: what for path, what in laid_down(place / "out").items() if what[0] != "directory"}
+
+
+def test_the_dockerfile_lines_name_exactly_what_make_install_lays_down(place):
+    files = installed(place)
+    dockerfile = re.search(r"```dockerfile\n(.*?)```", README, re.S)[1]
+    assert "RUN make -C /src install DESTDIR=/out\n" in dockerfile
+    copied = []
+    for source, target in re.findall(r"^COPY --from=hermes-init /out(/\S+) (/\S+)$", dockerfile, re.M):
+        assert source == target
+        covered = [path for path in files if path == source or (source.endswith("/") and path.startswith(source))]
+        # COPY follows a link that it is given by name.
+        assert covered and all(files[path][0] == "file" or source.endswith("/") for path in covered), source
+        copied += covered
+    assert sorted(copied) == sorted(files)
+    assert len(re.findall("^COPY --from", dockerfile, re.M)) == len(re.findall(r"^COPY --from=hermes-init /out/", dockerfile, re.M))
+
+
+def test_the_table_of_installed_files_is_what_make_install_lays_down(place):
+    rows = dict(re.findall(r"^\| `(/[^`]+)` \| (.*) \|$", section("Put it into an image"), re.M))
+    files = installed(place)
+    assert sorted(rows) == sorted(files)
+    for path, (kind, mode, content) in files.items():
+        if kind == "link":
+            assert rows[path].startswith(f"link to `{content}`")
+            continue
+        assert f"0{mode:o}" in rows[path]
+        if len(content) < 100:
+            assert rows[path].startswith(f"`{content.decode().strip()}`" if content else "empty"), path
+
+
+def test_the_manual_page_is_free_of_lint():
+    if not shutil.which("mandoc"):
+        (pytest.fail if os.environ.get("HERMES_INIT_CI") else pytest.skip)("needs mandoc")
+    done = run(["mandoc", "-T", "lint", "-W", "warning", PAGE])
+    assert done.returncode == 0 and done.stdout == b"", done.stdout
+    shown = run(["mandoc", "-T", "ascii", PAGE])
+    # Bold is a letter, a backspace and the letter again.
+    assert shown.returncode == 0 and b"hermes-init - boot and lifecycle" in re.sub(rb".\x08", b"", shown.stdout)
+
+
+def words():
+    """Every word in quotes in the command line's grammar that could name a command or an option."""
+    return sorted(set(re.findall(r'"([a-z][a-z-]*[a-z])"', (ROOT / "src/cli.rs").read_text())))
+
+
+def takes(command, option):
+    """Whether a command knows an option. It is given with a value and in front of --help, so that nothing is run."""
+    done = init(command, f"--{option}=gateway", "--help")
+    return b"unknown option" not in done.stderr
+
+
+@pytest.fixture(scope="module")
+def grammar():
+    """Each command and its options, as the executable takes them."""
+    commands = [word for word in words() if init("help", word).returncode == 0]
+    return {command: [] if command in RAW else [word for word in words() if takes(command, word)] for command in commands}
+
+
+def test_the_grammar_is_read_whole(grammar):
+    assert sorted(grammar) == sorted([*COMMANDS, "help"])
+    assert sorted({option for options in grammar.values() for option in options} - {"help"}) == [
+        "down", "dry-run", "env", "explain", "hermes-home", "json", "owner", "print", "role", "scandir", "sealed", "wait"]
+
+
+def test_every_command_is_in_readme_manual_and_overview(grammar):
+    overview = init("help").stdout.decode()
+    for command in grammar:
+        for where, text in (("README", section("Commands")), ("manual", manual()), ("overview", overview)):
+            assert occurs(command, text), (command, where)
+
+
+def test_every_option_is_in_readme_manual_and_the_page_of_its_command(grammar):
+    for option in ("--help", "--version"):
+        assert occurs(option, README) and occurs(option, manual()) and occurs(option, init("help").stdout.decode())
+    for command, options in grammar.items():
+        page = init("help", command).stdout.decode()
+        for option in options:
+            for where, text in (("README", README), ("manual", manual()), ("page", page)):
+                assert option == "help" or occurs(f"--{option}", text), (command, option, where)
+
+
+def test_every_option_that_is_written_down_exists(grammar):
+    known = {f"--{option}" for options in grammar.values() for option in options} | {"--help", "--version"}
+    # Those of hermes and of Dockerfiles.
+    others = {"--replace", "--host", "--port", "--no-open", "--from"}
+    for where, text in (("README", README), ("manual", manual())):
+        assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - others <= known, where
+    for command, options in grammar.items():
+        page = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", init("help", command).stdout.decode())) - others
+        assert command == "help" or page <= {f"--{option}" for option in options}, command
+
+
+def test_every_variable_is_in_readme_manual_and_help():
+    source = "\n".join(path.read_text() for path in (ROOT / "src").rglob("*.rs"))
+    variables = set(re.findall(r'"((?:HERMES|S6|GATEWAY)_[A-Z0-9_]+|TZ)"', source))
+    assert len(variables) > 8
+    pages = "\n".join(init("help", command).stdout.decode() for command in COMMANDS)
+    for variable in variables:
+        # What a gateway is told is no setting.
+        assert occurs(variable, pages) or variable.endswith("SUPERVISED_CHILD"), variable
+        assert occurs(variable, README) and occurs(variable, manual()), variable
+
+
+def test_the_budgets_are_those_that_are_checked():
+    checked = [int(number) for number in re.findall(r"^ *figure\(.*, (\d+)(?: \* 1024)?\)$", (ROOT / "tests/budgets.py").read_text(), re.M)]
+    assert len(checked) == 5
+    stated = section("Limits").split("## ")[-1]
+    for limit in checked:
+        assert occurs(str(limit), stated), limit
+
+
+def test_what_the_readme_shows_is_what_is_printed(place):
+    home, scandir = place / "home", place / "service"
+    for profile, state in (("failing", "startup_failed"), ("coder", "running")):
+        (home / "profiles" / profile / "state").mkdir(parents=True)
+        (home / "profiles" / profile / "SOUL.md").touch()
+        (home / "profiles" / profile / "gateway_state.json").write_text(f'{{"gateway_state": "{state}"}}')
+    (home / "profiles/coder/state/gateway.lifecycle.json").write_text('{"phase": "running"}')
+    where = ("--hermes-home", str(home), "--scandir", str(scandir), "--owner", f"{os.geteuid()}:{os.getegid()}", "--role", "gateway")
+    assert init("reconcile", *where).returncode == 0
+    shown = [textwrap.dedent(block) for block in re.findall(r"(?:^ {8}.*\n|^\n(?= {8}))+", section("Why did my profile not come back up\\?"), re.M)]
+    settings, profile = shown[0].strip().split("\n\n")
+    said = init("reconcile", "--explain", *where).stdout.decode()
+    assert profile in said
+    assert [line.split(":")[0] for line in settings.splitlines()] == [line.split(":")[0] for line in said.split("\n\n")[0].splitlines()]
+    log = (home / "logs/container-boot.log").read_text()
+    assert re.fullmatch(r"\S+( profile=coder .*)\n", shown[1].strip() + "\n")[1] + "\n" in log
+
+
+def test_what_the_readme_says_of_files_is_there():
+    for name in ("LICENSE", ".ci/run", "Makefile"):
+        assert (ROOT / name).exists()
+    targets = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"(?:`|^    )make ([a-z]+)", README, re.M)):
+        assert re.search(rf"^{target}:", targets, re.M), target
+    assert Path(ROOT / "tests/demo").stat().st_mode & 0o111
