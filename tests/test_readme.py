@@ -81,7 +81,8 @@ def test_the_manual_page_is_free_of_lint():
 
 def words():
     """Every word in quotes in the command line's grammar that could name a command or an option."""
-    return sorted(set(re.findall(r'"([a-z][a-z-]*[a-z])"', (ROOT / "src/cli.rs").read_text())))
+    quoted = re.findall(r'"([a-z -]*)"', (ROOT / "src/cli.rs").read_text())
+    return sorted({word for text in quoted for word in text.split() if re.fullmatch("[a-z][a-z-]*[a-z]", word)})
 
 
 def takes(command, option):

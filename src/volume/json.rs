@@ -14,12 +14,12 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 pub struct Object<'a>(&'a str);
 
 /// A member's value, as far as it is used here.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
     /// No such key, or null, which is as good as none.
     Absent,
     /// A string.
-    Text(&'static str),
+    Text(String),
     /// Anything else.
     Other,
 }
@@ -43,7 +43,7 @@ impl<'a> Object<'a> {
         let Some(value) = self.find(key).and_then(|place| self.0.get(place)) else { return Value::Absent };
         match value.as_bytes().first() {
             Some(b'n') => Value::Absent,
-            Some(b'"') => Value::Text(unescape(value).leak()),
+            Some(b'"') => Value::Text(unescape(value)),
             _ => Value::Other,
         }
     }
@@ -187,11 +187,11 @@ mod tests {
             "\u{feff}{\"a\": \"x\\ny\", \"b\": 1, \"c\": null, \"d\": \"1\", \"d\": \"2\", \"\\u0065\": \"u\"}",
         );
         for (key, value) in [
-            ("a", Value::Text("x\ny")),
+            ("a", Value::Text("x\ny".to_owned())),
             ("b", Value::Other),
             ("c", Value::Absent),
-            ("d", Value::Text("2")),
-            ("e", Value::Text("u")),
+            ("d", Value::Text("2".to_owned())),
+            ("e", Value::Text("u".to_owned())),
             ("f", Value::Absent),
         ] {
             assert_eq!(object.map(|object| object.get(key)).ok(), Some(value), "{key}");

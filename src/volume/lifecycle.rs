@@ -35,8 +35,8 @@ impl PriorExit {
     /// What a lifecycle file's bytes say.
     pub fn parse(bytes: &[u8]) -> PriorExit {
         match Object::parse(bytes).map(|object| object.get("phase")) {
-            Ok(Value::Text("exited")) => PriorExit::Clean,
-            Ok(Value::Text("running")) => PriorExit::Unclean,
+            Ok(Value::Text(phase)) if phase == "exited" => PriorExit::Clean,
+            Ok(Value::Text(phase)) if phase == "running" => PriorExit::Unclean,
             _ => PriorExit::Unknown,
         }
     }

@@ -10,7 +10,7 @@ pub static STATE: Name = Name::fixed(c"gateway_state.json");
 pub const CAP: u64 = 1 << 20;
 
 /// Longest state, in bytes; a pass keeps those of all profiles until its end.
-const WORD_CAP: usize = 256;
+const WORD_CAP: usize = 16 << 10;
 
 /// The word for a gateway that was running, or should be.
 pub const RUNNING: &str = "running";
@@ -64,9 +64,13 @@ impl Prior {
 /// What a state file's bytes say; what is wrong with those that say nothing.
 pub fn parse(bytes: &[u8]) -> Result<Prior, &'static str> {
     let object = Object::parse(bytes)?;
-    let prior = |word: &'static str, key| {
+    let prior = |word: String, key| {
         let fits = word.len() <= WORD_CAP;
-        if fits { Ok(Prior { word: Some(word), key }) } else { Err("the state is longer than 256 bytes") }
+        if fits {
+            Ok(Prior { word: Some(word.leak()), key })
+        } else {
+            Err("the state is longer than 16384 bytes")
+        }
     };
     match object.get(Key::Desired.text()) {
         Value::Text(word) => return prior(word, Key::Desired),
