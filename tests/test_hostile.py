@@ -238,7 +238,7 @@ def test_states_of_a_megabyte_cost_no_memory(volume):
         volume.profile(f"p{number}", b'{"gateway_state": "' + b"x" * 1_000_000 + b'"}')
     volume.profile("coder", "x" * 256)
     done = volume.reconcile(before=limited(16))
-    assert done.stdout.count(b" prior_state=None action=registered\n") == 61 and done.stderr.count(b"longer than 256 bytes") == 60
+    assert done.stdout.count(b" prior_state=None action=registered\n") == 61 and done.stderr.count(b"longer than 16384 bytes") == 60
     assert b"profile=coder prior_state=" + b'"' + b"x" * 256 in done.stdout
 
 
