@@ -177,9 +177,9 @@ impl Settings {
         Ok(Settings { home, scandir, owner, sealed, lookup })
     }
 
-    /// Who owns what in a slot, when this process has these ids.
-    pub fn policy(&self, me: Ids) -> Policy {
-        Policy::new(self.sealed.value, self.owner.value, me)
+    /// Who owns what in a slot; sealed, `keeper` keeps what is not the owner's.
+    pub fn policy(&self, keeper: Ids) -> Policy {
+        Policy::new(self.sealed.value, self.owner.value, keeper)
     }
 
     /// The role that was decided by hand, if it was.

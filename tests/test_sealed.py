@@ -62,6 +62,18 @@ def test_sealed_nothing_else_can_be_written(sealed, script):
     assert snapshot(sealed.path("/run/service")) == before
 
 
+def test_sealed_a_pass_of_the_hermes_user_finds_roots_slots_as_desired_and_says_what_it_cannot_make(sealed):
+    sealed.settle()
+    before = identity(sealed.path("/run/service"))
+    done = sealed.init("reconcile", "--json", uid=HERMES)
+    assert done.stdout.count(b'"changed": false') == 2 and done.stderr == b"", done
+    assert b"gateway-coder is as desired, supervised" in sealed.init("reconcile", "--explain", uid=HERMES).stdout
+    sealed.profile("new", "running")
+    done = sealed.init("reconcile", uid=HERMES, code=1)
+    assert b"profile=new prior_state=running action=failed" in done.stdout and b"coder prior_state=running action=started" in done.stdout
+    assert identity(sealed.path("/run/service")) == before
+
+
 def truncate_a_file_of_roots(bed):
     """field-proven: s6-supervise opens death_tally by name when the service dies."""
     rootfile = bed.path("/run/rootfile")

@@ -124,7 +124,13 @@ pub fn spec<'a>(settings: &Settings, argv0: &'static CStr, chowner: &'a Chowner)
         let reason = "there is no /proc, and argv[0] is no absolute path";
         return Err(Error::new("find", "the own executable", reason));
     };
-    let made = Spec::new(executable, settings.policy(chowner.me()), chowner);
+    let mut keeper = chowner.me();
+    if settings.sealed.value && !chowner.is_root() {
+        // Sealed slots are root's, whoever looks at them; or whose the scan directory is, where nobody is root.
+        let owner = Dir::at(settings.scandir.value).and_then(|scandir| scandir.own_meta());
+        keeper = owner.map_or(keeper, |meta| meta.ids);
+    }
+    let made = Spec::new(executable, settings.policy(keeper), chowner);
     made.map_err(|why| Error::new("use", executable, why))
 }
 

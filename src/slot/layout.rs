@@ -55,11 +55,11 @@ pub struct Policy {
 }
 
 impl Policy {
-    /// Delegated: all is the owner's. Sealed: all is `me`'s, the skeleton with the owner's group, in s6's modes.
-    pub fn new(sealed: bool, owner: Ids, me: Ids) -> Policy {
+    /// Delegated: all is the owner's. Sealed: all is the keeper's, the skeleton with the owner's group, in s6's modes.
+    pub fn new(sealed: bool, owner: Ids, keeper: Ids) -> Policy {
         if sealed {
-            let skeleton = Ids { uid: me.uid, gid: owner.gid };
-            Policy { sealed, owner, body: me, skeleton, supervise: 0o710, env: (0o750, 0o640) }
+            let skeleton = Ids { uid: keeper.uid, gid: owner.gid };
+            Policy { sealed, owner, body: keeper, skeleton, supervise: 0o710, env: (0o750, 0o640) }
         } else {
             Policy { sealed, owner, body: owner, skeleton: owner, supervise: 0o755, env: (0o700, 0o600) }
         }
