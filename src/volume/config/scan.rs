@@ -1,0 +1,283 @@
+//! Stepping through YAML 1.1, a line or a value at a time: where each ends, and what key a line has. What it does not know it
+//! refuses; what a value means is not its business.
+
+use super::Doubt;
+
+/// What stands behind a key, a dash or alone.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Value {
+    /// Nothing: a block below, or null.
+    Nothing,
+    /// A plain line, which more indented lines go on.
+    Plain,
+    /// What is over where it ends: quoted, flow, alias, block scalar.
+    Closed,
+}
+
+/// A line in block context, up to its value.
+pub struct Head<'a> {
+    /// Whether it begins with a dash.
+    pub dash: bool,
+    /// Column of the innermost dash or key: what belongs to it stands deeper.
+    pub column: usize,
+    pub key: Key<'a>,
+}
+
+#[derive(Clone, Copy)]
+pub enum Key<'a> {
+    Missing,
+    Named(&'a [u8]),
+    /// A merge, an alias, one with a tag, an anchor or escapes: it could be any.
+    Any,
+}
+
+pub const SYNTAX: Doubt = "syntax that this reader does not know";
+
+/// A text and a place in it.
+pub struct Scanner<'a> {
+    pub text: &'a [u8],
+    pub at: usize,
+}
+
+impl<'a> Scanner<'a> {
+    fn peek(&self, ahead: usize) -> u8 {
+        // The end is as good as the end of a line.
+        self.text.get(self.at + ahead).copied().unwrap_or(b'\n')
+    }
+
+    fn is_blank(&self, ahead: usize) -> bool {
+        b" \t\r\n".contains(&self.peek(ahead))
+    }
+
+    fn skip_blanks(&mut self) {
+        while b" \t\r".contains(&self.peek(0)) && self.at < self.text.len() {
+            self.at += 1;
+        }
+    }
+
+    /// The rest of the line.
+    pub fn line(&self) -> &'a [u8] {
+        let rest = self.text.get(self.at..).unwrap_or_default();
+        rest.split(|byte| *byte == b'\n').next().unwrap_or_default()
+    }
+
+    pub fn next_line(&mut self) {
+        self.at = (self.at + self.line().len() + 1).min(self.text.len());
+    }
+
+    pub fn number(&self) -> usize {
+        self.text.get(..self.at).unwrap_or(self.text).iter().filter(|byte| **byte == b'\n').count() + 1
+    }
+
+    /// Steps over blank lines and comments; the indent of the line that follows, or none at the end.
+    pub fn indent(&mut self) -> Result<Option<usize>, Doubt> {
+        while self.at < self.text.len() {
+            let line = self.line();
+            let indent = line.iter().take_while(|byte| **byte == b' ').count();
+            match line.get(indent) {
+                None | Some(b'#' | b'\r') => self.next_line(),
+                Some(b'\t') => return Err("a tab in the indentation"),
+                Some(_) => return Ok(Some(indent)),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Steps over `---` and `...`; whether there was one.
+    pub fn marker(&mut self) -> Result<bool, Doubt> {
+        let line = self.line();
+        let Some((marker, rest)) = line.split_at_checked(3).filter(|_| self.is_blank(3)) else {
+            return Ok(false);
+        };
+        match marker {
+            b"---" if without_comment(rest).is_empty() => {
+                self.next_line();
+                Ok(true)
+            }
+            b"---" | b"..." => Err("more than one document, or one that begins on its marker's line"),
+            _ => Ok(false),
+        }
+    }
+
+    /// Reads the dashes and the key of a line, and stops in front of its value.
+    pub fn head(&mut self, indent: usize) -> Result<Head<'a>, Doubt> {
+        let start = self.at;
+        self.at += indent;
+        let mut head = Head { dash: false, column: indent, key: Key::Missing };
+        loop {
+            head.column = self.at - start;
+            if self.peek(0) != b'-' || !self.is_blank(1) {
+                break;
+            }
+            head.dash = true;
+            let dash = self.at;
+            self.at += 1;
+            self.skip_blanks();
+            if b"#\n".contains(&self.peek(0)) {
+                // Nothing behind the dash: the value is below it.
+                head.column = dash - start;
+                return Ok(head);
+            }
+        }
+        let before = self.at;
+        let adorned = self.properties();
+        let key = match self.peek(0) {
+            quote @ (b'"' | b'\'') => {
+                let content = self.at + 1;
+                self.quoted(quote)?;
+                let name = self.text.get(content..self.at - 1).unwrap_or_default();
+                let plain = !name.iter().any(|byte| b"\\'\n".contains(byte));
+                self.skip_blanks();
+                if plain { Key::Named(name) } else { Key::Any }
+            }
+            b'?' if self.is_blank(1) => return Err(SYNTAX),
+            b'[' | b'{' | b'|' | b'>' | b'#' | b'\n' => Key::Missing,
+            first => {
+                let line = self.line();
+                let end = line.iter().enumerate().position(|(at, byte)| match byte {
+                    b':' => line.get(at + 1).is_none_or(|next| b" \t\r".contains(next)),
+                    b'#' => at > 0 && line.get(at - 1).is_some_and(|before| b" \t".contains(before)),
+                    _ => false,
+                });
+                let name = line.get(..end.unwrap_or(0)).unwrap_or_default().trim_ascii();
+                self.at += end.unwrap_or(0);
+                if first == b'*' || name == b"<<" { Key::Any } else { Key::Named(name) }
+            }
+        };
+        if self.peek(0) == b':' && self.is_blank(1) && !matches!(key, Key::Missing) {
+            self.at += 1;
+            head.key = if adorned { Key::Any } else { key };
+        } else {
+            self.at = before;
+        }
+        Ok(head)
+    }
+
+    /// Steps over anchors and tags; whether there were any.
+    fn properties(&mut self) -> bool {
+        let start = self.at;
+        while b"&!".contains(&self.peek(0)) {
+            while !self.is_blank(0) {
+                self.at += 1;
+            }
+            self.skip_blanks();
+        }
+        self.at > start
+    }
+
+    /// Steps over a value and the line on which it ends. `column` is that of its key or dash.
+    pub fn value(&mut self, column: usize) -> Result<Value, Doubt> {
+        self.skip_blanks();
+        self.properties();
+        match self.peek(0) {
+            b'\n' | b'#' => {
+                self.next_line();
+                return Ok(Value::Nothing);
+            }
+            b'|' | b'>' => return self.block_scalar(column),
+            quote @ (b'"' | b'\'') => self.quoted(quote)?,
+            b'[' | b'{' => self.flow()?,
+            b'*' => {
+                while !self.is_blank(0) {
+                    self.at += 1;
+                }
+            }
+            b'@' | b'`' | b'%' | b']' | b'}' | b',' => return Err(SYNTAX),
+            b'-' | b'?' | b':' if self.is_blank(1) => return Err(SYNTAX),
+            _ => return self.plain(),
+        }
+        if !without_comment(self.line()).is_empty() {
+            return Err(SYNTAX);
+        }
+        self.next_line();
+        Ok(Value::Closed)
+    }
+
+    pub fn plain(&mut self) -> Result<Value, Doubt> {
+        let line = self.line();
+        let value = without_comment(line);
+        if value.ends_with(b":") || value.windows(2).any(|pair| pair == b": " || pair == b":\t") {
+            return Err("a colon where no key can be");
+        }
+        // A comment ends the value.
+        let ends = line.trim_ascii().len() > value.len();
+        self.next_line();
+        Ok(if ends { Value::Closed } else { Value::Plain })
+    }
+
+    fn block_scalar(&mut self, column: usize) -> Result<Value, Doubt> {
+        self.at += 1;
+        let header = without_comment(self.line());
+        if !header.iter().all(|byte| b"+-123456789".contains(byte)) {
+            return Err(SYNTAX);
+        }
+        self.next_line();
+        while self.at < self.text.len() {
+            let line = self.line();
+            let indent = line.iter().take_while(|byte| **byte == b' ').count();
+            if indent <= column && !matches!(line.get(indent..), Some(b"" | b"\r")) {
+                break;
+            }
+            self.next_line();
+        }
+        Ok(Value::Closed)
+    }
+
+    /// Steps over a quoted scalar, on however many lines.
+    fn quoted(&mut self, quote: u8) -> Result<(), Doubt> {
+        self.at += 1;
+        while self.at < self.text.len() {
+            let byte = self.peek(0);
+            let escapes = if quote == b'"' { byte == b'\\' } else { byte == quote && self.peek(1) == quote };
+            self.at += if escapes { 2 } else { 1 };
+            if byte == quote && !escapes {
+                return Ok(());
+            }
+        }
+        self.at = self.text.len();
+        Err("a quote that does not end")
+    }
+
+    /// Steps over a flow collection, on however many lines.
+    fn flow(&mut self) -> Result<(), Doubt> {
+        let mut depth = 0usize;
+        // The last byte that is no blank, and whether a blank came behind it.
+        let (mut before, mut apart) = (b'[', true);
+        while self.at < self.text.len() {
+            let byte = self.peek(0);
+            match byte {
+                b'[' | b'{' => depth += 1,
+                b']' | b'}' => depth = depth.saturating_sub(1),
+                b'#' if apart => {
+                    self.at += self.line().len();
+                    continue;
+                }
+                b'"' | b'\'' if b"[{,".contains(&before) || (before == b':' && apart) => {
+                    self.quoted(byte)?;
+                    (before, apart) = (b'"', false);
+                    continue;
+                }
+                b'"' | b'\'' if before == b':' => return Err(SYNTAX),
+                _ => (),
+            }
+            self.at += 1;
+            if depth == 0 {
+                return Ok(());
+            }
+            apart = b" \t\r\n".contains(&byte);
+            if !apart {
+                before = byte;
+            }
+        }
+        Err("a flow collection that does not end")
+    }
+}
+
+/// A line's text without white space around it and without its comment.
+pub fn without_comment(line: &[u8]) -> &[u8] {
+    let comment = line.iter().enumerate().position(|(at, byte)| {
+        *byte == b'#'
+            && at.checked_sub(1).and_then(|at| line.get(at)).is_none_or(|before| b" \t".contains(before))
+    });
+    line.get(..comment.unwrap_or(line.len())).unwrap_or_default().trim_ascii()
+}
