@@ -174,7 +174,7 @@ def test_an_environment_that_no_registration_can_have_made_costs_no_memory(volum
     volume.reconcile()
     env = volume.slot("coder") / "env"
     env.mkdir()
-    for number in range(1500):
+    for number in range(400):
         # Takes no room where it lies.
         with open(env / f"V{number}", "wb") as file:
             file.truncate(128 << 10)
@@ -234,11 +234,11 @@ def test_a_log_that_is_none_is_no_trouble_for_status(volume, kind):
 
 
 def test_states_of_a_megabyte_cost_no_memory(volume):
-    for number in range(60):
+    for number in range(30):
         volume.profile(f"p{number}", b'{"gateway_state": "' + b"x" * 1_000_000 + b'"}')
     volume.profile("coder", "x" * 256)
     done = volume.reconcile(before=limited(16))
-    assert done.stdout.count(b" prior_state=None action=registered\n") == 61 and done.stderr.count(b"longer than 16384 bytes") == 60
+    assert done.stdout.count(b" prior_state=None action=registered\n") == 31 and done.stderr.count(b"longer than 16384 bytes") == 30
     assert b"profile=coder prior_state=" + b'"' + b"x" * 256 in done.stdout
 
 
@@ -267,7 +267,7 @@ def test_a_home_that_is_exchanged_while_it_is_made_takes_nothing_of_roots_along(
     before = snapshot(outside)
     # Each time it is missing again; the racer puts its link there as soon as it is made.
     with exchanging((home, beside(home))) as exchanged:
-        for _ in range(200):
+        for _ in range(60):
             wait_for(lambda: run(["rm", "-rf", home.parent]) and not home.parent.exists(), what="the end of the last one")
             home.parent.mkdir()
             beside(home).symlink_to(outside)
@@ -276,3 +276,118 @@ def test_a_home_that_is_exchanged_while_it_is_made_takes_nothing_of_roots_along(
             assert snapshot(outside)[b"."] == before[b"."]
             run(["rm", "-rf", outside / "logs"])
         assert exchanged() > 50
+
+
+ZONES = {"shadow": ":/etc/shadow", "long": "A" * 300, "long-path": ":" + "/x" * 2500, "up": ":../../../etc/shadow", "binary": "\udcff\udcfe:\x01",
+         "not-a-zone": "M10.1.0/3,,,-99999999999999999999", "directory": ":/etc", "device": ":/dev/zero", "null-rules": "AAA-24:59:59BBB,J365/167,J1/-167"}
+
+
+@pytest.mark.parametrize("zone", [*ZONES, "fifo", "huge", "garbage"])
+def test_a_time_zone_can_be_anything(volume, zone):
+    path = volume.place / "zone"
+    if zone == "fifo":
+        os.mkfifo(path)
+    elif zone == "huge":
+        with open(path, "wb") as file:
+            file.write(b"TZif2")
+            file.truncate(1 << 40)
+    elif zone == "garbage":
+        path.write_bytes(b"TZif2" + b"\0" * 15 + b"\xff" * 200_000)
+    done = volume.reconcile(environment={"TZ": ZONES.get(zone, f":{path}")}, timeout=10, before=limited(16))
+    assert done.stderr == b"" and volume.log()[10:11] == "T" and volume.log()[24:].startswith(" profile=default prior_state=None"), volume.log()
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("close", ["0>&-", "1>&-", "2>&-", "0>&- 1>&- 2>&-"])
+def test_no_file_of_its_own_takes_the_place_of_a_closed_stdin_stdout_or_stderr(volume, close):
+    volume.profile("coder", b"broken")
+    trace = volume.place / "trace"
+    # strace keeps its own descriptors; what it starts has those that the shell leaves.
+    volume.reconcile(before=["strace", "-f", "-y", "-e", "trace=openat,open,write,writev", "-o", trace, "sh", "-c", f'exec "$@" {close}', "sh"])
+    lines = trace.read_text().split("hermes-init", 1)[-1].splitlines()
+    assert not [line for line in lines if " = 0<" in line or " = 1<" in line or " = 2<" in line if "/dev/null" not in line], lines
+    assert not [line for line in lines if "write(" in line and ("(1<" in line or "(2<" in line) and "/dev/null" not in line and "pipe:" not in line]
+    assert volume.log().count("\n") == 2 and snapshot(volume.slot("coder")) == expected_slot(down=True)
+
+
+def test_where_it_is_started_and_how_the_paths_are_written_does_not_matter(volume):
+    volume.profile("coder", "running")
+    closed = volume.place / "closed"
+    closed.mkdir(mode=0o000)
+    volume.reconcile(cwd=closed)
+    expected = snapshot(volume.scandir)
+    shutil.rmtree(volume.scandir)
+    env = {"PATH": "/usr/bin:/bin"}
+    argv = [executable(), "reconcile", "--owner", OWNER, "--role", "gateway"]
+    for home, scandir in (("home", "service"), ("./home//", "service/"), (f"{volume.home}/", f"{volume.scandir}//"), ("home/../home", "./service/.")):
+        for how in (["--hermes-home", home, "--scandir", scandir], None):
+            settings = {} if how else {"HERMES_HOME": home, "S6_PROFILE_GATEWAY_SCANDIR": scandir}
+            done = run([*argv, *(how or [])], cwd=volume.place, env=env | settings)
+            assert done.returncode == 0 and b"action=started" in done.stdout and done.stderr == b"", (home, done)
+            assert snapshot(volume.scandir) == expected
+            shutil.rmtree(volume.scandir)
+
+
+def test_six_hundred_profiles_and_heaps_of_junk_take_little_memory_and_few_descriptors(volume):
+    profiles = volume.home / "profiles"
+    for number in range(600):
+        (profiles / f"p{number:04}").mkdir(parents=True)
+        (profiles / f"p{number:04}/SOUL.md").touch()
+    for number in range(2000):
+        (profiles / f"junk {number}").mkdir()
+    hermes_owns(volume.home)
+    done = volume.reconcile(before=["prlimit", "--nofile=16", *limited(16)], timeout=60)
+    assert done.stdout.count(b"action=registered") == 601 and b"s6-svscan handles 1000" in done.stderr
+    assert len(os.listdir(volume.scandir)) == 601
+    again = volume.reconcile("--json", before=["prlimit", "--nofile=16", *limited(16)], timeout=60)
+    assert again.stdout.count(b'"changed": false') == 601
+
+
+@pytest.mark.parametrize("limit", range(3, 12))
+def test_too_few_descriptors_are_said_and_end_in_whole_slots_or_none(volume, limit):
+    volume.profile("coder", "running")
+    done = volume.reconcile(before=["prlimit", f"--nofile={limit}"], code=None)
+    assert done.returncode in (0, 1, 111), done
+    assert b"No file descriptors available" in done.stderr if done.returncode else volume.slot("coder").is_dir(), done
+    for name in os.listdir(volume.scandir) if volume.scandir.exists() else []:
+        assert name.startswith(".gateway-") or snapshot(volume.scandir / name) == expected_slot(down=name != "gateway-coder")
+    volume.reconcile()
+    assert snapshot(volume.slot("coder")) == expected_slot(down=False) and len(os.listdir(volume.scandir)) == 2
+
+
+REFUSALS = [("openat2", "ENOSYS", 0), ("openat2", "EPERM", 0), ("renameat2", "ENOSYS", 0), ("renameat2", "EPERM", 0), ("fchmodat,fchmodat2", "EIO", 1),
+            ("write", "ENOSPC", 1), ("mkdirat", "ENOSPC", 1), ("mknodat", "EPERM", 1), ("fchown", "EIO", 1), ("flock", "ENOLCK", 0), ("unlinkat", "EIO", 0),
+            ("fsync", "EIO", 0), ("fstatfs", "EIO", 0), ("getdents64", "EIO", 1), ("readlink,readlinkat", "ENOENT", 0)]
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("calls, errno, code", REFUSALS)
+def test_a_call_that_the_kernel_refuses_every_time_is_no_crash(volume, calls, errno, code):
+    directory = volume.profile("coder", "running").decode()
+    (volume.home / "logs").mkdir()
+    os.mkdir(os.path.join(directory, "state"))
+    with open(os.path.join(directory, "state/gateway.lifecycle.json"), "w") as file:
+        file.write('{"phase": "exited"}')
+    hermes_owns(volume.home)
+    volume.scandir.mkdir()
+    inject = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={calls}:error={errno}:when=1+"]
+    # What it has to say goes out by write(2) too.
+    done = volume.reconcile(before=inject, code=None)
+    assert done.returncode == code, done
+    for name in os.listdir(volume.scandir):
+        assert name.startswith(".gateway-") or snapshot(volume.scandir / name) == expected_slot(down=name != "gateway-coder")
+    if calls == "openat2":
+        assert "profile=coder prior_state=running action=started prior_exit=clean" in volume.log()
+    volume.reconcile()
+    assert snapshot(volume.slot("coder")) == expected_slot(down=False) and len(os.listdir(volume.scandir)) == 2
+
+
+def test_what_cannot_be_written_to_is_said(volume):
+    volume.profile("coder", "running")
+    volume.scandir.mkdir()
+    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
+    done = volume.reconcile(before=[*private, volume.scandir], code=1)
+    assert done.stdout.count(b"action=failed") == 2 and b"Read-only file system" in done.stdout
+    done = volume.reconcile(before=[*private, volume.home])
+    assert b"logs/container-boot.log: Read-only file system" in done.stderr and snapshot(volume.slot("coder")) == expected_slot(down=False)
