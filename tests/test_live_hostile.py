@@ -4,7 +4,9 @@ it makes of slots; and commands that are killed, starved or refused at every ste
 import json
 import os
 import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +83,188 @@ def test_sealing_that_was_killed_half_way_is_completed_also_where_the_profile_is
     os.chown(slot, 0, 0)
     bed.init("reconcile", "--sealed")
     assert snapshot(slot)[b"supervise"] == f"dir 710 0:{HERMES}" and (slot / "run").stat().st_uid == 0
+
+
+@pytest.fixture
+def live():
+    """A booted container: default and coder, the latter up."""
+    with Bed() as bed:
+        bed.profile("coder", "running")
+        bed.init("reconcile")
+        bed.rescan()
+        bed.settle()
+        yield bed
+
+
+def test_a_logger_whose_pipe_is_kept_open_does_not_hold_an_unregistration_up(live):
+    live.tell("new", "leave")
+    hermes = live.path("/run/bed/bin/hermes")
+    # Something that the gateway starts and leaves behind has its stdout, and so the logger's pipe.
+    hermes.write_text(hermes.read_text().replace('[ "$what" = exit ]', 'if [ "$what" = leave ]; then setsid sleep 300 & fi\n[ "$what" = exit ]'))
+    live.init("register", "new", uid=HERMES)
+    live.record("new")
+    start = time.monotonic()
+    live.init("unregister", "new", uid=HERMES)
+    assert time.monotonic() - start < 8 and "gateway-new" not in entries(live)
+    supervised(live, 4)
+
+
+@pytest.mark.parametrize("ends", ["exit 78", "exit 0", "exit 1"])
+def test_restart_starts_what_came_to_its_own_end(live, ends):
+    """Also what a finish of 125 has put down for good."""
+    live.tell("coder", ends)
+    live.init("restart", "coder", uid=HERMES)
+    if ends != "exit 1":
+        wait_for(lambda: live.svstat(live.slot("coder")) == "down", what="down")
+    live.tell("coder", "sleep")
+    live.init("restart", "--wait=9", "coder", uid=HERMES)
+    assert live.svstat(live.slot("coder")) == "up" and desired(live, "coder")["desired_state"] == "running"
+    live.init("stop", "--wait", "coder", uid=HERMES)
+    live.init("stop", "--wait", "coder", uid=HERMES)
+    live.init("restart", "--wait", "coder", uid=HERMES)
+    assert live.svstat(live.slot("coder")) == "up"
+
+
+def test_a_gateway_that_does_not_stop_in_time_is_left_up_by_restart_and_said(live):
+    live.tell("coder", "stubborn")
+    live.init("restart", "--wait=9", "coder", uid=HERMES)
+    live.path("/run/bed/identity.coder").unlink()
+    live.run(["timeout", "5", "s6-svc", "-k", live.slot("coder")])
+    live.record("coder")
+    wait_for(lambda: live.svstat(live.slot("coder")) == "up", what="up")
+    time.sleep(0.3)
+    done = live.init("restart", "--wait=1", "coder", uid=HERMES, code=1)
+    assert b"it is not down yet" in done.stderr
+    done = live.init("stop", "--wait=1", "coder", uid=HERMES, code=1)
+    assert b"it is not down yet" in done.stderr
+    live.init("start", "coder", uid=HERMES)
+    live.run(["timeout", "5", "s6-svc", "-k", live.slot("coder")])
+    wait_for(lambda: live.svstat(live.slot("coder")) == "up", what="up")
+
+
+@pytest.mark.parametrize("command", ["stop", "restart", "start"])
+def test_a_slot_that_nobody_supervises_yet_is_what_the_command_says(live, command):
+    live.profile("quiet", "running")
+    live.init("reconcile")
+    live.init(command, "--wait=9", "quiet", uid=HERMES)
+    assert live.svstat(live.slot("quiet")) == ("down" if command == "stop" else "up")
+    assert desired(live, "quiet")["desired_state"] == ("stopped" if command == "stop" else "running")
+
+
+@pytest.mark.parametrize("wait, code", [("0", 100), ("-1", 100), ("1.5", 100), ("86401", 100), ("99999999999999999999", 100), ("1", 0)])
+def test_a_wait_is_1_to_86400_seconds(live, wait, code):
+    done = live.init("stop", f"--wait={wait}", "coder", uid=HERMES, code=code)
+    assert live.svstat(live.slot("coder")) == ("up" if code else "down"), done
+
+
+@pytest.mark.parametrize("kind", ["none", "directory", "fifo", "huge", "not-utf8"])
+def test_a_gateway_starts_whatever_its_state_is(live, kind):
+    directory = live.profile("new")
+    state = directory / "gateway_state.json"
+    if kind == "directory":
+        (state / "x").mkdir(parents=True)
+    elif kind == "fifo":
+        os.mkfifo(state)
+    elif kind == "huge":
+        state.write_bytes(b'{"a": "' + b"x" * (2 << 20) + b'"}')
+    elif kind == "not-utf8":
+        state.write_bytes(b'{"a": "\xff"}')
+    live.profile("new")
+    done = live.init("start", "--wait", "new", uid=HERMES, timeout=20)
+    assert live.svstat(live.slot("new")) == "up"
+    assert (b"the next boot may not know" in done.stderr) == (kind in ("directory", "fifo", "huge")), done
+
+
+def test_a_lock_that_nobody_lets_go_is_said_by_register_and_unregister(live):
+    live.init("register", "old", "--down", uid=HERMES)
+    holder = subprocess.Popen(live.command(["flock", "/run/service", "sleep", "100"], uid=4321), stdin=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: live.processes("sleep") and live.run(["flock", "-n", "/run/service", "true"]).returncode == 1, what="the lock")
+        started = [subprocess.Popen(live.command(["/run/bed/bin/hermes-init", command, name], uid), stderr=subprocess.PIPE,
+                                    env={"PATH": "/usr/bin:/bin"}, cwd="/")
+                   for command, name, uid in (("register", "new", HERMES), ("unregister", "old", 0))]
+        for process in started:
+            assert b"unable to lock" in process.communicate(timeout=30)[1] and process.returncode == 111
+        # What needs no lock goes on.
+        live.init("stop", "--wait", "coder", uid=HERMES)
+        assert "gateway-old" in entries(live) and "gateway-new" not in entries(live)
+    finally:
+        for pid in live.processes("sleep"):
+            if live.path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\x00100\x00":
+                live.run(["kill", str(pid)])
+        holder.wait(timeout=20)
+    live.init("unregister", "old", uid=HERMES)
+    supervised(live, 4)
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("command, call, whens", [
+    ("register", "mkdirat", (1, 5, 8)), ("register", "renameat2", (1,)), ("register", "fork,vfork,clone", (1,)), ("register", "wait4", (1,)),
+    ("unregister", "flock", (1,)), ("unregister", "renameat2", (1,)), ("unregister", "fork,vfork,clone", (1, 2, 3)), ("unregister", "wait4", (1, 2, 3)),
+    ("unregister", "unlinkat", (1, 2, 3, 9, 20)), ("unregister", "getdents64", (1, 2, 3))])
+def test_a_command_that_is_killed_at_a_step_is_completed_by_the_next(live, command, call, whens):
+    for when in whens:
+        uid = (HERMES, 0)[when % 2]
+        if command == "unregister":
+            live.init("register", "new", uid=uid)
+        done = live.run(["strace", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={when}", "/run/bed/bin/hermes-init",
+                         command, "new"], uid)
+        assert done.returncode == -9, (when, done)
+        assert set(entries(live)) - {"gateway-new"} >= {".s6-svscan", "gateway-coder", "gateway-default"}
+        # Whatever is left is s6-svscan's to start as a whole, or not to be seen.
+        assert all(name.startswith(".gateway-new.") or name in (".s6-svscan", "gateway-coder", "gateway-default", "gateway-new")
+                   for name in entries(live))
+        live.init("unregister", "new", uid=HERMES)
+        live.init("register", "new", "--down", uid=HERMES)
+        live.init("unregister", "new", uid=HERMES)
+        live.init("reconcile")
+        assert entries(live) == [".s6-svscan", "gateway-coder", "gateway-default"]
+        supervised(live, 4)
+
+
+@pytest.mark.parametrize("name", ["gateway-new", ".gateway-new.tmp", ".gateway-new.gone.tmp"])
+def test_a_racer_leads_roots_registrations_nowhere(live, name):
+    outside = live.path("/run/outside")
+    for folder in ("supervise", "event", "log/supervise", "env"):
+        (outside / folder).mkdir(parents=True)
+    for file in ("run", "finish", "type", "down", "env/KEY", "log/run"):
+        (outside / file).write_text("root's")
+        (outside / file).chmod(0o600)
+    os.mkfifo(outside / "supervise/control", 0o600)
+    before = snapshot(outside)
+
+    def touched():
+        """What is not as it was. s6-svscan takes a symlink for a service like any other, and its supervisor adds its own files."""
+        try:
+            after = snapshot(outside)
+        except FileNotFoundError:
+            # s6-supervise has just given its new status its name.
+            return touched()
+        s6s = (b"event", b"control", b"lock", b"status", b"death_tally")
+        return [(path, before.get(path), after.get(path)) for path in sorted({*before, *after})
+                if before.get(path) != after.get(path) and not (path not in before and os.path.basename(path).removesuffix(b".new") in s6s)]
+
+    live.path("/run/service/.link").symlink_to("/run/outside")
+    os.chown(live.path("/run/service/.link"), HERMES, HERMES, follow_symlinks=False)
+    racer = subprocess.Popen(live.command([sys.executable, Path(__file__).parent / "racer.py", HERMES, f"/run/service/{name}", "/run/service/.link"]),
+                             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    met = 0
+    try:
+        end = time.monotonic() + 2.5
+        while time.monotonic() < end:
+            for command in (["register", "new", "--down", "--env", "A=b"], ["unregister", "new"]):
+                done = live.run(["timeout", "-s", "KILL", "3", "/run/bed/bin/hermes-init", *command])
+                assert done.returncode in (0, 1, 111, 137, -9) and b"panic" not in done.stderr, done
+                met += done.returncode != 0
+            # Back to what it was, whatever the racer made of it.
+            live.run(["sh", "-c", "cd /run/service; for name in gateway-new .gateway-new.*; do [ -e $name ] && mv -T $name .trash.$$.$name; done; "
+                                  "rm -rf .trash.*; s6-svscanctl -an .; ln -sfn /run/outside .link; chown -h 10000:10000 .link"])
+            assert touched() == []
+    finally:
+        racer.kill()
+        racer.wait(timeout=10)
+    assert met > 0 or name != "gateway-new"
+    live.run(["sh", "-c", "cd /run/service; rm -rf .link .trash.* gateway-new .gateway-new.*; s6-svscanctl -an ."])
+    live.init("register", "new", uid=0)
+    live.init("unregister", "new", uid=0)
+    assert touched() == []
