@@ -268,3 +268,29 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
     live.init("register", "new", uid=0)
     live.init("unregister", "new", uid=0)
     assert touched() == []
+
+
+def at_once(bed, *argvs):
+    """Commands of the hermes user's at the same time; what each said on stderr, and its exit code."""
+    started = [subprocess.Popen(bed.command(["/run/bed/bin/hermes-init", *argv], HERMES), stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"},
+                                cwd="/") for argv in argvs]
+    return [(process.communicate(timeout=60)[1], process.returncode) for process in started]
+
+
+def test_words_at_the_same_time_are_each_kept_whole(live):
+    for _ in range(12):
+        said = at_once(live, *[[("start", "stop")[number % 2], "coder"] for number in range(8)])
+        assert said == [(b"", 0)] * 8
+        assert desired(live, "coder")["desired_state"] in ("running", "stopped")
+    assert sorted(os.listdir(live.path("/opt/data/profiles/coder"))) == ["SOUL.md", "gateway_state.json"]
+
+
+def test_one_of_two_starts_at_once_registers_and_both_start(live):
+    live.profile("host", "stopped")
+    holder = subprocess.Popen(live.command(["flock", "/run/service", "sleep", "1.5"]), stdin=subprocess.DEVNULL)
+    wait_for(lambda: live.processes("sleep") and live.run(["flock", "-n", "/run/service", "true"]).returncode == 1, what="the lock")
+    # Both find no slot, and wait for the lock.
+    said = at_once(live, ["start", "--wait", "host"], ["start", "--wait", "host"])
+    holder.wait(timeout=20)
+    assert said == [(b"", 0)] * 2 and live.svstat(live.slot("host")) == "up"
+    supervised(live, 6)

@@ -92,7 +92,13 @@ fn find(live: &Live<'_>, command: Command, profile: &ProfileName) -> Result<()> 
         return Ok(());
     }
     if command == Command::Start && is_profile(live, profile) {
-        return register::register(live, profile, Want { down: true }, &[]);
+        return match register::register(live, profile, Want { down: true }, &[]) {
+            // Another one was faster.
+            Err(_) if publish::exists(&live.scandir, profile) => {
+                register::wait_for_supervision(live, profile)
+            }
+            made => made,
+        };
     }
     let name = profile.text();
     let how = if is_profile(live, profile) {

@@ -7,7 +7,7 @@ use crate::error::{Context, Error, Reason, Result};
 use crate::show::Quoted;
 use crate::slot::ProfileName;
 use crate::sys::file::Make;
-use crate::sys::{Chowner, Dir, Errno, Ids, Name, file, localtime};
+use crate::sys::{Chowner, Dir, Errno, Ids, Name, file, localtime, lock};
 
 static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
 /// Names that broken state files may get; with all of them taken, none is moved any more.
@@ -24,6 +24,9 @@ pub fn set(
     chowner: &Chowner,
 ) -> Result<Option<Name>> {
     let label = profiles::label(profile, &STATE);
+    // Two words at once would share the staging file. Where the lock cannot be had, the word is worth more than the order.
+    let held = dir.readable();
+    let _ = held.as_ref().map(lock::exclusive);
     let (state, moment) = (Quoted(state.as_bytes()).to_string(), updated_at(now));
     let set = |object: Object<'_>| {
         let once = object.with("desired_state", &state);
