@@ -158,14 +158,17 @@ def test_a_deep_tree_is_refused_below_its_limit_and_costs_nothing_else(place):
 
 @pytest.mark.root
 @pytest.mark.parametrize("sealed", [False, True])
-def test_a_racer_that_exchanges_control_leads_nowhere(place, sealed):
+@pytest.mark.parametrize("name, trap", [("control", "symlink"), ("lock", "hard link")])
+def test_a_racer_leads_nowhere(place, sealed, name, trap):
     services, outside, den = place / "services", place / "outside", place / "den"
     supervise = service(services, "hostile", logger=False) / "supervise"
     outside.write_text("root's")
     outside.chmod(0o600)
     den.mkdir()
-    (den / "link").symlink_to(outside)
+    (den / "trap").symlink_to(outside) if trap == "symlink" else os.link(outside, den / "trap")
+    inode = os.lstat(den / "trap").st_ino
     os.chown(den, HERMES, HERMES)
+    before = snapshot(outside.parent)[b"outside"]
 
     def open_again():
         """As s6-supervise leaves it, or as the mode before did, but the hermes user's; sealed, each run shuts the racer out."""
@@ -173,8 +176,8 @@ def test_a_racer_that_exchanges_control_leads_nowhere(place, sealed):
         os.chmod(supervise, 0o755)
 
     open_again()
-    with exchanging((supervise / "control", den / "link")) as exchanged:
-        end, runs, refused, seen = time.monotonic() + 2.5, 0, 0, 0
+    with exchanging((supervise / name, den / "trap")) as exchanged:
+        end, runs, refused, seen = time.monotonic() + 2.2, 0, 0, 0
         while time.monotonic() < end:
             open_again()
             seen = exchanged()
@@ -182,13 +185,12 @@ def test_a_racer_that_exchanges_control_leads_nowhere(place, sealed):
             done = run([executable(), "fix-perms", "--owner", OWNER, *(["--sealed"] if sealed else []), services], env={"PATH": "/bin"})
             assert done.returncode in (0, 1) and b"panic" not in done.stderr, done
             runs, refused = runs + 1, refused + (done.returncode == 1)
-            assert done.returncode == 0 or b"supervise/control" in done.stdout, done
+            assert done.returncode == 0 or f"supervise/{name}".encode() in done.stdout, done
             if sealed:
                 # What it says is so: the racer is out, and what it put there last was seen.
-                assert supervise.stat().st_uid == 0 and (supervise / "control").is_symlink() == (done.returncode == 1), done
+                assert supervise.stat().st_uid == 0 and (os.lstat(supervise / name).st_ino == inode) == (done.returncode == 1), done
         assert exchanged() > 1000
-    meta = outside.stat()
-    assert (meta.st_uid, meta.st_gid, meta.st_mode & 0o7777, outside.read_text()) == (0, 0, 0o600, "root's")
+    assert snapshot(outside.parent)[b"outside"] == before == "file 600 0:0 b\"root's\""
     # The race was one: both sides of it were seen.
     assert runs > 50 and 0 < refused < runs, (runs, refused)
 
@@ -252,3 +254,35 @@ def test_the_hermes_user_controls_a_static_service_after_it_and_not_before(seale
             for script in ("supervise/x", "supervise/lock", "run", "x", "log/supervise/status"):
                 assert bed.run(["sh", "-c", f"echo > {SERVICES}/dashboard/{script}"], uid=HERMES).returncode != 0
             assert bed.run(["mkfifo", f"{SERVICES}/dashboard/event/mine"], uid=HERMES).returncode == 0
+
+
+@pytest.mark.root
+@pytest.mark.strace
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("call", ["openat", "fchmod", "fchown", "write"])
+def test_a_run_that_was_killed_is_completed_by_the_next(place, call, sealed):
+    options = ["--sealed"] if sealed else []
+    service(place / "expected", "a")
+    fix(*options, place / "expected")
+    expected = snapshot(place / "expected")
+    for when in range(1, 40):
+        services = place / f"services{when}"
+        service(services, "a")
+        done = run(["strace", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={when}", executable(), "fix-perms", "--owner", OWNER,
+                    *options, services], env={"PATH": "/usr/bin:/bin"})
+        fix(*options, services)
+        assert snapshot(services) == expected, when
+        if done.returncode == 0:
+            break
+    assert when > 1
+
+
+@pytest.mark.root
+@pytest.mark.strace
+@pytest.mark.parametrize("call, errno, code, says", [
+    ("fchown", "EIO", 1, b"1 failed"), ("fchmod", "EROFS", 1, b"1 failed"), ("fchown", "EPERM", 0, b"1 done"), ("fchmod", "EPERM", 0, b"1 skipped"),
+    ("getdents64", "EIO", 111, b""), ("openat", "EMFILE", 111, b"")])
+def test_a_call_that_the_kernel_refuses_is_said_as_what_it_is(place, call, errno, code, says):
+    service(place, "a")
+    done = fix(place, code=code, before=["strace", "-o", "/dev/null", "-e", f"inject={call}:error={errno}:when=1+"])
+    assert says in done.stdout and (done.stderr or code == 1) and b"panic" not in done.stderr, done
