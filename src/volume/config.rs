@@ -156,7 +156,7 @@ impl Reader<'_> {
                 (plain, last, ours) = (None, None, Some(indent));
                 continue;
             }
-            let here = self.scan.line();
+            let (start, here) = (self.scan.at, self.scan.line());
             let value = self.scan.value(head.column)?;
             match (place, &mut section) {
                 (Place::Top, _) => top.open = value == Value::Nothing,
@@ -166,10 +166,13 @@ impl Reader<'_> {
             if place == Place::Top && name == SECTION {
                 sections += 1;
                 match (value, without_comment(here)) {
-                    _ if sections > 1 => return Err("gateway stands twice"),
-                    (Value::Nothing, b"") => section = Section::Begun,
-                    (Value::Plain, b"~" | b"null" | b"Null" | b"NULL") => (),
-                    _ => return Err(NOT_BLOCK),
+                    (Value::Nothing, b"") if sections == 1 => section = Section::Begun,
+                    (Value::Plain, b"~" | b"null" | b"Null" | b"NULL") if sections == 1 => (),
+                    _ => {
+                        // The line to name is the key's, not the one behind its value.
+                        self.scan.at = start;
+                        return Err(if sections > 1 { "gateway stands twice" } else { NOT_BLOCK });
+                    }
                 }
             }
             let below = if head.dash || !matches!(head.key, Key::Missing) { Some(head.column) } else { last };

@@ -82,3 +82,16 @@ fn what_is_not_certain_is_said() {
         Multiplex::Unsure { line: 2, why: "multiplex_profiles is neither true nor false" }
     );
 }
+
+#[test]
+fn a_doubt_names_the_line_of_the_key() {
+    for (text, at) in [
+        ("a: 1\ngateway: {multiplex_profiles: true}\nb: 2\n", 2),
+        ("gateway: [1,\n2,\nmultiplex_profiles]\n", 1),
+        ("gateway:\n  a: 1\ngateway:\n  multiplex_profiles: true\n", 3),
+        ("a: 1\nmultiplex_profiles: maybe\n", 2),
+    ] {
+        let found = multiplex(text.as_bytes());
+        assert!(matches!(found, Multiplex::Unsure { line, .. } if line == at), "{text:?} {found:?}");
+    }
+}
