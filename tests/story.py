@@ -1,0 +1,95 @@
+"""Golden stories: a text file that tells what is on the volume and in the container, and what comes of it.
+
+    # Why this is a story.
+    [home]                      below HERMES_HOME; all of it the hermes user's
+    profiles/a/                 a directory
+    profiles/a/SOUL.md          an empty file
+    config.yaml = a: 1\n        a file with this content, with Python's escapes
+    logs -> OUTSIDE             a symlink
+    state fifo                  a FIFO
+    [outside]                   the same, beside HERMES_HOME and of uid 1234: OUTSIDE in what symlinks lead to
+    [environment]               the container environment, KEY=value
+    [command]                   the argv of the process that runs the container's command
+    [options]                   further words for hermes-init
+
+All other sections are what comes of it; a test compares them, or writes them anew with HERMES_INIT_GOLDEN=write in the environment.
+"""
+
+import codecs
+import os
+import re
+from pathlib import Path
+
+from bed import HERMES
+from container import Container
+
+GOLDEN = Path(__file__).resolve().parent / "golden"
+OWNER = f"{HERMES}:{HERMES}"
+GIVEN = ("home", "outside", "environment", "command", "options")
+
+
+def stories(folder):
+    """The stories of a folder, by name."""
+    return sorted(path.stem for path in (GOLDEN / folder).glob("*.txt"))
+
+
+class Story:
+    """A story, with its volume made in `place`."""
+
+    def __init__(self, folder, name, place):
+        self.path = GOLDEN / folder / f"{name}.txt"
+        self.comment, self.sections = "", {}
+        lines = None
+        for line in self.path.read_text().splitlines():
+            if re.fullmatch(r"\[[a-z ]+\]", line):
+                lines = self.sections.setdefault(line[1:-1], [])
+            elif lines is None:
+                self.comment += line + "\n"
+            elif line:
+                lines.append(line)
+        self.place, self.home, self.scandir = place, place / "home", place / "service"
+        self.outside = place / "outside"
+        for top, uid, key in ((self.home, HERMES, "home"), (self.outside, 1234, "outside")):
+            top.mkdir()
+            for line in self.given(key):
+                self.make(top, line)
+            for path in [top, *top.rglob("*")]:
+                os.chown(path, uid, uid, follow_symlinks=False)
+
+    def given(self, key):
+        return self.sections.get(key, [])
+
+    def make(self, top, line):
+        path, what, content = re.fullmatch(r"(\S+?)(?: (=|->|fifo)(?: (.*))?)?", line).groups()
+        target = top / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.endswith("/"):
+            target.mkdir(exist_ok=True)
+        elif what == "->":
+            target.symlink_to(content.replace("OUTSIDE", str(self.outside)))
+        elif what == "fifo":
+            os.mkfifo(target)
+        else:
+            target.write_bytes(codecs.escape_decode((content or "").encode())[0])
+
+    def container(self):
+        environment = dict(line.split("=", 1) for line in self.given("environment"))
+        return Container([line.split(" ") for line in self.given("command")], environment=environment)
+
+    def options(self):
+        where = ["--hermes-home", self.home, "--scandir", self.scandir, "--owner", OWNER]
+        return where + [word for line in self.given("options") for word in line.split(" ")]
+
+    def text(self, output):
+        """Output as a story has it: without what differs from run to run."""
+        return [line for line in output.decode("ascii").replace(str(self.place), "PLACE").splitlines() if line]
+
+    def check(self, came):
+        """Compares what came of it, section by section, or writes it down."""
+        if os.environ.get("HERMES_INIT_GOLDEN") == "write":
+            sections = {key: self.sections[key] for key in self.sections if key in GIVEN} | came
+            body = ["\n".join([f"[{key}]", *lines, ""]) for key, lines in sections.items() if lines or key in GIVEN]
+            self.path.write_text(self.comment.rstrip("\n") + "\n\n" + "\n".join(body))
+        else:
+            told = {key: lines for key, lines in self.sections.items() if key not in GIVEN}
+            assert {key: lines for key, lines in came.items() if lines} == told
