@@ -16,11 +16,14 @@ CODE = b"\xb8\x22\x00\x00\x00\x0f\x05\xeb\xf7"
 WAITER = (b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0x400078, 64, 0, 0, 64, 56, 1, 0, 0, 0)
           + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, 120 + len(CODE), 120 + len(CODE), 4096) + CODE)
 LAUNCHER = """
-import os, sys
-waiter, *argvs = sys.argv[1:]
-first, *others = [[bytes.fromhex(word) for word in argv.split(',')] for argv in argvs]
+import os, sys, time
+waiter, argvs = sys.argv[1:]
+first, *others = [[bytes.fromhex(word) for word in line.split(',')] for line in open(argvs).read().splitlines()]
 for argv in others:
-    os.posix_spawn(waiter, argv, {})
+    pid = os.posix_spawn(waiter, argv, {})
+    # A process is there before its argv is.
+    while open(f'/proc/{pid}/cmdline', 'rb').read() != b''.join(word + b'\\0' for word in argv):
+        time.sleep(0.001)
 os.execv(waiter, first)
 """
 SVSCAN = ["s6-svscan", "-d4", "--", "/run/service"]
@@ -53,10 +56,11 @@ class Container:
             (folder / key).write_bytes(os.fsencode(value))
         script = ('mount -t tmpfs -o mode=0755 tmpfs /run && mkdir -p /run/s6 /run/service && cp -r "$0" /run/s6/container_environment && '
                   'exec "$@"')
-        words = [",".join(word.hex() for word in argv) for argv in self.argvs]
+        argvs = self.folder / "argvs"
+        argvs.write_text("".join(",".join(word.hex() for word in argv) + "\n" for argv in self.argvs))
         self.unshare = subprocess.Popen(
             ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private", "--kill-child",
-             "sh", "-c", script, folder, "python3", "-c", LAUNCHER, waiter, *words],
+             "sh", "-c", script, folder, "python3", "-c", LAUNCHER, waiter, argvs],
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
         wanted = b"".join(word + b"\0" for word in self.argvs[0])
 
