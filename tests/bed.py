@@ -16,6 +16,9 @@ DOCKER = 998
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nhermes:x:10000:10000:Hermes:/opt/data:/bin/sh\n"
 GROUP = b"root:x:0:\ndocker:x:998:hermes\nhermes:x:10000:\n"
 
+# For a pass outside of a bed: no process of another test that stands in /proc decides what it does.
+APART = {"PATH": "/usr/bin:/bin", "HERMES_INIT_ROLE": "gateway", "HERMES_GATEWAY_NO_SUPERVISE": "1"}
+
 ROOT = Path(__file__).resolve().parent.parent
 EXECUTABLE = Path(os.environ.get("HERMES_INIT", ROOT / "target/dist/hermes-init"))
 

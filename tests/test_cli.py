@@ -5,7 +5,7 @@ import pwd
 
 import pytest
 
-from bed import Bed, executable, run
+from bed import APART, Bed, executable, run
 
 COMMANDS = ["reconcile", "fix-perms", "seed", "gateway-run", "gateway-log", "gateway-finish", "dashboard-run", "dashboard-finish",
             "register", "unregister", "start", "stop", "restart", "status"]
@@ -15,7 +15,7 @@ def init(*arguments, argv0=None, env=None):
     import subprocess
     argv = [argv0 or str(executable()), *arguments]
     return subprocess.run(argv, executable=str(executable()), stdin=subprocess.DEVNULL, capture_output=True, timeout=20,
-                          env={"PATH": "/usr/bin:/bin"} | (env or {}))
+                          env=APART | (env or {}))
 
 
 @pytest.mark.parametrize("arguments, word, nearest", [
@@ -100,7 +100,7 @@ def test_an_owner_is_a_name_or_numbers(owner, expected, place):
     if expected is None:
         user = pwd.getpwnam("daemon")
         expected = f"{user.pw_uid}:{user.pw_gid}"
-    done = run([executable(), "seed", "--owner", owner, place], env={"PATH": "/usr/bin:/bin"})
+    done = run([executable(), "seed", "--owner", owner, place], env=APART)
     assert done.returncode == 0, done
     meta = os.stat(place / "event")
     assert f"{meta.st_uid}:{meta.st_gid}" == expected

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from bed import HERMES, executable, run, wait_for
+from bed import APART, HERMES, executable, run, wait_for
 from racer import exchanging
 from test_reconcile import OWNER, Volume, expected_slot
 from tree import snapshot
@@ -190,7 +190,7 @@ def test_what_the_log_says_of_the_last_boot_is_a_boot_passes_or_nothing(volume):
     volume.profile("coder", "running")
     volume.reconcile()
     told = volume.log()
-    env = {"PATH": "/usr/bin:/bin"}
+    env = APART
 
     def last_boot():
         argv = [executable(), "status", *volume.options()[:-2]]
@@ -228,7 +228,7 @@ def test_a_log_that_is_none_is_no_trouble_for_status(volume, kind):
             file.truncate(1 << 40)
     else:
         log.write_bytes(bytes(range(256)) * 4096)
-    done = run([executable(), "status", "--json", *volume.options()[:-2]], env={"PATH": "/usr/bin:/bin"}, timeout=10)
+    done = run([executable(), "status", "--json", *volume.options()[:-2]], env=APART, timeout=10)
     assert done.returncode == 0 and b"secret" not in done.stdout, done
     assert {json.loads(line)["last_boot"] for line in done.stdout.splitlines()} == {None}
 
@@ -251,12 +251,12 @@ def test_without_proc_a_link_of_cont_init_leads_to_the_executable(volume):
     argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh"]
     for name in ("02-reconcile-profiles", "hermes-init"):
         command = ["reconcile"] if name == "hermes-init" else []
-        done = run([*argv, folder / name, *command, *volume.options()], env={"PATH": "/usr/bin:/bin"})
+        done = run([*argv, folder / name, *command, *volume.options()], env=APART)
         assert done.returncode == 0, done
         assert (volume.slot("default") / "run").read_text() == f"#!{folder}/hermes-init gateway-run\n"
         shutil.rmtree(volume.scandir)
     done = run([*argv, "sh", "-c", f'cd {folder} && PATH=. exec hermes-init reconcile "$@"', "sh", *volume.options()],
-               env={"PATH": "/usr/bin:/bin"})
+               env=APART)
     assert done.returncode == 111 and b"there is no /proc" in done.stderr and not volume.scandir.exists()
 
 
@@ -317,7 +317,7 @@ def test_where_it_is_started_and_how_the_paths_are_written_does_not_matter(volum
     volume.reconcile(cwd=closed)
     expected = snapshot(volume.scandir)
     shutil.rmtree(volume.scandir)
-    env = {"PATH": "/usr/bin:/bin"}
+    env = APART
     argv = [executable(), "reconcile", "--owner", OWNER, "--role", "gateway"]
     for home, scandir in (("home", "service"), ("./home//", "service/"), (f"{volume.home}/", f"{volume.scandir}//"), ("home/../home", "./service/.")):
         for how in (["--hermes-home", home, "--scandir", scandir], None):

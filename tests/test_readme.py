@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bed import ROOT, executable, run
+from bed import APART, ROOT, executable, run
 from test_cli import COMMANDS
 from test_image import laid_down, make, project
 
@@ -19,7 +19,7 @@ RAW = ("gateway-finish", "dashboard-finish")
 
 
 def init(*arguments):
-    return run([executable(), *arguments], env={"PATH": "/usr/bin:/bin"})
+    return run([executable(), *arguments], env=APART)
 
 
 def section(title):

@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from bed import HERMES, executable, run
+from bed import APART, HERMES, executable, run
 from tree import identity, snapshot
 
 pytestmark = pytest.mark.root
@@ -38,7 +38,7 @@ class Volume:
         return ["--hermes-home", self.home, "--scandir", self.scandir, "--owner", OWNER, "--role", "gateway"]
 
     def reconcile(self, *options, code=0, before=(), **how):
-        env = {"PATH": "/usr/bin:/bin", "TZ": "UTC0"} | how.pop("environment", {})
+        env = APART | {"TZ": "UTC0"} | how.pop("environment", {})
         done = run([*before, executable(), "reconcile", *self.options(), *options], env=env, **how)
         assert code is None or done.returncode == code, done
         return done
