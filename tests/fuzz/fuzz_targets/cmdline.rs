@@ -19,16 +19,16 @@ fuzz_target!(|cmdline: &[u8]| {
     let (Some(command), Some(wrapper)) = (found, wrapper) else { return };
     let words = command.words();
     let start = argv.len().checked_sub(words.len()).expect("no more words than there are");
-    assert!(argv[start..].iter().zip(words).all(|(one, other)| *one == other.as_slice()));
+    assert!(argv[start..].iter().zip(words).all(|(one, other)| one == other));
     let between = &argv[wrapper + 1..start];
     assert!(between.len() <= 2);
     assert!(between.iter().all(|word| ends(word, b"entrypoint-dispatch.sh") || ends(word, b"hermes")));
     if let Some(word) = command.frontend() {
-        assert_eq!(words.first().map(Vec::as_slice), Some(word));
+        assert_eq!(words.first().copied(), Some(word));
         assert!(!command.is_gateway_run());
     }
     if command.is_gateway_run() {
         assert!(words[0] == b"gateway" && words[1] == b"run");
-        assert!(!words.contains(&b"--no-supervise".to_vec()));
+        assert!(!words.contains(&&b"--no-supervise"[..]));
     }
 });

@@ -11,8 +11,11 @@ use serde_json::{Map, Value};
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What the rules say of an object that serde_json has read; `None` where it says nothing usable.
-fn model(object: &Map<String, Value>) -> Option<Prior> {
-    let prior = |word: &str, key| Some(Prior { word: Some(word.to_owned()), key });
+fn model(object: &Map<String, Value>) -> Option<(&str, Key)> {
+    fn prior(word: &str, key: Key) -> Option<(&str, Key)> {
+        // A longer one is no state.
+        (word.len() <= 16_384).then_some((word, key))
+    }
     match object.get("desired_state") {
         Some(Value::String(word)) => return prior(word, Key::Desired),
         Some(Value::Null) | None => (),
@@ -35,14 +38,14 @@ fuzz_target!(|text: &[u8]| {
         assert_eq!(state::parse(&padded), parsed);
     }
     if let Ok(prior) = &parsed {
-        let word = prior.word.as_deref().unwrap_or_default();
+        let word = prior.word.unwrap_or_default();
         let running = word == "running" || (prior.key == Key::Gateway && ["draining", "degraded"].contains(&word));
         assert_eq!(prior.starts(), running);
     }
     let bare = text.strip_prefix(BOM).unwrap_or(text);
     match serde_json::from_slice(bare) {
         Ok(Value::Object(object)) => {
-            assert_eq!(parsed.as_ref().ok(), model(&object).as_ref());
+            assert_eq!(parsed.ok().map(|prior| (prior.word.unwrap_or_default(), prior.key)), model(&object));
             let expected = match object.get("phase").and_then(Value::as_str) {
                 Some("exited") => PriorExit::Clean,
                 Some("running") => PriorExit::Unclean,
@@ -55,8 +58,8 @@ fuzz_target!(|text: &[u8]| {
         Err(_) => (),
     }
     if let Ok(object) = Object::parse(text) {
-        let set = object.with(&[("desired_state", "\"stopped\"".to_owned())]);
-        let word = Some("stopped".to_owned());
+        let set = object.with("desired_state", "\"stopped\"");
+        let word = Some("stopped");
         assert_eq!(state::parse(set.as_bytes()), Ok(Prior { word, key: Key::Desired }));
         let again = Object::parse(set.as_bytes()).map(|object| object.get("gateway_state"));
         assert_eq!(again, Ok(object.get("gateway_state")));
