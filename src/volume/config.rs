@@ -167,7 +167,7 @@ impl Reader<'_> {
                 sections += 1;
                 match (value, without_comment(here)) {
                     (Value::Nothing, b"") if sections == 1 => section = Section::Begun,
-                    (Value::Plain, b"~" | b"null" | b"Null" | b"NULL") if sections == 1 => (),
+                    (Value::Plain | Value::Closed, b"~" | b"null" | b"Null" | b"NULL") if sections == 1 => (),
                     _ => {
                         // The line to name is the key's, not the one behind its value.
                         self.scan.at = start;

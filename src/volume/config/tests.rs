@@ -31,6 +31,7 @@ fn other_places_do_not() {
         "other:\n  multiplex_profiles: true\n",
         "gateway:\n  deep:\n    multiplex_profiles: true\n",
         "gateway: ~\nother:\n  multiplex_profiles: true\n",
+        "gateway: null # none\nother:\n  multiplex_profiles: true\n",
         "text: |\n  multiplex_profiles: true\n",
         "text: >-\n\n   multiplex_profiles: true\n",
         "text: '\n  multiplex_profiles: true'\n",
