@@ -45,8 +45,10 @@ class Story:
                 lines = self.sections.setdefault(line[1:-1], [])
             elif lines is None:
                 self.comment += line + "\n"
-            elif line:
+            else:
                 lines.append(line)
+        # Sections end with an empty line, for the eye.
+        self.sections = {key: "\n".join(lines).rstrip("\n").split("\n") for key, lines in self.sections.items()}
         self.place, self.home, self.scandir = place, place / "home", place / "service"
         self.outside = place / "outside"
         for top, uid, key in ((self.home, HERMES, "home"), (self.outside, 1234, "outside")):
@@ -57,7 +59,7 @@ class Story:
                 os.chown(path, uid, uid, follow_symlinks=False)
 
     def given(self, key):
-        return self.sections.get(key, [])
+        return [line for line in self.sections.get(key, []) if line]
 
     def make(self, top, line):
         path, what, content = re.fullmatch(r"(\S+?)(?: (=|->|fifo)(?: (.*))?)?", line).groups()
@@ -82,7 +84,7 @@ class Story:
 
     def text(self, output):
         """Output as a story has it: without what differs from run to run."""
-        return [line for line in output.decode("ascii").replace(str(self.place), "PLACE").splitlines() if line]
+        return output.decode("ascii").replace(str(self.place), "PLACE").splitlines()
 
     def check(self, came):
         """Compares what came of it, section by section, or writes it down."""
