@@ -27,14 +27,15 @@ STAND_IN = r"""#!/bin/sh
 name=default
 [ "$1" = -p ] && name=$2
 [ "$1" = dashboard ] && name=dashboard
+read -r what code < /run/bed/do.$name 2>/dev/null || what=sleep
+# Before anybody can know that it runs.
+[ "$what" = stubborn ] && trap "" TERM || trap "exit 0" TERM
 cat /proc/$$/cmdline > /run/bed/argv.$name
 cat /proc/$$/environ > /run/bed/environ.$name
 echo "$(id -u) $(id -g) $(id -G) $(pwd)" > /run/bed/identity.$name.new
 mv /run/bed/identity.$name.new /run/bed/identity.$name
 echo "started $name"
-read -r what code < /run/bed/do.$name 2>/dev/null || what=sleep
 [ "$what" = exit ] && exit "$code"
-[ "$what" = stubborn ] && trap "" TERM || trap "exit 0" TERM
 while :; do sleep 60 & wait $!; done
 """
 
@@ -117,8 +118,19 @@ class Bed:
             return children.read_text().split()
 
         self.pid = int(wait_for(child, what="the namespace")[0])
-        sign = "/run/service/.s6-svscan/control" if self.svscan else "/run/ready"
-        wait_for(lambda: self.path(sign).exists() or (child() and False), what="process 1")
+
+        def ready():
+            child()
+            if not self.svscan:
+                return self.path("/run/ready").exists()
+            try:
+                # Not before it reads it: s6-svscan makes it, and opens it then.
+                os.close(os.open(self.path("/run/service/.s6-svscan/control"), os.O_WRONLY | os.O_NONBLOCK))
+            except OSError:
+                return False
+            return True
+
+        wait_for(ready, what="process 1")
 
     def __exit__(self, *_):
         if self.unshare is not None:

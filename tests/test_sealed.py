@@ -147,6 +147,8 @@ def test_sealing_takes_away_what_the_hermes_user_had_put_in(bed):
         rm -f finish; ln -s /run/rootfile finish; mkdir env; echo v > env/KEY; mkdir /run/service/mine"""], uid=HERMES)
     # A slot without a profile is sealed as well.
     bed.init("register", "orphan", uid=HERMES)
+    # With that of `mine`, of which the registration has told s6-svscan.
+    wait_for(lambda: len(bed.supervisors()) == 7, what="all supervisors")
     supervisors, pid = bed.supervisors(), bed.pid_of(slot)
     done = bed.init("reconcile", "--sealed")
     assert b"seal the service mine" in done.stderr
