@@ -268,21 +268,23 @@ def test_status_shows_slots_and_profiles_side_by_side(live):
     live.init("register", "orphan", "--down", uid=HERMES)
     live.profile("a-rather-long-name-for-a-profile", "running")
     live.profile("Bad")
+    live.path("/run/service/gateway-Evil").mkdir()
     (live.path("/opt/data/logs/container-boot.log")).chmod(0o644)
     for uid in (HERMES, 0, 4321):
         rows = [json.loads(line) for line in live.init("status", "--json", uid=uid).stdout.splitlines()]
         by_name = {row["profile"]: row for row in rows}
-        assert list(by_name) == ["default", "Bad", "a-rather-long-name-for-a-profile", "coder", "orphan"]
+        assert list(by_name) == ["default", "Bad", "a-rather-long-name-for-a-profile", "coder", "Evil", "orphan"]
         coder = by_name["coder"]
         assert (coder["state"], coder["pid"], coder["wanted"]) == ("up", live.pid_of(live.slot("coder")), "up")
         assert coder["slot"] == live.slot("coder") and coder["last_boot"].startswith("started 20") and coder["note"] is None
+        assert by_name["Evil"]["note"] == "no profile can have this slot"
         assert by_name["orphan"]["wanted"] is None and "hermes-init unregister orphan" in by_name["orphan"]["note"]
         assert by_name["Bad"]["slot"] is None and "name is not" in by_name["Bad"]["note"]
         new = by_name["a-rather-long-name-for-a-profile"]
         assert new["state"] == "no slot" and "hermes-init start a-rather" in new["note"] and new["wanted"] == "up"
         lines = live.init("status", uid=uid).stdout.decode().splitlines()
         starts = {line[lines[0].index("STATE"):].split()[0] for line in lines[1:]}
-        assert starts == {"up", "down", "no"} and all(line[lines[0].index("STATE") - 1] == " " for line in lines)
+        assert starts == {"up", "down", "no", "unsupervised"} and all(line[lines[0].index("STATE") - 1] == " " for line in lines)
     assert live.init("status", "coder", uid=HERMES).stdout.count(b"\n") == 2
 
 

@@ -138,7 +138,12 @@ impl View<'_> {
             row.note = advise("s6-svscan does not know it yet", "start");
         }
         if forecast.is_none() {
-            row.note = advise("its profile is gone", "unregister");
+            let ours = ProfileName::parse(profile).is_ok();
+            row.note = if ours {
+                advise("its profile is gone", "unregister")
+            } else {
+                Some(b"no profile can have this slot")
+            };
         }
         Ok(row)
     }
