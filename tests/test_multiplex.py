@@ -94,6 +94,7 @@ def test_a_value_is_what_yaml_says_of_it(config, value):
     ("multiplex_profiles: 'true'\n", "unsure", None), ("multiplex_profiles: 1\n", "unsure", None),
     (b"multiplex_profiles: true\nx: \xe9\n", "unsure", None), ("multiplex_profiles: true\n".encode("utf-16"), "off", None),
     ("multiplex_profiles: true\n---\nmultiplex_profiles: false\n", "unsure", None),
+    ('x: {"a":"} # \nmultiplex_profiles: true\n"}\n', "unsure", None), ('x: {"a": "} # \nmultiplex_profiles: true\n"}\n', "off", None),
     ("", "off", None), ("\n\n", "off", None), ("\x00multiplex_profiles: true", "unsure", None),
 ])
 def test_shapes_of_config(config, text, answer, line):
