@@ -150,7 +150,7 @@ def opinion(text):
     return "on" if any(value is True for value in values) else "off"
 
 
-CHUNKS, SIZE = 8, 220
+CHUNKS, SIZE = 8, 190
 
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
