@@ -1,8 +1,7 @@
 //! Whose container this is: gateways are reconciled where the container's command is the gateway's, and nowhere else, or two
 //! containers on one volume start each gateway twice.
 
-use crate::sys::keep::{self, Bytes};
-use crate::sys::process;
+use crate::sys::{keep, process};
 
 /// Whose command this container runs, as decided by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,36 +35,35 @@ const FRONTENDS: [&[u8]; 4] = [b"dashboard", b"serve", b"gui", b"desktop"];
 
 /// The container's command, without what the image puts in front of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ContainerCommand {
-    words: Vec<Bytes>,
+pub struct ContainerCommand<'a> {
+    words: Vec<&'a [u8]>,
 }
 
-impl ContainerCommand {
+impl<'a> ContainerCommand<'a> {
     /// Finds it in the argv of the process that runs the wrapper: process 1 first, then every other. No words where there
     /// is no such process.
-    pub fn find() -> ContainerCommand {
-        let mut found = ContainerCommand::default();
-        process::each_argv(&mut |cmdline| match ContainerCommand::of_cmdline(cmdline) {
-            Some(command) => {
-                found = command;
-                true
+    pub fn find() -> ContainerCommand<'static> {
+        let mut found = None;
+        process::each_argv(&mut |cmdline| {
+            if ContainerCommand::of_cmdline(cmdline).is_some() {
+                found = ContainerCommand::of_cmdline(keep::bytes(&[cmdline]));
             }
-            None => false,
+            found.is_some()
         });
-        found
+        found.unwrap_or_default()
     }
 
     /// The command in the text of a /proc/PID/cmdline; `None` where that process does not run the wrapper.
-    pub fn of_cmdline(cmdline: &[u8]) -> Option<ContainerCommand> {
+    pub fn of_cmdline(cmdline: &'a [u8]) -> Option<ContainerCommand<'a>> {
         let mut words = cmdline.split(|byte| *byte == 0).filter(|word| !word.is_empty()).peekable();
         words.find(|word| is_file(word, WRAPPER))?;
         words.next_if(|word| is_file(word, DISPATCH));
         words.next_if(|word| is_file(word, b"hermes"));
-        Some(ContainerCommand { words: words.map(|word| keep::bytes(&[word])).collect() })
+        Some(ContainerCommand { words: words.collect() })
     }
 
     /// The front end that it runs, if it runs one.
-    pub fn frontend(&self) -> Option<Bytes> {
+    pub fn frontend(&self) -> Option<&'a [u8]> {
         self.words.first().copied().filter(|first| FRONTENDS.contains(first))
     }
 
@@ -76,7 +74,7 @@ impl ContainerCommand {
     }
 
     /// The words, for `--explain`.
-    pub fn words(&self) -> &[Bytes] {
+    pub fn words(&self) -> &[&'a [u8]] {
         &self.words
     }
 }

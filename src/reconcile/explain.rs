@@ -23,7 +23,7 @@ pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
 pub fn text(
     pass: &Pass<'_>,
     role: &Setting<RoleChoice>,
-    command: &ContainerCommand,
+    command: &ContainerCommand<'_>,
     actions: &[Action],
 ) -> String {
     let mut text = String::new();
@@ -40,7 +40,7 @@ fn settings(
     text: &mut String,
     pass: &Pass<'_>,
     role: &Setting<RoleChoice>,
-    command: &ContainerCommand,
+    command: &ContainerCommand<'_>,
 ) -> std::fmt::Result {
     let settings = pass.settings;
     write!(text, "role: gateway ({}; container command:", role.source.text())?;

@@ -41,7 +41,7 @@ pub struct Intent {
 /// Finds it out from the environment, the container's command and HERMES_HOME.
 pub fn gather(
     settings: &Settings,
-    command: &ContainerCommand,
+    command: &ContainerCommand<'_>,
     home: Option<&Home>,
     console: &Console,
 ) -> Intent {
@@ -91,7 +91,7 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
 
 fn seed(
     settings: &Settings,
-    command: &ContainerCommand,
+    command: &ContainerCommand<'_>,
     home: Option<&Home>,
     console: &Console,
 ) -> Option<Seed> {

@@ -135,7 +135,7 @@ pub fn spec<'a>(settings: &Settings, argv0: &'static CStr, chowner: &'a Chowner)
 }
 
 /// Why a container has no business with gateways, if it has none.
-fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Option<String> {
+fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand<'_>) -> Option<String> {
     match role.value {
         RoleChoice::Gateway => None,
         RoleChoice::Frontend => Some(format!("the role is frontend ({})", role.source.text())),
