@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use rustix::buffer::spare_capacity;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io;
 
@@ -56,30 +57,27 @@ fn read_open(file: OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     let mut bytes = Vec::with_capacity(room);
     let most = usize::try_from(cap).unwrap_or(usize::MAX).saturating_add(1);
     read_some(&file, &mut bytes, room)?;
-    if bytes.len() == room {
+    if bytes.len() >= room {
         read_on(&file, &mut bytes, most)?;
     }
-    if bytes.len() == most {
+    if bytes.len() >= most {
         return Err(too_big());
     }
     Ok((bytes, meta))
 }
 
-/// Reads once, at most `room` bytes; how many came.
+/// Reads once, into space for at least `room` bytes more; how many came.
 fn read_some(file: &OwnedFd, bytes: &mut Vec<u8>, room: usize) -> Result<usize, Errno> {
-    let filled = bytes.len();
-    bytes.resize(filled + room, 0);
-    let count = loop {
-        match io::read(file, bytes.get_mut(filled..).unwrap_or_default()) {
+    bytes.reserve(room);
+    loop {
+        match io::read(file, spare_capacity(bytes)) {
             Err(Errno::INTR) => (),
-            count => break count,
+            count => return count,
         }
-    };
-    bytes.truncate(filled + count.unwrap_or(0));
-    count
+    }
 }
 
-/// Reads to the end, or until there are `most` bytes.
+/// Reads to the end, or until there are `most` bytes or more.
 pub(super) fn read_on(file: &OwnedFd, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
     while bytes.len() < most {
         let room = most - bytes.len();
