@@ -81,7 +81,9 @@ def test_a_racer_on_the_volume_leads_nowhere(volume, outside, what):
     for file in ("logs/container-boot.log", "logs/container-boot.log.1"):
         # Large enough to be rotated every time.
         (volume.home / file).write_bytes(b"x" * 262_144)
-    path = volume.home / name
+    path, kept = volume.home / name, volume.place / "kept"
+    if path.is_file():
+        shutil.copy(path, kept)
     beside(path).symlink_to(outside / target)
     hermes_owns(volume.home)
     before = snapshot(outside)
@@ -89,8 +91,10 @@ def test_a_racer_on_the_volume_leads_nowhere(volume, outside, what):
         def again(_):
             # What a pass has taken away comes back; the racer may have taken away its directory just now.
             as_hermes('cd "$0"; touch profiles/coder/gateway.pid profiles/coder/processes.json; [ -h "$1" ] || [ -h "$2" ] || '
-                      'ln -sfn "$3" "$2"; [ -h logs ] || truncate -c -s 262144 logs/container-boot.log',
-                      volume.home, path, beside(path), outside / target)
+                      'ln -sfn "$3" "$2"; [ -h logs ] || truncate -c -s 262144 logs/container-boot.log; '
+                      # Exchanged between the two looks, it was the file that became a link: then it comes back, too.
+                      '[ ! -h "$1" ] || [ ! -h "$2" ] || [ ! -f "$4" ] || { cp "$4" "$2.new" && mv -fT "$2.new" "$2"; }',
+                      volume.home, path, beside(path), outside / target, kept)
 
         again(None)
         seen = pass_again_and_again(volume, 1.5, 30, again, exchanged)
