@@ -48,3 +48,15 @@ def bed():
     """The namespace with s6-svscan in it."""
     with Bed() as started:
         yield started
+
+
+@pytest.fixture
+def live():
+    """A booted container: default and coder, the latter up."""
+    with Bed() as bed:
+        bed.profile("coder", "running")
+        bed.init("reconcile")
+        bed.rescan()
+        bed.settle()
+        assert len(bed.supervisors()) == 4
+        yield bed

@@ -15,18 +15,6 @@ pytestmark = pytest.mark.s6
 SCANDIR = "/run/service"
 
 
-@pytest.fixture
-def live():
-    """A booted container: default and coder, the latter up."""
-    with Bed() as bed:
-        bed.profile("coder", "running")
-        bed.init("reconcile")
-        bed.rescan()
-        bed.settle()
-        assert len(bed.supervisors()) == 4
-        yield bed
-
-
 def supervised(bed, count):
     """So many supervisors are there. One that ends lets go of its service, which is what unregister waits for, a moment before
     it is gone from the process table; one that is left stays for ever."""

@@ -85,17 +85,6 @@ def test_sealing_that_was_killed_half_way_is_completed_also_where_the_profile_is
     assert snapshot(slot)[b"supervise"] == f"dir 710 0:{HERMES}" and (slot / "run").stat().st_uid == 0
 
 
-@pytest.fixture
-def live():
-    """A booted container: default and coder, the latter up."""
-    with Bed() as bed:
-        bed.profile("coder", "running")
-        bed.init("reconcile")
-        bed.rescan()
-        bed.settle()
-        yield bed
-
-
 def test_a_logger_whose_pipe_is_kept_open_does_not_hold_an_unregistration_up(live):
     live.tell("new", "leave")
     hermes = live.path("/run/bed/bin/hermes")

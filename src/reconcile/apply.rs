@@ -1,6 +1,6 @@
 //! Doing what was planned: sweep, slots, hand-over or seal, log.
 
-use super::plan::{self, Action, STALE, Verdict};
+use super::plan::{self, Action, Verdict};
 use super::{INCOMPLETE, Pass, hold, intent, report};
 use crate::error::Error;
 use crate::slot::check::{self, Present};
@@ -159,7 +159,7 @@ fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) ->
         }
     };
     let mut removed = false;
-    for file in STALE.into_iter().filter(|file| stale.contains(file)) {
+    for file in stale {
         match dir.unlink(file) {
             Ok(()) => removed = true,
             Err(Errno::NOENT) => (),

@@ -13,7 +13,7 @@ use crate::volume::state::{self, Prior};
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
 /// What a gateway leaves that means nothing in a new container: process numbers.
-pub const STALE: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
+const STALE: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
 
 /// What happens to one profile.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -60,8 +60,6 @@ pub struct Meta {
     pub links: u64,
     /// Size in bytes.
     pub size: u64,
-    /// Device and inode: which file it is.
-    pub identity: (u64, u64),
 }
 
 impl Meta {
@@ -74,7 +72,6 @@ impl Meta {
             ids: Ids { uid: stat.st_uid, gid: stat.st_gid },
             links: stat.st_nlink as u64,
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            identity: (stat.st_dev as u64, stat.st_ino as u64),
         }
     }
 }

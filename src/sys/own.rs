@@ -65,14 +65,6 @@ impl Chowner {
         self.tolerate(|| fs::fchown(file, Some(Uid::from_raw(want.uid)), Some(Gid::from_raw(want.gid))))
     }
 
-    /// [`Chowner::give`] for a descriptor opened for passage (O_PATH), on which fchown(2) is EBADF.
-    pub fn give_passage(&self, file: impl AsFd, want: Ids) -> Result<(), Errno> {
-        self.tolerate(|| {
-            let (uid, gid) = (Uid::from_raw(want.uid), Gid::from_raw(want.gid));
-            fs::chownat(file, c"", Some(uid), Some(gid), AtFlags::EMPTY_PATH)
-        })
-    }
-
     /// [`Chowner::give`] by name, no symlink followed: only in a directory that nobody else can write.
     pub fn give_own(&self, dir: &Dir, name: &Name, want: Ids) -> Result<(), Errno> {
         self.tolerate(|| {
