@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
+from bed import HERMES, wait_for
 from test_lifecycle import desired, entries, supervised
 from tree import snapshot
 
