@@ -1,73 +1,74 @@
-//! The command line: which command, with which options. One table says what each command takes; parsing, "did you mean" and
-//! the applet names read it.
+//! The command line: which command, with which options. One table lists what each command takes; parsing, suggestions and the
+//! applet names read it.
 
-use std::ffi::{CStr, OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::{OsStr, OsString};
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use lexopt::{Arg, Error, Parser};
 
 use crate::number::decimal;
 use crate::role::RoleChoice;
 use crate::show::Shown;
-use crate::sys::keep;
-use crate::sys::time::Milliseconds;
 
 /// The commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Command {
-    /// The boot step.
+    /// The boot pass.
     Reconcile,
-    /// The other one.
+    /// Opens static services to the hermes user.
     FixPerms,
-    /// A supervise skeleton by hand.
+    /// Makes a supervise skeleton.
     Seed,
-    /// `run` of a gateway's slot.
+    /// `run` of a slot.
     GatewayRun,
-    /// `log/run` of a gateway's slot.
+    /// `log/run` of a slot.
     GatewayLog,
-    /// `finish` of a gateway's slot.
+    /// `finish` of a slot.
     GatewayFinish,
     /// `run` of the dashboard.
     DashboardRun,
     /// `finish` of the dashboard.
     DashboardFinish,
-    /// A new slot on a live container.
+    /// Makes a slot on a live container.
     Register,
-    /// A slot's end.
+    /// Removes a slot from a live container.
     Unregister,
-    /// Brings gateways up.
+    /// Starts gateways.
     Start,
-    /// Brings gateways down.
+    /// Stops gateways.
     Stop,
-    /// Brings gateways up again.
+    /// Restarts gateways.
     Restart,
-    /// What there is.
+    /// Shows slots and profiles.
     Status,
-    /// A page to read.
+    /// Prints a help page.
     Help,
 }
 
-/// The command line of one command.
+/// What one command takes.
 struct Grammar {
     command: Command,
     name: &'static str,
-    /// The long names of its options, with blanks between.
+    /// The long names of its options, separated by blanks.
     options: &'static str,
-    /// At least and at most so many operands.
-    operands: (u8, u8),
+    /// The number of operands.
+    operands: RangeInclusive<usize>,
     /// What an operand is.
     operand: &'static str,
 }
 
-const MANY: u8 = u8::MAX;
-/// Options that take no value; `wait` may take one, and all others must.
+const MANY: usize = usize::MAX;
+/// Options without a value. `wait` may take one; all others must.
 const FLAGS: &str = "dry-run explain json sealed print down";
 
 const fn grammar(
     command: Command,
     name: &'static str,
     options: &'static str,
-    operands: (u8, u8),
+    operands: RangeInclusive<usize>,
     operand: &'static str,
 ) -> Grammar {
     Grammar { command, name, options, operands, operand }
@@ -80,28 +81,28 @@ macro_rules! with_places {
 }
 
 static GRAMMARS: [Grammar; 15] = [
-    grammar(Command::Reconcile, "reconcile", with_places!("dry-run explain json sealed role"), (0, 0), ""),
-    grammar(Command::FixPerms, "fix-perms", "dry-run json sealed owner", (0, 1), "DIR"),
-    grammar(Command::Seed, "seed", "sealed owner", (1, MANY), "DIR"),
-    grammar(Command::GatewayRun, "gateway-run", "print", (1, 2), "SERVICE"),
-    grammar(Command::GatewayLog, "gateway-log", "print", (1, 2), "SERVICE"),
-    grammar(Command::GatewayFinish, "gateway-finish", "", (0, MANY), "EXITCODE"),
-    grammar(Command::DashboardRun, "dashboard-run", "print", (0, MANY), "SERVICE"),
-    grammar(Command::DashboardFinish, "dashboard-finish", "", (0, MANY), "EXITCODE"),
-    grammar(Command::Register, "register", with_places!("down env sealed"), (1, 1), "NAME"),
-    grammar(Command::Unregister, "unregister", with_places!("sealed"), (1, 1), "NAME"),
-    grammar(Command::Start, "start", with_places!("wait sealed"), (1, MANY), "NAME"),
-    grammar(Command::Stop, "stop", with_places!("wait sealed"), (1, MANY), "NAME"),
-    grammar(Command::Restart, "restart", with_places!("wait sealed"), (1, MANY), "NAME"),
-    grammar(Command::Status, "status", with_places!("json"), (0, MANY), "NAME"),
-    grammar(Command::Help, "help", "", (0, 1), "COMMAND"),
+    grammar(Command::Reconcile, "reconcile", with_places!("dry-run explain json sealed role"), 0..=0, ""),
+    grammar(Command::FixPerms, "fix-perms", "dry-run json sealed owner", 0..=1, "DIR"),
+    grammar(Command::Seed, "seed", "sealed owner", 1..=MANY, "DIR"),
+    grammar(Command::GatewayRun, "gateway-run", "print", 1..=2, "SERVICE"),
+    grammar(Command::GatewayLog, "gateway-log", "print", 1..=2, "SERVICE"),
+    grammar(Command::GatewayFinish, "gateway-finish", "", 0..=MANY, "EXITCODE"),
+    grammar(Command::DashboardRun, "dashboard-run", "print", 0..=MANY, "SERVICE"),
+    grammar(Command::DashboardFinish, "dashboard-finish", "", 0..=MANY, "EXITCODE"),
+    grammar(Command::Register, "register", with_places!("down env sealed"), 1..=1, "NAME"),
+    grammar(Command::Unregister, "unregister", with_places!("sealed"), 1..=1, "NAME"),
+    grammar(Command::Start, "start", with_places!("wait sealed"), 1..=MANY, "NAME"),
+    grammar(Command::Stop, "stop", with_places!("wait sealed"), 1..=MANY, "NAME"),
+    grammar(Command::Restart, "restart", with_places!("wait sealed"), 1..=MANY, "NAME"),
+    grammar(Command::Status, "status", with_places!("json"), 0..=MANY, "NAME"),
+    grammar(Command::Help, "help", "", 0..=1, "COMMAND"),
 ];
 
 fn lists(options: &str, name: &str) -> bool {
     options.split(' ').any(|option| option == name)
 }
 
-/// Names under which the executable can be linked into cont-init.d, beside the commands' own.
+/// Names under which the executable can be linked into cont-init.d, besides the commands' own.
 static APPLETS: [(&str, Command); 2] =
     [("reconcile-profiles", Command::Reconcile), ("supervise-perms", Command::FixPerms)];
 
@@ -110,17 +111,18 @@ impl Command {
         GRAMMARS.iter().find(|grammar| grammar.command == self)
     }
 
-    /// The command's name.
+    /// Returns the command's name.
     pub fn name(self) -> &'static str {
         self.grammar().map_or("", |grammar| grammar.name)
     }
 
-    fn named(name: &[u8]) -> Option<Command> {
-        GRAMMARS.iter().find(|grammar| grammar.name.as_bytes() == name).map(|grammar| grammar.command)
+    fn named(name: &OsStr) -> Option<Command> {
+        GRAMMARS.iter().find(|grammar| grammar.name == name).map(|grammar| grammar.command)
     }
 
-    /// The command that a link to the executable names: its basename, digits and a dash in front stripped.
-    fn of_applet(argv0: &[u8]) -> Option<Command> {
+    /// Returns the command that a link to the executable names: its basename, without leading digits and hyphen.
+    fn of_applet(argv0: &OsStr) -> Option<Command> {
+        let argv0 = argv0.as_bytes();
         let base = argv0.rsplit(|byte| *byte == b'/').next().unwrap_or(argv0);
         let digits = base.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let name = match base.get(digits..) {
@@ -129,108 +131,105 @@ impl Command {
         };
         let applet =
             APPLETS.iter().find(|(applet, _)| applet.as_bytes() == name).map(|(_, command)| *command);
-        applet.or_else(|| Command::named(name))
+        applet.or_else(|| Command::named(OsStr::from_bytes(name)))
     }
 
-    /// Whether the command makes files whose modes are exact, and so needs to be rid of the umask.
+    /// Returns whether the command makes files with exact modes, so that the umask must be cleared.
     pub fn writes(self) -> bool {
         use Command::{FixPerms, Reconcile, Register, Restart, Seed, Start, Stop, Unregister};
         matches!(self, FixPerms | Reconcile | Register | Restart | Seed | Start | Stop | Unregister)
     }
 
-    /// Scripts that s6 runs with arguments of its own: nothing in those is an option.
+    /// Returns whether s6 runs the command with arguments of its own, none of which is an option.
     fn takes_raw_operands(self) -> bool {
         matches!(self, Command::GatewayFinish | Command::DashboardFinish)
     }
 }
 
-/// What the options say. A command has those that its grammar lists.
+/// The options and operands of a command line. A command has those that its grammar lists.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Options {
-    /// Change nothing, say what would be done.
+    /// Change nothing; report what would be done.
     pub dry_run: bool,
-    /// Say why, change nothing.
+    /// Change nothing; explain why.
     pub explain: bool,
-    /// One JSON object a line.
+    /// Print one JSON object a line.
     pub json: bool,
-    /// Hand nothing over.
+    /// Sealed mode: root keeps ownership of the slots.
     pub sealed: bool,
-    /// Show instead of running.
+    /// Print the program instead of executing it.
     pub print: bool,
     /// Do not start what is registered.
     pub down: bool,
-    /// How long to wait until it is so; not at all where there is none.
-    pub wait: Option<Milliseconds>,
-    /// HERMES_HOME.
-    pub hermes_home: Option<&'static CStr>,
+    /// Wait at most this long for the state that was asked for; without it, do not wait.
+    pub wait: Option<Duration>,
+    /// `HERMES_HOME`.
+    pub hermes_home: Option<PathBuf>,
     /// The scan directory.
-    pub scandir: Option<&'static CStr>,
-    /// USER|UID[:GID].
-    pub owner: Option<&'static CStr>,
-    /// Whose container this is.
+    pub scandir: Option<PathBuf>,
+    /// The hermes user, `USER|UID[:GID]`.
+    pub owner: Option<OsString>,
+    /// The container's role.
     pub role: Option<RoleChoice>,
-    /// KEY=VALUE, each.
-    pub env: Vec<&'static CStr>,
-    /// What is no option.
-    pub operands: Vec<&'static CStr>,
+    /// Variables for a gateway, `KEY=VALUE` each.
+    pub env: Vec<OsString>,
+    /// The operands.
+    pub operands: Vec<OsString>,
 }
 
-/// What the command line asks for.
+/// What a command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Request {
     /// A command, with its options.
-    Run(Command, Options),
+    Run(Command, Box<Options>),
     /// The page of a command, or the overview.
     Help(Option<Command>),
     /// The version.
     Version,
 }
 
-/// A wrong command line: a line for a person.
+/// A wrong command line: a line for people.
 pub type Usage = String;
 
-/// How long `--wait` waits when it does not say.
-const WAIT: Milliseconds = 30_000;
-/// The longest that it can say: a day, in seconds.
-const WAIT_MOST: u64 = 86_400;
+/// The time that `--wait` without a value waits.
+const WAIT: Duration = Duration::from_secs(30);
+/// Longest time that `--wait` takes: a day, in seconds.
+const WAIT_MAX: u64 = 86_400;
 
-/// Reads a command line, argv[0] included.
-pub fn parse(argv: &[&'static CStr]) -> Result<Request, Usage> {
-    let (argv0, rest) = argv.split_first().unwrap_or((&c"", &[]));
-    if let Some(command) = Command::of_applet(argv0.to_bytes()) {
-        return parse_command(command, rest);
+/// Parses a command line: argv[0], and the words after it.
+pub fn parse(argv0: &OsStr, mut words: Vec<OsString>) -> Result<Request, Usage> {
+    if let Some(command) = Command::of_applet(argv0) {
+        return parse_command(command, words);
     }
-    let Some((first, rest)) = rest.split_first() else {
+    if words.is_empty() {
         return Err("no command given; try: hermes-init help".to_owned());
-    };
-    let first = first.to_bytes();
-    match first {
+    }
+    let first = words.remove(0);
+    match first.as_bytes() {
         b"--help" | b"-h" => Ok(Request::Help(None)),
         b"--version" | b"-V" => Ok(Request::Version),
-        _ if first.starts_with(b"-") => {
-            Err(unknown("option", first, &mut ["--help", "--version"].into_iter()))
-        }
-        _ => parse_command(named(first)?, rest),
+        option if option.starts_with(b"-") => Err(unknown("option", option, &["--help", "--version"])),
+        _ => parse_command(named(&first)?, words),
     }
 }
 
-/// The command of this name.
-fn named(name: &[u8]) -> Result<Command, Usage> {
-    let names = || GRAMMARS.iter().map(|grammar| grammar.name);
-    Command::named(name).ok_or_else(|| unknown("command", name, &mut names()))
+/// Returns the command with this name.
+fn named(name: &OsStr) -> Result<Command, Usage> {
+    let names: Vec<&str> = GRAMMARS.iter().map(|grammar| grammar.name).collect();
+    Command::named(name).ok_or_else(|| unknown("command", name.as_bytes(), &names))
 }
 
-fn parse_command(command: Command, argv: &[&'static CStr]) -> Result<Request, Usage> {
+fn parse_command(command: Command, words: Vec<OsString>) -> Result<Request, Usage> {
     let Some(grammar) = command.grammar() else { return Err(String::new()) };
     let mut options = Options::default();
     if command.takes_raw_operands() {
-        if argv.first().is_some_and(|first| first.to_bytes() == b"--help") {
+        if words.first().is_some_and(|first| first == "--help") {
             return Ok(Request::Help(Some(command)));
         }
-        options.operands = argv.to_vec();
-        return Ok(Request::Run(command, options));
+        options.operands = words;
+        return Ok(Request::Run(command, Box::new(options)));
     }
-    let mut parser = Parser::from_args(argv.iter().map(|word| OsStr::from_bytes(word.to_bytes())));
+    let mut parser = Parser::from_args(words);
     loop {
         let argument = match parser.next() {
             Ok(argument) => argument,
@@ -243,45 +242,39 @@ fn parse_command(command: Command, argv: &[&'static CStr]) -> Result<Request, Us
             None => break,
             Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Request::Help(Some(command))),
             Some(Arg::Long(name)) if lists(grammar.options, name) => {
-                let name = keep::text(&[name]);
+                let name = name.to_owned();
                 options
-                    .take(name, &mut parser)
+                    .take(&name, &mut parser)
                     .map_err(|why| format!("{}: --{name}: {why}", grammar.name))?;
             }
             Some(Arg::Long(name)) => return Err(unknown_option(grammar, &format!("--{name}"))),
             Some(Arg::Short(letter)) => return Err(unknown_option(grammar, &format!("-{letter}"))),
-            Some(Arg::Value(operand)) => options.operands.push(kept(operand)),
+            Some(Arg::Value(operand)) => options.operands.push(operand),
         }
     }
-    let (least, most) = grammar.operands;
-    if options.operands.len() < usize::from(least) {
+    if options.operands.len() < *grammar.operands.start() {
         return Err(format!("{0}: missing {1}; try: hermes-init help {0}", grammar.name, grammar.operand));
     }
-    if let Some(extra) = options.operands.get(usize::from(most)).filter(|_| most != MANY) {
-        let extra = Shown(extra.to_bytes());
+    if !grammar.operands.contains(&options.operands.len()) {
+        let extra = options.operands.get(*grammar.operands.end()).map_or(&b""[..], |extra| extra.as_bytes());
+        let extra = Shown(extra);
         return Err(format!("{0}: unexpected argument {extra}; try: hermes-init help {0}", grammar.name));
     }
     if command == Command::Help {
-        let about = options.operands.first().map(|name| named(name.to_bytes()));
-        return about.transpose().map(Request::Help);
+        return options.operands.first().map(|name| named(name)).transpose().map(Request::Help);
     }
-    Ok(Request::Run(command, options))
-}
-
-/// A word of the command line; it came from one without a NUL.
-fn kept(word: OsString) -> &'static CStr {
-    keep::c_string(&[&word.into_vec()]).unwrap_or_default()
+    Ok(Request::Run(command, Box::new(options)))
 }
 
 impl Options {
     fn take(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
         let value = if lists(FLAGS, name) {
-            // lexopt refuses a value that is attached to an option that takes none, at the next argument.
-            c""
+            // lexopt reports a value that is attached to a flag at the next argument.
+            OsString::new()
         } else if name == "wait" {
-            parser.optional_value().map(kept).unwrap_or_default()
+            parser.optional_value().unwrap_or_default()
         } else {
-            match parser.value().map(kept) {
+            match parser.value() {
                 Ok(value) if value.is_empty() && name != "env" => return Err("empty value".to_owned()),
                 Ok(value) => value,
                 Err(_) => return Err("missing value".to_owned()),
@@ -294,15 +287,13 @@ impl Options {
             "sealed" => self.sealed = true,
             "print" => self.print = true,
             "down" => self.down = true,
-            "wait" => {
-                self.wait = Some(if value.is_empty() { WAIT } else { seconds(value.to_bytes())? * 1000 })
-            }
-            "hermes-home" => self.hermes_home = Some(value),
-            "scandir" => self.scandir = Some(value),
+            "wait" => self.wait = Some(if value.is_empty() { WAIT } else { seconds(&value)? }),
+            "hermes-home" => self.hermes_home = Some(value.into()),
+            "scandir" => self.scandir = Some(value.into()),
             "owner" => self.owner = Some(value),
             "env" => self.env.push(value),
             _ => {
-                let word = value.to_bytes();
+                let word = value.as_bytes();
                 let wrong = || format!("{} is none of gateway, frontend, auto", Shown(word));
                 self.role = Some(RoleChoice::parse(word).ok_or_else(wrong)?);
             }
@@ -311,32 +302,30 @@ impl Options {
     }
 }
 
-/// Whole seconds, up to a day.
-fn seconds(text: &[u8]) -> Result<u64, String> {
-    let number = decimal(text).filter(|seconds| (1..=WAIT_MOST).contains(seconds));
-    number.ok_or_else(|| format!("{} is no number of seconds, 1 to {WAIT_MOST}", Shown(text)))
+/// Parses whole seconds, 1 to a day.
+fn seconds(text: &OsStr) -> Result<Duration, String> {
+    let text = text.as_bytes();
+    let number = decimal(text).filter(|seconds| (1..=WAIT_MAX).contains(seconds));
+    let wrong = || format!("{} is no number of seconds, 1 to {WAIT_MAX}", Shown(text));
+    number.map(Duration::from_secs).ok_or_else(wrong)
 }
 
 fn unknown_option(grammar: &Grammar, word: &str) -> Usage {
-    let known = grammar.options.split(' ').filter(|name| !name.is_empty()).chain(["help"]);
-    let mut known = known.map(|name| keep::text(&["--", name]));
-    format!("{}: {}", grammar.name, unknown("option", word.as_bytes(), &mut known))
+    let options = grammar.options.split(' ').filter(|name| !name.is_empty()).chain(["help"]);
+    let known: Vec<String> = options.map(|name| format!("--{name}")).collect();
+    let known: Vec<&str> = known.iter().map(String::as_str).collect();
+    format!("{}: {}", grammar.name, unknown("option", word.as_bytes(), &known))
 }
 
-fn unknown(what: &str, word: &[u8], known: &mut dyn Iterator<Item = &'static str>) -> Usage {
-    let (mut nearest, mut least) = ("help", usize::MAX);
-    for candidate in known {
-        let steps = distance(word, candidate.as_bytes());
-        if steps < least {
-            (nearest, least) = (candidate, steps);
-        }
-    }
-    format!("unknown {what} {}; did you mean {nearest}?", Shown(word))
+/// Reports an unknown word and the known one that is nearest to it.
+fn unknown(what: &str, word: &[u8], known: &[&str]) -> Usage {
+    let nearest = known.iter().min_by_key(|candidate| distance(word, candidate.as_bytes()));
+    format!("unknown {what} {}; did you mean {}?", Shown(word), nearest.unwrap_or(&"help"))
 }
 
-/// Letters to insert, delete or exchange to make one word of the other (Levenshtein).
+/// Returns the number of letters to insert, delete or replace to make one word of the other (Levenshtein distance).
 fn distance(one: &[u8], other: &[u8]) -> usize {
-    // The row of the table for the letters of `one` so far; no known word is this long.
+    // The row of the table for the letters of `one` so far. Known words are shorter than the row.
     let mut row: [usize; 32] = std::array::from_fn(|column| column);
     for (line, letter) in one.iter().take(64).enumerate() {
         let (mut corner, mut left) = (line, line + 1);

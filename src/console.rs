@@ -1,55 +1,64 @@
-//! What a command says: results on stdout, the rest on stderr as `hermes-init COMMAND: SEVERITY: MESSAGE`. A closed stdout or
-//! stderr is nobody's panic.
+//! The output of a command: results on stdout, messages on stderr as `hermes-init COMMAND: SEVERITY: MESSAGE`. A closed stdout or
+//! stderr stops nothing.
 
 use std::fmt::Display;
 
 use crate::error::Error;
-use crate::sys::process;
+use crate::sys::{Ids, Ownership, process};
 
-/// The voice of one command.
+/// The output of one command.
 #[derive(Debug, Clone, Copy)]
 pub struct Console {
     command: &'static str,
 }
 
 impl Console {
-    /// For the command of this name; the program itself has none.
+    /// Makes the console of the command with this name; the program itself has none.
     pub fn new(command: &'static str) -> Console {
         Console { command }
     }
 
-    fn tell(&self, severity: &str, message: &dyn Display) {
+    fn tell(self, severity: &str, message: &dyn Display) {
         let space = if self.command.is_empty() { "" } else { " " };
         let line = format!("hermes-init{space}{}: {severity}: {message}\n", self.command);
-        // There is nobody left to tell.
+        // A message that cannot be written has no reader.
         let _ = process::to_stderr(line.as_bytes());
     }
 
-    /// Something went wrong and the command goes on.
-    pub fn warn(&self, message: &dyn Display) {
+    /// Reports a failure after which the command goes on.
+    pub fn warn(self, message: &dyn Display) {
         self.tell("warning", message);
     }
 
-    /// Something that is worth knowing.
-    pub fn note(&self, message: &dyn Display) {
+    /// Reports a fact.
+    pub fn note(self, message: &dyn Display) {
         self.tell("info", message);
     }
 
-    /// The command ends here; its exit code.
-    pub fn fatal(&self, error: &Error) -> u8 {
-        self.tell("fatal", error);
-        error.code()
+    /// Reports the error that ends the command. Returns its exit code.
+    pub fn fatal(self, error: &Error) -> u8 {
+        self.die(error.code(), error)
     }
 
-    /// The command ends here for a reason that is no failed operation.
-    pub fn die(&self, code: u8, message: &dyn Display) -> u8 {
+    /// Reports what ends the command. Returns `code`.
+    pub fn die(self, code: u8, message: &dyn Display) -> u8 {
         self.tell("fatal", message);
         code
     }
 
+    /// Reports, if the kernel refused an owner change, that files belong to this process's user.
+    pub fn note_refusal(self, ownership: &Ownership) {
+        if let Some(errno) = ownership.refused() {
+            let (reason, Ids { uid, .. }) = (crate::sys::Reason::from(errno), ownership.process());
+            self.note(&format_args!(
+                "not allowed to change owners ({reason}): what was made belongs to uid {uid}"
+            ));
+        }
+    }
+
     /// Writes a result to stdout.
-    pub fn print(&self, text: &str) {
-        // `hermes-init … | head` is an ordinary thing to do.
+    pub fn print(self, text: &str) {
+        // `hermes-init … | head` is ordinary use.
         let _ = process::to_stdout(text.as_bytes());
     }
 }

@@ -1,90 +1,48 @@
-//! One error: what was tried, on what, and why it did not work. One rendering, one exit code.
+//! The error of this program: what was tried, on which object, and why it failed. One Display, one exit code.
 
 use std::fmt;
 
-use crate::show::Shown;
-use crate::sys::keep::{self, Bytes};
-use crate::sys::{Errno, error_text};
+use crate::show::{FromVolume, Shown};
+use crate::sys::{Errno, Reason};
 
-/// Exit code for a wrong command line, as everywhere in s6.
+/// Exit code for wrong usage, as in s6.
 pub const USAGE: u8 = 100;
-/// Exit code for a system call that failed and left nothing to do, as everywhere in s6.
+/// Exit code for a failed system call that left nothing to do, as in s6.
 pub const SYSTEM: u8 = 111;
 
-/// Why something did not work.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    /// The kernel said no.
-    Errno(Errno),
-    /// Our own rule said no; a phrase for a person.
-    Rule(&'static str),
-}
+/// A failed operation: `unable to VERB OBJECT: REASON`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(Box<Failure>);
 
-impl From<Errno> for Reason {
-    fn from(errno: Errno) -> Reason {
-        Reason::Errno(errno)
-    }
-}
-
-impl From<&'static str> for Reason {
-    fn from(text: &'static str) -> Reason {
-        Reason::Rule(text)
-    }
-}
-
-impl From<String> for Reason {
-    fn from(text: String) -> Reason {
-        Reason::Rule(text.leak())
-    }
-}
-
-impl Reason {
-    /// For a person.
-    pub fn text(self) -> &'static str {
-        match self {
-            Reason::Errno(errno) => error_text(errno),
-            Reason::Rule(text) => text,
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str(self.text())
-    }
-}
-
-/// `unable to VERB OBJECT: REASON`. One word wide, so that results that carry it stay small; an error is said and lives as long
-/// as the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Error(&'static What);
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct What {
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Failure {
     verb: &'static str,
-    object: Bytes,
+    object: Vec<u8>,
     reason: Reason,
     code: u8,
 }
 
 impl Error {
-    /// A system failure (exit code 111). `object` is printed escaped, see [`crate::show`].
+    /// Makes an error with the exit code [`SYSTEM`]. `object` is printed escaped, see [`crate::show`].
     pub fn new(verb: &'static str, object: impl AsRef<[u8]>, reason: impl Into<Reason>) -> Error {
         Error::make(verb, object.as_ref(), reason.into())
     }
 
+    // Out of line: it is called everywhere, and rarely.
     #[cold]
     #[inline(never)]
     fn make(verb: &'static str, object: &[u8], reason: Reason) -> Error {
-        Error(Box::leak(Box::new(What { verb, object: keep::bytes(&[object]), reason, code: SYSTEM })))
+        Error(Box::new(Failure { verb, object: object.to_vec(), reason, code: SYSTEM }))
     }
 
-    /// The same failure with another exit code, in 1..=127.
-    pub fn with_code(self, code: u8) -> Error {
-        Error(Box::leak(Box::new(What { code, ..*self.0 })))
+    /// Changes the exit code, 1 to 127.
+    #[must_use]
+    pub fn with_code(mut self, code: u8) -> Error {
+        self.0.code = code;
+        self
     }
 
-    /// The errno, where the kernel refused.
+    /// Returns the errno, if the kernel refused.
     pub fn errno(&self) -> Option<Errno> {
         match self.0.reason {
             Reason::Errno(errno) => Some(errno),
@@ -92,7 +50,7 @@ impl Error {
         }
     }
 
-    /// What a process that ends with this error exits with.
+    /// Returns the exit code of a process that ends with this error.
     pub fn code(&self) -> u8 {
         self.0.code
     }
@@ -100,12 +58,17 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let what = &self.0;
-        write!(out, "unable to {} {}: {}", what.verb, Shown(what.object), what.reason)
+        let Failure { verb, object, reason, code } = &*self.0;
+        if *code == USAGE {
+            // A word of the command line.
+            write!(out, "unable to {verb} {}: {reason}", Shown(object))
+        } else {
+            write!(out, "unable to {verb} {}: {reason}", FromVolume(object))
+        }
     }
 }
 
-/// The result of everything that can fail with an [`Error`].
+/// The result of an operation that can fail with an [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// Gives an errno its verb and its object.
@@ -114,11 +77,11 @@ pub trait Context<T> {
     fn context(self, verb: &'static str, object: impl AsRef<[u8]>) -> Result<T>;
 }
 
-impl<T> Context<T> for std::result::Result<T, Errno> {
+impl<T, E: Into<Reason>> Context<T> for std::result::Result<T, E> {
     fn context(self, verb: &'static str, object: impl AsRef<[u8]>) -> Result<T> {
         match self {
             Ok(done) => Ok(done),
-            Err(errno) => Err(Error::make(verb, object.as_ref(), Reason::Errno(errno))),
+            Err(reason) => Err(Error::make(verb, object.as_ref(), reason.into())),
         }
     }
 }
@@ -138,5 +101,7 @@ mod tests {
     fn an_object_from_the_volume_cannot_forge_a_line() {
         let error = Error::new("open", b"a\nb", "not a regular file");
         assert_eq!(error.to_string(), r#"unable to open "a\nb": not a regular file"#);
+        let error = Error::new("open", b"a profile=b", "not a regular file");
+        assert_eq!(error.to_string(), r#"unable to open "a\u0020profile\u003db": not a regular file"#);
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::cli::Command;
 
-/// The page of a command; the overview where there is none.
+/// Returns the page of a command; without a command, the overview.
 pub fn page(command: Option<Command>) -> &'static str {
     match command {
         None | Some(Command::Help) => include_str!("help/overview.txt"),

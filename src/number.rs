@@ -1,6 +1,6 @@
-//! Decimal numbers, as they are read everywhere: digits alone, no sign, no blank.
+//! Decimal numbers: digits alone, no sign, no blank.
 
-/// The number, or none where it is anything else or needs more than 18 digits.
+/// Parses a number of at most 18 digits; `None` for anything else.
 pub fn decimal(text: &[u8]) -> Option<u64> {
     let digits = (1..=18).contains(&text.len()) && text.iter().all(u8::is_ascii_digit);
     digits.then(|| text.iter().fold(0, |number, digit| number * 10 + u64::from(digit & 15)))

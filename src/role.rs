@@ -1,21 +1,23 @@
-//! Whose container this is: gateways are reconciled where the container's command is the gateway's, and nowhere else, or two
-//! containers on one volume start each gateway twice.
+//! The role of the container: gateways are reconciled only in the gateway's container. Two containers on one volume would start
+//! each gateway twice.
 
-use crate::sys::{keep, process};
+use std::ops::ControlFlow;
 
-/// Whose command this container runs, as decided by hand.
+use crate::sys::process;
+
+/// The role that an option or a variable sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RoleChoice {
-    /// Look at the container's command.
+    /// The container's command decides.
     Auto,
     /// A gateway container.
     Gateway,
-    /// The dashboard's, or another front end's.
+    /// The container of the dashboard or of another front end.
     Frontend,
 }
 
 impl RoleChoice {
-    /// The word of an option or a variable.
+    /// Parses the word of an option or a variable.
     pub fn parse(word: &[u8]) -> Option<RoleChoice> {
         match word {
             b"auto" => Some(RoleChoice::Auto),
@@ -26,60 +28,58 @@ impl RoleChoice {
     }
 }
 
-/// The image's script that runs the container's command; what stands behind it is the command.
+/// The image's script that runs the container's command; the command is the words after it.
 const WRAPPER: &[u8] = b"main-wrapper.sh";
-/// The image's other way in, which precedes the command where the container's init is not s6-overlay's.
+/// The image's other entry point, which precedes the command if the container's init is not s6-overlay.
 const DISPATCH: &[u8] = b"entrypoint-dispatch.sh";
-/// Commands that serve people and run no gateway.
+/// Commands that serve a user interface and run no gateway.
 const FRONTENDS: [&[u8]; 4] = [b"dashboard", b"serve", b"gui", b"desktop"];
 
-/// The container's command, without what the image puts in front of it.
+/// The container's command, without the words that the image puts in front of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct ContainerCommand<'a> {
-    words: Vec<&'a [u8]>,
+pub struct ContainerCommand {
+    words: Vec<Vec<u8>>,
 }
 
-impl<'a> ContainerCommand<'a> {
-    /// Finds it in the argv of the process that runs the wrapper: process 1 first, then every other. No words where there
-    /// is no such process.
-    pub fn find() -> ContainerCommand<'static> {
+impl ContainerCommand {
+    /// Finds the command in the argv of the process that runs the wrapper: process 1 first, then every other one. Without such a
+    /// process it has no words.
+    pub fn find() -> ContainerCommand {
         let mut found = None;
         process::each_argv(&mut |cmdline| {
-            if ContainerCommand::of_cmdline(cmdline).is_some() {
-                found = ContainerCommand::of_cmdline(keep::bytes(&[cmdline]));
-            }
-            found.is_some()
+            found = ContainerCommand::of_cmdline(cmdline);
+            if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         });
         found.unwrap_or_default()
     }
 
-    /// The command in the text of a /proc/PID/cmdline; `None` where that process does not run the wrapper.
-    pub fn of_cmdline(cmdline: &'a [u8]) -> Option<ContainerCommand<'a>> {
+    /// Parses the text of a /proc/PID/cmdline; `None` if that process does not run the wrapper.
+    pub fn of_cmdline(cmdline: &[u8]) -> Option<ContainerCommand> {
         let mut words = cmdline.split(|byte| *byte == 0).filter(|word| !word.is_empty()).peekable();
         words.find(|word| is_file(word, WRAPPER))?;
         words.next_if(|word| is_file(word, DISPATCH));
         words.next_if(|word| is_file(word, b"hermes"));
-        Some(ContainerCommand { words: words.collect() })
+        Some(ContainerCommand { words: words.map(<[u8]>::to_vec).collect() })
     }
 
-    /// The front end that it runs, if it runs one.
-    pub fn frontend(&self) -> Option<&'a [u8]> {
-        self.words.first().copied().filter(|first| FRONTENDS.contains(first))
+    /// Returns the front end that the command runs, if it runs one.
+    pub fn frontend(&self) -> Option<&[u8]> {
+        self.words.first().map(Vec::as_slice).filter(|first| FRONTENDS.contains(first))
     }
 
-    /// Whether it is `gateway run` as from before s6, left to the supervision.
+    /// Returns whether the command is `gateway run`, as containers from before s6 have it, and leaves the gateway to s6.
     pub fn is_gateway_run(&self) -> bool {
-        let gateway_run = self.words.starts_with(&[b"gateway", b"run"]);
-        gateway_run && !self.words.contains(&&b"--no-supervise"[..])
+        let gateway_run = self.words.starts_with(&[b"gateway".to_vec(), b"run".to_vec()]);
+        gateway_run && !self.words.iter().any(|word| word == b"--no-supervise")
     }
 
-    /// The words, for `--explain`.
-    pub fn words(&self) -> &[&'a [u8]] {
+    /// Returns the words.
+    pub fn words(&self) -> &[Vec<u8>] {
         &self.words
     }
 }
 
-/// Whether a word is this file, with or without a path.
+/// Returns whether a word names this file, with or without a path.
 fn is_file(word: &[u8], name: &[u8]) -> bool {
     word.rsplit(|byte| *byte == b'/').next() == Some(name)
 }

@@ -1,6 +1,8 @@
-//! `seed`: the supervise skeleton of service directories, by hand.
+//! `seed`: makes the supervise skeleton of service directories.
 
-use std::ffi::CStr;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::cli::Options;
 use crate::console::Console;
@@ -8,48 +10,46 @@ use crate::error::{Context, Result};
 use crate::settings::Settings;
 use crate::slot::layout::{LOG, Policy};
 use crate::slot::skeleton::{self, Existing};
-use crate::sys::{Chowner, Dir, Errno, keep};
+use crate::sys::{Dir, Errno, Ownership, label};
 
 /// Exit code when one of the directories could not be completed.
 const INCOMPLETE: u8 = 1;
 
-/// Runs the command; its exit code.
+/// Runs the command. Returns its exit code.
 pub fn run(options: &Options, console: &Console) -> u8 {
     let settings = match Settings::gather(options, console) {
         Ok(settings) => settings,
         Err(error) => return console.fatal(&error),
     };
-    let chowner = Chowner::new();
-    let policy = settings.policy(chowner.me());
+    let ownership = Ownership::new();
+    let policy = settings.policy(ownership.process());
     let mut code = 0;
     for operand in &options.operands {
-        for done in seed(operand, &policy, &chowner) {
+        for done in seed(operand, &policy, &ownership) {
             if let Err(error) = done {
                 console.warn(&error);
                 code = INCOMPLETE;
             }
         }
     }
-    if let Some(errno) = chowner.refused() {
-        console.note(&chowner.refusal(errno));
-    }
+    console.note_refusal(&ownership);
     code
 }
 
 /// Completes a service directory and its logger's, each for itself.
-fn seed(path: &CStr, policy: &Policy, chowner: &Chowner) -> [Result<bool>; 2] {
-    let label = path.to_bytes();
-    let service = match Dir::at(path).context("open", label) {
+fn seed(path: &OsStr, policy: &Policy, ownership: &Ownership) -> [Result<bool>; 2] {
+    let path_bytes = path.as_bytes();
+    let service = match Dir::at(Path::new(path)).context("open", path_bytes) {
         Ok(service) => service,
         Err(error) => return [Err(error), Ok(false)],
     };
-    let log_label = keep::path(&[label, LOG.bytes()]);
-    let own = skeleton::complete(&service, label, Existing::Keep, policy, chowner);
+    let log_path = label(&[path_bytes, LOG.bytes()]);
+    let own = skeleton::complete(&service, path_bytes, Existing::Leave, policy, ownership);
     let log = match service.dir(&LOG) {
-        // The issue of a service without a logger, or with a file of that name, is none.
+        // A service may have no logger.
         Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        Err(errno) => Err(errno).context("open", log_label),
-        Ok(log) => skeleton::complete(&log, log_label, Existing::Keep, policy, chowner),
+        Err(errno) => Err(errno).context("open", log_path),
+        Ok(log) => skeleton::complete(&log, &log_path, Existing::Leave, policy, ownership),
     };
     [own, log]
 }

@@ -1,48 +1,49 @@
-//! Settings: option, else environment, else container environment, else default; an empty value counts as unset.
+//! Settings: option, else environment, else container environment, else default. An empty value counts as unset.
 
-use std::ffi::CStr;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use crate::cli::Options;
 use crate::console::Console;
-use crate::error::{Error, Result, USAGE};
+use crate::error::{Context, Error, Result, USAGE};
 use crate::role::RoleChoice;
 use crate::show::Shown;
 use crate::slot::{Policy, env};
-use crate::sys::keep::{self, Bytes};
 use crate::sys::process::Environment;
 use crate::sys::users::{self, User};
-use crate::sys::{Dir, Ids, Name, file};
+use crate::sys::{Dir, Errno, Ids, Name, Reason, file, label};
 
-/// Where s6-overlay keeps the container's environment, one file a variable.
-const CONTAINER_ENVIRONMENT: &CStr = c"/run/s6/container_environment";
+/// s6-overlay's container environment: one file for each variable.
+const CONTAINER_ENVIRONMENT: &str = "/run/s6/container_environment";
 /// Largest value that is read there, in bytes.
 const VALUE_CAP: u64 = 128 << 10;
-/// The user that the gateways run as.
-const HERMES: &[u8] = b"hermes";
-/// Its ids where /etc/passwd has no such user: those of the image.
+/// The user that gateways run as.
+const HERMES: &str = "hermes";
+/// The ids of that user where /etc/passwd has no such entry: those of the image.
 const HERMES_IDS: Ids = Ids { uid: 10_000, gid: 10_000 };
-/// HERMES_HOME, and the home of a hermes user who has none.
-pub const HOME: &CStr = c"/opt/data";
+/// Default of `HERMES_HOME`, and home of a hermes user without one.
+pub const HOME: &str = "/opt/data";
 /// s6-overlay's scan directory.
-const SCANDIR: &CStr = c"/run/service";
+const SCANDIR: &str = "/run/service";
 
-/// Where a setting was taken from.
+/// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The command line.
     Option,
     /// This process's environment.
     Environment,
-    /// The container environment directory.
+    /// The container environment.
     Container,
     /// /etc/passwd.
     Passwd,
-    /// Nowhere: what holds otherwise.
+    /// The default.
     Default,
 }
 
 impl Source {
-    /// As `--explain` says it.
+    /// Returns the name that `--explain` prints.
     pub fn text(self) -> &'static str {
         match self {
             Source::Option => "option",
@@ -54,8 +55,8 @@ impl Source {
     }
 }
 
-/// A value, and where it was taken from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// A value and its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting<T> {
     /// The value.
     pub value: T,
@@ -63,73 +64,84 @@ pub struct Setting<T> {
     pub source: Source,
 }
 
-/// The environment and the container environment.
+/// This process's environment and the container environment.
 pub struct Lookup {
     own: Environment,
     container: Option<Dir>,
 }
 
-impl Default for Lookup {
-    fn default() -> Lookup {
-        Lookup::new()
-    }
-}
-
 impl Lookup {
-    /// Opens the container environment, where there is one.
-    pub fn new() -> Lookup {
-        Lookup { own: Environment::own(), container: Dir::at(CONTAINER_ENVIRONMENT).ok() }
+    /// Opens the container environment, if there is one.
+    pub fn new() -> Result<Lookup> {
+        let container = match Dir::at(Path::new(CONTAINER_ENVIRONMENT)) {
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => None,
+            found => Some(found.context("open", CONTAINER_ENVIRONMENT)?),
+        };
+        Ok(Lookup { own: Environment::own(), container })
     }
 
-    /// A variable's value.
-    pub fn get(&self, variable: &str) -> Option<Setting<Bytes>> {
-        if let Some(value) = self.own.get(variable.as_bytes()).filter(|value| !value.is_empty()) {
-            return Some(Setting { value, source: Source::Environment });
+    /// Returns a variable's value. A variable of the container environment that is there and cannot be read is an error.
+    pub fn get(&self, variable: &str) -> Result<Option<Setting<OsString>>> {
+        if let Some(value) = self.own.get(variable).filter(|value| !value.is_empty()) {
+            return Ok(Some(Setting { value: value.to_owned(), source: Source::Environment }));
         }
-        let name = Name::new(variable)?;
-        let content = file::read(self.container.as_ref()?, &name, VALUE_CAP).ok()?;
-        let value: Bytes = env::decode(content).filter(|value| !value.is_empty())?.leak();
-        Some(Setting { value, source: Source::Container })
+        let (Some(container), Some(name)) = (&self.container, Name::new(variable)) else { return Ok(None) };
+        let content = match file::read(container, &name, VALUE_CAP) {
+            Err(Reason::Errno(Errno::NOENT)) => return Ok(None),
+            content => {
+                content.context("read", label(&[CONTAINER_ENVIRONMENT.as_bytes(), variable.as_bytes()]))?
+            }
+        };
+        let value = env::decode(content).filter(|value| !value.is_empty());
+        Ok(value.map(|value| Setting { value: OsString::from_vec(value), source: Source::Container }))
     }
 
-    /// A variable's value, or what holds where there is none.
-    pub fn get_or(&self, variable: &str, default: Bytes) -> Bytes {
-        self.get(variable).map_or(default, |setting| setting.value)
+    /// Returns a variable's value, or `default` if it is unset.
+    pub fn get_or(&self, variable: &str, default: &str) -> Result<OsString> {
+        Ok(self.get(variable)?.map_or_else(|| default.into(), |setting| setting.value))
     }
 
-    /// A variable that says yes or no. Words of neither kind are as good as none, and are said.
-    pub fn flag(&self, variable: &str, words: Words, console: &Console) -> Option<Setting<bool>> {
-        let Setting { value, source } = self.get(variable)?;
-        for (words, meant) in [(words.yes, true), (NO, false)] {
-            if words.split(", ").any(|word| value.eq_ignore_ascii_case(word.as_bytes())) {
-                return Some(Setting { value: meant, source });
+    /// Returns the value of a variable that says yes or no. Any other word is reported and counts as unset.
+    pub fn flag(&self, variable: &str, words: Words, console: &Console) -> Result<Option<Setting<bool>>> {
+        let Some(Setting { value, source }) = self.get(variable)? else { return Ok(None) };
+        for (words, meaning) in [(words.yes, true), (NO, false)] {
+            if words.split(", ").any(|word| value.eq_ignore_ascii_case(word)) {
+                return Ok(Some(Setting { value: meaning, source }));
             }
         }
-        let shown = Shown(value);
+        let shown = Shown(value.as_bytes());
         let yes = words.yes;
         console.warn(&format_args!("{variable}={shown} is none of {yes} and none of {NO}: taken as unset"));
-        None
+        Ok(None)
     }
 
-    /// The whole container environment as a program gets it from `s6-envdir -Lf` with nothing but PATH before; without a
-    /// container environment directory, the environment of this process. A variable that cannot be read is said, and missing.
+    /// Returns the container environment as `s6-envdir -Lf` gives it to a program whose environment has only PATH; without a
+    /// container environment directory, this process's environment. A variable that cannot be read is reported and missing.
     pub fn environment(&self, console: &Console) -> Environment {
         let Some(container) = &self.container else { return self.own.clone() };
         let mut variables = Environment::default();
-        variables.set(b"PATH", self.own.get(b"PATH"));
-        load(&mut variables, container, CONTAINER_ENVIRONMENT.to_bytes(), console);
+        if let Some(path) = self.own.get("PATH") {
+            variables.set("PATH", path);
+        }
+        load(&mut variables, container, CONTAINER_ENVIRONMENT.as_bytes(), console);
         variables
     }
 }
 
-/// Sets and unsets the variables of an environment directory. `label` is its path, for messages.
-pub fn load(variables: &mut Environment, directory: &Dir, label: &[u8], console: &Console) {
+/// Sets and removes the variables of an environment directory. `path` is its path in messages.
+pub fn load(variables: &mut Environment, directory: &Dir, path: &[u8], console: &Console) {
     let read = env::read(directory, &mut |key, content| match content {
-        Ok(content) => variables.set(key.bytes(), env::decode(content).as_deref()),
-        Err(reason) => console.warn(&Error::new("read", keep::path(&[label, key.bytes()]), reason)),
+        Ok(content) => {
+            let name = OsStr::from_bytes(key.bytes());
+            match env::decode(content) {
+                Some(value) => variables.set(name, OsString::from_vec(value)),
+                None => variables.remove(name),
+            }
+        }
+        Err(reason) => console.warn(&Error::new("read", label(&[path, key.bytes()]), reason)),
     });
     if let Err(errno) = read {
-        console.warn(&Error::new("list", label, errno));
+        console.warn(&Error::new("list", path, errno));
     }
 }
 
@@ -141,98 +153,94 @@ pub struct Words {
 
 /// 1, true, yes.
 pub const YES: Words = Words { yes: "1, true, yes" };
-/// These and on.
+/// 1, true, yes, on.
 pub const YES_OR_ON: Words = Words { yes: "1, true, yes, on" };
-/// The words for no.
+/// The words for no, in any case.
 const NO: &str = "0, false, no, off";
 
 /// The settings of the commands that work on the volume and the scan directory.
 pub struct Settings {
-    /// HERMES_HOME.
-    pub home: Setting<&'static CStr>,
+    /// `HERMES_HOME`.
+    pub home: Setting<PathBuf>,
     /// The scan directory.
-    pub scandir: Setting<&'static CStr>,
+    pub scandir: Setting<PathBuf>,
     /// The hermes user.
     pub owner: Setting<Ids>,
-    /// Whether nothing is handed over.
+    /// Sealed mode: root keeps ownership of the slots.
     pub sealed: Setting<bool>,
-    /// Where more can be looked up.
+    /// The source of further variables.
     pub lookup: Lookup,
 }
 
 impl Settings {
     /// Takes each setting from the first source that has it.
     pub fn gather(options: &Options, console: &Console) -> Result<Settings> {
-        let lookup = Lookup::new();
-        let home = path(options.hermes_home, &lookup, "HERMES_HOME", HOME);
-        let scandir = path(options.scandir, &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR);
-        let owner = owner(options.owner)?;
+        let lookup = Lookup::new()?;
+        let home = path(options.hermes_home.as_deref(), &lookup, "HERMES_HOME", HOME)?;
+        let scandir = path(options.scandir.as_deref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
+        let owner = owner(options.owner.as_deref())?;
         let sealed = if options.sealed {
             Setting { value: true, source: Source::Option }
         } else {
             lookup
-                .flag("HERMES_INIT_SEALED", YES, console)
+                .flag("HERMES_INIT_SEALED", YES, console)?
                 .unwrap_or(Setting { value: false, source: Source::Default })
         };
         Ok(Settings { home, scandir, owner, sealed, lookup })
     }
 
-    /// Who owns what in a slot; sealed, `keeper` keeps what is not the owner's.
+    /// Returns the owners and modes of a slot. In sealed mode `keeper` owns it.
     pub fn policy(&self, keeper: Ids) -> Policy {
         Policy::new(self.sealed.value, self.owner.value, keeper)
     }
 
-    /// The role that was decided by hand, if it was.
-    pub fn role(&self, options: &Options, console: &Console) -> Setting<RoleChoice> {
+    /// Returns the container's role as an option or a variable sets it.
+    pub fn role(&self, options: &Options, console: &Console) -> Result<Setting<RoleChoice>> {
         if let Some(value) = options.role {
-            return Setting { value, source: Source::Option };
+            return Ok(Setting { value, source: Source::Option });
         }
         let default = Setting { value: RoleChoice::Auto, source: Source::Default };
-        let Some(Setting { value, source }) = self.lookup.get("HERMES_INIT_ROLE") else { return default };
-        match RoleChoice::parse(value) {
-            Some(value) => Setting { value, source },
-            None => {
-                let shown = Shown(value);
-                console.warn(&format_args!(
-                    "HERMES_INIT_ROLE={shown} is none of gateway, frontend, auto: taken as auto"
-                ));
-                default
-            }
+        let Some(Setting { value, source }) = self.lookup.get("HERMES_INIT_ROLE")? else {
+            return Ok(default);
+        };
+        if let Some(value) = RoleChoice::parse(value.as_bytes()) {
+            return Ok(Setting { value, source });
         }
+        let shown = Shown(value.as_bytes());
+        console.warn(&format_args!(
+            "HERMES_INIT_ROLE={shown} is none of gateway, frontend, auto: taken as auto"
+        ));
+        Ok(default)
     }
 }
 
-fn path(
-    option: Option<&'static CStr>,
-    lookup: &Lookup,
-    variable: &str,
-    default: &'static CStr,
-) -> Setting<&'static CStr> {
+fn path(option: Option<&Path>, lookup: &Lookup, variable: &str, default: &str) -> Result<Setting<PathBuf>> {
     if let Some(value) = option {
-        return Setting { value, source: Source::Option };
+        return Ok(Setting { value: value.to_owned(), source: Source::Option });
     }
-    // A value with a NUL in it is no path; neither environment can hold one.
-    let found = lookup.get(variable).and_then(|found| Some((keep::c_string(&[found.value])?, found.source)));
-    let (value, source) = found.unwrap_or((default, Source::Default));
-    Setting { value, source }
+    Ok(match lookup.get(variable)? {
+        Some(Setting { value, source }) => Setting { value: value.into(), source },
+        None => Setting { value: default.into(), source: Source::Default },
+    })
 }
 
-/// The owner: the option `USER|UID[:GID]`, else the user hermes of /etc/passwd, else the image's ids.
-pub fn owner(option: Option<&'static CStr>) -> Result<Setting<Ids>> {
+/// Returns the hermes user: the option `USER|UID[:GID]`, else the user hermes of /etc/passwd, else the image's ids.
+pub fn owner(option: Option<&OsStr>) -> Result<Setting<Ids>> {
+    let passwd = users::read(users::PASSWD).context("read", users::PASSWD)?;
     if let Some(text) = option {
-        return named_owner(text.to_bytes()).map(|value| Setting { value, source: Source::Option });
+        return named_owner(text.as_bytes(), &passwd).map(|value| Setting { value, source: Source::Option });
     }
-    let hermes = users::find_user(users::passwd(), &|user| user.name == HERMES);
+    let hermes = users::find_user(&passwd, &|user| user.name == HERMES.as_bytes());
     let (value, source) = hermes.map_or((HERMES_IDS, Source::Default), |user| (user.ids, Source::Passwd));
     Ok(Setting { value, source })
 }
 
-fn named_owner(text: &[u8]) -> Result<Ids> {
+fn named_owner(text: &[u8], passwd: &[u8]) -> Result<Ids> {
     let wrong = |why: &'static str| Error::new("take the owner", text, why).with_code(USAGE);
     let mut parts = text.splitn(2, |byte| *byte == b':');
     let (user, group) = (parts.next().unwrap_or_default(), parts.next());
     let uid = users::number(user);
-    let entry = users::find_user(users::passwd(), &|entry| match uid {
+    let entry = users::find_user(passwd, &|entry| match uid {
         Some(uid) => entry.ids.uid == uid,
         None => entry.name == user,
     });
@@ -244,27 +252,36 @@ fn named_owner(text: &[u8]) -> Result<Ids> {
         }
     };
     let Some(group) = group else { return Ok(ids) };
-    let gid = users::number(group).or_else(|| users::find_group(users::group(), group));
-    gid.map(|gid| Ids { uid: ids.uid, gid }).ok_or_else(|| wrong("no such group in /etc/group"))
+    if let Some(gid) = users::number(group) {
+        return Ok(Ids { uid: ids.uid, gid });
+    }
+    let groups = users::read(users::GROUP).context("read", users::GROUP)?;
+    match users::find_group(&groups, group) {
+        Some(gid) => Ok(Ids { uid: ids.uid, gid }),
+        None => Err(wrong("no such group in /etc/group")),
+    }
 }
 
-/// The user that gateways and dashboard run as.
+/// The user that gateways and the dashboard run as.
 pub struct Runner {
-    /// User, primary group, home.
+    /// Name, user, primary group and home.
     pub user: User,
     /// All its groups.
     pub groups: Vec<u32>,
 }
 
-/// The hermes user of /etc/passwd with its groups of /etc/group; the image's ids where there is none.
-pub fn runner() -> Runner {
-    let mut user = users::find_user(users::passwd(), &|user| user.name == HERMES).unwrap_or(User {
-        name: HERMES,
+/// Returns the hermes user of /etc/passwd with its groups of /etc/group; the image's ids if /etc/passwd has no such entry.
+pub fn runner() -> Result<Runner> {
+    let passwd = users::read(users::PASSWD).context("read", users::PASSWD)?;
+    let groups = users::read(users::GROUP).context("read", users::GROUP)?;
+    let hermes = users::find_user(&passwd, &|user| user.name == HERMES.as_bytes());
+    let mut user = hermes.unwrap_or_else(|| User {
+        name: HERMES.as_bytes().to_vec(),
         ids: HERMES_IDS,
-        home: b"",
+        home: PathBuf::new(),
     });
-    if user.home.is_empty() {
-        user.home = HOME.to_bytes();
+    if user.home.as_os_str().is_empty() {
+        user.home = HOME.into();
     }
-    Runner { groups: users::groups_of(users::group(), &user), user }
+    Ok(Runner { groups: users::groups_of(&groups, &user), user })
 }

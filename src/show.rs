@@ -1,5 +1,4 @@
-//! How a value from outside is printed: bare where it is harmless, else as an ASCII JSON string, so that no value can
-//! forge a line, a field or a terminal sequence.
+//! How values are printed, so that no value from outside can forge a line, a field or a terminal sequence.
 
 use std::fmt::{self, Write};
 
@@ -8,14 +7,32 @@ const BARE_MAX: usize = 64;
 /// Longest value, in bytes, that is printed for people; the rest is cut and marked. A state file may hold a megabyte.
 const SHOWN_MAX: usize = 4096;
 
-/// A value to print: bare when it is `[A-Za-z0-9._:+/@-]{1,64}`, else as an ASCII JSON string.
+/// A value for people: bare if it is `[A-Za-z0-9._:+/@-]{1,64}`, else an ASCII JSON string.
 pub struct Shown<'a>(pub &'a [u8]);
 
-/// A value to print as an ASCII JSON string, always in quotes and whole.
+/// A value from the volume or the scan directory, where the hermes user writes, for people and for the log: as [`Shown`], without
+/// blanks and equals signs, so that no search for a field (`profile=coder`, ` action=failed`) matches it.
+pub struct FromVolume<'a>(pub &'a [u8]);
+
+/// A sentence of this program for the log: an ASCII JSON string with blanks and without equals signs.
+pub struct Sentence<'a>(pub &'a str);
+
+/// A value as an ASCII JSON string, for JSON output.
 pub struct Quoted<'a>(pub &'a [u8]);
 
-/// A value to print as an ASCII JSON string, or as null where there is none.
+/// A value as an ASCII JSON string, or null, for JSON output.
 pub struct OrNull<'a>(pub Option<&'a [u8]>);
+
+/// What is escaped beyond what JSON requires.
+#[derive(Clone, Copy)]
+struct Escapes {
+    blank: bool,
+    equals: bool,
+}
+
+const VALUE: Escapes = Escapes { blank: true, equals: true };
+const SENTENCE: Escapes = Escapes { blank: false, equals: true };
+const JSON: Escapes = Escapes { blank: false, equals: false };
 
 fn is_bare(value: &[u8]) -> bool {
     (1..=BARE_MAX).contains(&value.len())
@@ -24,51 +41,78 @@ fn is_bare(value: &[u8]) -> bool {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match std::str::from_utf8(self.0) {
-            Ok(text) if is_bare(self.0) => out.write_str(text),
-            _ => quote(out, self.0.get(..SHOWN_MAX).unwrap_or(self.0), self.0.len() > SHOWN_MAX),
+        bare_or_quoted(out, self.0, JSON)
+    }
+}
+
+impl fmt::Display for FromVolume<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bare_or_quoted(out, self.0, VALUE)
+    }
+}
+
+fn bare_or_quoted(out: &mut fmt::Formatter<'_>, value: &[u8], escapes: Escapes) -> fmt::Result {
+    match std::str::from_utf8(value) {
+        Ok(text) if is_bare(value) => out.write_str(text),
+        _ => {
+            let (shown, is_cut) = cut(value);
+            quote(out, shown, is_cut, escapes)
         }
+    }
+}
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shown, is_cut) = cut(self.0.as_bytes());
+        quote(out, shown, is_cut, SENTENCE)
     }
 }
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        quote(out, self.0, false)
+        quote(out, self.0, false, JSON)
     }
 }
 
 impl fmt::Display for OrNull<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Some(value) => quote(out, value, false),
+            Some(value) => quote(out, value, false, JSON),
             None => out.write_str("null"),
         }
     }
 }
 
-fn quote(out: &mut fmt::Formatter<'_>, value: &[u8], cut: bool) -> fmt::Result {
+/// Returns the part of a value that is printed, and whether something was cut off.
+fn cut(value: &[u8]) -> (&[u8], bool) {
+    (value.get(..SHOWN_MAX).unwrap_or(value), value.len() > SHOWN_MAX)
+}
+
+fn quote(out: &mut fmt::Formatter<'_>, value: &[u8], is_cut: bool, escapes: Escapes) -> fmt::Result {
     out.write_char('"')?;
     for chunk in value.utf8_chunks() {
         for character in chunk.valid().chars() {
-            escape(out, character)?;
+            escape(out, character, escapes)?;
         }
         if !chunk.invalid().is_empty() {
-            escape(out, char::REPLACEMENT_CHARACTER)?;
+            escape(out, char::REPLACEMENT_CHARACTER, escapes)?;
         }
     }
-    if cut {
+    if is_cut {
         out.write_str("...")?;
     }
     out.write_char('"')
 }
 
-fn escape(out: &mut fmt::Formatter<'_>, character: char) -> fmt::Result {
+fn escape(out: &mut fmt::Formatter<'_>, character: char, escapes: Escapes) -> fmt::Result {
     match character {
         '"' => out.write_str("\\\""),
         '\\' => out.write_str("\\\\"),
         '\n' => out.write_str("\\n"),
         '\r' => out.write_str("\\r"),
         '\t' => out.write_str("\\t"),
+        ' ' if escapes.blank => out.write_str("\\u0020"),
+        '=' if escapes.equals => out.write_str("\\u003d"),
         ' '..='~' => out.write_char(character),
         _ => {
             let mut units = [0; 2];
@@ -95,15 +139,15 @@ mod tests {
     fn everything_else_is_an_ascii_json_string() {
         for (value, shown) in [
             (&b""[..], r#""""#),
-            (b"a b", r#""a b""#),
-            (b"a=b", r#""a=b""#),
-            (b"x\naction=started", r#""x\naction=started""#),
+            (b"a b", r#""a\u0020b""#),
+            (b"a=b", r#""a\u003db""#),
+            (b"x\naction=started", r#""x\naction\u003dstarted""#),
             (b"\x1b[2J\x7f\0", r#""\u001b[2J\u007f\u0000""#),
-            (b"say \"\\\"", r#""say \"\\\"""#),
+            (b"say\"\\\"", r#""say\"\\\"""#),
             ("é😀".as_bytes(), r#""\u00e9\ud83d\ude00""#),
             (b"\xff", r#""\ufffd""#),
         ] {
-            assert_eq!(Shown(value).to_string(), shown);
+            assert_eq!(FromVolume(value).to_string(), shown);
         }
         assert_eq!(Shown("x".repeat(65).as_bytes()).to_string(), format!("\"{}\"", "x".repeat(65)));
     }
@@ -112,5 +156,12 @@ mod tests {
     fn a_very_long_value_is_cut() {
         let shown = Shown("y".repeat(9000).as_bytes()).to_string();
         assert_eq!(shown, format!("\"{}...\"", "y".repeat(SHOWN_MAX)));
+    }
+
+    #[test]
+    fn a_sentence_keeps_its_blanks_and_json_everything() {
+        assert_eq!(Sentence("a b=c").to_string(), r#""a b\u003dc""#);
+        assert_eq!(Quoted(b"a b=c").to_string(), r#""a b=c""#);
+        assert_eq!(Shown(b"a b=c").to_string(), r#""a b=c""#);
     }
 }

@@ -1,25 +1,28 @@
-//! `start`, `stop`, `restart`: the operator's word to s6, and then, kept on the volume, to the next boot.
+//! `start`, `stop`, `restart`: the operator's request goes to s6 and, on the volume, to the next boot.
 
-use std::ffi::CStr;
+use std::ffi::OsStr;
+use std::path::Path;
+use std::time::Duration;
 
-use super::{Live, REFUSED, profile, register, s6, with_live};
+use super::{Live, REFUSED, profile, register, with_live};
 use crate::cli::{Command, Options};
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::show::Shown;
+use crate::s6;
+use crate::show::FromVolume;
 use crate::slot::{ProfileName, Want, probe, publish};
-use crate::sys::time::{self, Milliseconds};
+use crate::sys::time;
 use crate::volume::Home;
 use crate::volume::desire;
 use crate::volume::home::Trusted;
 use crate::volume::profiles::{Found, Profiles};
 use crate::volume::state::{RUNNING, STOPPED};
 
-/// How long a restart waits for the gateway to be down when `--wait` does not say.
-const DOWN: Milliseconds = 30_000;
+/// Time that `restart` without `--wait` waits for the gateway to be down.
+const DOWN: Duration = Duration::from_secs(30);
 
-/// Runs one of the three on every name, each for itself; the exit code of the first that failed.
-pub fn run(command: Command, options: &Options, argv0: &'static CStr, console: &Console) -> u8 {
+/// Runs one of the three commands for every name. Returns the exit code of the first that failed, else 0.
+pub fn run(command: Command, options: &Options, argv0: &OsStr, console: &Console) -> u8 {
     with_live(options, argv0, console, &|live| {
         let mut code = 0;
         for operand in &options.operands {
@@ -35,26 +38,21 @@ pub fn run(command: Command, options: &Options, argv0: &'static CStr, console: &
     })
 }
 
-fn control(
-    live: &Live<'_>,
-    command: Command,
-    profile: &ProfileName,
-    wait: Option<Milliseconds>,
-) -> Result<()> {
+fn control(live: &Live<'_>, command: Command, profile: &ProfileName, wait: Option<Duration>) -> Result<()> {
     find(live, command, profile)?;
-    let path = live.slot_path(profile);
+    let path = &live.slot_path(profile);
     let mut seen = Ok(());
     if command != Command::Start {
-        // A restart is not `s6-svc -r`: the gateway would end with 0, and its `finish` would keep it down.
-        s6::svc(c"-d", path)?;
+        // `s6-svc -r` would leave the gateway down: it ends with 0, after which its `finish` returns 125.
+        s6::svc("-d", path)?;
         let limit = if command == Command::Restart { Some(wait.unwrap_or(DOWN)) } else { wait };
-        seen = see(limit, c"-D", profile, path);
+        seen = see(limit, "-D", profile, path);
     }
     if command != Command::Stop {
-        s6::svc(c"-u", path)?;
-        seen = seen.and_then(|()| see(wait, c"-u", profile, path));
+        s6::svc("-u", path)?;
+        seen = seen.and_then(|()| see(wait, "-u", profile, path));
     }
-    // The word was given, whether or not it has come true yet.
+    // The request is kept whether or not the gateway has followed it yet.
     let state = if command == Command::Stop { STOPPED } else { RUNNING };
     if let Err(error) = remember(live, profile, state) {
         live.console.warn(&error);
@@ -63,37 +61,32 @@ fn control(
     seen
 }
 
-/// Waits until the gateway is up or down; not at all where there is no limit.
-fn see(
-    limit: Option<Milliseconds>,
-    flags: &'static CStr,
-    profile: &ProfileName,
-    path: &'static CStr,
-) -> Result<()> {
+/// Waits until the gateway is up or down; without a limit, does not wait.
+fn see(limit: Option<Duration>, flags: &str, profile: &ProfileName, path: &Path) -> Result<()> {
     match limit {
         Some(limit) if !s6::svwait(flags, limit, path)? => {
-            let reason = if flags == c"-u" { "it is not up yet" } else { "it is not down yet" };
+            let reason = if flags == "-u" { "it is not up yet" } else { "it is not down yet" };
             Err(Error::new("see in time", profile.slot(), reason).with_code(REFUSED))
         }
         _ => Ok(()),
     }
 }
 
-/// Makes sure that the slot is there and supervised. A profile that was made from the host has none yet: to start it is to
-/// register it first.
+/// Fails unless the profile has a supervised slot. `start` registers a profile that has none, for example one that was made from
+/// the host.
 fn find(live: &Live<'_>, command: Command, profile: &ProfileName) -> Result<()> {
     if publish::exists(&live.scandir, profile) {
         let slot = live.scandir.passage(profile.slot());
         if slot.is_ok_and(|slot| !probe::is_held(&slot).unwrap_or(true)) {
-            // Made by a pass, and nobody has told s6-svscan.
-            s6::svscanctl(c"-a", live.path)?;
+            // A pass has made it, and s6-svscan has not scanned since.
+            s6::svscanctl("-a", live.path)?;
             register::wait_for_supervision(live, profile)?;
         }
         return Ok(());
     }
     if command == Command::Start && is_profile(live, profile) {
         return match register::register(live, profile, Want { down: true }, &[]) {
-            // Another one was faster.
+            // Another process was faster.
             Err(_) if publish::exists(&live.scandir, profile) => {
                 register::wait_for_supervision(live, profile)
             }
@@ -110,11 +103,11 @@ fn find(live: &Live<'_>, command: Command, profile: &ProfileName) -> Result<()> 
 }
 
 fn trusted(live: &Live<'_>) -> Trusted {
-    Trusted { owner: live.settings.owner.value.uid, me: live.spec.chowner.me().uid }
+    Trusted { owner: live.settings.owner.value.uid, me: live.spec.ownership.process().uid }
 }
 
 fn is_profile(live: &Live<'_>, profile: &ProfileName) -> bool {
-    let Ok(home) = Home::open(live.settings.home.value) else { return false };
+    let Ok(home) = Home::open(&live.settings.home.value) else { return false };
     if profile.is_root() {
         return true;
     }
@@ -123,14 +116,14 @@ fn is_profile(live: &Live<'_>, profile: &ProfileName) -> bool {
     matches!(found, Ok(Some(Found::Profile(..))))
 }
 
-/// Keeps the operator's word in the profile's state file.
+/// Writes the operator's request into the profile's state file.
 fn remember(live: &Live<'_>, profile: &ProfileName, state: &str) -> Result<()> {
-    let home = Home::open(live.settings.home.value)?;
+    let home = Home::open(&live.settings.home.value)?;
     let set = |dir: &_| {
         let aside =
-            desire::set(dir, profile, state, time::now(), live.settings.owner.value, live.spec.chowner)?;
+            desire::set(dir, profile, state, time::now(), live.settings.owner.value, live.spec.ownership)?;
         if let Some(aside) = aside {
-            let shown = Shown(aside.bytes());
+            let shown = FromVolume(aside.bytes());
             live.console
                 .warn(&format_args!("the state file of {} was broken: it is now {shown}", profile.text()));
         }
@@ -144,8 +137,9 @@ fn remember(live: &Live<'_>, profile: &ProfileName, state: &str) -> Result<()> {
     let profiles = Profiles::open(&home, trusted(live))?.ok_or_else(missing)?;
     match profiles.profile(profile) {
         Found::Profile(_, dir) => set(&dir),
-        Found::Failed(_, reason) => Err(Error::new("use the profile", profile.text(), reason)),
-        Found::Skipped(_, reason) => Err(Error::new("use the profile", profile.text(), reason)),
-        Found::Nothing | Found::Dangling(_) => Err(missing()),
+        Found::Failed(reason) | Found::Skipped(reason) => {
+            Err(Error::new("use the profile", profile.text(), reason))
+        }
+        Found::NoProfile | Found::Dangling(_) => Err(missing()),
     }
 }

@@ -1,45 +1,45 @@
-//! `register`: a slot on a live container, made as a boot pass makes it.
+//! `register`: makes a slot on a live container as the boot pass makes it.
 
-use std::ffi::CStr;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
-use super::{
-    Live, REFUSED, SUPERVISION, is_fully_supervised, profile, s6, unregister, wait_until, with_live,
-};
+use super::{Live, REFUSED, SUPERVISION, is_fully_supervised, profile, unregister, wait_until, with_live};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
+use crate::s6;
 use crate::slot::env::{self, Variable};
 use crate::slot::{ProfileName, Want, publish};
 use crate::sys::Errno;
 
-/// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: &'static CStr, console: &Console) -> u8 {
+/// Runs the command. Returns its exit code.
+pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
     with_live(options, argv0, console, &|live| {
-        let profile = profile(options.operands.first().unwrap_or(&c""))?;
+        let profile = profile(options.operands.first().map_or(OsStr::new(""), |name| name))?;
         let variables = variables(&options.env)?;
         register(live, &profile, Want { down: options.down }, &variables)?;
         Ok(0)
     })
 }
 
-/// Makes the slot, has s6-svscan take it, and waits until it is supervised. A slot that is there already is an error.
+/// Makes the slot, makes s6-svscan scan, and waits until the slot is supervised. Fails if there is a slot.
 pub(super) fn register(
     live: &Live<'_>,
     profile: &ProfileName,
     want: Want,
     variables: &[Variable],
 ) -> Result<()> {
-    live.must_be_ours()?;
+    live.require_writable()?;
     let slot = profile.slot();
     let held = live.hold()?;
     if live.scandir.meta(slot) != Err(Errno::NOENT) {
         let reason = "it is there already: unregister it first, or start it";
         return Err(Error::new("register", slot, reason).with_code(REFUSED));
     }
-    // Of an unregistration that was interrupted, supervisors of the same name may be left.
+    // An interrupted unregistration may have left supervisors of the same name.
     unregister::finish_earlier(live, profile)?;
     publish::add(&live.scandir, profile, want, variables, &live.spec)?;
-    if let Err(error) = s6::svscanctl(c"-a", live.path) {
+    if let Err(error) = s6::svscanctl("-a", live.path) {
         unregister::take_away(live, profile)?;
         let reason = format!("{error}; is s6-svscan running there, and are its commands yours to give?");
         return Err(Error::new("register", slot, reason).with_code(REFUSED));
@@ -59,11 +59,11 @@ pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Re
     Err(Error::new("have a supervisor for", slot, reason).with_code(REFUSED))
 }
 
-/// The variables of `--env KEY=VALUE`; of a key that is given twice, the last.
-fn variables(arguments: &[&CStr]) -> Result<Vec<Variable>> {
+/// Parses the variables of `--env KEY=VALUE`. Of a key that occurs twice, the last one counts.
+fn variables(arguments: &[OsString]) -> Result<Vec<Variable>> {
     let mut variables: Vec<Variable> = Vec::new();
     for argument in arguments {
-        let bytes = argument.to_bytes();
+        let bytes = argument.as_bytes();
         let wrong = |why: &'static str| Error::new("take the variable", bytes, why).with_code(USAGE);
         let equals =
             bytes.iter().position(|byte| *byte == b'=').ok_or_else(|| wrong("it is not KEY=VALUE"))?;

@@ -1,96 +1,84 @@
-//! Doing what was planned: sweep, slots, hand-over or seal, log.
+//! Carries out the plan: sweep, slots, hand-over or seal, log.
 
-use super::plan::{self, Action, Verdict};
+use super::plan::{self, Action, Plan, Verdict};
 use super::{INCOMPLETE, Pass, hold, intent, report};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::slot::check::{self, Present};
 use crate::slot::scandir::{self, SERVICES_MAX, Survey};
 use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
-use crate::sys::file::Make;
+use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, time};
 use crate::volume::bootlog;
 use crate::volume::profiles::{self, Found, Profiles};
 
-/// Runs the pass, or only plans it in a dry run, and says what came of it; the exit code.
+/// Runs the pass, or only plans it in a dry run, and reports it. Returns the exit code.
 pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
-    let (actions, whole) = match &pass.scandir {
+    let plan = match &pass.scandir {
         Some(scandir) if !pass.dry_run => apply(pass, scandir),
-        _ => plan_dry(pass),
+        _ => dry_run(pass),
     };
-    pass.console.print(&report::lines(&actions, json, pass.settings.scandir.value));
+    pass.console.print(&report::lines(&plan.actions, json, &pass.settings.scandir.value));
     if let (false, Some(home)) = (pass.dry_run, &pass.home) {
         let stamp = report::stamp(&pass.settings.lookup, time::now());
-        let log = report::log_lines(&actions, &stamp);
-        let (chowner, owner) = (pass.spec.chowner, pass.settings.owner.value);
-        if let Err(error) = bootlog::append(home, log.as_bytes(), pass.trusted, chowner, owner) {
-            pass.console.warn(&error);
-        }
+        let log = report::log_lines(&plan.actions, &stamp);
+        let (ownership, owner) = (pass.spec.ownership, pass.settings.owner.value);
+        warn(pass, bootlog::append(home, log.as_bytes(), pass.trusted, ownership, owner));
     }
-    let failed = actions.iter().any(|action| matches!(action.verdict, Verdict::Failed(_)));
-    if failed || !whole { INCOMPLETE } else { 0 }
+    let has_failed = plan.actions.iter().any(|action| matches!(action.verdict, Verdict::Failed(_)));
+    if has_failed || !plan.is_complete { INCOMPLETE } else { 0 }
 }
 
-fn plan_dry(pass: &Pass<'_>) -> (Vec<Action>, bool) {
-    let (mut actions, whole) = plan::plan(pass);
-    for action in &mut actions {
+fn dry_run(pass: &Pass<'_>) -> Plan {
+    let mut plan = plan::plan(pass);
+    for action in &mut plan.actions {
         let supervised = match (&pass.scandir, &action.name) {
             (Some(scandir), Some(name)) => is_supervised(scandir, name),
             _ => false,
         };
         action.changed |= !action.stale.is_empty() && !supervised;
     }
-    (actions, whole)
+    plan
 }
 
-fn apply(pass: &Pass<'_>, scandir: &Dir) -> (Vec<Action>, bool) {
-    let (policy, chowner) = (&pass.spec.policy, pass.spec.chowner);
+fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
+    let ownership = pass.spec.ownership;
+    let is_sealed = pass.spec.policy.sealed;
     hold(scandir, pass.console);
     if scandir.is_noexec() {
         let what = "the scan directory is mounted noexec: s6 can run none of the slots; mount it with exec";
         pass.console.warn(&what);
     }
-    // Sealing comes first: what is made after that, nobody else can exchange.
-    if policy.sealed && chowner.is_root() {
-        warn(pass, scandir::seal(scandir, policy, chowner));
+    // Sealing comes first: nobody else can replace what is made after it.
+    if is_sealed && ownership.is_root() {
+        warn(pass, scandir::seal(scandir, &pass.spec.policy, ownership));
     }
     let survey = tidy(pass, scandir);
-    write_seed(pass);
-    let (mut actions, whole) = plan::plan(pass);
-    for action in &mut actions {
-        if let Some(name) = action.name {
-            carry_out(pass, scandir, &name, action);
+    write_bootstrap(pass);
+    let mut plan = plan::plan(pass);
+    for action in &mut plan.actions {
+        carry_out(pass, scandir, action);
+    }
+    if ownership.is_root() {
+        update_other_slots(pass, scandir, &survey.slots, &plan.actions);
+        if is_sealed {
+            warn_of_foreign_services(pass, scandir, &survey);
         }
     }
-    settle_others(pass, scandir, &survey.slots, &actions);
-    if policy.sealed && chowner.is_root() {
-        for name in survey.slots.iter().chain(&survey.others) {
-            if scandir.meta(name).is_ok_and(|meta| meta.ids.uid != policy.body.uid) {
-                let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
-                pass.console.warn(&Error::new("seal the service", name, reason));
-            }
-        }
+    warn_of_too_many_services(pass, &plan.actions);
+    // The hand-over comes last.
+    if !is_sealed && ownership.is_root() {
+        warn(pass, scandir::hand_over(scandir, &pass.spec.policy, ownership));
     }
-    let services = 2 * actions.iter().filter(|action| action.name.is_some()).count();
-    if services > SERVICES_MAX {
-        pass.console.warn(&format_args!(
-            "{services} services (a slot and its logger are two), and s6-svscan handles {SERVICES_MAX} unless its option -C \
-             says otherwise: the rest will not run"
-        ));
-    }
-    // Handing over comes last.
-    if !policy.sealed && chowner.is_root() {
-        warn(pass, scandir::hand_over(scandir, policy, chowner));
-    }
-    (actions, whole)
+    plan
 }
 
-fn warn(pass: &Pass<'_>, done: Result<(), Error>) {
+fn warn(pass: &Pass<'_>, done: Result<()>) {
     if let Err(error) = done {
         pass.console.warn(&error);
     }
 }
 
-/// Sweeps leftovers and dangling slots; returns what else stands there.
+/// Sweeps leftovers and dangling slots. Returns the other entries.
 fn tidy(pass: &Pass<'_>, scandir: &Dir) -> Survey {
     let survey = match scandir::survey(scandir) {
         Ok(survey) => survey,
@@ -115,11 +103,11 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir) -> Survey {
     survey
 }
 
-fn write_seed(pass: &Pass<'_>) {
-    if let (Some(seed), Some(home)) = (pass.intent.seed, &pass.home) {
-        let (ids, chowner) = (pass.settings.owner.value, pass.spec.chowner);
-        let make = Make { mode: 0o644, ids, chowner, durable: true };
-        warn(pass, intent::write_seed(seed, time::now(), home, make));
+fn write_bootstrap(pass: &Pass<'_>) {
+    if let (Some(bootstrap), Some(home)) = (pass.intent.bootstrap, &pass.home) {
+        let (ids, ownership) = (pass.settings.owner.value, pass.spec.ownership);
+        let attributes = Attributes { mode: 0o644, ids, ownership, durable: true };
+        warn(pass, intent::write_bootstrap(bootstrap, time::now(), home, attributes));
     }
 }
 
@@ -131,33 +119,31 @@ fn is_supervised(scandir: &Dir, name: &ProfileName) -> bool {
     }
 }
 
-fn carry_out(pass: &Pass<'_>, scandir: &Dir, name: &ProfileName, action: &mut Action) {
+/// Makes the slot of one profile, and removes its stale files.
+fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
+    let Some(name) = &action.name else { return };
     if !action.stale.is_empty() && !is_supervised(scandir, name) {
         action.changed |= remove_stale(pass, name, &action.stale);
     }
     if let Err(error) = publish::publish(scandir, name, action.want(), action.present, &pass.spec) {
         pass.console.warn(&error);
-        action.verdict = Verdict::Failed(error.to_string().leak());
+        action.verdict = Verdict::Failed(error.to_string());
         action.changed = false;
     }
 }
 
-/// Removes the runtime files that are left; says whether any was.
-fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) -> bool {
+/// Removes stale runtime files. Returns whether there was any.
+fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
     let Some(home) = &pass.home else { return false };
-    let found;
-    let dir = if name.is_root() {
-        &home.dir
-    } else {
-        let profiles = Profiles::open(home, pass.trusted);
-        match profiles.map(|profiles| profiles.map(|profiles| profiles.profile(name))) {
-            Ok(Some(Found::Profile(_, dir))) => {
-                found = dir;
-                &found
-            }
+    let profile = match Profiles::open(home, pass.trusted) {
+        _ if name.is_root() => None,
+        Ok(Some(profiles)) => match profiles.profile(name) {
+            Found::Profile(_, dir) => Some(dir),
             _ => return false,
-        }
+        },
+        _ => return false,
     };
+    let dir = profile.as_ref().unwrap_or(&home.dir);
     let mut removed = false;
     for file in stale {
         match dir.unlink(file) {
@@ -169,22 +155,19 @@ fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) ->
     removed
 }
 
-/// Slots whose profile this pass did not see (deleted, or from another volume) keep what they are, and change hands with
-/// the mode of the pass.
-fn settle_others(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &[Action]) {
-    let (policy, chowner) = (&pass.spec.policy, pass.spec.chowner);
-    if !chowner.is_root() {
-        return;
-    }
-    for entry in slots {
+/// Updates owners and modes of slots whose profile this pass has not found (deleted, or of another volume), so that they follow
+/// the mode of the pass. Whether they are down stays.
+fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &[Action]) {
+    let (policy, ownership) = (&pass.spec.policy, pass.spec.ownership);
+    let mut done: Vec<&Name> =
+        actions.iter().filter_map(|action| Some(action.name.as_ref()?.slot())).collect();
+    done.sort_unstable();
+    for entry in slots.iter().filter(|entry| done.binary_search(entry).is_err()) {
         let Some(name) = ProfileName::of_service(entry.bytes()) else { continue };
-        if actions.iter().any(|action| action.name == Some(name)) {
-            continue;
-        }
         let Ok(slot) = scandir.dir(entry) else { continue };
-        // Sealed, all of it is looked at: an earlier pass may have been killed when it had taken but the slot itself.
-        let taken = slot.own_meta().is_ok_and(|meta| chowner.is_settled(meta.ids, policy.body, scandir));
-        if taken && !policy.sealed {
+        // In sealed mode all of the slot is looked at: an earlier pass may have been killed after it took the slot itself.
+        let is_taken = slot.own_meta().is_ok_and(|meta| ownership.accepts(meta.ids, policy.body, scandir));
+        if is_taken && !policy.sealed {
             continue;
         }
         let want = Want { down: slot.meta(&layout::DOWN).is_ok() };
@@ -192,5 +175,25 @@ fn settle_others(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &[Acti
         if present == Present::Different {
             warn(pass, publish::publish(scandir, &name, want, present, &pass.spec));
         }
+    }
+}
+
+/// Sealed mode: reports services that another user can change.
+fn warn_of_foreign_services(pass: &Pass<'_>, scandir: &Dir, survey: &Survey) {
+    for name in survey.slots.iter().chain(&survey.others) {
+        if scandir.meta(name).is_ok_and(|meta| meta.ids.uid != pass.spec.policy.body.uid) {
+            let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
+            pass.console.warn(&Error::new("seal the service", name, reason));
+        }
+    }
+}
+
+fn warn_of_too_many_services(pass: &Pass<'_>, actions: &[Action]) {
+    let services = 2 * actions.iter().filter(|action| action.name.is_some()).count();
+    if services > SERVICES_MAX {
+        pass.console.warn(&format_args!(
+            "{services} services (a slot and its logger are two), and s6-svscan handles {SERVICES_MAX} unless its option -C \
+             says otherwise: the rest will not run"
+        ));
     }
 }

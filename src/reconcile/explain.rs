@@ -1,29 +1,30 @@
-//! `--explain`: the answer to "why did my profile not come back up", from the volume as it is.
+//! `--explain`: why each profile starts or stays down at the next boot, from the volume as it is.
 
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 
 use super::Pass;
-use super::intent::Seed;
+use super::intent::Bootstrap;
 use super::plan::{Action, Verdict};
 use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::Setting;
-use crate::show::Shown;
+use crate::show::{FromVolume, Shown};
 use crate::slot::check::Present;
 use crate::slot::{ProfileName, probe};
 use crate::sys::Kind;
 use crate::volume::profiles::{self, Found, Profiles};
 use crate::volume::state::{Key, RUNNING, STATE};
 
-/// The whole answer of a container that has no business with gateways.
+/// Returns the text for a front end's container.
 pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
     format!("role: frontend ({})\nno gateway is reconciled here: {why}\n", role.source.text())
 }
 
-/// The settings and where they came from, then each profile.
+/// Returns the text: the settings with their sources, then each profile.
 pub fn text(
     pass: &Pass<'_>,
     role: &Setting<RoleChoice>,
-    command: &ContainerCommand<'_>,
+    command: &ContainerCommand,
     actions: &[Action],
 ) -> String {
     let mut text = String::new();
@@ -40,7 +41,7 @@ fn settings(
     text: &mut String,
     pass: &Pass<'_>,
     role: &Setting<RoleChoice>,
-    command: &ContainerCommand<'_>,
+    command: &ContainerCommand,
 ) -> std::fmt::Result {
     let settings = pass.settings;
     write!(text, "role: gateway ({}; container command:", role.source.text())?;
@@ -51,8 +52,8 @@ fn settings(
         write!(text, " {}", Shown(word))?;
     }
     text.push_str(")\n");
-    for (name, path) in [("HERMES_HOME", settings.home), ("scan directory", settings.scandir)] {
-        let shown = Shown(path.value.to_bytes());
+    for (name, path) in [("HERMES_HOME", &settings.home), ("scan directory", &settings.scandir)] {
+        let shown = Shown(path.value.as_os_str().as_bytes());
         writeln!(text, "{name}: {shown} ({})", path.source.text())?;
     }
     let owner = &settings.owner;
@@ -64,7 +65,7 @@ fn settings(
 }
 
 fn profile(text: &mut String, pass: &Pass<'_>, action: &Action) -> std::fmt::Result {
-    writeln!(text, "\nprofile {}", Shown(action.profile))?;
+    writeln!(text, "\nprofile {}", FromVolume(&action.profile))?;
     let Some(name) = &action.name else {
         return writeln!(
             text,
@@ -82,35 +83,35 @@ fn profile(text: &mut String, pass: &Pass<'_>, action: &Action) -> std::fmt::Res
 }
 
 fn decided(action: &Action) -> String {
-    let word = action.prior.word.unwrap_or_default();
-    format!("{} is {}", action.prior.key.text(), Shown(word.as_bytes()))
+    let word = action.prior.word.as_deref().unwrap_or_default();
+    format!("{} is {}", action.prior.key.text(), FromVolume(word.as_bytes()))
 }
 
 fn why_started(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
-    match pass.intent.seed.filter(|_| name.is_root()) {
-        Some(Seed::LegacyCommand) => {
+    match pass.intent.bootstrap.filter(|_| name.is_root()) {
+        Some(Bootstrap::LegacyCommand) => {
             "there is no state file yet, and the container's command is gateway run".to_owned()
         }
-        Some(Seed::Bootstrap(source)) => {
+        Some(Bootstrap::Variable(source)) => {
             format!(
                 "there is no state file yet, and HERMES_GATEWAY_BOOTSTRAP_STATE is running ({})",
                 source.text()
             )
         }
-        None if action.prior.word == Some(RUNNING) => decided(action),
+        None if action.prior.word.as_deref() == Some(RUNNING) => decided(action),
         None => format!("{}, a moment of a running gateway", decided(action)),
     }
 }
 
 fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
     if action.prior.starts() {
-        let why = pass.intent.multiplex.why;
+        let why = &pass.intent.multiplex.why;
         return format!("{}, but the root gateway serves all profiles (multiplex: {why})", decided(action));
     }
-    if let Some(reason) = action.trouble {
-        return format!("{} cannot be used: {reason}", Shown(profiles::label(name, &STATE)));
+    if let Some(reason) = &action.trouble {
+        return format!("{} cannot be used: {reason}", FromVolume(&profiles::label(name, &STATE)));
     }
-    match (action.prior.key, action.prior.word) {
+    match (action.prior.key, action.prior.word.as_deref()) {
         (Key::Neither, _) => "there is no state file: it was never started".to_owned(),
         (Key::Gateway, Some("starting" | "startup_failed")) => {
             format!("{}: it did not come up, and a boot makes no crash loop", decided(action))
@@ -126,7 +127,7 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, present: Present) -> String {
         Some(slot) if probe::is_supervised(&slot) => "supervised",
         _ => "not supervised",
     };
-    let shown = Shown(entry.bytes());
+    let shown = FromVolume(entry.bytes());
     match present {
         Present::Absent => format!("{shown} is missing"),
         Present::AsDesired => format!("{shown} is as desired, {supervised}"),
@@ -134,19 +135,23 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, present: Present) -> String {
     }
 }
 
-/// Directories of `profiles` that are no profiles, which is an answer too.
+/// Lists the directories of `profiles` that are no profiles.
 fn no_profiles(text: &mut String, pass: &Pass<'_>) -> std::fmt::Result {
     let Some(home) = &pass.home else { return Ok(()) };
-    // What is wrong with `profiles` itself was said by the plan.
+    // The plan has reported what is wrong with `profiles` itself.
     let Ok(Some(found)) = Profiles::open(home, pass.trusted) else { return Ok(()) };
     for name in found.names().unwrap_or_default() {
         let label = profiles::label_of(&name);
         match found.look(&name) {
-            Found::Nothing if found.kind(&name) == Some(Kind::Directory) => {
-                writeln!(text, "\n{} is no profile\n  because: there is no SOUL.md in it", Shown(label))?;
+            Found::NoProfile if found.kind(&name) == Some(Kind::Directory) => {
+                writeln!(
+                    text,
+                    "\n{} is no profile\n  because: there is no SOUL.md in it",
+                    FromVolume(&label)
+                )?;
             }
             Found::Dangling(reason) => {
-                writeln!(text, "\n{} is no profile\n  because: it {reason}", Shown(label))?
+                writeln!(text, "\n{} is no profile\n  because: it {reason}", FromVolume(&label))?;
             }
             _ => (),
         }

@@ -1,128 +1,134 @@
-//! What is wanted of gateways beyond their own state files: multiplexing, a first boot, a container from before s6.
+//! What decides about gateways besides their own state files: multiplexing, a first boot, a container from before s6.
 
 use crate::console::Console;
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Result};
 use crate::role::ContainerCommand;
 use crate::settings::{Settings, Source, YES, YES_OR_ON};
 use crate::slot::ProfileName;
-use crate::sys::{Errno, Name, file, keep};
+use crate::sys::file::Attributes;
+use crate::sys::{Errno, Name, Reason, file};
 use crate::volume::Home;
-use crate::volume::config::{self, Multiplex};
+use crate::volume::config::{self, Answer};
 use crate::volume::state::{self, Key, Prior, RUNNING};
 
 static CONFIG: Name = Name::fixed(c"config.yaml");
 
-/// Why the root profile runs though it has no state file.
+/// Why the root profile starts without a state file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Seed {
-    /// The container's command is `gateway run`, as it was before s6.
+pub enum Bootstrap {
+    /// The container's command is `gateway run`, as in containers from before s6.
     LegacyCommand,
-    /// HERMES_GATEWAY_BOOTSTRAP_STATE.
-    Bootstrap(Source),
+    /// `HERMES_GATEWAY_BOOTSTRAP_STATE` is `running`.
+    Variable(Source),
 }
 
-/// Whether the root gateway serves all profiles, and who says so.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whether the root gateway serves all profiles.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Multiplexing {
     /// Whether it does.
     pub on: bool,
-    /// Who says so.
-    pub why: &'static str,
+    /// What decided.
+    pub why: String,
 }
 
-/// What is wanted.
+/// What decides besides the state files.
 pub struct Intent {
     /// Whether named slots stay down.
     pub multiplex: Multiplexing,
     /// Why the root profile starts without a state file, if it does.
-    pub seed: Option<Seed>,
+    pub bootstrap: Option<Bootstrap>,
 }
 
-/// Finds it out from the environment, the container's command and HERMES_HOME.
+/// Reads it from the environment, the container's command and `HERMES_HOME`.
 pub fn gather(
     settings: &Settings,
-    command: &ContainerCommand<'_>,
+    command: &ContainerCommand,
     home: Option<&Home>,
     console: &Console,
-) -> Intent {
-    Intent { multiplex: multiplexing(settings, home, console), seed: seed(settings, command, home, console) }
+) -> Result<Intent> {
+    let multiplex = multiplexing(settings, home, console)?;
+    let bootstrap = bootstrap(settings, command, home, console)?;
+    Ok(Intent { multiplex, bootstrap })
 }
 
 impl Intent {
-    /// Whether this profile's gateway stays down whatever its state says: two processes would own each bot.
+    /// Returns whether this profile's gateway stays down whatever its state is: the root gateway serves it.
     pub fn holds_down(&self, profile: &ProfileName) -> bool {
         self.multiplex.on && !profile.is_root()
     }
 
-    /// The state of a profile that has no state file.
-    pub fn seeded(&self, profile: &ProfileName) -> Option<Prior> {
-        let running = || Prior { word: Some(RUNNING), key: Key::Desired };
-        self.seed.filter(|_| profile.is_root()).map(|_| running())
+    /// Returns the state of a profile without a state file.
+    pub fn bootstrap_state(&self, profile: &ProfileName) -> Option<Prior> {
+        let running = || Prior { word: Some(RUNNING.to_owned()), key: Key::Desired };
+        self.bootstrap.filter(|_| profile.is_root()).map(|_| running())
     }
 }
 
-fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> Multiplexing {
-    if let Some(flag) = settings.lookup.flag("GATEWAY_MULTIPLEX_PROFILES", YES_OR_ON, console) {
-        let why = keep::text(&["GATEWAY_MULTIPLEX_PROFILES (", flag.source.text(), ")"]);
-        return Multiplexing { on: flag.value, why };
+fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> Result<Multiplexing> {
+    if let Some(flag) = settings.lookup.flag("GATEWAY_MULTIPLEX_PROFILES", YES_OR_ON, console)? {
+        let why = format!("GATEWAY_MULTIPLEX_PROFILES ({})", flag.source.text());
+        return Ok(Multiplexing { on: flag.value, why });
     }
-    let off = |why| Multiplexing { on: false, why };
+    let off = |why: &str| Ok(Multiplexing { on: false, why: why.to_owned() });
     let Some(home) = home else { return off("default") };
     let text = match file::read(&home.dir, &CONFIG, config::CAP) {
         Ok(text) => text,
         Err(Reason::Errno(Errno::NOENT)) => return off("default"),
         Err(reason) => {
-            console.warn(&Error::new("read", CONFIG, reason));
+            console.warn(&Error::new("read", &CONFIG, reason));
             return off("config.yaml cannot be read");
         }
     };
     match config::multiplex(&text) {
-        Multiplex::Absent => off("default"),
-        Multiplex::On { line } => Multiplexing { on: true, ..off(format!("config.yaml line {line}").leak()) },
-        Multiplex::Off { line } => off(format!("config.yaml line {line}").leak()),
-        Multiplex::Unsure { line, why } => {
+        Answer::Absent => off("default"),
+        Answer::True { line } => Ok(Multiplexing { on: true, why: format!("config.yaml line {line}") }),
+        Answer::False { line } => off(&format!("config.yaml line {line}")),
+        Answer::Unsure { line, why } => {
             let reason =
                 format!("line {line}: {why}; taken as off: set GATEWAY_MULTIPLEX_PROFILES to decide");
-            console.warn(&Error::new("read multiplex_profiles for certain from", CONFIG, reason));
+            console.warn(&Error::new("read multiplex_profiles for certain from", &CONFIG, reason));
             off("config.yaml cannot be read for certain")
         }
     }
 }
 
-fn seed(
+fn bootstrap(
     settings: &Settings,
-    command: &ContainerCommand<'_>,
+    command: &ContainerCommand,
     home: Option<&Home>,
     console: &Console,
-) -> Option<Seed> {
-    let bootstrap = settings
-        .lookup
-        .get("HERMES_GATEWAY_BOOTSTRAP_STATE")
-        .filter(|state| state.value == RUNNING.as_bytes());
-    let legacy = command.is_gateway_run();
-    // Anything under that name is a state; also one that cannot be used.
+) -> Result<Option<Bootstrap>> {
+    let variable = settings.lookup.get("HERMES_GATEWAY_BOOTSTRAP_STATE")?;
+    let variable = variable.filter(|state| state.value == RUNNING);
+    let is_legacy = command.is_gateway_run();
+    // Any entry of that name is a state, also one that is not usable.
     let is_new = || home.is_none_or(|home| home.dir.meta(&state::STATE) == Err(Errno::NOENT));
-    if bootstrap.is_none() && !legacy || !is_new() {
-        return None;
+    if variable.is_none() && !is_legacy || !is_new() {
+        return Ok(None);
     }
-    if legacy {
-        let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console);
+    if is_legacy {
+        let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console)?;
         if !unsupervised.is_some_and(|flag| flag.value) {
-            return Some(Seed::LegacyCommand);
+            return Ok(Some(Bootstrap::LegacyCommand));
         }
     }
-    bootstrap.map(|state| Seed::Bootstrap(state.source))
+    Ok(variable.map(|state| Bootstrap::Variable(state.source)))
 }
 
-/// Writes the state that was seeded, so that it holds from now on: in one step, and the owner's.
-pub fn write_seed(seed: Seed, now: i64, home: &Home, make: file::Make<'_>) -> Result<()> {
+/// Writes the state of a first boot in one step, so that later boots find it. `now` is in seconds since 1970.
+pub fn write_bootstrap(
+    bootstrap: Bootstrap,
+    now: i64,
+    home: &Home,
+    attributes: Attributes<'_>,
+) -> Result<()> {
     static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
-    let from = match seed {
-        Seed::LegacyCommand => ", \"migrated_from\": \"legacy-container-cmd\"",
-        Seed::Bootstrap(_) => "",
+    let from = match bootstrap {
+        Bootstrap::LegacyCommand => ", \"migrated_from\": \"legacy-container-cmd\"",
+        Bootstrap::Variable(_) => "",
     };
     let states = format!("\"gateway_state\": \"{RUNNING}\", \"desired_state\": \"{RUNNING}\"");
     let text = format!("{{{states}, \"timestamp\": {now}{from}}}\n");
-    file::replace(&home.dir, &STAGING, &home.dir, &state::STATE, text.as_bytes(), make)
-        .map_err(|errno| Error::new("write", state::STATE, errno))
+    file::replace(&home.dir, &STAGING, &home.dir, &state::STATE, text.as_bytes(), attributes)
+        .map_err(|errno| Error::new("write", &state::STATE, errno))
 }

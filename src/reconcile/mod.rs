@@ -1,4 +1,4 @@
-//! The boot pass: one s6 slot for every profile. `plan` reads, `apply` writes, `report` says what came of it.
+//! The boot pass: one slot for every profile. `plan` reads, `apply` writes, `report` prints.
 
 mod apply;
 mod explain;
@@ -8,7 +8,8 @@ mod report;
 
 pub use report::stamp;
 
-use std::ffi::CStr;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::cli::Options;
 use crate::console::Console;
@@ -17,16 +18,15 @@ use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::{Setting, Settings};
 use crate::show::Shown;
 use crate::slot::{ProfileName, Spec};
-use crate::sys::keep::Bytes;
-use crate::sys::{Chowner, Dir, Errno, lock, process};
+use crate::sys::{Dir, Errno, Ownership, lock, process};
 use crate::volume::Home;
 use crate::volume::home::Trusted;
 
 /// Exit code when a profile that should have a slot has none.
 const INCOMPLETE: u8 = 1;
 
-/// Runs the command; its exit code.
-pub fn run(options: &Options, argv0: &'static CStr, console: &Console) -> u8 {
+/// Runs `reconcile`. Returns its exit code.
+pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
     match pass(options, argv0, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
@@ -36,9 +36,9 @@ pub fn run(options: &Options, argv0: &'static CStr, console: &Console) -> u8 {
 /// What a pass works with.
 struct Pass<'a> {
     settings: &'a Settings,
-    /// `None` in a dry run where it is missing.
+    /// `None` in a dry run if it is missing.
     home: Option<Home>,
-    /// `None` in a dry run where it is missing.
+    /// `None` in a dry run if it is missing.
     scandir: Option<Dir>,
     spec: Spec<'a>,
     trusted: Trusted,
@@ -47,9 +47,9 @@ struct Pass<'a> {
     dry_run: bool,
 }
 
-fn pass(options: &Options, argv0: &'static CStr, console: &Console) -> Result<u8> {
+fn pass(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
-    let role = settings.role(options, console);
+    let role = settings.role(options, console)?;
     let command = ContainerCommand::find();
     if let Some(why) = frontend(&role, &command) {
         if options.explain {
@@ -59,58 +59,55 @@ fn pass(options: &Options, argv0: &'static CStr, console: &Console) -> Result<u8
         }
         return Ok(0);
     }
-    let chowner = Chowner::new();
+    let ownership = Ownership::new();
     let dry_run = options.dry_run || options.explain;
-    let spec = spec(&settings, argv0, &chowner)?;
-    let home = open_home(&settings, &chowner, dry_run, console)?;
+    let spec = spec(&settings, argv0, &ownership)?;
+    let home = open_home(&settings, &ownership, dry_run, console)?;
     let scandir = open_scandir(&settings, dry_run)?;
-    let trusted = Trusted { owner: settings.owner.value.uid, me: chowner.me().uid };
-    let intent = intent::gather(&settings, &command, home.as_ref(), console);
+    let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
+    let intent = intent::gather(&settings, &command, home.as_ref(), console)?;
     let pass = Pass { settings: &settings, home, scandir, spec, trusted, intent, console, dry_run };
     if options.explain {
-        let (actions, _) = plan::plan(&pass);
-        console.print(&explain::text(&pass, &role, &command, &actions));
+        let plan = plan::plan(&pass);
+        console.print(&explain::text(&pass, &role, &command, &plan.actions));
         return Ok(0);
     }
     let code = apply::run(&pass, options.json);
-    if let Some(errno) = chowner.refused() {
-        console.note(&chowner.refusal(errno));
-    }
+    console.note_refusal(&ownership);
     Ok(code)
 }
 
-/// What the next boot would make of one profile.
+/// What the next boot would do with one profile.
 pub struct Forecast {
-    /// The profile's name as it stands on the volume.
-    pub profile: Bytes,
-    /// Its name as a service's; none where it can have no slot.
+    /// The profile's name as the volume has it.
+    pub profile: Vec<u8>,
+    /// The profile's name; `None` if it can have no slot.
     pub name: Option<ProfileName>,
-    /// Whether it would be started.
+    /// Whether its gateway would be started.
     pub starts: bool,
     /// Why it would have no slot.
-    pub reason: Option<&'static str>,
-    /// Whether there is anything of it on the volume; the root profile is on every volume.
+    pub reason: Option<String>,
+    /// Whether it has a state file. The root profile is on every volume, also on an unused one.
     pub has_state: bool,
 }
 
-/// What the next boot would do, from the volume and the scan directory as they are. Changes nothing.
-pub fn forecast(settings: &Settings, argv0: &'static CStr, console: &Console) -> Result<Vec<Forecast>> {
-    let chowner = Chowner::new();
-    let spec = spec(settings, argv0, &chowner)?;
-    let home = open_home(settings, &chowner, true, console)?;
+/// Returns what the next boot would do, from the volume and the scan directory as they are. Changes nothing.
+pub fn forecast(settings: &Settings, argv0: &OsStr, console: &Console) -> Result<Vec<Forecast>> {
+    let ownership = Ownership::new();
+    let spec = spec(settings, argv0, &ownership)?;
+    let home = open_home(settings, &ownership, true, console)?;
     let scandir = open_scandir(settings, true)?;
-    let trusted = Trusted { owner: settings.owner.value.uid, me: chowner.me().uid };
-    let intent = intent::gather(settings, &ContainerCommand::find(), home.as_ref(), console);
+    let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
+    let intent = intent::gather(settings, &ContainerCommand::find(), home.as_ref(), console)?;
     let pass = Pass { settings, home, scandir, spec, trusted, intent, console, dry_run: true };
-    let (actions, _) = plan::plan(&pass);
-    Ok(actions.into_iter().map(Forecast::from).collect())
+    Ok(plan::plan(&pass).actions.into_iter().map(Forecast::from).collect())
 }
 
 impl From<plan::Action> for Forecast {
     fn from(action: plan::Action) -> Forecast {
         Forecast {
             starts: action.verdict == plan::Verdict::Started,
-            reason: action.verdict.reason(),
+            reason: action.verdict.reason().map(str::to_owned),
             has_state: action.prior.word.is_some() || action.trouble.is_some(),
             profile: action.profile,
             name: action.name,
@@ -118,24 +115,24 @@ impl From<plan::Action> for Forecast {
     }
 }
 
-/// What the slots of these settings have in common.
-pub fn spec<'a>(settings: &Settings, argv0: &'static CStr, chowner: &'a Chowner) -> Result<Spec<'a>> {
+/// Returns what all slots with these settings have in common.
+pub fn spec<'a>(settings: &Settings, argv0: &OsStr, ownership: &'a Ownership) -> Result<Spec<'a>> {
     let Some(executable) = process::executable(argv0) else {
         let reason = "there is no /proc, and argv[0] is no absolute path";
         return Err(Error::new("find", "the own executable", reason));
     };
-    let mut keeper = chowner.me();
-    if settings.sealed.value && !chowner.is_root() {
-        // Sealed slots are root's, whoever looks at them; or whose the scan directory is, where nobody is root.
-        let owner = Dir::at(settings.scandir.value).and_then(|scandir| scandir.own_meta());
+    let mut keeper = ownership.process();
+    if settings.sealed.value && !ownership.is_root() {
+        // Sealed slots are root's; without root, they belong to the owner of the scan directory.
+        let owner = Dir::at(&settings.scandir.value).and_then(|scandir| scandir.own_meta());
         keeper = owner.map_or(keeper, |meta| meta.ids);
     }
-    let made = Spec::new(executable, settings.policy(keeper), chowner);
-    made.map_err(|why| Error::new("use", executable, why))
+    let made = Spec::new(&executable, settings.policy(keeper), ownership);
+    made.map_err(|why| Error::new("use", executable.as_os_str().as_bytes(), why))
 }
 
-/// Why a container has no business with gateways, if it has none.
-fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand<'_>) -> Option<String> {
+/// Returns why no gateways are reconciled in this container, if it is a front end's.
+fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Option<String> {
     match role.value {
         RoleChoice::Gateway => None,
         RoleChoice::Frontend => Some(format!("the role is frontend ({})", role.source.text())),
@@ -150,11 +147,11 @@ fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand<'_>) -> Optio
 
 fn open_home(
     settings: &Settings,
-    chowner: &Chowner,
+    ownership: &Ownership,
     dry_run: bool,
     console: &Console,
 ) -> Result<Option<Home>> {
-    let path = settings.home.value;
+    let path = &settings.home.value;
     if dry_run {
         return match Home::open(path) {
             Err(error) if error.errno() == Some(Errno::NOENT) => {
@@ -164,17 +161,17 @@ fn open_home(
             home => home.map(Some),
         };
     }
-    let home = Home::open_or_make(path, chowner, settings.owner.value)?;
+    let home = Home::open_or_make(path, ownership, settings.owner.value)?;
     if home.made {
-        let shown = Shown(path.to_bytes());
+        let shown = Shown(path.as_os_str().as_bytes());
         console.warn(&format_args!("{shown} was missing and has been made: is the volume mounted?"));
     }
     Ok(Some(home))
 }
 
 fn open_scandir(settings: &Settings, dry_run: bool) -> Result<Option<Dir>> {
-    let path = settings.scandir.value;
-    let label = path.to_bytes();
+    let path = &settings.scandir.value;
+    let label = path.as_os_str().as_bytes();
     if dry_run {
         return match Dir::at(path) {
             Err(Errno::NOENT) => Ok(None),
@@ -184,7 +181,7 @@ fn open_scandir(settings: &Settings, dry_run: bool) -> Result<Option<Dir>> {
     Dir::make_at(path).map(|(scandir, _)| Some(scandir)).context("open", label)
 }
 
-/// Holds the scan directory for this pass, or says that somebody else does not let go: a boot is not stopped by that.
+/// Locks the scan directory for this pass. A lock that somebody else keeps is reported; it stops no boot.
 fn hold(scandir: &Dir, console: &Console) {
     if let Err(errno) = lock::exclusive(scandir) {
         console.warn(&Error::new("lock", "the scan directory", errno));

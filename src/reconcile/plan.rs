@@ -1,36 +1,35 @@
-//! What the pass would do, found out without touching anything.
+//! What the pass would do, found out without changing anything.
 
 use super::Pass;
-use crate::error::{Error, Reason};
+use crate::error::Error;
 use crate::slot::check::{self, Present};
 use crate::slot::{ProfileName, Want};
-use crate::sys::keep::Bytes;
-use crate::sys::{Dir, Errno, Name};
-use crate::volume::lifecycle::PriorExit;
+use crate::sys::{Dir, Errno, Name, Reason};
+use crate::volume::exit_ledger::PriorExit;
 use crate::volume::profiles::{self, Found, Profiles};
 use crate::volume::state::{self, Prior};
 
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
-/// What a gateway leaves that means nothing in a new container: process numbers.
-const STALE: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
+/// Files of a gateway with process numbers, which mean nothing in a new container.
+static STALE: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
 
 /// What happens to one profile.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
-    /// It has a slot, and is started with it.
+    /// It has a slot and is started.
     Started,
-    /// It has a slot, and stays down.
+    /// It has a slot and stays down.
     Registered,
-    /// It can have none, and why.
-    Skipped(&'static str),
-    /// It should have one and has not, and why.
-    Failed(&'static str),
+    /// It can have no slot; the reason.
+    Skipped(String),
+    /// It should have a slot and has none; the reason.
+    Failed(String),
 }
 
 impl Verdict {
-    /// The word in the log.
-    pub fn word(self) -> &'static str {
+    /// Returns the word in the log.
+    pub fn word(&self) -> &'static str {
         match self {
             Verdict::Started => "started",
             Verdict::Registered => "registered",
@@ -39,8 +38,8 @@ impl Verdict {
         }
     }
 
-    /// Why it has no slot.
-    pub fn reason(self) -> Option<&'static str> {
+    /// Returns why it has no slot.
+    pub fn reason(&self) -> Option<&str> {
         match self {
             Verdict::Started | Verdict::Registered => None,
             Verdict::Skipped(why) | Verdict::Failed(why) => Some(why),
@@ -48,32 +47,32 @@ impl Verdict {
     }
 }
 
-/// One profile's part of the pass.
+/// What the pass does for one profile.
 pub struct Action {
-    /// The profile's name as it stands on the volume.
-    pub profile: Bytes,
-    /// The name of its slot; none where it can have none.
+    /// The profile's name as the volume has it.
+    pub profile: Vec<u8>,
+    /// The profile's name; `None` if it can have no slot.
     pub name: Option<ProfileName>,
     /// What happens.
     pub verdict: Verdict,
-    /// What its state file said.
+    /// Its state.
     pub prior: Prior,
-    /// Why its state file could not be used.
+    /// Why its state file is not usable.
     pub trouble: Option<Reason>,
-    /// How it ended last time.
+    /// How its gateway ended last time.
     pub exit: PriorExit,
-    /// What stands in the scan directory.
+    /// What the scan directory has.
     pub present: Present,
-    /// Which runtime files it has that are stale unless its gateway runs.
+    /// Its runtime files that are stale unless its gateway runs.
     pub stale: Vec<&'static Name>,
     /// Whether anything is, or would be, written.
     pub changed: bool,
 }
 
 impl Action {
-    fn without_slot(profile: Bytes, verdict: Verdict) -> Action {
+    fn without_slot(name: &Name, verdict: Verdict) -> Action {
         Action {
-            profile,
+            profile: name.bytes().to_vec(),
             name: None,
             verdict,
             prior: Prior::default(),
@@ -85,58 +84,64 @@ impl Action {
         }
     }
 
-    /// What is wanted of the slot.
+    /// Returns the wanted state of the slot.
     pub fn want(&self) -> Want {
         Want { down: self.verdict != Verdict::Started }
     }
 }
 
-/// Plans the pass: `default` first, then the others in byte order. The second value says whether the list is whole: a
-/// `profiles` that cannot be listed may hold profiles that now get no slot.
-pub fn plan(pass: &Pass<'_>) -> (Vec<Action>, bool) {
-    let root = ProfileName::root();
-    let Some(home) = &pass.home else { return (vec![plan_one(pass, &root, None)], true) };
-    let mut actions = vec![plan_one(pass, &root, Some(&home.dir))];
-    let found = match Profiles::open(home, pass.trusted) {
-        Ok(None) => return (actions, true),
-        Ok(Some(profiles)) => profiles.names().map(|names| (profiles, names)),
+/// The whole plan.
+pub struct Plan {
+    /// `default` first, then the others in byte order.
+    pub actions: Vec<Action>,
+    /// Whether all profiles are in it. If `profiles` cannot be listed, some may be missing.
+    pub is_complete: bool,
+}
+
+/// Plans the pass.
+pub fn plan(pass: &Pass<'_>) -> Plan {
+    let root = plan_one(pass, &ProfileName::root(), pass.home.as_ref().map(|home| &home.dir));
+    let mut plan = Plan { actions: vec![root], is_complete: true };
+    let Some(home) = &pass.home else { return plan };
+    let profiles = match Profiles::open(home, pass.trusted) {
+        Ok(Some(profiles)) => profiles,
+        Ok(None) => return plan,
         Err(error) => {
             pass.console.warn(&error);
-            // Without a directory there are no profiles; one that we may not enter could hold some.
-            return (actions, error.errno().is_none());
+            // A `profiles` that is no directory holds no profiles; one that cannot be opened may hold some.
+            plan.is_complete = error.errno().is_none();
+            return plan;
         }
     };
-    match found {
-        Ok((profiles, names)) => {
-            actions.extend(names.iter().filter_map(|name| plan_found(pass, &profiles, name)));
-            (actions, true)
-        }
+    match profiles.names() {
+        Ok(names) => plan.actions.extend(names.iter().filter_map(|name| plan_found(pass, &profiles, name))),
         Err(error) => {
             pass.console.warn(&error);
-            (actions, false)
+            plan.is_complete = false;
         }
     }
+    plan
 }
 
 fn plan_found(pass: &Pass<'_>, profiles: &Profiles, name: &Name) -> Option<Action> {
     match profiles.look(name) {
         Found::Profile(profile, dir) => Some(plan_one(pass, &profile, Some(&dir))),
-        Found::Skipped(name, why) => Some(Action::without_slot(name.bytes(), Verdict::Skipped(why))),
-        Found::Failed(name, why) => Some(Action::without_slot(name.bytes(), Verdict::Failed(why.text()))),
+        Found::Skipped(why) => Some(Action::without_slot(name, Verdict::Skipped(why.to_string()))),
+        Found::Failed(why) => Some(Action::without_slot(name, Verdict::Failed(why.to_string()))),
         Found::Dangling(reason) => {
             pass.console.warn(&Error::new("use", profiles::label_of(name), reason));
             None
         }
-        Found::Nothing => None,
+        Found::NoProfile => None,
     }
 }
 
 fn plan_one(pass: &Pass<'_>, profile: &ProfileName, dir: Option<&Dir>) -> Action {
     let (mut prior, trouble) = dir.map_or_else(Default::default, state::read);
-    if let Some(reason) = trouble {
-        pass.console.warn(&Error::new("use", profiles::label(profile, &state::STATE), reason));
+    if let Some(reason) = &trouble {
+        pass.console.warn(&Error::new("use", profiles::label(profile, &state::STATE), reason.clone()));
     } else if prior.word.is_none() {
-        prior = pass.intent.seeded(profile).unwrap_or(prior);
+        prior = pass.intent.bootstrap_state(profile).unwrap_or(prior);
     }
     let starts = prior.starts() && !pass.intent.holds_down(profile);
     let want = Want { down: !starts };
@@ -145,8 +150,8 @@ fn plan_one(pass: &Pass<'_>, profile: &ProfileName, dir: Option<&Dir>) -> Action
         None => Present::Absent,
     };
     Action {
-        profile: profile.text().as_bytes(),
-        name: Some(*profile),
+        profile: profile.text().as_bytes().to_vec(),
+        name: Some(profile.clone()),
         verdict: if starts { Verdict::Started } else { Verdict::Registered },
         prior,
         trouble,

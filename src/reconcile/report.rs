@@ -1,33 +1,34 @@
-//! How a pass is told: on stdout, as JSON, in the log.
+//! The report of a pass: on stdout, as JSON, in the log.
 
-use std::ffi::CStr;
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::plan::Action;
 use crate::settings::Lookup;
-use crate::show::{OrNull, Quoted, Shown};
-use crate::sys::{file, keep, localtime};
+use crate::show::{FromVolume, OrNull, Quoted, Sentence};
+use crate::sys::{file, label, localtime};
 
 /// Largest time zone file that is read, in bytes.
 const ZONE_CAP: u64 = 256 << 10;
 
-/// `profile=… prior_state=… action=…`, and the reason where there is one.
+/// Returns `profile=… prior_state=… action=…`, and the reason if there is one.
 fn fields(action: &Action) -> String {
-    let mut line = format!("profile={} prior_state=", Shown(action.profile));
+    let mut line = format!("profile={} prior_state=", FromVolume(&action.profile));
     // Writing to a String cannot fail.
-    let _ = match action.prior.word {
-        Some(word) => write!(line, "{}", Shown(word.as_bytes())),
+    let _ = match &action.prior.word {
+        Some(word) => write!(line, "{}", FromVolume(word.as_bytes())),
         None => write!(line, "None"),
     };
     let _ = write!(line, " action={}", action.verdict.word());
     if let Some(reason) = action.verdict.reason() {
-        let _ = write!(line, " reason={}", Shown(reason.as_bytes()));
+        let _ = write!(line, " reason={}", Sentence(reason));
     }
     line
 }
 
-/// What stdout gets: a line or a JSON object for each profile.
-pub fn lines(actions: &[Action], json: bool, scandir: &CStr) -> String {
+/// Returns the text for stdout: a line or a JSON object for each profile.
+pub fn lines(actions: &[Action], json: bool, scandir: &Path) -> String {
     let mut text = String::new();
     for action in actions {
         if json {
@@ -39,23 +40,24 @@ pub fn lines(actions: &[Action], json: bool, scandir: &CStr) -> String {
     text
 }
 
-fn object(text: &mut String, action: &Action, scandir: &CStr) {
-    let slot = action.name.map(|name| keep::path(&[scandir.to_bytes(), name.slot().bytes()]));
+fn object(text: &mut String, action: &Action, scandir: &Path) {
+    let scandir = scandir.as_os_str().as_bytes();
+    let slot = action.name.as_ref().map(|name| label(&[scandir, name.slot().bytes()]));
     let _ = writeln!(
         text,
         "{{\"profile\": {}, \"prior_state\": {}, \"action\": \"{}\", \"reason\": {}, \"changed\": {}, \"slot\": {}, \
          \"prior_exit\": \"{}\"}}",
-        Quoted(action.profile),
-        OrNull(action.prior.word.map(str::as_bytes)),
+        Quoted(&action.profile),
+        OrNull(action.prior.word.as_deref().map(str::as_bytes)),
         action.verdict.word(),
         OrNull(action.verdict.reason().map(str::as_bytes)),
         action.changed,
-        OrNull(slot),
+        OrNull(slot.as_deref()),
         action.exit.text()
     );
 }
 
-/// What the log gets: a line for each profile, all with this time.
+/// Returns the text for the log: a line for each profile, all with this time.
 pub fn log_lines(actions: &[Action], stamp: &str) -> String {
     let mut text = String::new();
     for action in actions {
@@ -64,8 +66,10 @@ pub fn log_lines(actions: &[Action], stamp: &str) -> String {
     text
 }
 
-/// A moment (seconds since 1970, UTC) in the container's local time: TZ, else /etc/localtime, else UTC.
+/// Returns a moment (seconds since 1970, UTC) in the container's local time: TZ, else /etc/localtime, else UTC.
 pub fn stamp(lookup: &Lookup, moment: i64) -> String {
-    let zone = lookup.get("TZ").map(|setting| setting.value);
-    localtime::stamp(moment, zone, &mut |path| file::read_system(keep::c_string(&[path])?, ZONE_CAP))
+    // A zone that cannot be read is none: it decides nothing but how a time is printed.
+    let zone = lookup.get("TZ").unwrap_or_default().map(|setting| setting.value);
+    let zone = zone.as_ref().map(|zone| zone.as_bytes());
+    localtime::stamp(moment, zone, &mut |path| file::read_system(path, ZONE_CAP).ok())
 }

@@ -1,28 +1,27 @@
-//! Comparing a slot with what it should be. Reads only.
+//! Compares a slot with what it should be. Reads only.
 
 use super::layout::{
     CONTROL_MODE, DIRECTORY, DOWN, EVENT, EVENT_MODE, File, LOG, SUPERVISE, SUPERVISE_CONTROL,
     SUPERVISE_EVENT,
 };
 use super::{ProfileName, Spec, Want};
-use crate::error::Reason;
-use crate::sys::{Dir, Errno, Ids, Kind, Meta, file};
+use crate::sys::{Dir, Errno, Ids, Kind, Meta, Reason, file};
 
-/// What stands in the scan directory under a slot's name.
+/// What the scan directory has under a slot's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Present {
     /// Nothing.
     Absent,
-    /// A slot that needs nothing.
+    /// A slot that is up to date.
     AsDesired,
-    /// Something else: a slot that differs, or no slot at all.
+    /// Anything else: a slot that differs, or no slot.
     Different,
 }
 
-/// Largest script that is compared, in bytes; ours are shorter than a `#!` line may be.
+/// Largest script that is compared, in bytes. The program's own are one `#!` line.
 const SCRIPT_CAP: u64 = 4096;
 
-/// What stands under the slot's name, compared with what is wanted.
+/// Compares the entry under the slot's name with what is wanted.
 pub fn inspect(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Present {
     match scandir.dir(profile.slot()) {
         Err(Errno::NOENT) => Present::Absent,
@@ -31,7 +30,7 @@ pub fn inspect(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>
     }
 }
 
-/// Each step says whether it found what is wanted; an error is as good as "no".
+/// Each step returns whether it found what is wanted. The caller takes an error as "no".
 struct Check<'a> {
     spec: &'a Spec<'a>,
     scandir: &'a Dir,
@@ -53,7 +52,7 @@ impl Check<'_> {
             && self.skeleton(log)?)
     }
 
-    fn files(&self, dir: &Dir, files: &[File]) -> Result<bool, Reason> {
+    fn files(&self, dir: &Dir, files: &[File<'_>]) -> Result<bool, Reason> {
         for file in files {
             if !self.is(dir, *file)? {
                 return Ok(false);
@@ -62,8 +61,7 @@ impl Check<'_> {
         Ok(true)
     }
 
-    /// Whether a file is as it should be.
-    fn is(&self, dir: &Dir, what: File) -> Result<bool, Reason> {
+    fn is(&self, dir: &Dir, what: File<'_>) -> Result<bool, Reason> {
         let (content, meta) = file::read_meta(dir, what.name, SCRIPT_CAP)?;
         Ok(content == what.content && self.fits(meta, what.mode, self.spec.policy.body))
     }
@@ -100,6 +98,6 @@ impl Check<'_> {
     }
 
     fn owned(&self, found: Ids, want: Ids) -> bool {
-        self.spec.chowner.is_settled(found, want, self.scandir)
+        self.spec.ownership.accepts(found, want, self.scandir)
     }
 }

@@ -1,34 +1,31 @@
-//! A slot's `env`: one file a variable, as s6-envdir(1) keeps environments.
+//! A slot's `env`: one file for each variable, as s6-envdir(1) reads environments.
 
 use super::layout::{ENV, Policy};
-use crate::error::Reason;
-use crate::sys::keep::{self, Bytes};
-use crate::sys::{Chowner, Dir, Errno, Name, file};
+use crate::sys::{Dir, Errno, Name, Ownership, Reason, file};
 
-/// A variable: its key, which [`key`] took, and its file's content, see [`encode`] and [`decode`].
-pub type Variable = (Name, Bytes);
+/// A variable: its key and the content of its file, see [`encode`] and [`decode`].
+pub type Variable = (Name, Vec<u8>);
 
-/// Largest value that is read, in bytes: what Linux takes for one string of an environment.
+/// Largest value that is read, in bytes: Linux's limit for one string of an environment.
 const VALUE_CAP: u64 = 128 << 10;
 
-/// What is kept of a slot's environment, in bytes: a registration has it on its command line, and Linux takes no longer one.
-const KEPT_CAP: u64 = 2 << 20;
+/// Largest environment that a slot's successor takes over, in bytes: Linux's limit for the command line of a registration.
+const SLOT_CAP: u64 = 2 << 20;
 
-/// Whether a file's name can be a variable's: no `=`, and no leading dot, which s6-envdir passes over.
+/// Returns whether a file's name can be a key: it has no `=`, and no leading dot, which s6-envdir passes over.
 fn is_key(name: &[u8]) -> bool {
     !name.starts_with(b".") && !name.contains(&b'=')
 }
 
-/// A key that a registration takes: a name as POSIX has it for environment variables, `[A-Za-z_][A-Za-z0-9_]*`, that fits a
-/// file's name.
+/// Parses a key that a registration accepts: a POSIX name, `[A-Za-z_][A-Za-z0-9_]*`, of at most 255 bytes.
 pub fn new_key(bytes: &[u8]) -> Option<Name> {
     let starts = bytes.first().is_some_and(|first| first.is_ascii_alphabetic() || *first == b'_');
     let plain = bytes.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'_');
     if starts && plain && bytes.len() <= 255 { Name::new(bytes) } else { None }
 }
 
-/// What a file of an environment directory holds for a value: `s6-envdir -f` takes the whole file but for one newline at its
-/// end, and reads NUL as newline. An empty file is `None`: the variable is to be unset.
+/// Returns the value in a file of an environment directory. `s6-envdir -f` takes the whole file without one newline at its end,
+/// and reads NUL as newline. An empty file is `None`: the variable is removed.
 pub fn decode(mut content: Vec<u8>) -> Option<Vec<u8>> {
     if content.is_empty() {
         return None;
@@ -44,46 +41,47 @@ pub fn decode(mut content: Vec<u8>) -> Option<Vec<u8>> {
     Some(content)
 }
 
-/// The file's content for a value; the inverse of [`decode`].
-pub fn encode(value: &[u8]) -> Bytes {
-    keep::bytes(&[value, b"\n"])
+/// Returns the content of a file for a value; the inverse of [`decode`].
+pub fn encode(value: &[u8]) -> Vec<u8> {
+    [value, b"\n"].concat()
 }
 
-/// Calls `each` with the key and the file's content, or why it cannot be read, of every variable of an environment directory, in
-/// byte order of the keys. What is no variable (a dot-name, a key with `=`) is passed over.
+/// Calls `each` for every variable of an environment directory, in byte order of the keys, with the content of its file or the
+/// reason why that cannot be read. Other entries (a leading dot, a `=` in the name) are passed over.
 pub fn read(dir: &Dir, each: &mut dyn FnMut(Name, Result<Vec<u8>, Reason>)) -> Result<(), Errno> {
     for name in dir.names()?.into_iter().filter(|name| is_key(name.bytes())) {
-        each(name, file::read(dir, &name, VALUE_CAP));
+        let content = file::read(dir, &name, VALUE_CAP);
+        each(name, content);
     }
     Ok(())
 }
 
-/// What a slot keeps in `env`, for its successor. What no registration can have put there is not taken along: what is no
-/// regular file or cannot be read, a file that has another name (it could be root's), and what is beyond the cap.
-pub fn kept(slot: &Dir) -> Vec<Variable> {
-    let (mut kept, mut room) = (Vec::new(), KEPT_CAP);
-    let Ok(dir) = slot.dir(&ENV) else { return kept };
+/// Returns the variables in a slot's `env` that its successor takes over. That excludes what no registration can have put there:
+/// what is no regular file or cannot be read, a file with another hard link (it could be root's), and what exceeds the limit.
+pub fn of_slot(slot: &Dir) -> Vec<Variable> {
+    let (mut variables, mut room) = (Vec::new(), SLOT_CAP);
+    let Ok(dir) = slot.dir(&ENV) else { return variables };
     let names = dir.names().unwrap_or_default();
     for key in names.into_iter().filter(|name| is_key(name.bytes())) {
         if let Ok((content, meta)) = file::read_meta(&dir, &key, VALUE_CAP.min(room))
             && meta.links == 1
         {
             room -= content.len() as u64;
-            kept.push((key, content.leak() as Bytes));
+            variables.push((key, content));
         }
     }
-    kept
+    variables
 }
 
-/// Writes variables into a new environment directory and gives it and them to who may read them.
-pub fn write(dir: &Dir, vars: &[Variable], policy: &Policy, chowner: &Chowner) -> Result<(), Errno> {
+/// Writes variables into a new environment directory, with the owner and modes of the policy.
+pub fn write(dir: &Dir, vars: &[Variable], policy: &Policy, ownership: &Ownership) -> Result<(), Errno> {
     let (mode, file_mode) = policy.env;
     for (key, content) in vars {
-        let made = file::create(dir, key, file_mode, content)?;
-        chowner.give(&made, policy.skeleton)?;
+        let variable = file::create(dir, key, file_mode, content)?;
+        ownership.change(&variable, policy.skeleton)?;
     }
     dir.chmod(mode)?;
-    chowner.give(dir, policy.skeleton)
+    ownership.change(dir, policy.skeleton)
 }
 
 #[cfg(test)]
@@ -93,7 +91,7 @@ mod tests {
     #[test]
     fn a_value_survives_its_file() {
         for value in [&b""[..], b"x", b"a\nb", b"\n", b"x\n\n", b" \t\"'$\\", b"\xff\x01"] {
-            assert_eq!(decode(encode(value).to_vec()), Some(value.to_vec()));
+            assert_eq!(decode(encode(value)), Some(value.to_vec()));
         }
         assert_eq!(decode(Vec::new()), None);
         assert_eq!(decode(b"a\0b".to_vec()), Some(b"a\nb".to_vec()));

@@ -1,61 +1,64 @@
-//! What a slot is made of: names, modes, contents and owners. Building, checking and mending all read it here.
+//! What a slot is made of: names, modes, contents and owners. Building, checking and updating read it here.
 
-use crate::sys::keep::{self, Bytes};
-use crate::sys::{Below, Chowner, Ids, Name};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-/// `longrun`: s6-rc's word, which keeps the directory usable there.
+use crate::sys::{Below, Ids, Name, Ownership};
+
+/// The service type, `longrun`, which s6-rc reads in its own service directories.
 pub static TYPE: Name = Name::fixed(c"type");
 /// The service program.
 pub static RUN: Name = Name::fixed(c"run");
-/// What s6-supervise runs after it.
+/// The program that s6-supervise runs after it.
 pub static FINISH: Name = Name::fixed(c"finish");
-/// "Do not start when supervision starts"; consulted at no other time.
+/// Its presence keeps the service down when supervision starts; s6-supervise looks at no other time.
 pub static DOWN: Name = Name::fixed(c"down");
 /// The logger's service directory.
 pub static LOG: Name = Name::fixed(c"log");
-/// Where subscribers to a service's events put their FIFOs.
+/// The directory in which subscribers to the service's events make their FIFOs.
 pub static EVENT: Name = Name::fixed(c"event");
-/// s6-supervise's own directory.
+/// The supervise directory, s6-supervise's own.
 pub static SUPERVISE: Name = Name::fixed(c"supervise");
-/// The FIFO in it that takes commands.
+/// The FIFO in the supervise directory that takes commands.
 pub static CONTROL: Name = Name::fixed(c"control");
-/// [`CONTROL`] as seen from the service directory.
-pub static SUPERVISE_CONTROL: Below = Below::fixed(c"supervise/control", SUPERVISE, CONTROL);
-/// `supervise/event`, of the same name as the service's own.
-pub static SUPERVISE_EVENT: Below = Below::fixed(c"supervise/event", SUPERVISE, EVENT);
-/// One file a variable, which `gateway-run` loads.
+/// [`CONTROL`], from the service directory.
+pub static SUPERVISE_CONTROL: Below = Below::fixed(c"supervise/control", c"supervise", c"control");
+/// The `event` directory in the supervise directory, from the service directory.
+pub static SUPERVISE_EVENT: Below = Below::fixed(c"supervise/event", c"supervise", c"event");
+/// The environment directory that `gateway-run` loads.
 pub static ENV: Name = Name::fixed(c"env");
 
-/// Mode of the slot, of `log` and of what has to be looked into.
+/// Mode of the slot and of `log`.
 pub const DIRECTORY: u32 = 0o755;
 /// Mode of data files.
 pub const DATA: u32 = 0o644;
 /// Mode of programs.
 pub const PROGRAM: u32 = 0o755;
-/// Mode of `event`: the group may subscribe and may not remove others' FIFOs; s6's own.
+/// Mode of `event`, as in s6: the group may subscribe, and may not remove the FIFOs of others.
 pub const EVENT_MODE: u32 = 0o3730;
-/// Mode of `control`: whoever may write it commands the service.
+/// Mode of `control`: whoever can write to it commands the service.
 pub const CONTROL_MODE: u32 = 0o660;
 
-/// Who owns what in a slot.
+/// The owners and modes of a slot.
 #[derive(Debug, Clone, Copy)]
 pub struct Policy {
-    /// Nothing is handed over: s6's own model, instead of the seed's.
+    /// Sealed mode: root keeps ownership of the slots, as `s6-svperms` has it.
     pub sealed: bool,
     /// The hermes user.
     pub owner: Ids,
     /// Owner of the slot, its files and `log`.
     pub body: Ids,
-    /// Owner of `event`, `supervise` and what is in it.
+    /// Owner of `event`, of `supervise` and of its entries.
     pub skeleton: Ids,
     /// Mode of `supervise`.
     pub supervise: u32,
-    /// Modes of `env` and of the files in it: the gateway reads them as the owner.
+    /// Modes of `env` and of its files, which the gateway reads as the hermes user.
     pub env: (u32, u32),
 }
 
 impl Policy {
-    /// Delegated: all is the owner's. Sealed: all is the keeper's, the skeleton with the owner's group, in s6's modes.
+    /// Delegated mode: the owner owns everything. Sealed mode: the keeper does, with the owner's group and s6's modes for the
+    /// skeleton.
     pub fn new(sealed: bool, owner: Ids, keeper: Ids) -> Policy {
         if sealed {
             let skeleton = Ids { uid: keeper.uid, gid: owner.gid };
@@ -68,63 +71,68 @@ impl Policy {
 
 /// What all slots of a pass have in common.
 pub struct Spec<'a> {
-    /// Who owns what.
+    /// The owners and modes.
     pub policy: Policy,
-    /// What sets it.
-    pub chowner: &'a Chowner,
-    run: Bytes,
-    finish: Bytes,
-    log_run: Bytes,
+    /// What changes owners.
+    pub ownership: &'a Ownership,
+    run: Vec<u8>,
+    finish: Vec<u8>,
+    log_run: Vec<u8>,
 }
 
-/// Longest `#!` line, in bytes: the kernel's BINPRM_BUF_SIZE is 256, one is for the newline.
+/// Longest `#!` line, in bytes: the kernel's `BINPRM_BUF_SIZE` is 256, which includes the newline.
 const SHEBANG_MAX: usize = 255;
 
 impl<'a> Spec<'a> {
-    /// For slots whose scripts are run by the program at `executable`; says what is wrong with a path that a `#!` line cannot
-    /// hold.
-    pub fn new(executable: &[u8], policy: Policy, chowner: &'a Chowner) -> Result<Spec<'a>, &'static str> {
-        if executable.iter().any(|byte| byte.is_ascii_whitespace()) {
+    /// Makes the specification of slots whose scripts name the program at `executable`. The error says why a `#!` line cannot name
+    /// that path.
+    pub fn new(
+        executable: &Path,
+        policy: Policy,
+        ownership: &'a Ownership,
+    ) -> Result<Spec<'a>, &'static str> {
+        let executable = executable.as_os_str().as_bytes();
+        if executable.iter().any(u8::is_ascii_whitespace) {
             return Err("a #! line cannot name a path with white space in it: install it elsewhere");
         }
-        let script = |command: &str| keep::bytes(&[b"#!", executable, b" ", command.as_bytes(), b"\n"]);
+        let script = |command: &str| [b"#!", executable, b" ", command.as_bytes(), b"\n"].concat();
         let (run, finish, log_run) = (script("gateway-run"), script("gateway-finish"), script("gateway-log"));
         if finish.len() > SHEBANG_MAX {
             return Err("the path is too long for a #! line: install it elsewhere");
         }
-        Ok(Spec { policy, chowner, run, finish, log_run })
+        Ok(Spec { policy, ownership, run, finish, log_run })
     }
 
-    /// The regular files of the slot itself, but `down`.
-    pub fn files(&self) -> [File; 3] {
+    /// Returns the regular files of the slot itself, without `down`.
+    pub fn files(&self) -> [File<'_>; 3] {
         [
             File { name: &TYPE, mode: DATA, content: b"longrun\n" },
-            File { name: &RUN, mode: PROGRAM, content: self.run },
-            File { name: &FINISH, mode: PROGRAM, content: self.finish },
+            File { name: &RUN, mode: PROGRAM, content: &self.run },
+            File { name: &FINISH, mode: PROGRAM, content: &self.finish },
         ]
     }
 
-    /// The regular file of `log`.
-    pub fn log_file(&self) -> File {
-        File { name: &RUN, mode: PROGRAM, content: self.log_run }
+    /// Returns the regular file of `log`.
+    pub fn log_file(&self) -> File<'_> {
+        File { name: &RUN, mode: PROGRAM, content: &self.log_run }
     }
 }
 
 /// A regular file of a slot.
 #[derive(Clone, Copy)]
-pub struct File {
+pub struct File<'a> {
     /// Its name.
     pub name: &'static Name,
     /// Permission bits.
     pub mode: u32,
-    /// All that is in it.
-    pub content: Bytes,
+    /// Its content.
+    pub content: &'a [u8],
 }
 
-/// `down` as a file.
-pub static DOWN_FILE: File = File { name: &DOWN, mode: DATA, content: b"" };
+/// The file `down`.
+pub static DOWN_FILE: File<'static> = File { name: &DOWN, mode: DATA, content: b"" };
 
-/// What is wanted of one slot.
+/// The wanted state of one slot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Want {
     /// Whether it stays down when supervision starts.

@@ -1,4 +1,4 @@
-//! The s6 side: what a gateway's slot is made of, and how one comes into the scan directory and out of it again.
+//! The s6 side: what a slot (the service directory of a gateway) is made of, and how it is published, checked, updated and removed.
 
 pub mod build;
 pub mod check;

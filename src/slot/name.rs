@@ -1,21 +1,21 @@
-//! `ProfileName`: a profile's name that can be a service's.
+//! `ProfileName`: the name of a profile that can have a service.
 
 use crate::sys::Name;
 
-/// What precedes a profile's name in its slot's.
+/// Prefix of the names of slots.
 pub const PREFIX: &str = "gateway-";
-/// Longest name, in bytes: s6-svscan refuses service names of more than 251, and the prefix takes 8.
+/// Longest name, in bytes: s6-svscan refuses service names of more than 251 bytes, and the prefix takes 8.
 pub const LONGEST: usize = 243;
 
 /// The name of a profile, `[a-z0-9][a-z0-9_-]{0,242}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProfileName {
-    /// The slot's name; the profile's is what stands behind the prefix.
+    /// The slot's name: the prefix, and the profile's name.
     slot: Name,
 }
 
 impl ProfileName {
-    /// A name from outside, or why it is none.
+    /// Parses a name. The error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<ProfileName, &'static str> {
         if bytes.len() > LONGEST {
             return Err("name is longer than 243 bytes");
@@ -31,37 +31,37 @@ impl ProfileName {
         }
     }
 
-    /// The profile whose slot has this service name, which s6-supervise gives as `gateway-coder` and, to a logger, as
-    /// `gateway-coder/log`.
+    /// Returns the profile whose slot has this service name. s6-supervise passes `gateway-coder`, and `gateway-coder/log` to the
+    /// logger.
     pub fn of_service(service: &[u8]) -> Option<ProfileName> {
         let service = service.strip_suffix(b"/log").unwrap_or(service);
         ProfileName::parse(service.strip_prefix(PREFIX.as_bytes())?).ok()
     }
 
-    /// The root profile.
+    /// Returns the root profile, `default`.
     pub fn root() -> ProfileName {
-        ProfileName { slot: ROOT }
+        ProfileName { slot: ROOT.clone() }
     }
 
-    /// Whether this is the root profile.
+    /// Returns whether this is the root profile.
     pub fn is_root(&self) -> bool {
         self.slot == ROOT
     }
 
-    /// The name.
-    pub fn text(&self) -> &'static str {
+    /// Returns the name.
+    pub fn text(&self) -> &str {
         let name = self.slot.bytes().get(PREFIX.len()..).unwrap_or_default();
         // It is ASCII.
         std::str::from_utf8(name).unwrap_or_default()
     }
 
-    /// The name of its slot in the scan directory.
+    /// Returns the name of its slot in the scan directory.
     pub fn slot(&self) -> &Name {
         &self.slot
     }
 }
 
-/// The root profile's slot.
+/// The slot of the root profile.
 static ROOT: Name = Name::fixed(c"gateway-default");
 const RULE: &str = "name is not [a-z0-9][a-z0-9_-]*";
 

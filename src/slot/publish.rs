@@ -1,12 +1,12 @@
-//! Publication: a slot comes into the scan directory complete or not at all, and one that is supervised is mended in
-//! place, because its supervisor stays in the inode in which it was started.
+//! Publication: a slot appears in the scan directory complete or not at all. A supervised slot is updated in place, because its
+//! supervisor stays in the inode in which it was started.
 
 use super::check::Present;
 use super::{ProfileName, Spec, Want, build, env, layout, probe, staging, update};
 use crate::error::{Context, Error, Result};
 use crate::sys::{Dir, Errno, Kind, Name};
 
-/// Makes the slot of a profile what is wanted, given what stands there now.
+/// Makes the slot of a profile what is wanted, given what is there now.
 pub fn publish(
     scandir: &Dir,
     profile: &ProfileName,
@@ -21,7 +21,7 @@ pub fn publish(
     }
 }
 
-/// Publishes a slot where none is, with this environment. EEXIST where there is one.
+/// Publishes a new slot with these variables. Fails with EEXIST if there is one.
 pub fn add(
     scandir: &Dir,
     profile: &ProfileName,
@@ -30,8 +30,8 @@ pub fn add(
     spec: &Spec<'_>,
 ) -> Result<()> {
     let staged = build::build(scandir, profile, want, vars, spec)?;
-    let published = scandir.rename_new(&staged.name, profile.slot()).context("publish", profile.slot());
-    published.inspect_err(|_| discard(scandir, &staged.name))
+    let published = scandir.rename_new(&staged, profile.slot()).context("publish", profile.slot());
+    published.inspect_err(|_| discard(scandir, &staged))
 }
 
 fn change(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Result<()> {
@@ -45,12 +45,12 @@ fn change(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> 
         let reason = "a symlink of this name leads to a service that is supervised: remove the link first";
         return Err(Error::new("replace", slot, reason));
     }
-    let vars = old.as_ref().map(env::kept).unwrap_or_default();
+    let vars = old.as_ref().map(env::of_slot).unwrap_or_default();
     let staged = build::build(scandir, profile, want, &vars, spec)?;
-    exchange(scandir, &staged.name, profile).inspect_err(|_| discard(scandir, &staged.name))
+    exchange(scandir, &staged, profile).inspect_err(|_| discard(scandir, &staged))
 }
 
-/// Whether the entry is a symlink through which s6-svscan supervises something.
+/// Returns whether the entry is a symlink through which s6-svscan supervises a service.
 fn is_link_in_use(scandir: &Dir, slot: &Name) -> bool {
     scandir.meta(slot).is_ok_and(|meta| meta.kind == Kind::Symlink)
         && scandir.passage_through_link(slot).is_ok_and(|target| probe::is_supervised(&target))
@@ -60,12 +60,12 @@ fn exchange(scandir: &Dir, staged: &Name, profile: &ProfileName) -> Result<()> {
     let slot = profile.slot();
     match scandir.exchange(staged, slot) {
         Ok(()) => discard(scandir, staged),
-        // Not every file system can, and a seccomp filter may not know the call.
+        // Some file systems do not support it, and some seccomp filters refuse it.
         Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
             let outgoing = staging::outgoing(profile);
             scandir.rename_new(slot, &outgoing).context("move aside", slot)?;
             if let Err(errno) = scandir.rename_new(staged, slot) {
-                // Back again: an old slot is better than none.
+                // An old slot is better than none.
                 let _ = scandir.rename_new(&outgoing, slot);
                 return Err(Error::new("publish", slot, errno));
             }
@@ -76,12 +76,12 @@ fn exchange(scandir: &Dir, staged: &Name, profile: &ProfileName) -> Result<()> {
     Ok(())
 }
 
-/// Removes what has a staging name. Where that fails it is invisible to s6-svscan, and the next pass sweeps it.
+/// Removes an entry with a staging name. If that fails, s6-svscan does not see it, and the next pass sweeps it.
 fn discard(scandir: &Dir, name: &Name) {
     let _ = staging::hide_and_remove(scandir, name);
 }
 
-/// Whether the entry under a slot's name is a slot: a directory with a `run` in it.
+/// Returns whether a profile has a slot: a directory with a `run` in it.
 pub fn exists(scandir: &Dir, profile: &ProfileName) -> bool {
     scandir.passage(profile.slot()).is_ok_and(|slot| slot.meta(&layout::RUN).is_ok())
 }

@@ -1,29 +1,29 @@
-//! The scan directory as a whole: what stands in it, and whose it is.
+//! The scan directory as a whole: its entries and its owner.
+
+use std::ops::ControlFlow;
 
 use super::layout::{CONTROL, Policy};
 use super::name::PREFIX;
 use super::staging;
 use crate::error::{Context, Error, Result};
-use crate::sys::dir::Go;
-use crate::sys::keep::{self, Bytes};
-use crate::sys::{Chowner, Dir, Errno, Kind, Name};
+use crate::sys::{self, Dir, Errno, Kind, Name, Ownership};
 
-/// s6-svscan's own directory in its scan directory.
+/// s6-svscan's own directory in the scan directory.
 static SVSCAN: Name = Name::fixed(c".s6-svscan");
-/// What s6-svscan locks, beside its control FIFO.
+/// The file that s6-svscan locks, beside its control FIFO.
 static LOCK: Name = Name::fixed(c"lock");
 
-/// Services that s6-svscan handles unless its option -C says otherwise; a slot and its logger are two.
+/// Default limit of s6-svscan's services (its option -C). A slot and its logger are two.
 pub const SERVICES_MAX: usize = 1000;
 
-/// What stands in a scan directory.
+/// The entries of a scan directory.
 #[derive(Debug, Default)]
 pub struct Survey {
-    /// What interrupted passes left.
+    /// Leftovers of interrupted passes.
     pub leftovers: Vec<Name>,
-    /// Symlinks that lead nowhere: s6-svscan 2.12 and later abort their scan on one.
+    /// Dangling symlinks: s6-svscan 2.12 and later abort their scan on one.
     pub dangling: Vec<Name>,
-    /// Entries named as gateways' slots are.
+    /// Entries with the name of a slot.
     pub slots: Vec<Name>,
     /// All other entries that s6-svscan takes for services.
     pub others: Vec<Name>,
@@ -38,7 +38,7 @@ pub fn survey(scandir: &Dir) -> std::result::Result<Survey, Errno> {
         if staging::is_leftover(name.bytes()) {
             survey.leftovers.push(name);
         } else if name.bytes().starts_with(b".") {
-            // s6-svscan passes over it, and so do we.
+            // s6-svscan passes over it.
         } else if kind == Kind::Symlink && scandir.dangles(&name) {
             survey.dangling.push(name);
         } else if name.bytes().starts_with(PREFIX.as_bytes()) {
@@ -46,7 +46,7 @@ pub fn survey(scandir: &Dir) -> std::result::Result<Survey, Errno> {
         } else {
             survey.others.push(name);
         }
-        Go::On
+        ControlFlow::Continue(())
     })?;
     for list in [&mut survey.leftovers, &mut survey.dangling, &mut survey.slots, &mut survey.others] {
         list.sort_unstable();
@@ -54,35 +54,35 @@ pub fn survey(scandir: &Dir) -> std::result::Result<Survey, Errno> {
     Ok(survey)
 }
 
-/// Whether a dangling symlink is a gateway's, which we may remove.
+/// Returns whether an entry has the name of a slot.
 pub fn is_slot_name(name: &Name) -> bool {
     name.bytes().starts_with(PREFIX.as_bytes())
 }
 
-/// Delegated, as root: gives the owner the scan directory, and what s6-svscanctl needs. Writes nothing that is right
-/// already.
-pub fn hand_over(scandir: &Dir, policy: &Policy, chowner: &Chowner) -> Result<()> {
+/// Delegated mode, as root: makes the owner the owner of the scan directory and of the files that s6-svscanctl needs. Writes only
+/// what differs.
+pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Result<()> {
     let found = scandir.own_meta().context("look at", "the scan directory")?;
     if found.ids != policy.owner {
-        chowner.give(scandir, policy.owner).context("hand over", "the scan directory")?;
+        ownership.change(scandir, policy.owner).context("hand over", "the scan directory")?;
     }
     let Some(svscan) = open_svscan(scandir)? else { return Ok(()) };
-    let meta = svscan.own_meta().context("look at", SVSCAN)?;
-    if meta.ids.uid != chowner.me().uid {
-        // Not s6-svscan's, or handed over by somebody else: what is in it is not ours to give.
+    let meta = svscan.own_meta().context("look at", &SVSCAN)?;
+    if meta.ids.uid != ownership.process().uid {
+        // Not s6-svscan's own: its files must not be handed over.
         return Ok(());
     }
     if meta.mode & 0o011 != 0o011 {
-        svscan.chmod(meta.mode | 0o011).context("open for passage", SVSCAN)?;
+        svscan.chmod(meta.mode | 0o011).context("open for passage", &SVSCAN)?;
     }
     for (name, kind) in [(&CONTROL, Kind::Fifo), (&LOCK, Kind::Regular)] {
         let path = path_of(name);
         match svscan.meta(name) {
             Err(Errno::NOENT) => (),
             Ok(meta) if meta.ids == policy.owner => (),
-            // The directory is root's and nobody else can write it: the name stays what was looked at.
+            // Nobody but root can write this directory, so the name still is what was looked at.
             Ok(meta) if meta.kind == kind && (kind == Kind::Fifo || meta.links == 1) => {
-                chowner.give_own(&svscan, name, policy.owner).context("hand over", path)?;
+                ownership.change_at(&svscan, name, policy.owner).context("hand over", path)?;
             }
             Ok(meta) => return Err(Error::new("hand over", path, format!("is {}", meta.kind.text()))),
             Err(errno) => return Err(Error::new("look at", path, errno)),
@@ -91,25 +91,26 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, chowner: &Chowner) -> Result<()
     Ok(())
 }
 
-/// Sealed: the scan directory and s6-svscan's own files are ours, and nobody else writes there.
-pub fn seal(scandir: &Dir, policy: &Policy, chowner: &Chowner) -> Result<()> {
+/// Sealed mode: makes root the owner of the scan directory and of s6-svscan's own files, and removes the write permission of all
+/// others.
+pub fn seal(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Result<()> {
     let found = scandir.own_meta().context("look at", "the scan directory")?;
-    if found.ids.uid != policy.body.uid && !chowner.is_settled(found.ids, policy.body, scandir) {
-        chowner.give(scandir, policy.body).context("take back", "the scan directory")?;
+    if found.ids.uid != policy.body.uid && !ownership.accepts(found.ids, policy.body, scandir) {
+        ownership.change(scandir, policy.body).context("take back", "the scan directory")?;
     }
     if found.mode & 0o022 != 0 {
         scandir.chmod(found.mode & !0o022).context("close", "the scan directory")?;
     }
     let Some(svscan) = open_svscan(scandir)? else { return Ok(()) };
-    let meta = svscan.own_meta().context("look at", SVSCAN)?;
+    let meta = svscan.own_meta().context("look at", &SVSCAN)?;
     if meta.ids.uid != policy.body.uid {
         let reason = "it is another user's, so s6-svscan's commands may be: restart the container";
-        return Err(Error::new("seal", SVSCAN, reason));
+        return Err(Error::new("seal", &SVSCAN, reason));
     }
     for name in [&CONTROL, &LOCK] {
         match svscan.meta(name) {
             Ok(meta) if meta.ids.uid != policy.body.uid => {
-                chowner.give_own(&svscan, name, policy.body).context("take back", path_of(name))?;
+                ownership.change_at(&svscan, name, policy.body).context("take back", path_of(name))?;
             }
             Ok(_) | Err(Errno::NOENT) => (),
             Err(errno) => return Err(Error::new("look at", path_of(name), errno)),
@@ -121,10 +122,10 @@ pub fn seal(scandir: &Dir, policy: &Policy, chowner: &Chowner) -> Result<()> {
 fn open_svscan(scandir: &Dir) -> Result<Option<Dir>> {
     match scandir.dir(&SVSCAN) {
         Err(Errno::NOENT) => Ok(None),
-        svscan => svscan.map(Some).context("open", SVSCAN),
+        svscan => svscan.map(Some).context("open", &SVSCAN),
     }
 }
 
-fn path_of(name: &Name) -> Bytes {
-    keep::path(&[SVSCAN.bytes(), name.bytes()])
+fn path_of(name: &Name) -> Vec<u8> {
+    sys::label(&[SVSCAN.bytes(), name.bytes()])
 }

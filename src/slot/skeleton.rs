@@ -1,67 +1,66 @@
-//! The supervise skeleton: `event`, `supervise`, `supervise/event`, `supervise/control`. s6-supervise takes what is there
-//! already as it is (its mkdir and mkfifo are EEXIST-safe), so a skeleton that is there first decides who may command.
+//! The supervise skeleton: `event`, `supervise`, `supervise/event`, `supervise/control`. s6-supervise uses existing ones as they
+//! are (its mkdir and mkfifo accept EEXIST), so a skeleton that is made first decides who may command the service.
 
 use super::layout::{CONTROL, CONTROL_MODE, EVENT, EVENT_MODE, Policy, SUPERVISE};
-use crate::error::{Error, Reason, Result};
-use crate::sys::keep::{self, Bytes};
-use crate::sys::{Chowner, Dir, Errno, Ids, Kind, Name, file};
+use crate::error::{Error, Result};
+use crate::sys::{self, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file};
 
-/// Makes the skeleton in a service directory that nobody else can write yet, where nothing of it is.
-pub fn make(service: &Dir, policy: &Policy, chowner: &Chowner) -> std::result::Result<(), Errno> {
-    make_event(service, policy, chowner)?;
+/// Makes the skeleton in a new service directory that nobody else can write yet.
+pub fn make(service: &Dir, policy: &Policy, ownership: &Ownership) -> std::result::Result<(), Errno> {
+    make_event(service, policy, ownership)?;
     service.mkdir(&SUPERVISE, policy.supervise)?;
     let supervise = service.passage(&SUPERVISE)?;
-    make_event(&supervise, policy, chowner)?;
+    make_event(&supervise, policy, ownership)?;
     supervise.mkfifo(&CONTROL, CONTROL_MODE)?;
-    give(&supervise, &CONTROL, policy.skeleton, chowner)?;
-    // Last: from here on it is somebody else's.
-    give(service, &SUPERVISE, policy.skeleton, chowner)
+    hand_over(&supervise, &CONTROL, policy.skeleton, ownership)?;
+    // Last: from here on it may belong to another user.
+    hand_over(service, &SUPERVISE, policy.skeleton, ownership)
 }
 
-fn make_event(parent: &Dir, policy: &Policy, chowner: &Chowner) -> std::result::Result<(), Errno> {
+fn make_event(parent: &Dir, policy: &Policy, ownership: &Ownership) -> std::result::Result<(), Errno> {
     parent.mkdir(&EVENT, EVENT_MODE)?;
-    // mkdir takes setgid from the parent alone; and chown first would cost the right to chmod.
+    // mkdir takes setgid from the parent alone. The mode comes before the owner: only the owner may change it.
     parent.chmod_own(&EVENT, EVENT_MODE)?;
-    give(parent, &EVENT, policy.skeleton, chowner)
+    hand_over(parent, &EVENT, policy.skeleton, ownership)
 }
 
-fn give(dir: &Dir, name: &Name, ids: Ids, chowner: &Chowner) -> std::result::Result<(), Errno> {
-    if ids == chowner.me() {
+fn hand_over(dir: &Dir, name: &Name, ids: Ids, ownership: &Ownership) -> std::result::Result<(), Errno> {
+    if ids == ownership.process() {
         return Ok(());
     }
-    chowner.give_own(dir, name, ids)
+    ownership.change_at(dir, name, ids)
 }
 
-/// How the parts of a skeleton that are there already are treated.
+/// What is done with existing parts of a skeleton.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Existing {
-    /// Left as they are.
-    Keep,
-    /// Given the wanted mode and owner.
-    Mend,
+    /// They stay as they are.
+    Leave,
+    /// They get the wanted mode and owner.
+    Update,
 }
 
-/// Completes the skeleton of a service directory that may be in use and may be another user's: what is missing is made; a
-/// wrong type is an error that names it, and the rest is done. `label` is the service directory as messages name it.
-/// Returns whether anything changed.
+/// Completes the skeleton of a service directory that may be in use and may belong to another user: missing parts are made. A part
+/// of the wrong type is an error that names it; the other parts are completed all the same. `path` is the service directory in
+/// messages. Returns whether anything changed.
 pub fn complete(
     service: &Dir,
-    label: &[u8],
+    path: &[u8],
     existing: Existing,
     policy: &Policy,
-    chowner: &Chowner,
+    ownership: &Ownership,
 ) -> Result<bool> {
-    let mut work = Completion { existing, policy, chowner, changed: false, failed: None };
-    if let Some(event) = work.open(service, label, &EVENT, EVENT_MODE) {
-        work.settle(&event);
+    let mut work = Completion { existing, policy, ownership, changed: false, failed: None };
+    if let Some(event) = work.open(service, path, &EVENT, EVENT_MODE) {
+        work.update(&event);
     }
-    if let Some(supervise) = work.open(service, label, &SUPERVISE, policy.supervise) {
-        if let Some(event) = work.open(&supervise.dir, supervise.path, &EVENT, EVENT_MODE) {
-            work.settle(&event);
+    if let Some(supervise) = work.open(service, path, &SUPERVISE, policy.supervise) {
+        if let Some(event) = work.open(&supervise.dir, &supervise.path, &EVENT, EVENT_MODE) {
+            work.update(&event);
         }
-        work.fifo(&supervise.dir, supervise.path);
-        // Last: with CAP_CHOWN alone, root can make nothing in a directory that it has given away.
-        work.settle(&supervise);
+        work.fifo(&supervise.dir, &supervise.path);
+        // Last: with CAP_CHOWN alone, root can make nothing in a directory of another user.
+        work.update(&supervise);
     }
     match work.failed {
         Some(error) => Err(error),
@@ -72,17 +71,17 @@ pub fn complete(
 struct Completion<'a> {
     existing: Existing,
     policy: &'a Policy,
-    chowner: &'a Chowner,
+    ownership: &'a Ownership,
     changed: bool,
     failed: Option<Error>,
 }
 
 /// A directory of the skeleton.
-struct Place {
+struct Part {
     dir: Dir,
-    path: Bytes,
+    path: Vec<u8>,
     mode: u32,
-    made: bool,
+    is_new: bool,
 }
 
 impl Completion<'_> {
@@ -90,93 +89,98 @@ impl Completion<'_> {
         self.failed.get_or_insert(Error::new(verb, path, reason));
     }
 
-    fn open(&mut self, parent: &Dir, label: &[u8], name: &Name, mode: u32) -> Option<Place> {
-        let path = keep::path(&[label, name.bytes()]);
-        let made = match parent.mkdir(name, mode) {
+    fn open(&mut self, parent: &Dir, path: &[u8], name: &Name, mode: u32) -> Option<Part> {
+        let path = sys::label(&[path, name.bytes()]);
+        let is_new = match parent.mkdir(name, mode) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(errno) => {
-                self.fail("make", path, errno);
+                self.fail("make", &path, errno);
                 return None;
             }
         };
         let opened = match parent.dir(name) {
-            // `event` shuts out who is neither its owner nor of its group.
-            Err(Errno::ACCESS) if !made => parent.passage(name),
+            // `event` cannot be read by other users.
+            Err(Errno::ACCESS) if !is_new => parent.passage(name),
             opened => opened,
         };
         match opened {
-            Ok(dir) => return Some(Place { dir, path, mode, made }),
+            Ok(dir) => return Some(Part { dir, path, mode, is_new }),
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let kind = parent.meta(name).map_or(Kind::Other, |meta| meta.kind);
-                self.fail("use", path, wrong_type(kind, "a directory"));
+                self.fail("use", &path, wrong_type(kind, "a directory"));
             }
-            Err(errno) => self.fail("open", path, errno),
+            Err(errno) => self.fail("open", &path, errno),
         }
         None
     }
 
-    fn settle(&mut self, place: &Place) {
-        if !place.made && self.existing == Existing::Keep {
+    fn update(&mut self, part: &Part) {
+        if !part.is_new && self.existing == Existing::Leave {
             return;
         }
-        match mend(&place.dir, place.mode, self.policy.skeleton, self.chowner) {
-            Ok(changed) => self.changed |= changed || place.made,
-            Err(errno) => self.fail("set mode and owner of", place.path, errno),
+        match set_attributes(&part.dir, part.mode, self.policy.skeleton, self.ownership) {
+            Ok(changed) => self.changed |= changed || part.is_new,
+            Err(errno) => self.fail("set mode and owner of", &part.path, errno),
         }
     }
 
-    fn fifo(&mut self, supervise: &Dir, label: &[u8]) {
-        let path = keep::path(&[label, CONTROL.bytes()]);
-        let made = match supervise.mkfifo(&CONTROL, CONTROL_MODE) {
+    fn fifo(&mut self, supervise: &Dir, path: &[u8]) {
+        let path = sys::label(&[path, CONTROL.bytes()]);
+        let is_new = match supervise.mkfifo(&CONTROL, CONTROL_MODE) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
-            Err(errno) => return self.fail("make", path, errno),
+            Err(errno) => return self.fail("make", &path, errno),
         };
         match supervise.meta(&CONTROL) {
-            Ok(meta) if meta.kind != Kind::Fifo => self.fail("use", path, wrong_type(meta.kind, "a FIFO")),
-            Ok(meta) if made || self.existing == Existing::Mend => {
-                match mend_fifo(supervise, meta, self.policy.skeleton, self.chowner) {
-                    Ok(changed) => self.changed |= changed || made,
-                    Err(reason) => self.fail("set mode and owner of", path, reason),
+            Ok(meta) if meta.kind != Kind::Fifo => self.fail("use", &path, wrong_type(meta.kind, "a FIFO")),
+            Ok(meta) if is_new || self.existing == Existing::Update => {
+                match set_fifo_attributes(supervise, meta, self.policy.skeleton, self.ownership) {
+                    Ok(changed) => self.changed |= changed || is_new,
+                    Err(reason) => self.fail("set mode and owner of", &path, reason),
                 }
             }
             Ok(_) => (),
-            Err(errno) => self.fail("look at", path, errno),
+            Err(errno) => self.fail("look at", &path, errno),
         }
     }
 }
 
-/// s6-supervise dies on it and is started again once a second.
+/// Returns why a part of the wrong type is an error: s6-supervise exits, and s6-svscan starts it again once a second.
 fn wrong_type(kind: Kind, wanted: &str) -> Reason {
     format!("is {}, and s6-supervise needs {wanted}: remove it", kind.text()).into()
 }
 
-/// Gives an open directory its mode and owner, in this order; says whether that changed anything.
-pub fn mend(dir: &Dir, mode: u32, ids: Ids, chowner: &Chowner) -> std::result::Result<bool, Errno> {
+/// Sets the mode and then the owner of an open directory. Returns whether that changed anything.
+pub fn set_attributes(
+    dir: &Dir,
+    mode: u32,
+    ids: Ids,
+    ownership: &Ownership,
+) -> std::result::Result<bool, Errno> {
     let found = dir.own_meta()?;
     let mut changed = false;
     if found.mode != mode {
         dir.chmod(mode)?;
         changed = true;
     }
-    if !chowner.is_settled(found.ids, ids, dir) {
-        chowner.give(dir, ids)?;
-        changed = chowner.refused().is_none();
-        // chown(2) by root clears setuid and setgid of files, never of directories: the mode stands.
+    if !ownership.accepts(found.ids, ids, dir) {
+        ownership.change(dir, ids)?;
+        changed |= ownership.refused().is_none();
+        // chown(2) by root clears setuid and setgid of files, not of directories: the mode stays.
     }
     Ok(changed)
 }
 
-/// Gives `control` its mode and owner through the descriptor that was checked.
-fn mend_fifo(
+/// Sets mode and owner of `control` through the descriptor that was checked.
+fn set_fifo_attributes(
     supervise: &Dir,
-    seen: crate::sys::Meta,
+    seen: Meta,
     ids: Ids,
-    chowner: &Chowner,
+    ownership: &Ownership,
 ) -> std::result::Result<bool, Reason> {
-    let settled = chowner.is_settled(seen.ids, ids, supervise);
-    if settled && seen.mode == CONTROL_MODE {
+    let is_owned = ownership.accepts(seen.ids, ids, supervise);
+    if is_owned && seen.mode == CONTROL_MODE {
         return Ok(false);
     }
     let (fifo, meta) = file::open_checked(supervise, &CONTROL)?;
@@ -186,8 +190,8 @@ fn mend_fifo(
     if meta.mode != CONTROL_MODE {
         file::chmod(&fifo, CONTROL_MODE)?;
     }
-    if !settled {
-        chowner.give(&fifo, ids)?;
+    if !is_owned {
+        ownership.change(&fifo, ids)?;
     }
     Ok(true)
 }

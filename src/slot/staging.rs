@@ -1,34 +1,33 @@
-//! Staging names: dot-names of the scan directory, which s6-svscan does not see, and the sweep of those that an
-//! interrupted pass left.
+//! Staging names, which begin with a dot so that s6-svscan does not see them, and the sweep of those that interrupted passes left.
 
 use super::name::PREFIX;
 use super::{ProfileName, layout, probe};
 use crate::error::{Error, Result};
 use crate::sys::{Dir, Errno, Name, remove};
 
-/// Staging directories of this name or of a profile's own other names, when one cannot be removed.
+/// Number of staging names of a profile. The next one is taken if a leftover cannot be removed.
 const TRIES: u32 = 9;
-/// Longest part of a profile's name in a staging name, in bytes: `.gateway-` and the ending have to fit in 255.
+/// Longest part of a profile's name in a staging name, in bytes: `.gateway-` and the ending must fit into 255.
 const STEM: usize = 230;
 
 const HIDDEN: &str = ".gateway-";
 const ENDING: &[u8] = b".tmp";
-/// Ending of the name that a slot has between its way out and its successor's way in, where entries cannot be exchanged.
+/// Ending of the name of a slot that is being replaced, where entries cannot be exchanged.
 const OUTGOING: &[u8] = b".out.tmp";
 
 fn hidden(profile: &ProfileName, ending: &str) -> Name {
     static FALLBACK: Name = Name::fixed(c".gateway-.tmp");
     let stem = profile.text().as_bytes();
     let stem = stem.get(..STEM).unwrap_or(stem);
-    // The parts hold no slash, so together they are always a component.
-    Name::new([HIDDEN.as_bytes(), stem, ending.as_bytes()].concat()).unwrap_or(FALLBACK)
+    // No part has a slash, so together they are one component.
+    Name::new([HIDDEN.as_bytes(), stem, ending.as_bytes()].concat()).unwrap_or(FALLBACK.clone())
 }
 
-/// Where a slot is built: the first of its staging names that `make` finds free.
-pub fn free<T>(
+/// Returns the first staging name of a profile for which `make` does not fail with EEXIST.
+pub fn free(
     profile: &ProfileName,
-    mut make: impl FnMut(&Name) -> std::result::Result<T, Errno>,
-) -> std::result::Result<(Name, T), Errno> {
+    mut make: impl FnMut(&Name) -> std::result::Result<(), Errno>,
+) -> std::result::Result<Name, Errno> {
     let mut last = Errno::EXIST;
     for number in 1..=TRIES {
         let name =
@@ -36,37 +35,37 @@ pub fn free<T>(
         match make(&name) {
             Err(Errno::EXIST) => last = Errno::EXIST,
             Err(errno) => return Err(errno),
-            Ok(made) => return Ok((name, made)),
+            Ok(()) => return Ok(name),
         }
     }
     Err(last)
 }
 
-/// The name of a slot on its way out.
+/// Returns the name of a slot that is being replaced.
 pub fn outgoing(profile: &ProfileName) -> Name {
     hidden(profile, ".out.tmp")
 }
 
-/// The name of a slot that is being unregistered; its supervisors may still live in it.
+/// Returns the name of a slot that is being unregistered. Its supervisors may still work in it.
 pub fn unregistered(profile: &ProfileName) -> Name {
     hidden(profile, ".gone.tmp")
 }
 
-/// The name under which a file for a slot in use is written.
+/// Returns the name of a new file for a slot in use.
 pub fn file(profile: &ProfileName) -> Name {
     hidden(profile, ".file.tmp")
 }
 
-/// Whether an entry of the scan directory is what an interrupted pass left: `.gateway-*.tmp`, or the seed's
-/// `gateway-*.tmp`.
+/// Returns whether an entry of the scan directory is a leftover of an interrupted pass: `.gateway-*.tmp`, or `gateway-*.tmp` of
+/// the original Python.
 pub fn is_leftover(name: &[u8]) -> bool {
     let visible = name.strip_prefix(b".").unwrap_or(name);
     visible.starts_with(PREFIX.as_bytes()) && visible.ends_with(ENDING)
 }
 
-/// Removes a leftover. One that s6-svscan can see gets a dot-name first: an entry that vanishes aborts its scan. A slot
-/// that was on its way out and has no successor goes back, so that what it holds is not lost. One in which supervisors live is
-/// left: s6-svscan can only reap them while there is something to wait for.
+/// Removes a leftover. One that s6-svscan can see is renamed first, because an entry that vanishes aborts its scan. A slot that was
+/// being replaced and has no successor gets its name back, so that its environment is not lost. One in which supervisors work is
+/// left as it is.
 pub fn sweep(scandir: &Dir, name: &Name) -> Result<()> {
     let fail = |errno| Error::new("sweep the leftover", name, errno);
     if scandir.dir(name).is_ok_and(|slot| probe::is_supervised(&slot)) {
@@ -85,14 +84,14 @@ pub fn sweep(scandir: &Dir, name: &Name) -> Result<()> {
     hide_and_remove(scandir, name).map_err(fail)
 }
 
-/// Whether a directory has what makes it a slot.
+/// Returns whether a directory has the parts of a slot.
 fn is_whole(scandir: &Dir, name: &Name) -> bool {
     scandir
         .passage(name)
         .is_ok_and(|slot| slot.meta(&layout::RUN).is_ok() && slot.meta(&layout::SUPERVISE).is_ok())
 }
 
-/// Removes an entry of the scan directory: out of s6-svscan's sight first, then for good.
+/// Removes an entry of the scan directory: it gets a name that s6-svscan does not see, and is removed under that name.
 pub fn hide_and_remove(scandir: &Dir, name: &Name) -> std::result::Result<(), Errno> {
     if name.bytes().starts_with(b".") {
         return remove::tree(scandir, name);

@@ -1,15 +1,16 @@
-//! `Dir`: an open directory, and the steps that can be taken below it. Every step is one component and follows no symlink
-//! unless its name says so.
+//! `Dir`: an open directory and the operations below it. Each takes one component and follows no symlink unless its name says
+//! so.
 
-use std::ffi::CStr;
 use std::mem::MaybeUninit;
+use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Component, Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
-use super::{Below, Errno, Ids, Name, keep};
+use super::{Below, Errno, Ids, Name};
 
-/// What stands under a name.
+/// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// A regular file.
@@ -20,7 +21,7 @@ pub enum Kind {
     Symlink,
     /// A named pipe.
     Fifo,
-    /// A socket, a device, or not known.
+    /// A socket, a device, or unknown.
     Other,
 }
 
@@ -35,7 +36,7 @@ impl Kind {
         }
     }
 
-    /// The kind as a message names it.
+    /// Returns the type as a message names it.
     pub fn text(self) -> &'static str {
         match self {
             Kind::Regular => "a regular file",
@@ -47,10 +48,10 @@ impl Kind {
     }
 }
 
-/// What stat(2) says, as far as it is used here.
+/// The attributes of a file that are used here, from stat(2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Meta {
-    /// The file's kind.
+    /// The file's type.
     pub kind: Kind,
     /// Permission bits with setuid, setgid and sticky: 0..=0o7777.
     pub mode: u32,
@@ -76,17 +77,9 @@ impl Meta {
     }
 }
 
-/// What an open descriptor leads to.
+/// Returns the attributes of an open file.
 pub fn meta_of(fd: impl AsFd) -> Result<Meta, Errno> {
     fs::fstat(fd).map(|stat| Meta::of(&stat))
-}
-
-/// Whether a directory listing goes on.
-pub enum Go {
-    /// To the next entry.
-    On,
-    /// No further.
-    Stop,
 }
 
 /// An open directory.
@@ -102,24 +95,23 @@ impl AsFd for Dir {
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 impl Dir {
-    /// The directory at a path of the operator's (a setting), symlinks followed.
-    pub fn at(path: &CStr) -> Result<Dir, Errno> {
+    /// Opens the directory at a path of the operator's (a setting); symlinks are followed.
+    pub fn at(path: &Path) -> Result<Dir, Errno> {
         fs::openat(fs::CWD, path, DIRECTORY, Mode::empty()).map(Dir)
     }
 
-    /// Makes the directory at a path of the operator's and those above it that are missing, mode 0755; says whether it was
-    /// missing.
-    pub fn make_at(path: &CStr) -> Result<(Dir, bool), Errno> {
+    /// Opens the directory at a path of the operator's; makes it and its parents with mode 0755 where they are missing. Returns
+    /// whether it was missing.
+    pub fn make_at(path: &Path) -> Result<(Dir, bool), Errno> {
         match Dir::at(path) {
             Err(Errno::NOENT) => (),
             found => return found.map(|dir| (dir, false)),
         }
-        let bytes = path.to_bytes();
-        for end in 1..=bytes.len() {
-            if bytes.get(end).is_none_or(|next| *next == b'/')
-                && let Some(above) = keep::c_string(&[bytes.get(..end).unwrap_or_default()])
-            {
-                match fs::mkdirat(fs::CWD, above, Mode::from_raw_mode(0o755)) {
+        let mut prefix = PathBuf::new();
+        for component in path.components() {
+            prefix.push(component);
+            if let Component::Normal(_) = component {
+                match fs::mkdirat(fs::CWD, &prefix, Mode::from_raw_mode(0o755)) {
                     Ok(()) | Err(Errno::EXIST) => (),
                     Err(errno) => return Err(errno),
                 }
@@ -128,49 +120,49 @@ impl Dir {
         Dir::at(path).map(|dir| (dir, true))
     }
 
-    /// Opens a directory below for reading; a symlink is ENOTDIR.
+    /// Opens a directory below for reading. A symlink is ENOTDIR.
     pub fn dir(&self, name: &Name) -> Result<Dir, Errno> {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map(Dir)
     }
 
-    /// Opens a directory below for passage (O_PATH: needs no right to list it); a symlink is ENOTDIR.
+    /// Opens a directory below for passage (`O_PATH`: needs no permission to list it). A symlink is ENOTDIR.
     pub fn passage(&self, name: &Name) -> Result<Dir, Errno> {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::NOFOLLOW | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
-    /// Opens for passage the directory to which a symlink below leads, wherever that is: the caller checks its owner.
+    /// Opens for passage the directory that a symlink below points to, wherever that is. The caller checks its owner.
     pub fn passage_through_link(&self, name: &Name) -> Result<Dir, Errno> {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
-    /// Opens this directory again, for reading, from one that was opened for passage.
+    /// Opens this directory again for reading, if it was opened for passage.
     pub fn readable(&self) -> Result<Dir, Errno> {
         fs::openat(self, c".", DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map(Dir)
     }
 
-    /// What stands under a name; a symlink is itself.
+    /// Returns the attributes of an entry; of a symlink, its own.
     pub fn meta(&self, name: &Name) -> Result<Meta, Errno> {
         fs::statat(self, name.c_str(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
     }
 
-    /// What stands two steps below, for a look that decides nothing but whether to look closer: the first was a directory a
-    /// moment ago, and whoever owns it could exchange it for a symlink.
+    /// Returns the attributes of an entry two steps below. The first step may follow a symlink, because the owner of this directory
+    /// can exchange it at any time: use the answer only to decide whether to look closer.
     pub fn meta_below(&self, below: &Below) -> Result<Meta, Errno> {
         fs::statat(self, below.both, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
     }
 
-    /// Whether a symlink leads to nothing that stat(2) can find. Where we may not look, it does not.
+    /// Returns whether a symlink points to nothing that stat(2) can find; false where this process may not look.
     pub fn dangles(&self, name: &Name) -> bool {
         !matches!(fs::statat(self, name.c_str(), AtFlags::empty()), Ok(_) | Err(Errno::ACCESS))
     }
 
-    /// What this directory is.
+    /// Returns the attributes of this directory.
     pub fn own_meta(&self) -> Result<Meta, Errno> {
         meta_of(self)
     }
 
-    /// Calls `each` for the name of every entry but `.` and `..`, in the file system's order.
-    pub fn each(&self, each: &mut dyn FnMut(Name, Kind) -> Go) -> Result<(), Errno> {
+    /// Calls `each` with the name and type of every entry but `.` and `..`, in the file system's order, until it breaks.
+    pub fn each(&self, each: &mut dyn FnMut(Name, Kind) -> ControlFlow<()>) -> Result<(), Errno> {
         fs::seek(self, fs::SeekFrom::Start(0))?;
         let mut buffer = [MaybeUninit::uninit(); 8192];
         let mut entries = RawDir::new(self, &mut buffer);
@@ -181,7 +173,7 @@ impl Dir {
                 entry => entry?,
             };
             if let Some(name) = Name::new(entry.file_name().to_bytes())
-                && let Go::Stop = each(name, Kind::of(entry.file_type()))
+                && each(name, Kind::of(entry.file_type())).is_break()
             {
                 return Ok(());
             }
@@ -189,18 +181,18 @@ impl Dir {
         Ok(())
     }
 
-    /// The names of all entries but `.` and `..`, in byte order.
+    /// Returns the names of all entries but `.` and `..`, in byte order.
     pub fn names(&self) -> Result<Vec<Name>, Errno> {
         let mut names = Vec::new();
         self.each(&mut |name, _| {
             names.push(name);
-            Go::On
+            ControlFlow::Continue(())
         })?;
         names.sort_unstable();
         Ok(names)
     }
 
-    /// Makes a directory below. The mode is exact but for setgid, which the kernel takes from the parent.
+    /// Makes a directory below. The mode is exact except for setgid, which the kernel takes from the parent.
     pub fn mkdir(&self, name: &Name, mode: u32) -> Result<(), Errno> {
         fs::mkdirat(self, name.c_str(), Mode::from_raw_mode(mode))
     }
@@ -215,23 +207,24 @@ impl Dir {
         fs::fchmod(self, Mode::from_raw_mode(mode))
     }
 
-    /// Sets the mode of an entry, by name: only in a directory that nobody else can write.
+    /// Sets the mode of an entry by name: only for a directory that nobody else can write.
     pub fn chmod_own(&self, name: &Name, mode: u32) -> Result<(), Errno> {
         fs::chmodat(self, name.c_str(), Mode::from_raw_mode(mode), AtFlags::empty())
     }
 
-    /// Renames within the directory or into another one; what stood under the new name is replaced.
+    /// Renames an entry within the directory or into another one, and replaces what has the new name.
     pub fn rename(&self, from: &Name, into: &Dir, to: &Name) -> Result<(), Errno> {
         fs::renameat(self, from.c_str(), into, to.c_str())
     }
 
-    /// Exchanges two entries of the directory in one step. EINVAL, ENOSYS or EPERM where that cannot be had.
+    /// Exchanges two entries of the directory in one step. Fails with EINVAL, ENOSYS or EPERM where the file system or a seccomp
+    /// filter does not support it.
     pub fn exchange(&self, one: &Name, other: &Name) -> Result<(), Errno> {
         fs::renameat_with(self, one.c_str(), self, other.c_str(), RenameFlags::EXCHANGE)
     }
 
-    /// Renames where nothing stands under the new name; EEXIST otherwise. Where the file system cannot promise that
-    /// (EINVAL, ENOSYS, EPERM from a seccomp filter), a plain rename, which an empty directory does not stop.
+    /// Renames an entry if nothing has the new name; fails with EEXIST otherwise. Where the kernel does not support that (EINVAL,
+    /// ENOSYS, EPERM from a seccomp filter) it is a look and a plain rename, which replaces an empty directory.
     pub fn rename_new(&self, from: &Name, to: &Name) -> Result<(), Errno> {
         match fs::renameat_with(self, from.c_str(), self, to.c_str(), RenameFlags::NOREPLACE) {
             Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) if self.meta(to) == Err(Errno::NOENT) => {
@@ -242,7 +235,7 @@ impl Dir {
         }
     }
 
-    /// Removes an entry that is no directory.
+    /// Removes an entry that is not a directory.
     pub fn unlink(&self, name: &Name) -> Result<(), Errno> {
         fs::unlinkat(self, name.c_str(), AtFlags::empty())
     }
@@ -252,13 +245,13 @@ impl Dir {
         fs::unlinkat(self, name.c_str(), AtFlags::REMOVEDIR)
     }
 
-    /// Whether this process may make and remove entries here.
+    /// Returns whether this process may make and remove entries here.
     pub fn may_write(&self) -> bool {
         let access = fs::Access::WRITE_OK | fs::Access::EXEC_OK;
         fs::accessat(self, c".", access, AtFlags::EACCESS).is_ok()
     }
 
-    /// Whether nothing below can be executed (the file system is mounted noexec).
+    /// Returns whether the file system is mounted noexec.
     pub fn is_noexec(&self) -> bool {
         // ST_NOEXEC of statvfs(3); rustix names the flags but not this one on every backend.
         fs::fstatvfs(self).is_ok_and(|vfs| vfs.f_flag.bits() & 8 != 0)

@@ -1,19 +1,18 @@
-//! Regular files below a `Dir`: read within a cap, created, replaced in one step.
+//! Regular files below a `Dir`: read up to a limit, created, replaced in one step.
 
-use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::Path;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io;
 
 use super::dir::meta_of;
-use super::{Below, Chowner, Dir, Errno, Ids, Kind, Meta, Name};
-use crate::error::Reason;
+use super::{Below, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason};
 
-/// Why a file that is a symlink is not opened.
+/// Why a symlink is not opened.
 const SYMLINK: &str = "is a symlink, and symlinks are not followed";
-/// Why a file that is a FIFO, a directory, a socket or a device is not used.
+/// Why a FIFO, a directory, a socket or a device is not used.
 const NOT_REGULAR: &str = "not a regular file";
 
 fn refusal(errno: Errno) -> Reason {
@@ -25,16 +24,16 @@ fn refusal(errno: Errno) -> Reason {
     }
 }
 
-/// Reads a regular file whole. Never blocks, follows no symlink, and reads nothing of a file that has more than `cap`
-/// bytes. Absence is `Reason::Errno(NOENT)`.
+/// Reads a regular file. Never blocks, follows no symlink, and reads nothing of a file of more than `cap` bytes. Absence is
+/// `Reason::Errno(NOENT)`.
 pub fn read(dir: &Dir, name: &Name, cap: u64) -> Result<Vec<u8>, Reason> {
     read_meta(dir, name, cap).map(|(bytes, _)| bytes)
 }
 
-/// [`read`], and what was read.
+/// [`read`], with the file's attributes.
 pub fn read_meta(dir: &Dir, name: &Name, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     let file = open(dir, name, OFlags::RDONLY)?;
-    read_open(file, cap)
+    read_open(&file, cap)
 }
 
 fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Reason> {
@@ -42,8 +41,8 @@ fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Reason> {
     fs::openat(dir, name.c_str(), flags, Mode::empty()).map_err(refusal)
 }
 
-fn read_open(file: OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
-    let meta = meta_of(&file)?;
+fn read_open(file: &OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
+    let meta = meta_of(file)?;
     if meta.kind != Kind::Regular {
         return Err(NOT_REGULAR.into());
     }
@@ -51,14 +50,14 @@ fn read_open(file: OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     if meta.size > cap {
         return Err(too_big());
     }
-    // One byte more than the file had: a short read is its end, and costs no second call. More than that comes where it grew,
-    // or has no size (as in /proc).
+    // One byte more than the file's size: a short read is its end, and saves the second call. A file that grew, or that has no
+    // size (as in /proc), is read on.
     let room = usize::try_from(meta.size).unwrap_or(0) + 1;
     let mut bytes = Vec::with_capacity(room);
     let most = usize::try_from(cap).unwrap_or(usize::MAX).saturating_add(1);
-    read_some(&file, &mut bytes, room)?;
+    read_some(file, &mut bytes, room)?;
     if bytes.len() >= room {
-        read_on(&file, &mut bytes, most)?;
+        read_on(file, &mut bytes, most)?;
     }
     if bytes.len() >= most {
         return Err(too_big());
@@ -66,7 +65,7 @@ fn read_open(file: OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     Ok((bytes, meta))
 }
 
-/// Reads once, into space for at least `room` bytes more; how many came.
+/// Reads once, into space for at least `room` bytes more. Returns how many bytes came.
 fn read_some(file: &OwnedFd, bytes: &mut Vec<u8>, room: usize) -> Result<usize, Errno> {
     bytes.reserve(room);
     loop {
@@ -77,8 +76,8 @@ fn read_some(file: &OwnedFd, bytes: &mut Vec<u8>, room: usize) -> Result<usize, 
     }
 }
 
-/// Reads to the end, or until there are `most` bytes or more.
-pub(super) fn read_on(file: &OwnedFd, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
+/// Reads to the end, or until there are at least `most` bytes.
+fn read_on(file: &OwnedFd, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
     while bytes.len() < most {
         let room = most - bytes.len();
         if read_some(file, bytes, room.min(4096))? == 0 {
@@ -88,7 +87,7 @@ pub(super) fn read_on(file: &OwnedFd, bytes: &mut Vec<u8>, most: usize) -> Resul
     Ok(())
 }
 
-/// Writes all of it, in one write(2) as far as the kernel takes it so.
+/// Writes all bytes, in one write(2) if the kernel takes them so.
 pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match io::write(file, bytes) {
@@ -101,12 +100,11 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Reads a regular file of the image by its path, symlinks followed: what root's own system files are. `None` where that
-/// does not go.
-pub fn read_system(path: &CStr, cap: u64) -> Option<Vec<u8>> {
+/// Reads a regular file of the image by its path; symlinks are followed, because root's own system files may be symlinks.
+pub fn read_system(path: &Path, cap: u64) -> Result<Vec<u8>, Reason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = fs::openat(fs::CWD, path, flags, Mode::empty()).ok()?;
-    read_open(file, cap).ok().map(|(bytes, _)| bytes)
+    let file = fs::openat(fs::CWD, path, flags, Mode::empty())?;
+    read_open(&file, cap).map(|(bytes, _)| bytes)
 }
 
 /// Reads a regular file two steps below `dir`, neither of which may be a symlink.
@@ -114,15 +112,15 @@ pub fn read_below(dir: &Dir, below: &Below, cap: u64) -> Result<Vec<u8>, Reason>
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
     match fs::openat2(dir, below.both, flags, Mode::empty(), resolve) {
-        Ok(file) => read_open(file, cap).map(|(bytes, _)| bytes),
-        // Before Linux 5.6, or under a seccomp filter that does not know the call: the same in two steps.
-        Err(Errno::NOSYS | Errno::PERM) => read(&dir.passage(&below.parts.0)?, &below.parts.1, cap),
+        Ok(file) => read_open(&file, cap).map(|(bytes, _)| bytes),
+        // Before Linux 5.6, or under a seccomp filter that does not know openat2: two steps.
+        Err(Errno::NOSYS | Errno::PERM) => read(&dir.passage(&below.via)?, &below.name, cap),
         Err(errno) => Err(refusal(errno)),
     }
 }
 
-/// Opens an existing entry that is a FIFO or a regular file, for a change of mode and owner through the descriptor, and
-/// says what was opened. Blocks on nothing. A FIFO is opened for reading, which s6 does not notice.
+/// Opens an existing FIFO or regular file, for a change of mode and owner through the descriptor. Returns the descriptor and its
+/// attributes. Never blocks. A FIFO is opened for reading, which s6 does not notice.
 pub fn open_checked(dir: &Dir, name: &Name) -> Result<(OwnedFd, Meta), Reason> {
     let file = open(dir, name, OFlags::RDONLY)?;
     let meta = meta_of(&file)?;
@@ -133,12 +131,12 @@ pub fn open_checked(dir: &Dir, name: &Name) -> Result<(OwnedFd, Meta), Reason> {
     }
 }
 
-/// Sets the mode of what [`open_checked`] opened.
-pub fn chmod(file: &OwnedFd, mode: u32) -> Result<(), Errno> {
+/// Sets the mode of an open file.
+pub fn chmod(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     fs::fchmod(file, Mode::from_raw_mode(mode))
 }
 
-/// Whether anybody has the reading end of a FIFO open: how s6-svok finds a supervisor. Anything else is no.
+/// Returns whether a process has the reading end of a FIFO open, as s6-svok(8) finds a supervisor. False for anything else.
 pub fn fifo_is_held(dir: &Dir, name: &Name) -> Result<bool, Errno> {
     let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
     match fs::openat(dir, name.c_str(), flags, Mode::empty()) {
@@ -148,7 +146,7 @@ pub fn fifo_is_held(dir: &Dir, name: &Name) -> Result<bool, Errno> {
     }
 }
 
-/// Creates a file that was not there, with this mode (exactly: the process has no umask) and content.
+/// Creates a new file with this mode (exactly: the process clears its umask) and content. Fails with EEXIST if there is one.
 pub fn create(dir: &Dir, name: &Name, mode: u32, content: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = fs::openat(dir, name.c_str(), flags, Mode::from_raw_mode(mode))?;
@@ -156,41 +154,42 @@ pub fn create(dir: &Dir, name: &Name, mode: u32, content: &[u8]) -> Result<Owned
     Ok(file)
 }
 
-/// Who a file is made for, and how.
+/// The attributes of a new file.
 #[derive(Clone, Copy)]
-pub struct Make<'a> {
+pub struct Attributes<'a> {
     /// Permission bits.
     pub mode: u32,
-    /// Owner, as far as the kernel lets us.
+    /// The owner, as far as the kernel permits.
     pub ids: Ids,
-    /// What sets it.
-    pub chowner: &'a Chowner,
-    /// Whether it is written through to the disk before it takes its place, so that a power cut leaves the old or the new.
+    /// What changes the owner.
+    pub ownership: &'a Ownership,
+    /// Whether the file is written through to the disk before it is renamed, so that a power failure leaves the old file or the
+    /// new one.
     pub durable: bool,
 }
 
-/// Puts a file with this content under `name` of `dir`, replacing what is there in one step: written under `staging` of
-/// `workshop` (on the same file system) first.
+/// Replaces the file `name` of `dir` in one step. The new file is written as `staging` in `workshop`, a directory of the same
+/// file system, and renamed.
 pub fn replace(
     workshop: &Dir,
     staging: &Name,
     dir: &Dir,
     name: &Name,
     content: &[u8],
-    make: Make<'_>,
+    attributes: Attributes<'_>,
 ) -> Result<(), Errno> {
-    let file = match create(workshop, staging, make.mode, content) {
+    let file = match create(workshop, staging, attributes.mode, content) {
         Err(Errno::EXIST) => {
             workshop.unlink(staging)?;
-            create(workshop, staging, make.mode, content)
+            create(workshop, staging, attributes.mode, content)
         }
         file => file,
     }?;
     let finish = || {
-        if make.ids != make.chowner.me() {
-            make.chowner.give(&file, make.ids)?;
+        if attributes.ids != attributes.ownership.process() {
+            attributes.ownership.change(&file, attributes.ids)?;
         }
-        if make.durable {
+        if attributes.durable {
             fs::fsync(&file)?;
         }
         workshop.rename(staging, dir, name)
@@ -201,17 +200,17 @@ pub fn replace(
     })
 }
 
-/// A file that is open for appending, and what it is.
+/// A file that is open for appending.
 pub struct Appender {
     file: OwnedFd,
-    /// What was opened.
+    /// Its attributes.
     pub meta: Meta,
-    /// Whether it was made just now.
+    /// Whether it is new.
     pub fresh: bool,
 }
 
 impl Appender {
-    /// Opens a regular file for appending, making it (mode 0644) where it is missing. Follows no symlink and never blocks.
+    /// Opens a regular file for appending; makes it with mode 0644 if it is missing. Follows no symlink and never blocks.
     pub fn open(dir: &Dir, name: &Name) -> Result<Appender, Reason> {
         let append = OFlags::WRONLY | OFlags::APPEND;
         let (file, fresh) = match open(dir, name, append) {
@@ -228,12 +227,12 @@ impl Appender {
         Ok(Appender { file, meta, fresh })
     }
 
-    /// Gives the file to an owner.
-    pub fn give(&self, chowner: &Chowner, ids: Ids) -> Result<(), Errno> {
-        chowner.give(&self.file, ids)
+    /// Changes the file's owner.
+    pub fn change_owner(&self, ownership: &Ownership, ids: Ids) -> Result<(), Errno> {
+        ownership.change(&self.file, ids)
     }
 
-    /// Appends in one write(2), as far as the kernel takes it.
+    /// Appends in one write(2) if the kernel takes it so.
     pub fn append(&self, text: &[u8]) -> Result<(), Errno> {
         write_all(self.file.as_fd(), text)
     }

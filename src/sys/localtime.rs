@@ -1,52 +1,58 @@
-//! Local time as strftime(3) prints it with `%Y-%m-%dT%H:%M:%S%z`, from a TZ value and the zone files that it names (RFC 9636).
-//! A static executable has no tzset(3) to ask.
+//! Local time as strftime(3) prints it with `%Y-%m-%dT%H:%M:%S%z`, from a TZ value (POSIX 8.3) and the zone files that it names
+//! (RFC 9636).
+//!
+//! Written by hand: a static executable has no tzset(3) to ask, std has no local time, and a time zone crate would be a fourth
+//! dependency beside the three that the project allows itself.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::number::decimal;
 
-/// Where zone files are kept.
-const ZONEINFO: [&[u8]; 3] = [b"/usr/share/zoneinfo/", b"/usr/lib/zoneinfo/", b"/etc/zoneinfo/"];
-/// The zone of a machine where TZ does not say.
-const LOCALTIME: &[u8] = b"/etc/localtime";
+/// Directories of zone files.
+const ZONEINFO: [&str; 3] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/etc/zoneinfo"];
+/// The zone of a machine where TZ is not set.
+const LOCALTIME: &str = "/etc/localtime";
+/// Seconds of a day.
 const DAY: i64 = 86_400;
 
-/// A reader of the image's files, by path.
-pub type Read<'a> = dyn FnMut(&[u8]) -> Option<Vec<u8>> + 'a;
+/// A reader of the image's files by path; `None` for a file that cannot be read.
+pub type Read<'a> = dyn FnMut(&Path) -> Option<Vec<u8>> + 'a;
 
-/// A moment (seconds since 1970, UTC) in the zone of `tz` (the value of TZ; none or empty is /etc/localtime), for a reader of
-/// the image's files. What cannot be made out is UTC.
+/// Returns a moment (seconds since 1970, UTC) in the zone of `tz`, the value of TZ; without one, in the zone of /etc/localtime.
+/// An unusable zone is UTC.
 pub fn stamp(moment: i64, tz: Option<&[u8]>, read: &mut Read<'_>) -> String {
     let offset = match tz.filter(|tz| !tz.is_empty()) {
-        None => read(LOCALTIME).and_then(|file| of_file(&file, moment)),
+        None => read(Path::new(LOCALTIME)).and_then(|file| of_file(&file, moment)),
         Some(tz) => of_variable(tz, moment, read),
     };
     let offset = offset.unwrap_or(0);
     let local = moment.saturating_add(offset);
     let (year, month, day) = date(local.div_euclid(DAY));
     let second = local.rem_euclid(DAY);
-    let (sign, minutes) = if offset < 0 { ('-', -offset / 60) } else { ('+', offset / 60) };
+    let (hour, minute, second) = (second / 3600, second / 60 % 60, second % 60);
+    let sign = if offset < 0 { '-' } else { '+' };
+    let (zone_hour, zone_minute) = (offset.abs() / 3600, offset.abs() / 60 % 60);
     format!(
-        "{year:04}-{month:02}-{day:02}T{:02}:{:02}:{:02}{sign}{:02}{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60,
-        minutes / 60,
-        minutes % 60
+        "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{sign}{zone_hour:02}{zone_minute:02}"
     )
 }
 
-/// Seconds east of UTC, by a TZ value: a file's name, or rules.
+/// Returns the seconds east of UTC by a TZ value: the name of a zone file, or a POSIX TZ string.
 fn of_variable(tz: &[u8], moment: i64, read: &mut Read<'_>) -> Option<i64> {
     let tz = tz.strip_prefix(b":").unwrap_or(tz);
+    let path = Path::new(OsStr::from_bytes(tz));
     let mut file = None;
-    if tz.starts_with(b"/") {
-        file = read(tz);
+    if path.is_absolute() {
+        file = read(path);
     } else if !tz.split(|byte| *byte == b'/').any(|part| part == b"..") {
-        file = ZONEINFO.iter().find_map(|folder| read(&[folder, tz].concat()));
+        file = ZONEINFO.iter().find_map(|directory| read(&Path::new(directory).join(path)));
     }
     file.and_then(|file| of_file(&file, moment)).or_else(|| of_rules(tz, moment))
 }
 
-/// Days since 1970 as year, month, day (Howard Hinnant's civil_from_days).
+/// Returns the year, month and day of a day since 1970 (Howard Hinnant's `civil_from_days`).
 fn date(days: i64) -> (i64, i64, i64) {
     let shifted = days.saturating_add(719_468);
     let era = shifted.div_euclid(146_097);
@@ -59,7 +65,7 @@ fn date(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-/// Days since 1970 of the first of January.
+/// Returns the days from 1970 to the first of January of a year.
 fn new_year(year: i64) -> i64 {
     let before = year - 1;
     before * 365 + before.div_euclid(4) - before.div_euclid(100) + before.div_euclid(400) - 719_162
@@ -69,13 +75,13 @@ fn is_leap(year: i64) -> bool {
     year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
 }
 
-/// A big-endian number of the file.
+/// Returns a signed big-endian number of a zone file.
 fn number(bytes: &[u8]) -> i64 {
     let negative = bytes.first().is_some_and(|first| *first >= 0x80);
     bytes.iter().fold(if negative { -1 } else { 0 }, |value, byte| value << 8 | i64::from(*byte))
 }
 
-/// The counts of a TZif header, in its order: isut, isstd, leap, time, type, char.
+/// The version and the counts of a `TZif` header; the counts in its order: isut, isstd, leap, time, type, char.
 struct Header {
     version: u8,
     counts: [usize; 6],
@@ -92,7 +98,7 @@ fn header(file: &[u8]) -> Option<(Header, &[u8])> {
 }
 
 impl Header {
-    /// Size of the data block, in bytes, with times of this width.
+    /// Returns the size of the data block in bytes, for times of this width.
     fn size(&self, width: usize) -> Option<usize> {
         let [isut, isstd, leap, time, kind, char] = self.counts;
         let sizes = [(time, width + 1), (kind, 6), (char, 1), (leap, width + 4), (isstd, 1), (isut, 1)];
@@ -100,12 +106,12 @@ impl Header {
     }
 }
 
-/// Seconds east of UTC, by a zone file.
+/// Returns the seconds east of UTC by a zone file.
 fn of_file(file: &[u8], moment: i64) -> Option<i64> {
     let (mut head, mut rest) = header(file)?;
     let mut width = 4;
     if head.version != 0 {
-        // The block with 64-bit times stands behind the old one.
+        // The block with 64-bit times follows the one with 32-bit times.
         (head, rest) = header(rest.get(head.size(4)?..)?)?;
         width = 8;
     }
@@ -116,7 +122,7 @@ fn of_file(file: &[u8], moment: i64) -> Option<i64> {
     let kinds = block.get(..kind * 6)?;
     let past = times.chunks(width).take_while(|bytes| number(bytes) <= moment).count();
     if past == time && width == 8 {
-        // Behind the last change the rules hold.
+        // After the last change the TZ string in the footer holds.
         let rules = footer.strip_prefix(b"\n")?.split(|byte| *byte == b'\n').next()?;
         if let Some(offset) = of_rules(rules, moment) {
             return Some(offset);
@@ -124,16 +130,16 @@ fn of_file(file: &[u8], moment: i64) -> Option<i64> {
     }
     let index = match past.checked_sub(1) {
         Some(last) => usize::from(*indexes.get(last)?),
-        // Before the first change: the first kind of time that is not summer's, else the first.
+        // Before the first change: the first local time type that is not daylight saving time, else the first.
         None => kinds.chunks(6).position(|kind| kind.get(4) == Some(&0)).unwrap_or(0),
     };
     kinds.chunks(6).nth(index).and_then(|kind| kind.get(..4)).map(number)
 }
 
-/// A reader of a POSIX TZ string.
+/// The rest of a POSIX TZ string.
 struct Rules<'a>(&'a [u8]);
 
-/// The day of a year on which summer time begins or ends, and the second of that day.
+/// The day of a year on which daylight saving time begins or ends, and the second of that day.
 struct Change {
     day: Day,
     second: i64,
@@ -148,7 +154,7 @@ enum Day {
     Month(i64, i64, i64),
 }
 
-/// Seconds east of UTC, by a POSIX TZ string: `std offset [dst [offset] [,start[/time],end[/time]]]`.
+/// Returns the seconds east of UTC by a POSIX TZ string: `std offset [dst [offset] [,start[/time],end[/time]]]`.
 fn of_rules(text: &[u8], moment: i64) -> Option<i64> {
     let mut rules = Rules(text);
     rules.name()?;
@@ -157,11 +163,11 @@ fn of_rules(text: &[u8], moment: i64) -> Option<i64> {
         return Some(standard);
     }
     rules.name()?;
-    let summer = match rules.0.first() {
+    let daylight = match rules.0.first() {
         None | Some(b',') => standard + 3600,
         Some(_) => -rules.time(24)?,
     };
-    // What the United States have, as everybody takes it where nothing is said.
+    // The rules of the United States, which implementations take where the string has none.
     let mut start = Change { day: Day::Month(3, 2, 0), second: 7200 };
     let mut end = Change { day: Day::Month(11, 1, 0), second: 7200 };
     if !rules.0.is_empty() {
@@ -174,10 +180,10 @@ fn of_rules(text: &[u8], moment: i64) -> Option<i64> {
     let local = moment.saturating_add(standard);
     let (year, ..) = date(local.div_euclid(DAY));
     let begins = start.moment(year)?.saturating_sub(standard);
-    let ends = end.moment(year)?.saturating_sub(summer);
-    let is_summer =
+    let ends = end.moment(year)?.saturating_sub(daylight);
+    let is_daylight =
         if begins < ends { (begins..ends).contains(&moment) } else { !(ends..begins).contains(&moment) };
-    Some(if is_summer { summer } else { standard })
+    Some(if is_daylight { daylight } else { standard })
 }
 
 impl Rules<'_> {
@@ -193,7 +199,7 @@ impl Rules<'_> {
         count
     }
 
-    /// Three letters or more, or anything of letters, digits and signs in angle brackets.
+    /// Steps over a zone's name: three letters or more, or letters, digits and signs in angle brackets.
     fn name(&mut self) -> Option<()> {
         let named = if self.take(b'<') {
             let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-".contains(byte);
@@ -211,7 +217,7 @@ impl Rules<'_> {
         (value <= most).then_some(value)
     }
 
-    /// `[+-]hh[:mm[:ss]]`, in seconds.
+    /// Reads `[+-]hh[:mm[:ss]]`, in seconds.
     fn time(&mut self, hours: i64) -> Option<i64> {
         let negative = self.take(b'-');
         if !negative {
@@ -226,7 +232,7 @@ impl Rules<'_> {
         Some(if negative { -seconds } else { seconds })
     }
 
-    /// `,date[/time]`.
+    /// Reads `,date[/time]`.
     fn change(&mut self) -> Option<Change> {
         if !self.take(b',') {
             return None;
@@ -247,7 +253,7 @@ impl Rules<'_> {
 }
 
 impl Change {
-    /// Seconds since 1970 in the local time that holds before the change.
+    /// Returns the seconds since 1970 of the change, in the local time before it.
     fn moment(&self, year: i64) -> Option<i64> {
         let day = match self.day {
             Day::Zero(day) => day,
@@ -257,7 +263,7 @@ impl Change {
                 // 1970 began on a Thursday.
                 let weekday_of_first = (new_year(year) + first + 4).rem_euclid(7);
                 let day = first + (weekday - weekday_of_first).rem_euclid(7) + (week - 1) * 7;
-                // The fifth is the last, which may be the fourth.
+                // Week 5 is the last one, which may be the fourth.
                 if day >= first_of(year, month + 1) { day - 7 } else { day }
             }
         };
@@ -265,7 +271,7 @@ impl Change {
     }
 }
 
-/// The day of the year on which a month begins, from 0; of the thirteenth, the next year.
+/// Returns the day of the year on which a month begins, from 0; of month 13, the first day of the next year.
 fn first_of(year: i64, month: i64) -> i64 {
     let before = (367 * month - 362) / 12;
     if month <= 2 { before } else { before - 2 + i64::from(is_leap(year)) }
@@ -329,7 +335,8 @@ mod tests {
 
     #[test]
     fn a_zone_file_gives_the_offset() {
-        let mut read = |path: &[u8]| (path == b"/etc/localtime" || path.ends_with(b"/A/B")).then(zone_file);
+        let mut read =
+            |path: &Path| (path == Path::new("/etc/localtime") || path.ends_with("A/B")).then(zone_file);
         assert_eq!(stamp(999, None, &mut read), "1970-01-01T00:16:39+0000");
         assert_eq!(stamp(1000, Some(b""), &mut read), "1970-01-01T02:16:40+0200");
         assert_eq!(stamp(999, Some(b":A/B"), &mut read), "1970-01-01T00:16:39+0000");

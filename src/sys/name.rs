@@ -1,13 +1,12 @@
-//! `Name`: one path component. It cannot be empty, `.` or `..`, and cannot hold `/` or NUL, so a step below a directory
-//! never leaves it.
+//! `Name`: one path component. It is never empty, `.` or `..`, and holds neither `/` nor NUL, so a step below a directory never
+//! leaves that directory.
 
-use std::ffi::CStr;
-
-use super::keep;
+use std::borrow::Cow;
+use std::ffi::{CStr, CString};
 
 /// One path component.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Name(&'static CStr);
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Name(Cow<'static, CStr>);
 
 const fn is_component(bytes: &[u8]) -> bool {
     match bytes {
@@ -25,51 +24,59 @@ const fn is_component(bytes: &[u8]) -> bool {
 }
 
 impl Name {
-    /// A name of the program's own; one that is no component does not compile in a `static`.
+    /// Makes a name of the program's own.
+    ///
+    /// # Panics
+    /// If it is no single component, which in a `static` is an error of the compilation.
     pub const fn fixed(name: &'static CStr) -> Name {
         assert!(is_component(name.to_bytes()));
-        Name(name)
+        Name(Cow::Borrowed(name))
     }
 
-    /// A name from outside, or `None` where it is no single component.
+    /// Makes a name from bytes; `None` if they are no single component.
     pub fn new(bytes: impl AsRef<[u8]>) -> Option<Name> {
-        Name::of(bytes.as_ref())
+        Name::parse(bytes.as_ref())
     }
 
-    fn of(bytes: &[u8]) -> Option<Name> {
-        if is_component(bytes) { keep::c_string(&[bytes]).map(Name) } else { None }
+    fn parse(bytes: &[u8]) -> Option<Name> {
+        let name = if is_component(bytes) { CString::new(bytes).ok()? } else { return None };
+        Some(Name(Cow::Owned(name)))
     }
 
-    /// The name's bytes, without the NUL.
-    pub const fn bytes(&self) -> &'static [u8] {
+    /// Returns the bytes, without the NUL.
+    pub fn bytes(&self) -> &[u8] {
         self.0.to_bytes()
     }
 
-    pub(super) const fn c_str(&self) -> &'static CStr {
-        self.0
-    }
-}
-
-/// Two components of the program's own, for a look from one step further up.
-#[derive(Clone, Copy)]
-pub struct Below {
-    /// Both, with a slash between.
-    pub(super) both: &'static CStr,
-    /// Each.
-    pub(super) parts: (Name, Name),
-}
-
-impl Below {
-    /// `via`/`name`.
-    pub const fn fixed(both: &'static CStr, via: Name, name: Name) -> Below {
-        assert!(both.to_bytes().len() == via.0.to_bytes().len() + 1 + name.0.to_bytes().len());
-        Below { both, parts: (via, name) }
+    pub(super) fn c_str(&self) -> &CStr {
+        &self.0
     }
 }
 
 impl AsRef<[u8]> for Name {
     fn as_ref(&self) -> &[u8] {
         self.bytes()
+    }
+}
+
+/// Two components of the program's own, for a look at an entry two steps below a directory.
+pub struct Below {
+    /// Both, with a slash between.
+    pub(super) both: &'static CStr,
+    /// The directory.
+    pub(super) via: Name,
+    /// The entry in it.
+    pub(super) name: Name,
+}
+
+impl Below {
+    /// Makes the pair `via`/`name`; `both` is the two with a slash between.
+    ///
+    /// # Panics
+    /// If `both` is not that, which in a `static` is an error of the compilation.
+    pub const fn fixed(both: &'static CStr, via: &'static CStr, name: &'static CStr) -> Below {
+        assert!(both.to_bytes().len() == via.to_bytes().len() + 1 + name.to_bytes().len());
+        Below { both, via: Name::fixed(via), name: Name::fixed(name) }
     }
 }
 

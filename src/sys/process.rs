@@ -1,31 +1,20 @@
-//! This process and others: its executable, its user, becoming another program, and the argv of what runs beside it.
+//! This process and others: its executable, its user, other programs, and the argv of the processes beside it.
 
-use std::ffi::CStr;
+use std::ffi::{OsStr, OsString};
+use std::ops::ControlFlow;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use rustix::fs::{self, Access, FileType, Gid, Mode, OFlags, Uid};
+use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
 use rustix::process::umask;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::dir::Go;
-use super::keep::{self, Bytes};
-use super::{Dir, Errno, Ids, Name, file, raw};
+use super::{Dir, Errno, Ids, Name, errno, file};
 
-/// Clears the umask, so that modes come out as given.
+/// Clears the umask, so that new files get exactly the mode that is asked for.
 pub fn clear_umask() {
     umask(Mode::empty());
-}
-
-/// Sees to it that the descriptors 0 to 2 are taken, as they should be: a file that got one of them would be written to, or
-/// handed to a program, as if it were stdout. And a write to a pipe that nobody reads is an error, not the end.
-pub fn settle_standard_streams() {
-    raw::ignore_sigpipe();
-    loop {
-        let open = |path: &CStr| fs::open(path, OFlags::RDWR, Mode::empty());
-        match open(c"/dev/null").or_else(|_| fs::open(c"/", OFlags::PATH, Mode::empty())) {
-            Ok(taken) if std::os::fd::AsRawFd::as_raw_fd(&taken) <= 2 => std::mem::forget(taken),
-            _ => return,
-        }
-    }
 }
 
 /// Writes to stdout.
@@ -38,21 +27,21 @@ pub fn to_stderr(text: &[u8]) -> Result<(), Errno> {
     file::write_all(rustix::stdio::stderr(), text)
 }
 
-/// Makes a directory this process's working directory.
-pub fn change_to(path: &CStr) -> Result<(), Errno> {
+/// Changes the working directory.
+pub fn change_to(path: &Path) -> Result<(), Errno> {
     rustix::process::chdir(path)
 }
 
-/// The absolute path of the running executable: from /proc, else argv[0] where that is an absolute path, or where that leads
-/// if it is a symlink, whose name may be that of a command.
-pub fn executable(argv0: &'static CStr) -> Option<Bytes> {
-    let link = |path: &CStr| fs::readlink(path, Vec::new()).map(|path| path.into_bytes().leak() as Bytes);
-    let found = link(c"/proc/self/exe").or_else(|_| link(argv0)).unwrap_or(argv0.to_bytes());
-    Some(found).filter(|path| path.starts_with(b"/"))
+/// Returns the absolute path of the running executable: from /proc; without /proc the target of argv[0] if that is a symlink
+/// (whose name may be that of a command), else argv[0]. `None` if none of them is an absolute path.
+pub fn executable(argv0: &OsStr) -> Option<PathBuf> {
+    let argv0 = Path::new(argv0);
+    let found = std::fs::read_link("/proc/self/exe").or_else(|_| std::fs::read_link(argv0));
+    Some(found.unwrap_or_else(|_| argv0.to_owned())).filter(|path| path.is_absolute())
 }
 
-/// Takes on a user for good: groups first, then group, then user, as each step needs the right to the next.
-/// There is one thread, so its ids are the process's.
+/// Changes groups, group and user of this process for good, in this order, because each step needs the permission that the next
+/// one gives up. The process has one thread, so the thread's ids are the process's.
 pub fn become_user(ids: Ids, groups: &[u32]) -> Result<(), Errno> {
     let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
@@ -61,94 +50,113 @@ pub fn become_user(ids: Ids, groups: &[u32]) -> Result<(), Errno> {
     set_thread_res_uid(uid, uid, uid)
 }
 
-/// An environment as execve(2) takes it, `KEY=VALUE` each.
+/// The environment of a program: each variable's key and value.
 #[derive(Debug, Clone, Default)]
-pub struct Environment(Vec<&'static CStr>);
+pub struct Environment(Vec<(OsString, OsString)>);
 
 impl Environment {
-    /// This process's.
+    /// Returns this process's environment.
     pub fn own() -> Environment {
-        Environment(raw::environment())
+        Environment(std::env::vars_os().collect())
     }
 
-    fn value_of(variable: &'static CStr, key: &[u8]) -> Option<Bytes> {
-        variable.to_bytes().strip_prefix(key)?.strip_prefix(b"=")
+    /// Returns a variable's value.
+    pub fn get(&self, key: &str) -> Option<&OsStr> {
+        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_os_str())
     }
 
-    /// A variable's value.
-    pub fn get(&self, key: &[u8]) -> Option<Bytes> {
-        self.0.iter().find_map(|variable| Environment::value_of(variable, key))
+    /// Sets a variable.
+    pub fn set(&mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
+        let key = key.as_ref();
+        self.remove(key);
+        self.0.push((key.to_owned(), value.as_ref().to_owned()));
     }
 
-    /// Sets a variable, or takes it away. One with a NUL in it cannot be, and is taken away.
-    pub fn set(&mut self, key: &[u8], value: Option<&[u8]>) {
-        self.0.retain(|variable| Environment::value_of(variable, key).is_none());
-        self.0.extend(value.and_then(|value| keep::c_string(&[key, b"=", value])));
+    /// Removes a variable.
+    pub fn remove(&mut self, key: &OsStr) {
+        self.0.retain(|(name, _)| name != key);
     }
 
-    /// The variables that the other one has not, or not so.
-    pub fn beyond(&self, other: &Environment) -> impl Iterator<Item = Bytes> {
-        self.0.iter().filter(|variable| !other.0.contains(variable)).map(|variable| variable.to_bytes())
+    /// Returns the variables that `other` lacks or has with another value.
+    pub fn beyond<'a>(&'a self, other: &'a Environment) -> impl Iterator<Item = &'a (OsString, OsString)> {
+        self.0.iter().filter(|variable| !other.0.contains(variable))
+    }
+
+    /// Returns whether a variable is set.
+    pub fn has(&self, key: &OsStr) -> bool {
+        self.0.iter().any(|(name, _)| name == key)
     }
 }
 
-/// A program to become or to run.
+/// A program to execute.
 #[derive(Debug)]
 pub struct Program {
-    /// Where it is.
-    pub path: &'static CStr,
-    /// argv, the name included.
-    pub argv: Vec<&'static CStr>,
-    /// The whole environment.
+    /// Its path.
+    pub path: PathBuf,
+    /// Its argv; the first word is its name.
+    pub argv: Vec<OsString>,
+    /// Its whole environment.
     pub environment: Environment,
 }
 
 impl Program {
-    /// Replaces this process; returns only where that fails.
-    pub fn exec(&self) -> Errno {
-        raw::exec(self.path, &self.argv, &self.environment.0)
+    fn command(&self) -> Command {
+        let mut command = Command::new(&self.path);
+        if let Some((name, arguments)) = self.argv.split_first() {
+            command.arg0(name).args(arguments);
+        }
+        command.env_clear().envs(self.environment.0.iter().map(|(key, value)| (key, value)));
+        command
     }
 
-    /// Runs it to its end; its exit code, 128 + signal where one killed it, 127 where it could not be executed; and, if
-    /// `capture`, what it wrote to stdout.
+    /// Replaces this process. Returns only on failure.
+    pub fn exec(&self) -> Errno {
+        errno::of_io(&self.command().exec())
+    }
+
+    /// Runs the program to its end. Returns its exit code (128 + signal if a signal killed it) and, if `capture`, what it wrote to
+    /// stdout.
     pub fn run(&self, capture: bool) -> Result<(i32, Vec<u8>), Errno> {
-        raw::run(self.path, &self.argv, &self.environment.0, capture)
+        let stdout = if capture { Stdio::piped() } else { Stdio::inherit() };
+        let child = self.command().stdout(stdout).spawn().map_err(|error| errno::of_io(&error))?;
+        let output = child.wait_with_output().map_err(|error| errno::of_io(&error))?;
+        let killed = || 128 + output.status.signal().unwrap_or(0);
+        Ok((output.status.code().unwrap_or_else(killed), output.stdout))
     }
 }
 
-/// Where execvp(3) would find a program on this PATH: the first entry with a regular file that we may execute. An empty
-/// entry is the working directory.
-pub fn find_on_path(program: &[u8], path: &[u8]) -> Option<&'static CStr> {
-    path.split(|byte| *byte == b':').find_map(|entry| {
-        let directory = if entry.is_empty() { b"." } else { entry };
-        let candidate = keep::c_string(&[directory, b"/", program])?;
-        let regular = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
-        let found = fs::access(candidate, Access::EXEC_OK).is_ok()
-            && fs::stat(candidate).is_ok_and(|stat| regular(stat.st_mode));
+/// Finds a program as execvp(3) does: the first entry of `path` that has a regular file of this name which this process may
+/// execute. An empty entry is the working directory.
+pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    std::env::split_paths(path).find_map(|entry| {
+        let directory = if entry.as_os_str().is_empty() { Path::new(".") } else { &entry };
+        let candidate = directory.join(program);
+        let is_regular = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
+        let found = fs::access(&candidate, Access::EXEC_OK).is_ok()
+            && fs::stat(&candidate).is_ok_and(|stat| is_regular(stat.st_mode));
         found.then_some(candidate)
     })
 }
 
-/// The longest argv that is read, in bytes: as long as Linux lets one be by default.
+/// Longest argv that is read, in bytes: Linux's default limit.
 const CMDLINE_CAP: u64 = 2 << 20;
 
-/// Calls `each` with the argv of process 1 and then of every process, until it returns true. Processes that vanish meanwhile or
-/// that we may not see are passed over.
-pub fn each_argv(each: &mut dyn FnMut(&[u8]) -> bool) {
+/// Calls `each` with the argv of process 1 and then of every other process, until it breaks. Processes that vanish meanwhile or
+/// that this process may not see are passed over.
+pub fn each_argv(each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
     static CMDLINE: Name = Name::fixed(c"cmdline");
     static FIRST: Name = Name::fixed(c"1");
-    let Ok(proc) = Dir::at(c"/proc") else { return };
-    let mut done = |pid: &Name| {
-        let read =
-            proc.passage(pid).map_err(Into::into).and_then(|pid| file::read(&pid, &CMDLINE, CMDLINE_CAP));
-        read.is_ok_and(|argv| each(&argv))
+    let Ok(proc) = Dir::at(Path::new("/proc")) else { return };
+    let mut look = |pid: &Name| match proc.passage(pid).map(|pid| file::read(&pid, &CMDLINE, CMDLINE_CAP)) {
+        Ok(Ok(argv)) => each(&argv),
+        _ => ControlFlow::Continue(()),
     };
-    if done(&FIRST) {
+    if look(&FIRST).is_break() {
         return;
     }
-    // Errors end the search like its end: what was not found is not there.
+    // An error ends the search: what was not found is not there.
     let _ = proc.each(&mut |name, _| {
-        let other = name != FIRST && name.bytes().iter().all(u8::is_ascii_digit);
-        if other && done(&name) { Go::Stop } else { Go::On }
+        let is_other = name != FIRST && name.bytes().iter().all(u8::is_ascii_digit);
+        if is_other { look(&name) } else { ControlFlow::Continue(()) }
     });
 }

@@ -1,13 +1,13 @@
-//! Removing a tree, of any depth, with three descriptors: what is deeper than one level is lifted to the top first. No
-//! symlink is followed, and a tree that somebody refills faster than it is emptied is given up.
+//! Removes a tree of any depth with three descriptors: directories below the first level are moved to the top first. No symlink
+//! is followed. A tree that somebody refills faster than it is emptied is given up.
 
 use super::{Dir, Errno, Name};
 
-/// Steps after which a tree counts as one that does not get empty.
+/// Number of steps after which the removal is given up.
 const STEPS: u32 = 4_000_000;
 
-/// Removes what stands under a name: a file, or a directory and all that is in it. Absence is no error. EBUSY where
-/// somebody keeps filling it.
+/// Removes a file, or a directory with its content. Absence is no error. Fails with EBUSY if somebody keeps filling the
+/// directory.
 pub fn tree(parent: &Dir, name: &Name) -> Result<(), Errno> {
     if remove_flat(parent, name)? {
         return Ok(());
@@ -32,7 +32,7 @@ pub fn tree(parent: &Dir, name: &Name) -> Result<(), Errno> {
     }
 }
 
-/// Removes a file or an empty directory; false where it is a directory that is not empty.
+/// Removes a file or an empty directory. Returns false for a directory that is not empty.
 fn remove_flat(dir: &Dir, name: &Name) -> Result<bool, Errno> {
     match dir.unlink(name) {
         Ok(()) | Err(Errno::NOENT) => return Ok(true),
@@ -43,7 +43,7 @@ fn remove_flat(dir: &Dir, name: &Name) -> Result<bool, Errno> {
     match dir.rmdir(name) {
         Ok(()) | Err(Errno::NOENT) => Ok(true),
         Err(Errno::NOTEMPTY | Errno::EXIST) => Ok(false),
-        // Neither a file that may be removed nor a directory: the first refusal was meant.
+        // A file that may not be removed: EPERM is the answer to unlink.
         Err(Errno::NOTDIR) => Err(Errno::PERM),
         Err(errno) => Err(errno),
     }
@@ -61,7 +61,7 @@ impl Lift<'_> {
         Ok(())
     }
 
-    /// Removes an entry of the top; the directories in it come to the top.
+    /// Removes an entry of the top; moves the directories in it to the top.
     fn empty_out(&mut self, name: &Name) -> Result<(), Errno> {
         self.step()?;
         if remove_flat(self.top, name)? {

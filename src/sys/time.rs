@@ -1,29 +1,29 @@
-//! Clocks, and waiting.
+//! Clocks, and bounded waiting.
 
-use rustix::thread::{Timespec, nanosleep};
+use std::thread::sleep;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-pub use super::raw::now;
-
-/// A span of time.
-pub type Milliseconds = u64;
-
-/// Waits this long, or until a signal comes.
-pub fn pause(span: Milliseconds) {
-    let span = i64::try_from(span).unwrap_or(0);
-    let _ = nanosleep(&Timespec { tv_sec: span / 1000, tv_nsec: span % 1000 * 1_000_000 });
+/// Returns the seconds since 1970, UTC; negative before.
+pub fn now() -> i64 {
+    let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);
+    match SystemTime::now().duration_since(UNIX_EPOCH) {
+        Ok(since) => seconds(since),
+        Err(before) => -seconds(before.duration()),
+    }
 }
 
-/// Looks again and again, `every` so often, until it is so or it was waited for `limit`; whether it is so.
-pub fn wait_until(limit: Milliseconds, every: Milliseconds, is_so: &mut dyn FnMut() -> bool) -> bool {
-    let mut waited = 0;
+/// Calls `condition` every `interval` until it returns true or `limit` has passed by the monotonic clock. Returns whether it
+/// returned true. It is called at least once, and once more when the time is over.
+pub fn wait_until(limit: Duration, interval: Duration, condition: &mut dyn FnMut() -> bool) -> bool {
+    let start = Instant::now();
     loop {
-        if is_so() {
+        let over = start.elapsed() >= limit;
+        if condition() {
             return true;
         }
-        if waited >= limit {
+        if over {
             return false;
         }
-        pause(every);
-        waited += every;
+        sleep(interval.min(limit.saturating_sub(start.elapsed())));
     }
 }

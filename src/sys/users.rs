@@ -1,55 +1,63 @@
 //! /etc/passwd and /etc/group, read as text: a static executable has no NSS, and a container's users are in these files.
 
-use super::keep::Bytes;
-use super::{Ids, file};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use super::{Errno, Ids, Reason, file};
 use crate::number::decimal;
 
+/// Path of the user database.
+pub const PASSWD: &str = "/etc/passwd";
+/// Path of the group database.
+pub const GROUP: &str = "/etc/group";
 /// Largest of these files that is read, in bytes.
 const CAP: u64 = 16 << 20;
 
 /// An entry of /etc/passwd.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct User {
     /// Login name.
-    pub name: Bytes,
+    pub name: Vec<u8>,
     /// User and primary group.
     pub ids: Ids,
-    /// Home directory, as it stands there; may be empty.
-    pub home: Bytes,
+    /// Home directory as the entry has it; may be empty.
+    pub home: PathBuf,
 }
 
-/// The fields of each line.
-fn entries(text: Bytes) -> impl Iterator<Item = Vec<Bytes>> {
+/// Returns the fields of each line.
+fn entries(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
     text.split(|byte| *byte == b'\n').map(|line| line.split(|byte| *byte == b':').collect())
 }
 
-/// A user's or a group's number.
+/// Parses a user's or a group's number, 0 to 4294967294.
 pub fn number(field: &[u8]) -> Option<u32> {
-    // The highest number is chown(2)'s and setresuid(2)'s "leave it": no id.
+    // The highest number means "leave it" to chown(2) and setresuid(2), so it is no id.
     decimal(field).and_then(|value| u32::try_from(value).ok()).filter(|id| *id != u32::MAX)
 }
 
-/// The first user in a passwd(5) text that `wanted` takes; lines that are none are passed over.
-pub fn find_user(passwd: Bytes, wanted: &dyn Fn(&User) -> bool) -> Option<User> {
+/// Returns the first user in a passwd(5) text that `wanted` accepts. Malformed lines are passed over.
+pub fn find_user(passwd: &[u8], wanted: &dyn Fn(&User) -> bool) -> Option<User> {
     entries(passwd).find_map(|fields| match *fields.as_slice() {
         [name, _, uid, gid, _, home, ..] if !name.is_empty() => {
-            let user = User { name, ids: Ids { uid: number(uid)?, gid: number(gid)? }, home };
+            let ids = Ids { uid: number(uid)?, gid: number(gid)? };
+            let user = User { name: name.to_vec(), ids, home: OsStr::from_bytes(home).into() };
             wanted(&user).then_some(user)
         }
         _ => None,
     })
 }
 
-/// The number of a group in a group(5) text.
-pub fn find_group(group: Bytes, name: &[u8]) -> Option<u32> {
+/// Returns the number of a group in a group(5) text.
+pub fn find_group(group: &[u8], name: &[u8]) -> Option<u32> {
     entries(group).find_map(|fields| match *fields.as_slice() {
         [entry, _, gid, ..] if entry == name => number(gid),
         _ => None,
     })
 }
 
-/// The groups that a user gets: its primary one and those of a group(5) text that list it, each once, as initgroups(3).
-pub fn groups_of(group: Bytes, user: &User) -> Vec<u32> {
+/// Returns the groups of a user as initgroups(3) does: its primary group and those of a group(5) text that list it, each once.
+pub fn groups_of(group: &[u8], user: &User) -> Vec<u32> {
     let mut groups = vec![user.ids.gid];
     for fields in entries(group) {
         if let [_, _, gid, members, ..] = *fields.as_slice()
@@ -63,14 +71,12 @@ pub fn groups_of(group: Bytes, user: &User) -> Vec<u32> {
     groups
 }
 
-/// The text of /etc/passwd, empty where it cannot be read.
-pub fn passwd() -> Bytes {
-    file::read_system(c"/etc/passwd", CAP).unwrap_or_default().leak()
-}
-
-/// The text of /etc/group, empty where it cannot be read.
-pub fn group() -> Bytes {
-    file::read_system(c"/etc/group", CAP).unwrap_or_default().leak()
+/// Reads one of the two databases. A file that is not there is empty; one that cannot be read is an error.
+pub fn read(path: &str) -> Result<Vec<u8>, Reason> {
+    match file::read_system(Path::new(path), CAP) {
+        Err(Reason::Errno(Errno::NOENT)) => Ok(Vec::new()),
+        text => text,
+    }
 }
 
 #[cfg(test)]
@@ -84,14 +90,15 @@ mod tests {
     fn the_first_whole_entry_counts() {
         let user = find_user(PASSWD, &|user| user.name == b"hermes");
         let ids = Ids { uid: 1001, gid: 1002 };
-        assert_eq!(user, Some(User { name: b"hermes", ids, home: b"/opt/data" }));
+        assert_eq!(user, Some(User { name: b"hermes".to_vec(), ids, home: "/opt/data".into() }));
         assert_eq!(find_user(PASSWD, &|user| user.name == b"nobody"), None);
         assert_eq!(find_user(b"", &|_| true), None);
     }
 
     #[test]
     fn groups_are_the_primary_one_and_the_listed_ones() {
-        let user = User { name: b"hermes", ids: Ids { uid: 1, gid: 1002 }, home: b"" };
+        let ids = Ids { uid: 1, gid: 1002 };
+        let user = User { name: b"hermes".to_vec(), ids, home: PathBuf::new() };
         let group = b"root:x:0:\ndocker:x:998:a,hermes\nhermes:x:1002:hermes\nhermesx:x:5:xhermes,hermes2\nbad:x::hermes\n\
             video:x:44:hermes\ndocker2:x:998:hermes";
         assert_eq!(groups_of(group, &user), [1002, 998, 44]);

@@ -1,26 +1,24 @@
-//! logs/container-boot.log: where operators look when a profile did not come back up.
+//! logs/container-boot.log: where operators look when a profile did not come up again.
 
 use super::home::{self, Home, Refusal, Trusted};
 use crate::error::{Context, Error, Result};
-use crate::show::Shown;
-use crate::sys::keep::Bytes;
-use crate::sys::{Chowner, Dir, Errno, Ids, Name, file};
+use crate::show::FromVolume;
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, file};
 
 static LOGS: Name = Name::fixed(c"logs");
 static LOG: Name = Name::fixed(c"container-boot.log");
 static ROTATED: Name = Name::fixed(c"container-boot.log.1");
-/// Size in bytes from which the log is rotated before anything is appended: some 3,000 lines.
+/// Size in bytes from which the log is rotated before lines are appended: some 3,000 lines.
 const ROTATE: u64 = 262_144;
 
 const LOG_PATH: &str = "logs/container-boot.log";
 
-/// Appends whole lines in one write. What it makes belongs to the owner; what is somebody else's trap (a symlink, a FIFO) is
-/// not written to.
-pub fn append(home: &Home, lines: &[u8], trusted: Trusted, chowner: &Chowner, owner: Ids) -> Result<()> {
-    let logs = logs(home, trusted, chowner, owner)?;
+/// Appends whole lines in one write. New files belong to the owner. Nothing is written to a symlink or a FIFO.
+pub fn append(home: &Home, lines: &[u8], trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<()> {
+    let logs = logs(home, trusted, ownership, owner)?;
     let open = || file::Appender::open(&logs, &LOG).map_err(|reason| Error::new("open", LOG_PATH, reason));
     let mut log = open()?;
-    // A log that has another name could be any file of the owner's choice: the lines go to a new one.
+    // A log with another name could be any file that the owner chose: the lines go to a new one.
     if log.meta.size >= ROTATE || log.meta.links > 1 {
         logs.rename(&LOG, &logs, &ROTATED).context("rotate", LOG_PATH)?;
         log = open()?;
@@ -29,31 +27,31 @@ pub fn append(home: &Home, lines: &[u8], trusted: Trusted, chowner: &Chowner, ow
         }
     }
     if log.fresh && log.meta.ids != owner {
-        log.give(chowner, owner).context("give away", LOG_PATH)?;
+        log.change_owner(ownership, owner).context("change the owner of", LOG_PATH)?;
     }
     log.append(lines).context("write", LOG_PATH)
 }
 
-/// Largest log that is read, in bytes; a pass that starts just below the size of rotation may make it larger than that.
+/// Largest log that is read, in bytes. A pass that starts below the size of rotation may exceed that size.
 const READ: u64 = 16 << 20;
 
-/// What the log says of one profile, as it is printed there.
-#[derive(Clone, Copy)]
+/// One line of the log, as far as it is used here; each value as it is printed there.
+#[derive(Clone)]
 pub struct Entry {
     /// The profile.
-    pub profile: Bytes,
-    /// What became of it.
-    pub action: Bytes,
-    /// When, in the local time of that boot.
-    pub time: Bytes,
+    pub profile: Vec<u8>,
+    /// What the pass did.
+    pub action: Vec<u8>,
+    /// The time of the pass, in the container's local time.
+    pub time: Vec<u8>,
 }
 
-/// What the log says, the newest first. Nothing where it cannot be read.
+/// Returns the lines of the log, the newest first; none if it cannot be read.
 pub fn entries(home: &Home, trusted: Trusted) -> Vec<Entry> {
     let mut entries = Vec::new();
     if let Ok(logs) = home::open_linkable(&home.dir, &LOGS, trusted) {
         for name in [&LOG, &ROTATED] {
-            let text = file::read(&logs, name, READ).unwrap_or_default().leak();
+            let text = file::read(&logs, name, READ).unwrap_or_default();
             entries.extend(text.rsplit(|byte| *byte == b'\n').filter_map(entry));
         }
     }
@@ -61,17 +59,21 @@ pub fn entries(home: &Home, trusted: Trusted) -> Vec<Entry> {
 }
 
 /// `TIME profile=NAME prior_state=STATE action=ACTION …`. A quoted value may hold blanks, but no quote that is not escaped.
-fn entry(line: Bytes) -> Option<Entry> {
+fn entry(line: &[u8]) -> Option<Entry> {
     let (time, rest) = field(line, b" profile=")?;
     let (profile, rest) = field(rest, b" prior_state=")?;
     let (_, rest) = field(rest, b" action=")?;
     let action = rest.split(|byte| *byte == b' ').next()?;
-    // The hermes user can write the log: what no boot pass writes is not printed.
-    let bare = |text: Bytes| Shown(text).to_string().as_bytes() == text;
-    (bare(time) && bare(action)).then_some(Entry { profile, action, time })
+    // The hermes user can write the log: a value that no boot pass writes is not used.
+    let bare = |text: &[u8]| FromVolume(text).to_string().as_bytes() == text;
+    (bare(time) && bare(action)).then(|| Entry {
+        profile: profile.to_vec(),
+        action: action.to_vec(),
+        time: time.to_vec(),
+    })
 }
 
-/// Splits at the first `key` that is not within quotes.
+/// Splits a line at the first `key` outside of quotes.
 fn field<'a>(line: &'a [u8], key: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     let (mut quoted, mut escaped) = (false, false);
     for (at, byte) in line.iter().enumerate() {
@@ -88,7 +90,7 @@ fn field<'a>(line: &'a [u8], key: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     None
 }
 
-fn logs(home: &Home, trusted: Trusted, chowner: &Chowner, owner: Ids) -> Result<Dir> {
+fn logs(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<Dir> {
     match home::open_linkable(&home.dir, &LOGS, trusted) {
         Ok(logs) => return Ok(logs),
         Err(Refusal::Missing) => (),
@@ -96,10 +98,10 @@ fn logs(home: &Home, trusted: Trusted, chowner: &Chowner, owner: Ids) -> Result<
     }
     match home.dir.mkdir(&LOGS, 0o755) {
         Ok(()) | Err(Errno::EXIST) => (),
-        Err(errno) => return Err(Error::new("make", LOGS, errno)),
+        Err(errno) => return Err(Error::new("make", &LOGS, errno)),
     }
-    let logs = home.dir.dir(&LOGS).context("open", LOGS)?;
-    home::give_new(&logs, owner, chowner).context("give away", LOGS)?;
+    let logs = home.dir.dir(&LOGS).context("open", &LOGS)?;
+    home::hand_over_new(&logs, owner, ownership).context("change the owner of", &LOGS)?;
     Ok(logs)
 }
 
@@ -109,11 +111,9 @@ mod tests {
 
     #[test]
     fn a_line_of_the_log_is_read_back_and_no_value_forges_it() {
-        let read = |line: &'static str| {
-            entry(line.as_bytes()).map(|entry| (entry.profile, entry.action, entry.time))
-        };
-        let said = |profile: &'static str, action: &'static str| {
-            Some((profile.as_bytes(), action.as_bytes(), &b"T"[..]))
+        let read = |line: &str| entry(line.as_bytes()).map(|entry| (entry.profile, entry.action, entry.time));
+        let said = |profile: &str, action: &str| {
+            Some((profile.as_bytes().to_vec(), action.as_bytes().to_vec(), b"T".to_vec()))
         };
         assert_eq!(
             read("T profile=a prior_state=None action=started prior_exit=clean"),

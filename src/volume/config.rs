@@ -1,33 +1,36 @@
-//! `multiplex_profiles` in config.yaml, at the top level or under `gateway:`. No YAML library fits this executable: a reader
-//! of these two keys that steps over everything else by the rules of YAML 1.1, and says so where it cannot be sure.
+//! One boolean of config.yaml, by its path: `multiplex_profiles` at the top level or under `gateway:`.
+//!
+//! Written by hand: a YAML parser costs 25 to 49 KB of the executable and a fourth dependency beside the three that the project
+//! allows itself. This reader knows the two levels of mappings on the path, steps over everything else by the rules of YAML 1.1,
+//! and reports a doubt where it cannot be sure.
 
 mod scan;
 
-use scan::{Key, SYNTAX, Scanner, Value, without_comment};
+use scan::{Head, Key, SYNTAX, Scanner, Value, without_comment};
 
 /// Largest config.yaml that is read, in bytes.
 pub const CAP: u64 = 4 << 20;
 
-/// What config.yaml says about multiplexing. Lines count from 1.
+/// What config.yaml says about a boolean. Lines count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Multiplex {
-    /// Neither key is there.
+pub enum Answer {
+    /// The key is not there.
     Absent,
-    /// One of them is true.
-    On {
-        /// Where.
+    /// It is true.
+    True {
+        /// The line of the key.
         line: usize,
     },
-    /// There is one, and it is false or null.
-    Off {
-        /// Where.
+    /// It is false or null.
+    False {
+        /// The line of the key.
         line: usize,
     },
-    /// It cannot be said for certain.
+    /// The reader cannot be sure.
     Unsure {
-        /// Where.
+        /// The line of the doubt.
         line: usize,
-        /// Why.
+        /// The reason.
         why: &'static str,
     },
 }
@@ -35,42 +38,62 @@ pub enum Multiplex {
 /// Why a text cannot be read.
 type Doubt = &'static str;
 
-const KEY: &[u8] = b"multiplex_profiles";
-const SECTION: &[u8] = b"gateway";
+/// The place of a key: at the top level, or in a mapping there.
+#[derive(Clone, Copy)]
+struct Place {
+    section: Option<&'static str>,
+    key: &'static str,
+}
 
-/// Reads the two keys. A value counts as PyYAML's safe_load takes it: true, yes, on and their like without quotes are true.
-pub fn multiplex(text: &[u8]) -> Multiplex {
-    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    // Most documents have no such key, and need not be understood: only an escape could hide it.
-    if !text.windows(KEY.len()).any(|window| window == KEY) && !text.contains(&b'\\') {
-        return Multiplex::Absent;
-    }
-    let mut reader = Reader { scan: Scanner { text, at: 0 }, top: None, nested: None };
-    if let Err(why) = check(text).and_then(|()| reader.document()) {
-        return Multiplex::Unsure { line: reader.scan.number(), why };
-    }
-    match (reader.top, reader.nested) {
-        (Some((one, line)), Some((other, _))) if one != other => {
-            Multiplex::Unsure { line, why: "multiplex_profiles stands twice, and not the same" }
+const MULTIPLEX: &str = "multiplex_profiles";
+const GATEWAY: &str = "gateway";
+
+/// Reads `multiplex_profiles` from both of its places. They must not contradict each other.
+pub fn multiplex(text: &[u8]) -> Answer {
+    let top = boolean(text, Place { section: None, key: MULTIPLEX });
+    let nested = boolean(text, Place { section: Some(GATEWAY), key: MULTIPLEX });
+    match (top, nested) {
+        (Answer::Unsure { line: one, .. }, Answer::Unsure { line: other, .. }) if other < one => nested,
+        (Answer::Unsure { .. }, _) | (_, Answer::Absent) => top,
+        (Answer::True { line }, Answer::False { .. }) | (Answer::False { line }, Answer::True { .. }) => {
+            Answer::Unsure { line, why: "multiplex_profiles stands twice, and not the same" }
         }
-        (Some((on, line)), _) | (None, Some((on, line))) if on => Multiplex::On { line },
-        (Some((_, line)), _) | (None, Some((_, line))) => Multiplex::Off { line },
-        (None, None) => Multiplex::Absent,
+        (Answer::Absent, _) | (_, Answer::Unsure { .. }) => nested,
+        _ => top,
     }
 }
 
-/// Refuses what YAML does not take, and line breaks that are not newlines.
+/// Reads a boolean. A value counts as `PyYAML`'s `safe_load` takes it: `true`, `yes`, `on` and their like without quotes are true.
+fn boolean(text: &[u8], place: Place) -> Answer {
+    let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
+    let key = place.key.as_bytes();
+    // Most documents lack the key and need not be understood. Only an escape could hide it.
+    if !text.windows(key.len()).any(|window| window == key) && !text.contains(&b'\\') {
+        return Answer::Absent;
+    }
+    let mut reader = Reader::new(text, place);
+    if let Err(why) = check(text).and_then(|()| reader.document()) {
+        return Answer::Unsure { line: reader.scan.number(), why };
+    }
+    match reader.found {
+        Some((true, line)) => Answer::True { line },
+        Some((false, line)) => Answer::False { line },
+        None => Answer::Absent,
+    }
+}
+
+/// Refuses characters that YAML does not allow, and line breaks other than newlines.
 fn check(text: &[u8]) -> Result<(), Doubt> {
     let text = std::str::from_utf8(text).map_err(|_| "not UTF-8")?;
     let mut characters = text.chars().peekable();
     while let Some(character) = characters.next() {
-        let taken = match character {
+        let is_allowed = match character {
             '\r' => characters.peek() == Some(&'\n'),
             '\n' | '\t' | ' '..='~' => true,
             '\u{2028}' | '\u{2029}' | '\u{feff}' | '\u{fffe}' | '\u{ffff}' => false,
             _ => character >= '\u{a0}',
         };
-        if !taken {
+        if !is_allowed {
             return Err("a character that YAML does not take, or a line break that is no newline");
         }
     }
@@ -80,149 +103,184 @@ fn check(text: &[u8]) -> Result<(), Doubt> {
 /// A mapping in block style.
 #[derive(Clone, Copy)]
 struct Level {
-    /// Column of its keys.
+    /// The column of its keys.
     column: usize,
-    /// Whether its last key had no value yet, so that a sequence may stand in the same column.
-    open: bool,
+    /// Whether its last key has no value yet, so that a sequence may stand in the same column.
+    is_open: bool,
 }
 
-/// `gateway`'s mapping.
+/// Where the reader is relative to the section's mapping.
 #[derive(Clone, Copy)]
 enum Section {
-    /// We are not in it.
     Outside,
-    /// Its first key is still to come.
+    /// After its key, before its first line.
     Begun,
-    /// We are.
     Inside(Level),
 }
 
-/// Where a line stands.
+/// The mapping to which a line belongs.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Place {
+enum Mapping {
     Top,
-    Nested,
-    Elsewhere,
+    Section,
+    Other,
 }
 
 struct Reader<'a> {
     scan: Scanner<'a>,
-    top: Option<(bool, usize)>,
-    nested: Option<(bool, usize)>,
+    place: Place,
+    /// The value of the key, and its line.
+    found: Option<(bool, usize)>,
+    top: Option<Level>,
+    section: Section,
+    /// How often the section's key occurred.
+    sections: usize,
+    /// The column of the head whose plain value may go on; deeper lines belong to it.
+    plain: Option<usize>,
+    /// The column of the last head without a value.
+    empty: Option<usize>,
+    /// The column of the key, if the line before was its line.
+    after_key: Option<usize>,
 }
 
 const NOT_BLOCK: Doubt = "gateway is not a mapping in block style";
+const NO_BOOLEAN: Doubt = "multiplex_profiles is neither true nor false";
 
-impl Reader<'_> {
+impl<'a> Reader<'a> {
+    fn new(text: &'a [u8], place: Place) -> Reader<'a> {
+        Reader {
+            scan: Scanner { text, at: 0 },
+            place,
+            found: None,
+            top: None,
+            section: Section::Outside,
+            sections: 0,
+            plain: None,
+            empty: None,
+            after_key: None,
+        }
+    }
+
+    /// Reads the one document of the text.
     fn document(&mut self) -> Result<(), Doubt> {
-        let mut root: Option<Level> = None;
-        let (mut section, mut sections) = (Section::Outside, 0);
-        // Columns: below which a plain line goes on; of the last head without a value; of our own key, just read.
-        let (mut plain, mut last, mut ours): (Option<usize>, Option<usize>, Option<usize>) =
-            (None, None, None);
-        let mut begun = false;
+        let mut has_begun = false;
         while let Some(indent) = self.scan.indent()? {
             if indent == 0 && self.scan.marker()? {
-                if begun {
+                if has_begun {
                     return Err("more than one document");
                 }
-                begun = true;
-                continue;
-            }
-            begun = true;
-            if plain.is_some_and(|column| indent > column) {
+            } else if self.plain.is_some_and(|column| indent > column) {
                 self.scan.plain()?;
-                continue;
+            } else {
+                self.line(indent)?;
             }
-            let head = self.scan.head(indent)?;
-            if ours.take().is_some_and(|column| indent > column || (indent == column && head.dash)) {
-                return Err("multiplex_profiles is neither true nor false");
-            }
-            let top = root.get_or_insert(Level { column: indent, open: false });
-            let place = place(indent, head.dash, top, &mut section)?;
-            let name = match (place, head.key) {
-                (Place::Elsewhere, _) => b"",
-                (_, Key::Named(name)) => name,
-                (_, Key::Any) => return Err("a key that could be any"),
-                (_, Key::Missing) => return Err("a line without a key"),
-            };
-            if name == KEY {
-                let found = (self.decide()?, self.scan.number());
-                let slot = if place == Place::Top { &mut self.top } else { &mut self.nested };
-                if slot.replace(found).is_some() {
-                    return Err("multiplex_profiles stands twice");
-                }
-                self.scan.next_line();
-                (plain, last, ours) = (None, None, Some(indent));
-                continue;
-            }
-            let (start, here) = (self.scan.at, self.scan.line());
-            let value = self.scan.value(head.column)?;
-            match (place, &mut section) {
-                (Place::Top, _) => top.open = value == Value::Nothing,
-                (Place::Nested, Section::Inside(level)) => level.open = value == Value::Nothing,
-                _ => (),
-            }
-            if place == Place::Top && name == SECTION {
-                sections += 1;
-                match (value, without_comment(here)) {
-                    (Value::Nothing, b"") if sections == 1 => section = Section::Begun,
-                    (Value::Plain | Value::Closed, b"~" | b"null" | b"Null" | b"NULL") if sections == 1 => (),
-                    _ => {
-                        // The line to name is the key's, not the one behind its value.
-                        self.scan.at = start;
-                        return Err(if sections > 1 { "gateway stands twice" } else { NOT_BLOCK });
-                    }
-                }
-            }
-            let below = if head.dash || !matches!(head.key, Key::Missing) { Some(head.column) } else { last };
-            plain = match value {
-                Value::Plain => Some(below.ok_or(SYNTAX)?),
-                _ => None,
-            };
-            last = if value == Value::Nothing { below } else { None };
+            has_begun = true;
         }
         Ok(())
     }
 
-    /// The value of our key, which must stand behind it. Leaves the reader on its line.
-    fn decide(&self) -> Result<bool, Doubt> {
-        match without_comment(self.scan.line()) {
-            b"true" | b"True" | b"TRUE" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" => Ok(true),
-            b"false" | b"False" | b"FALSE" | b"no" | b"No" | b"NO" | b"off" | b"Off" | b"OFF" => Ok(false),
-            b"" | b"~" | b"null" | b"Null" | b"NULL" => Ok(false),
-            _ => Err("multiplex_profiles is neither true nor false"),
+    /// Reads a line that begins with a key, a dash or a value, and the rest of that value.
+    fn line(&mut self, indent: usize) -> Result<(), Doubt> {
+        let head = self.scan.head(indent)?;
+        if self.after_key.take().is_some_and(|key| indent > key || (indent == key && head.dash)) {
+            return Err(NO_BOOLEAN);
         }
+        let mapping = self.mapping(indent, head.dash)?;
+        let name = match (mapping, head.key) {
+            (Mapping::Other, _) => &b""[..],
+            (_, Key::Named(name)) => name,
+            (_, Key::Any) => return Err("a key that could be any"),
+            (_, Key::Missing) => return Err("a line without a key"),
+        };
+        let holder = if self.place.section.is_some() { Mapping::Section } else { Mapping::Top };
+        if mapping == holder && name == self.place.key.as_bytes() {
+            return self.key(indent);
+        }
+        let is_section =
+            mapping == Mapping::Top && self.place.section.is_some_and(|section| name == section.as_bytes());
+        let (start, text) = (self.scan.at, without_comment(self.scan.line()));
+        let value = self.scan.value(head.column)?;
+        match (mapping, &mut self.top, &mut self.section) {
+            (Mapping::Top, Some(level), _) | (Mapping::Section, _, Section::Inside(level)) => {
+                level.is_open = value == Value::Nothing;
+            }
+            _ => (),
+        }
+        if is_section && let Err(doubt) = self.enter(value, text) {
+            // The doubt is about the key's line, not about the one after its value.
+            self.scan.at = start;
+            return Err(doubt);
+        }
+        self.expect(&head, value)
     }
-}
 
-/// Where a line of this indent stands.
-fn place(indent: usize, dash: bool, top: &Level, section: &mut Section) -> Result<Place, Doubt> {
-    if indent < top.column
-        || (dash && indent == top.column && !(top.open && matches!(section, Section::Outside)))
-    {
-        return Err("the top level is not a mapping in block style");
+    /// Reads the value of the key, which must be on its line.
+    fn key(&mut self, indent: usize) -> Result<(), Doubt> {
+        let value = match without_comment(self.scan.line()) {
+            b"true" | b"True" | b"TRUE" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" => true,
+            b"false" | b"False" | b"FALSE" | b"no" | b"No" | b"NO" | b"off" | b"Off" | b"OFF" | b""
+            | b"~" | b"null" | b"Null" | b"NULL" => false,
+            _ => return Err(NO_BOOLEAN),
+        };
+        if self.found.replace((value, self.scan.number())).is_some() {
+            return Err("multiplex_profiles stands twice");
+        }
+        self.scan.next_line();
+        (self.plain, self.empty, self.after_key) = (None, None, Some(indent));
+        Ok(())
     }
-    if indent == top.column {
-        if !dash {
-            *section = Section::Outside;
+
+    /// Begins the section after its key; `text` is what is on the key's line.
+    fn enter(&mut self, value: Value, text: &[u8]) -> Result<(), Doubt> {
+        self.sections += 1;
+        match (value, text) {
+            _ if self.sections > 1 => Err("gateway stands twice"),
+            (Value::Nothing, b"") => {
+                self.section = Section::Begun;
+                Ok(())
+            }
+            (Value::Plain | Value::Closed, b"~" | b"null" | b"Null" | b"NULL") => Ok(()),
+            _ => Err(NOT_BLOCK),
         }
-        return Ok(if dash { Place::Elsewhere } else { Place::Top });
     }
-    match section {
-        Section::Outside => Ok(Place::Elsewhere),
-        Section::Begun if dash => Err(NOT_BLOCK),
-        Section::Begun => {
-            *section = Section::Inside(Level { column: indent, open: false });
-            Ok(Place::Nested)
+
+    /// Notes which lines may follow a value.
+    fn expect(&mut self, head: &Head<'_>, value: Value) -> Result<(), Doubt> {
+        let has_head = head.dash || !matches!(head.key, Key::Missing);
+        let column = if has_head { Some(head.column) } else { self.empty };
+        self.plain = if value == Value::Plain { Some(column.ok_or(SYNTAX)?) } else { None };
+        self.empty = if value == Value::Nothing { column } else { None };
+        Ok(())
+    }
+
+    /// Returns the mapping to which a line with this indent belongs.
+    fn mapping(&mut self, indent: usize, dash: bool) -> Result<Mapping, Doubt> {
+        let top = *self.top.get_or_insert(Level { column: indent, is_open: false });
+        let is_sequence_of_top = top.is_open && matches!(self.section, Section::Outside);
+        if indent < top.column || (dash && indent == top.column && !is_sequence_of_top) {
+            return Err("the top level is not a mapping in block style");
         }
-        Section::Inside(level)
-            if indent < level.column || (dash && indent == level.column && !level.open) =>
-        {
-            Err(NOT_BLOCK)
+        if indent == top.column {
+            if dash {
+                return Ok(Mapping::Other);
+            }
+            self.section = Section::Outside;
+            return Ok(Mapping::Top);
         }
-        Section::Inside(level) if indent == level.column && !dash => Ok(Place::Nested),
-        Section::Inside(_) => Ok(Place::Elsewhere),
+        match self.section {
+            Section::Begun if dash => Err(NOT_BLOCK),
+            Section::Begun => {
+                self.section = Section::Inside(Level { column: indent, is_open: false });
+                Ok(Mapping::Section)
+            }
+            Section::Inside(level)
+                if indent < level.column || (dash && indent == level.column && !level.is_open) =>
+            {
+                Err(NOT_BLOCK)
+            }
+            Section::Inside(level) if indent == level.column && !dash => Ok(Mapping::Section),
+            Section::Inside(_) | Section::Outside => Ok(Mapping::Other),
+        }
     }
 }
 

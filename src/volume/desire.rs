@@ -1,74 +1,71 @@
-//! The operator's word in gateway_state.json: `desired_state` and `updated_at` are set, everything else stays as it is.
+//! The operator's request in `gateway_state.json`: `desired_state` and `updated_at` are set, every other member stays as it is.
 
 use super::json::Object;
 use super::profiles;
 use super::state::{CAP, STATE};
-use crate::error::{Context, Error, Reason, Result};
+use crate::error::{Context, Error, Result};
 use crate::show::Quoted;
 use crate::slot::ProfileName;
-use crate::sys::file::Make;
-use crate::sys::{Chowner, Dir, Errno, Ids, Name, file, localtime, lock};
+use crate::sys::file::Attributes;
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, localtime, lock};
 
 static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
-/// Names that broken state files may get; with all of them taken, none is moved any more.
-const ASIDE: u32 = 9;
+/// Number of names for broken state files. If all of them are taken, none is renamed any more.
+const BROKEN_MAX: u32 = 9;
 
-/// Sets the state of a profile, in one step, in the directory `dir`. `now` is seconds since 1970. Owner and mode stay; a new file
-/// is the owner's. A file that is no JSON object is moved aside first, and its new name returned.
+/// Sets the state of a profile, in one step, in its directory `dir`. `now` is in seconds since 1970. Owner and mode stay; a new
+/// file belongs to `owner`. A file that is no JSON object is renamed first; its new name is returned.
 pub fn set(
     dir: &Dir,
     profile: &ProfileName,
     state: &str,
     now: i64,
     owner: Ids,
-    chowner: &Chowner,
+    ownership: &Ownership,
 ) -> Result<Option<Name>> {
     let label = profiles::label(profile, &STATE);
-    // Two words at once would share the staging file. Where the lock cannot be had, the word is worth more than the order.
+    // Two requests at once would share the staging file. If the lock cannot be had, the request counts more than the order.
     let held = dir.readable();
     let _ = held.as_ref().map(lock::exclusive);
-    let (state, moment) = (Quoted(state.as_bytes()).to_string(), updated_at(now));
-    let set = |object: Object<'_>| {
-        let once = object.with("desired_state", &state);
-        // An object with a key set is one.
-        Object::parse(once.as_bytes()).map(|object| object.with("updated_at", &moment)).unwrap_or_default()
-    };
-    let fresh = || set(Object::EMPTY) + "\n";
-    let mut make = Make { mode: 0o644, ids: owner, chowner, durable: true };
-    let mut aside = None;
-    let text = match file::read_meta(dir, &STATE, CAP) {
-        Err(Reason::Errno(Errno::NOENT)) => fresh(),
+    let mut attributes = Attributes { mode: 0o644, ids: owner, ownership, durable: true };
+    let bytes = match file::read_meta(dir, &STATE, CAP) {
+        Err(Reason::Errno(Errno::NOENT)) => None,
         Err(reason) => return Err(Error::new("use", label, reason)),
         Ok((bytes, meta)) => {
-            make.mode = meta.mode & 0o777;
-            make.ids = meta.ids;
-            match Object::parse(&bytes) {
-                Ok(object) => set(object),
-                Err(_) => {
-                    aside = Some(move_aside(dir).context("move aside", label)?);
-                    fresh()
-                }
-            }
+            attributes.mode = meta.mode & 0o777;
+            attributes.ids = meta.ids;
+            Some(bytes)
         }
     };
-    file::replace(dir, &STAGING, dir, &STATE, text.as_bytes(), make).context("write", label)?;
-    Ok(aside)
+    let mut broken = None;
+    let mut object = match bytes.as_deref().map(Object::parse) {
+        None => Object::default(),
+        Some(Ok(object)) => object,
+        Some(Err(_)) => {
+            broken = Some(rename_broken(dir).context("rename", &label)?);
+            Object::default()
+        }
+    };
+    object.set("desired_state", Quoted(state.as_bytes()).to_string());
+    object.set("updated_at", Quoted(updated_at(now).as_bytes()).to_string());
+    let text = format!("{object}\n");
+    file::replace(dir, &STAGING, dir, &STATE, text.as_bytes(), attributes).context("write", label)?;
+    Ok(broken)
 }
 
-/// ISO 8601, UTC, as Python's isoformat() has it.
+/// Returns a moment in ISO 8601, UTC, as Python's `isoformat()` has it.
 fn updated_at(now: i64) -> String {
     let stamp = localtime::stamp(now, Some(b"UTC0"), &mut |_| None);
-    let moment = stamp.strip_suffix("+0000").unwrap_or(&stamp);
-    format!("\"{moment}+00:00\"")
+    format!("{}+00:00", stamp.strip_suffix("+0000").unwrap_or(&stamp))
 }
 
-fn move_aside(dir: &Dir) -> std::result::Result<Name, Errno> {
+fn rename_broken(dir: &Dir) -> std::result::Result<Name, Errno> {
     let mut last = Errno::EXIST;
-    for number in 1..=ASIDE {
+    for number in 1..=BROKEN_MAX {
         let ending = if number == 1 { String::new() } else { format!(".{number}") };
-        let aside = Name::new(format!("gateway_state.json.broken{ending}")).ok_or(Errno::INVAL)?;
-        match dir.rename_new(&STATE, &aside) {
-            Ok(()) => return Ok(aside),
+        let broken = Name::new(format!("gateway_state.json.broken{ending}")).ok_or(Errno::INVAL)?;
+        match dir.rename_new(&STATE, &broken) {
+            Ok(()) => return Ok(broken),
             Err(errno @ (Errno::EXIST | Errno::NOTEMPTY)) => last = errno,
             Err(errno) => return Err(errno),
         }

@@ -1,11 +1,12 @@
-//! HERMES_HOME: opened, made where it is missing, and the directories on it that may be symlinks.
+//! `HERMES_HOME`: opened, made if it is missing, and the directories on it that may be symlinks.
 
-use std::ffi::CStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
-use crate::error::{Context, Error, Reason, Result};
-use crate::sys::{Chowner, Dir, Errno, Ids, Name};
+use crate::error::{Context, Error, Result};
+use crate::sys::{Dir, Errno, Ids, Kind, Name, Ownership, Reason};
 
-/// Who may own a directory to which a symlink on the volume leads.
+/// The users who may own the target of a symlink on the volume.
 #[derive(Debug, Clone, Copy)]
 pub struct Trusted {
     /// The hermes user.
@@ -15,70 +16,72 @@ pub struct Trusted {
 }
 
 impl Trusted {
-    /// The owner; and, where we are not root, ourselves: without root there is nothing that could be led astray.
+    /// Returns whether a user is trusted: the hermes user, and this process's user unless that is root. A process without root's
+    /// permissions cannot be misled into using them.
     pub fn includes(self, uid: u32) -> bool {
         uid == self.owner || (self.me != 0 && uid == self.me)
     }
 }
 
-/// HERMES_HOME, open.
+/// `HERMES_HOME`, open.
 pub struct Home {
     /// The directory.
     pub dir: Dir,
-    /// Whether it was made just now.
+    /// Whether it was missing and has been made.
     pub made: bool,
 }
 
 impl Home {
-    /// Opens HERMES_HOME at a path of the operator's.
-    pub fn open(path: &CStr) -> Result<Home> {
-        let dir = Dir::at(path).context("open", path.to_bytes())?;
+    /// Opens `HERMES_HOME`.
+    pub fn open(path: &Path) -> Result<Home> {
+        let dir = Dir::at(path).context("open", path.as_os_str().as_bytes())?;
         Ok(Home { dir, made: false })
     }
 
-    /// Opens HERMES_HOME, or makes it and gives it to the owner.
-    pub fn open_or_make(path: &CStr, chowner: &Chowner, owner: Ids) -> Result<Home> {
-        let (dir, made) = Dir::make_at(path).context("open", path.to_bytes())?;
+    /// Opens `HERMES_HOME`, or makes it for the owner.
+    pub fn open_or_make(path: &Path, ownership: &Ownership, owner: Ids) -> Result<Home> {
+        let label = path.as_os_str().as_bytes();
+        let (dir, made) = Dir::make_at(path).context("open", label)?;
         if made {
-            give_new(&dir, owner, chowner).context("give away", path.to_bytes())?;
+            hand_over_new(&dir, owner, ownership).context("change the owner of", label)?;
         }
         Ok(Home { dir, made })
     }
 }
 
-/// Gives a directory that was made just now to the owner, who could have exchanged it for another one of ours meanwhile: an empty
-/// one is no loss to anybody.
-pub fn give_new(dir: &Dir, owner: Ids, chowner: &Chowner) -> std::result::Result<(), Errno> {
+/// Changes the owner of a directory that this process has just made. The new owner could have exchanged it for another directory
+/// of this process's user meanwhile, so only an empty one is handed over.
+pub fn hand_over_new(dir: &Dir, owner: Ids, ownership: &Ownership) -> std::result::Result<(), Errno> {
     let found = dir.own_meta()?.ids;
-    if found != owner && found == chowner.me() && dir.names()?.is_empty() {
-        chowner.give(dir, owner)?;
+    if found != owner && found == ownership.process() && dir.names()?.is_empty() {
+        ownership.change(dir, owner)?;
     }
     Ok(())
 }
 
 /// Why a directory on the volume is not used.
 pub enum Refusal {
-    /// Nothing is there.
+    /// There is none.
     Missing,
-    /// A symlink to a directory of somebody who is not trusted.
+    /// A symlink to a directory of this user, who is not trusted.
     Foreign(u32),
     /// Anything else.
     Other(Reason),
 }
 
-/// Opens, for passage, a directory of the volume that people may have linked to another disk: a symlink is followed only where
-/// the directory behind it belongs to who is trusted. What is opened is checked, not the name.
+/// Opens for passage a directory of the volume that may be a symlink to another disk. A symlink is followed only to a directory
+/// of a trusted user. The opened directory is checked, not its name.
 pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result::Result<Dir, Refusal> {
     let other = |errno: Errno| Refusal::Other(errno.into());
     match parent.passage(name) {
         Ok(dir) => return Ok(dir),
         Err(Errno::NOENT) => return Err(Refusal::Missing),
-        // What O_DIRECTORY says to a symlink that it may not follow, and to all else that is no directory.
+        // A symlink that O_DIRECTORY and O_NOFOLLOW refuse, or no directory.
         Err(Errno::NOTDIR | Errno::LOOP) => (),
         Err(errno) => return Err(other(errno)),
     }
     let meta = parent.meta(name).map_err(other)?;
-    if meta.kind != crate::sys::Kind::Symlink {
+    if meta.kind != Kind::Symlink {
         return Err(Refusal::Other(format!("is {}, not a directory", meta.kind.text()).into()));
     }
     let dir = match parent.passage_through_link(name) {
@@ -91,7 +94,7 @@ pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result
 }
 
 impl Refusal {
-    /// As a reason for a person.
+    /// Returns the reason for a message.
     pub fn reason(self) -> Reason {
         match self {
             Refusal::Missing => Errno::NOENT.into(),
@@ -101,12 +104,12 @@ impl Refusal {
     }
 }
 
-/// What is said of a symlink to somebody else's directory.
+/// Returns why a symlink to a directory of this user is not followed.
 pub fn foreign(uid: u32) -> Reason {
     format!("is a symlink to a directory of uid {uid}, who is not the hermes user").into()
 }
 
-/// An [`Error`] for a directory of the volume.
+/// Makes an error for a directory of the volume.
 pub fn refused(name: &Name, refusal: Refusal) -> Error {
     Error::new("use", name, refusal.reason())
 }

@@ -1,11 +1,11 @@
-//! The persistent side: HERMES_HOME and what is in it. The hermes user writes there and is not trusted.
+//! The persistent side: `HERMES_HOME` and its files. The hermes user writes there and is not trusted.
 
 pub mod bootlog;
 pub mod config;
 pub mod desire;
+pub mod exit_ledger;
 pub mod home;
 pub mod json;
-pub mod lifecycle;
 pub mod profiles;
 pub mod state;
 

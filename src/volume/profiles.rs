@@ -1,37 +1,38 @@
-//! Which profiles there are: HERMES_HOME itself, and every directory of `profiles` that has a SOUL.md.
+//! The profiles: `HERMES_HOME` itself, and every directory of `profiles` that has a SOUL.md.
+
+use std::ops::ControlFlow;
 
 use super::home::{self, Home, Refusal, Trusted};
-use crate::error::{Error, Reason, Result};
+use crate::error::{Error, Result};
 use crate::slot::ProfileName;
-use crate::sys::keep::{self, Bytes};
-use crate::sys::{Dir, Errno, Kind, Name};
+use crate::sys::{self, Dir, Errno, Kind, Name, Reason};
 
 static PROFILES: Name = Name::fixed(c"profiles");
-/// What `hermes profile create` always writes: a directory without it is somebody's backup.
+/// The file that `hermes profile create` always writes. A directory without it is no profile, a backup for example.
 static SOUL: Name = Name::fixed(c"SOUL.md");
 
-/// An entry of `profiles` that is a profile, or was meant to be one.
+/// What an entry of `profiles` is.
 pub enum Found {
-    /// A profile, and its directory, open for passage.
+    /// A profile; its directory is open for passage.
     Profile(ProfileName, Dir),
     /// A profile that can have no slot, and why.
-    Skipped(Name, &'static str),
+    Skipped(Reason),
     /// A profile that could not be looked at, and why.
-    Failed(Name, Reason),
-    /// A directory that is no profile, or no directory.
-    Nothing,
-    /// A symlink that leads to no directory: a disk that is not there, perhaps.
+    Failed(Reason),
+    /// A directory without SOUL.md, or no directory.
+    NoProfile,
+    /// A symlink that points to no directory, perhaps to a disk that is not mounted.
     Dangling(Reason),
 }
 
-/// `profiles`, open.
+/// The directory `profiles`, open.
 pub struct Profiles {
     dir: Dir,
     trusted: Trusted,
 }
 
 impl Profiles {
-    /// Opens `profiles`; `None` where there is none.
+    /// Opens `profiles`; `None` if there is none.
     pub fn open(home: &Home, trusted: Trusted) -> Result<Option<Profiles>> {
         match home::open_linkable(&home.dir, &PROFILES, trusted) {
             Err(Refusal::Missing) => Ok(None),
@@ -40,72 +41,73 @@ impl Profiles {
         }
     }
 
-    /// The names in it that may be profiles, in byte order.
+    /// Returns the names of the entries that may be profiles, in byte order.
     pub fn names(&self) -> Result<Vec<Name>> {
         let list = || {
             let mut names = Vec::new();
             self.dir.readable()?.each(&mut |name, kind| {
-                // What is certainly no directory is not asked further; a file system may not know, and say Other.
+                // Some file systems do not report the type of an entry; it is Other then.
                 if matches!(kind, Kind::Directory | Kind::Symlink | Kind::Other) {
                     names.push(name);
                 }
-                crate::sys::dir::Go::On
+                ControlFlow::Continue(())
             })?;
             names.sort_unstable();
             Ok(names)
         };
-        list().map_err(|errno: Errno| Error::new("list", PROFILES, errno))
+        list().map_err(|errno: Errno| Error::new("list", &PROFILES, errno))
     }
 
-    /// What stands under a name.
+    /// Looks at an entry.
     pub fn look(&self, name: &Name) -> Found {
         match home::open_linkable(&self.dir, name, self.trusted) {
-            Ok(dir) => self.judge(name, dir),
-            Err(Refusal::Missing) => Found::Nothing,
-            Err(Refusal::Foreign(uid)) => Found::Skipped(*name, home::foreign(uid).text()),
+            Ok(dir) => judge(name, dir),
+            Err(Refusal::Missing) => Found::NoProfile,
+            Err(Refusal::Foreign(uid)) => Found::Skipped(home::foreign(uid)),
             Err(Refusal::Other(reason)) => match self.dir.meta(name) {
                 Ok(meta) if meta.kind == Kind::Symlink => Found::Dangling(reason),
-                Ok(meta) if meta.kind == Kind::Directory => Found::Failed(*name, reason),
-                _ => Found::Nothing,
+                Ok(meta) if meta.kind == Kind::Directory => Found::Failed(reason),
+                _ => Found::NoProfile,
             },
         }
     }
 
-    fn judge(&self, name: &Name, dir: Dir) -> Found {
-        match dir.meta(&SOUL) {
-            Err(Errno::NOENT) => return Found::Nothing,
-            Err(errno) => return Found::Failed(*name, errno.into()),
-            Ok(_) => (),
-        }
-        match ProfileName::parse(name.bytes()) {
-            Ok(profile) if profile.is_root() => {
-                Found::Skipped(*name, "the name is reserved for the profile at HERMES_HOME")
-            }
-            Ok(profile) => Found::Profile(profile, dir),
-            Err(why) => Found::Skipped(*name, why),
-        }
-    }
-
-    /// What kind of entry a name is, where there is one.
+    /// Returns the type of an entry, if there is one.
     pub fn kind(&self, name: &Name) -> Option<Kind> {
         self.dir.meta(name).ok().map(|meta| meta.kind)
     }
 
-    /// Opens one profile by name.
+    /// Looks at a profile.
     pub fn profile(&self, profile: &ProfileName) -> Found {
-        Name::new(profile.text()).map_or(Found::Nothing, |name| self.look(&name))
+        Name::new(profile.text()).map_or(Found::NoProfile, |name| self.look(&name))
     }
 }
 
-/// The path of a file of a profile below HERMES_HOME, as messages name it.
-pub fn label(profile: &ProfileName, file: &Name) -> Bytes {
+/// Decides what a directory of `profiles` is.
+fn judge(name: &Name, dir: Dir) -> Found {
+    match dir.meta(&SOUL) {
+        Err(Errno::NOENT) => return Found::NoProfile,
+        Err(errno) => return Found::Failed(errno.into()),
+        Ok(_) => (),
+    }
+    match ProfileName::parse(name.bytes()) {
+        Ok(profile) if profile.is_root() => {
+            Found::Skipped("the name is reserved for the profile at HERMES_HOME".into())
+        }
+        Ok(profile) => Found::Profile(profile, dir),
+        Err(why) => Found::Skipped(why.into()),
+    }
+}
+
+/// Returns the path of a file of a profile, relative to `HERMES_HOME`, for messages.
+pub fn label(profile: &ProfileName, file: &Name) -> Vec<u8> {
     if profile.is_root() {
-        return file.bytes();
+        return file.bytes().to_vec();
     }
-    keep::bytes(&[PROFILES.bytes(), b"/", profile.text().as_bytes(), b"/", file.bytes()])
+    sys::label(&[PROFILES.bytes(), profile.text().as_bytes(), file.bytes()])
 }
 
-/// The path of an entry of `profiles` below HERMES_HOME, as messages name it.
-pub fn label_of(name: &Name) -> Bytes {
-    keep::bytes(&[PROFILES.bytes(), b"/", name.bytes()])
+/// Returns the path of an entry of `profiles`, relative to `HERMES_HOME`, for messages.
+pub fn label_of(name: &Name) -> Vec<u8> {
+    sys::label(&[PROFILES.bytes(), name.bytes()])
 }

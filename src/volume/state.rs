@@ -1,45 +1,44 @@
-//! gateway_state.json: what a gateway was, and what its operator wanted it to be.
+//! `gateway_state.json`: the state that a gateway last wrote, and the one that its operator last asked for.
 
 use super::json::{Object, Value};
-use crate::error::Reason;
-use crate::sys::{Dir, Errno, Name, file};
+use crate::sys::{Dir, Errno, Name, Reason, file};
 
 /// The state file of a profile.
 pub static STATE: Name = Name::fixed(c"gateway_state.json");
 /// Largest state file that is read, in bytes.
 pub const CAP: u64 = 1 << 20;
 
-/// Longest state, in bytes; a pass keeps those of all profiles until its end.
+/// Longest state, in bytes. A pass keeps the states of all profiles until its end.
 const WORD_CAP: usize = 16 << 10;
 
-/// The word for a gateway that was running, or should be.
+/// The state of a gateway that runs, or should run.
 pub const RUNNING: &str = "running";
-/// The word for one that should not.
+/// The state of a gateway that should not run.
 pub const STOPPED: &str = "stopped";
 
-/// What a profile's state file says about the next start.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// The state of a profile, as far as it decides whether its gateway starts.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Prior {
-    /// The state that decided, as it stands in the file.
-    pub word: Option<&'static str>,
-    /// The key under which it stood.
+    /// The state that decides, as the file has it.
+    pub word: Option<String>,
+    /// The key that has it.
     pub key: Key,
 }
 
-/// The key that decided.
+/// The key that decides.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Key {
-    /// None: there is no file, or nothing usable in it.
+    /// None: there is no file, or no usable one.
     #[default]
     Neither,
-    /// `desired_state`, which the operator last asked for.
+    /// `desired_state`, the operator's last request.
     Desired,
-    /// `gateway_state`, which the gateway last wrote.
+    /// `gateway_state`, the gateway's last report.
     Gateway,
 }
 
 impl Key {
-    /// The key as it stands in the file.
+    /// Returns the key as the file has it.
     pub fn text(self) -> &'static str {
         match self {
             Key::Neither => "",
@@ -50,10 +49,10 @@ impl Key {
 }
 
 impl Prior {
-    /// Whether the gateway is to be started. `draining` and `degraded` are moments of a running gateway that was killed in
-    /// them; `starting` and `startup_failed` stay down, so that a boot makes no crash loop.
-    pub fn starts(self) -> bool {
-        match (self.key, self.word) {
+    /// Returns whether the gateway is to be started. A gateway that was killed while `draining` or `degraded` was running;
+    /// `starting` and `startup_failed` stay down, so that a boot makes no crash loop.
+    pub fn starts(&self) -> bool {
+        match (self.key, self.word.as_deref()) {
             (_, Some(RUNNING)) => true,
             (Key::Gateway, Some(word)) => matches!(word, "draining" | "degraded"),
             _ => false,
@@ -61,16 +60,14 @@ impl Prior {
     }
 }
 
-/// What a state file's bytes say; what is wrong with those that say nothing.
+/// Parses a state file. The error says why it is not usable.
 pub fn parse(bytes: &[u8]) -> Result<Prior, &'static str> {
     let object = Object::parse(bytes)?;
     let prior = |word: String, key| {
-        let fits = word.len() <= WORD_CAP;
-        if fits {
-            Ok(Prior { word: Some(word.leak()), key })
-        } else {
-            Err("the state is longer than 16384 bytes")
+        if word.len() > WORD_CAP {
+            return Err("the state is longer than 16384 bytes");
         }
+        Ok(Prior { word: Some(word), key })
     };
     match object.get(Key::Desired.text()) {
         Value::Text(word) => return prior(word, Key::Desired),
@@ -84,7 +81,7 @@ pub fn parse(bytes: &[u8]) -> Result<Prior, &'static str> {
     }
 }
 
-/// Reads a profile's state: none, with the reason, where the file is there and cannot be used.
+/// Reads the state of a profile. A file that is there and not usable is no state; the reason is returned too.
 pub fn read(profile: &Dir) -> (Prior, Option<Reason>) {
     let bytes = match file::read(profile, &STATE, CAP) {
         Err(Reason::Errno(Errno::NOENT)) => return (Prior::default(), None),
@@ -101,8 +98,8 @@ pub fn read(profile: &Dir) -> (Prior, Option<Reason>) {
 mod tests {
     use super::*;
 
-    fn word(text: &str) -> Result<(Option<&'static str>, bool), &'static str> {
-        parse(text.as_bytes()).map(|prior| (prior.word, prior.starts()))
+    fn word(text: &str) -> Result<(Option<String>, bool), &'static str> {
+        parse(text.as_bytes()).map(|prior| (prior.word.clone(), prior.starts()))
     }
 
     #[test]
@@ -121,7 +118,7 @@ mod tests {
             (r#"{"gateway_state":"running","desired_state":""}"#, "", false),
             ("\u{feff}{\"desired_state\":\"running\"}", "running", true),
         ] {
-            assert_eq!(word(text), Ok((Some(expected), starts)), "{text}");
+            assert_eq!(word(text), Ok((Some(expected.to_owned()), starts)), "{text}");
         }
     }
 

@@ -1,24 +1,24 @@
-//! Stepping through YAML 1.1, a line or a value at a time: where each ends, and what key a line has. What it does not know it
-//! refuses; what a value means is not its business.
+//! Steps through YAML 1.1, a line or a value at a time: where each ends, and which key a line has. Unknown syntax is refused. The
+//! meaning of values is the caller's.
 
 use super::Doubt;
 
-/// What stands behind a key, a dash or alone.
+/// The form of a value.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Value {
-    /// Nothing: a block below, or null.
+    /// Nothing on this line: a block below, or null.
     Nothing,
-    /// A plain line, which more indented lines go on.
+    /// A plain scalar, which goes on in deeper lines.
     Plain,
-    /// What is over where it ends: quoted, flow, alias, block scalar.
+    /// A value with an end of its own: quoted, flow, alias, block scalar.
     Closed,
 }
 
-/// A line in block context, up to its value.
+/// The beginning of a line in block context, up to its value.
 pub struct Head<'a> {
     /// Whether it begins with a dash.
     pub dash: bool,
-    /// Column of the innermost dash or key: what belongs to it stands deeper.
+    /// The column of the innermost dash or key. Lines that belong to it are deeper.
     pub column: usize,
     pub key: Key<'a>,
 }
@@ -27,7 +27,7 @@ pub struct Head<'a> {
 pub enum Key<'a> {
     Missing,
     Named(&'a [u8]),
-    /// A merge, an alias, one with a tag, an anchor or escapes: it could be any.
+    /// A merge, an alias, or a key with a tag, an anchor or escapes: it could be any key.
     Any,
 }
 
@@ -41,7 +41,7 @@ pub struct Scanner<'a> {
 
 impl<'a> Scanner<'a> {
     fn peek(&self, ahead: usize) -> u8 {
-        // The end is as good as the end of a line.
+        // The end of the text ends the line.
         self.text.get(self.at + ahead).copied().unwrap_or(b'\n')
     }
 
@@ -55,7 +55,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// The rest of the line.
+    /// Returns the rest of the line.
     pub fn line(&self) -> &'a [u8] {
         let rest = self.text.get(self.at..).unwrap_or_default();
         rest.split(|byte| *byte == b'\n').next().unwrap_or_default()
@@ -66,10 +66,10 @@ impl<'a> Scanner<'a> {
     }
 
     pub fn number(&self) -> usize {
-        self.text.get(..self.at).unwrap_or(self.text).iter().filter(|byte| **byte == b'\n').count() + 1
+        self.text.get(..self.at).unwrap_or(self.text).split(|byte| *byte == b'\n').count()
     }
 
-    /// Steps over blank lines and comments; the indent of the line that follows, or none at the end.
+    /// Steps over blank lines and comments. Returns the indent of the next line, or `None` at the end.
     pub fn indent(&mut self) -> Result<Option<usize>, Doubt> {
         while self.at < self.text.len() {
             let line = self.line();
@@ -83,7 +83,7 @@ impl<'a> Scanner<'a> {
         Ok(None)
     }
 
-    /// Steps over `---` and `...`; whether there was one.
+    /// Steps over a document marker. Returns whether there was one.
     pub fn marker(&mut self) -> Result<bool, Doubt> {
         let line = self.line();
         let Some((marker, rest)) = line.split_at_checked(3).filter(|_| self.is_blank(3)) else {
@@ -99,7 +99,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Reads the dashes and the key of a line, and stops in front of its value.
+    /// Reads the dashes and the key of a line, and stops before its value.
     pub fn head(&mut self, indent: usize) -> Result<Head<'a>, Doubt> {
         let start = self.at;
         self.at += indent;
@@ -114,7 +114,7 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             self.skip_blanks();
             if b"#\n".contains(&self.peek(0)) {
-                // Nothing behind the dash: the value is below it.
+                // The value is below the dash.
                 head.column = dash - start;
                 return Ok(head);
             }
@@ -153,7 +153,7 @@ impl<'a> Scanner<'a> {
         Ok(head)
     }
 
-    /// Steps over anchors and tags; whether there were any.
+    /// Steps over anchors and tags. Returns whether there were any.
     fn properties(&mut self) -> bool {
         let start = self.at;
         while b"&!".contains(&self.peek(0)) {
@@ -165,7 +165,7 @@ impl<'a> Scanner<'a> {
         self.at > start
     }
 
-    /// Steps over a value and the line on which it ends. `column` is that of its key or dash.
+    /// Steps over a value and the rest of its last line. `column` is the column of its key or dash.
     pub fn value(&mut self, column: usize) -> Result<Value, Doubt> {
         self.skip_blanks();
         self.properties();
@@ -223,7 +223,7 @@ impl<'a> Scanner<'a> {
         Ok(Value::Closed)
     }
 
-    /// Steps over a quoted scalar, on however many lines.
+    /// Steps over a quoted scalar, which may have several lines.
     fn quoted(&mut self, quote: u8) -> Result<(), Doubt> {
         self.at += 1;
         while self.at < self.text.len() {
@@ -238,10 +238,10 @@ impl<'a> Scanner<'a> {
         Err("a quote that does not end")
     }
 
-    /// Steps over a flow collection, on however many lines.
+    /// Steps over a flow collection, which may have several lines.
     fn flow(&mut self) -> Result<(), Doubt> {
         let mut depth = 0usize;
-        // The last byte that is no blank, and whether a blank came behind it.
+        // The last byte that is not white space, and whether white space followed it.
         let (mut before, mut apart) = (b'[', true);
         while self.at < self.text.len() {
             let byte = self.peek(0);
@@ -273,7 +273,7 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// A line's text without white space around it and without its comment.
+/// Returns a line without its comment and without white space around it.
 pub fn without_comment(line: &[u8]) -> &[u8] {
     let comment = line.iter().enumerate().position(|(at, byte)| {
         *byte == b'#'

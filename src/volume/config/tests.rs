@@ -1,7 +1,7 @@
 use super::*;
 
 fn on(text: &str) -> bool {
-    matches!(multiplex(text.as_bytes()), Multiplex::On { .. })
+    matches!(multiplex(text.as_bytes()), Answer::True { .. })
 }
 
 #[test]
@@ -39,14 +39,14 @@ fn other_places_do_not() {
         "x: {multiplex_profiles: true}\n",
         "[anything\n goes: {here",
     ] {
-        assert_eq!(multiplex(text.as_bytes()), Multiplex::Absent, "{text:?}");
+        assert_eq!(multiplex(text.as_bytes()), Answer::Absent, "{text:?}");
     }
 }
 
 #[test]
 fn false_is_off_at_its_line() {
-    assert_eq!(multiplex(b"a: 1\n\nmultiplex_profiles: off\n"), Multiplex::Off { line: 3 });
-    assert_eq!(multiplex(b"gateway:\n  multiplex_profiles:\nb: 1\n"), Multiplex::Off { line: 2 });
+    assert_eq!(multiplex(b"a: 1\n\nmultiplex_profiles: off\n"), Answer::False { line: 3 });
+    assert_eq!(multiplex(b"gateway:\n  multiplex_profiles:\nb: 1\n"), Answer::False { line: 2 });
 }
 
 #[test]
@@ -75,12 +75,12 @@ fn what_is_not_certain_is_said() {
         "a: 1\rmultiplex_profiles: true\n",
         "a: \u{1}\nmultiplex_profiles: true\n",
     ] {
-        assert!(matches!(multiplex(text.as_bytes()), Multiplex::Unsure { .. }), "{text:?}");
+        assert!(matches!(multiplex(text.as_bytes()), Answer::Unsure { .. }), "{text:?}");
     }
-    assert!(matches!(multiplex(b"multiplex_profiles: true\n\xff"), Multiplex::Unsure { .. }));
+    assert!(matches!(multiplex(b"multiplex_profiles: true\n\xff"), Answer::Unsure { .. }));
     assert_eq!(
         multiplex(b"a: 1\nmultiplex_profiles: maybe\n"),
-        Multiplex::Unsure { line: 2, why: "multiplex_profiles is neither true nor false" }
+        Answer::Unsure { line: 2, why: "multiplex_profiles is neither true nor false" }
     );
 }
 
@@ -93,6 +93,6 @@ fn a_doubt_names_the_line_of_the_key() {
         ("a: 1\nmultiplex_profiles: maybe\n", 2),
     ] {
         let found = multiplex(text.as_bytes());
-        assert!(matches!(found, Multiplex::Unsure { line, .. } if line == at), "{text:?} {found:?}");
+        assert!(matches!(found, Answer::Unsure { line, .. } if line == at), "{text:?} {found:?}");
     }
 }

@@ -2,7 +2,7 @@
 //! for its newlines; the line that it names holds the key.
 #![no_main]
 
-use hermes_init::volume::config::{Multiplex, multiplex};
+use hermes_init::volume::config::{Answer, multiplex};
 use libfuzzer_sys::fuzz_target;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
@@ -11,12 +11,12 @@ const KEY: &[u8] = b"multiplex_profiles";
 fuzz_target!(|text: &[u8]| {
     let answer = multiplex(text);
     let line = match answer {
-        Multiplex::Unsure { line, .. } => {
+        Answer::Unsure { line, .. } => {
             assert!((1..=text.split(|byte| *byte == b'\n').count()).contains(&line));
             return;
         }
-        Multiplex::On { line } | Multiplex::Off { line } => Some(line),
-        Multiplex::Absent => None,
+        Answer::True { line } | Answer::False { line } => Some(line),
+        Answer::Absent => None,
     };
     if let Some(line) = line {
         let named = text.split(|byte| *byte == b'\n').nth(line - 1).unwrap_or_default();
@@ -25,7 +25,7 @@ fuzz_target!(|text: &[u8]| {
     assert_eq!(multiplex(&[text, b"\n# gateway: x\n"].concat()), answer);
     // One that has the key in it makes the reader read what it need not understand otherwise, and doubt is fine then.
     let read = multiplex(&[text, b"\n# multiplex_profiles: true\n"].concat());
-    assert!(read == answer || matches!((answer, read), (Multiplex::Absent, Multiplex::Unsure { .. })));
+    assert!(read == answer || matches!((answer, read), (Answer::Absent, Answer::Unsure { .. })));
     if !text.starts_with(BOM) {
         assert_eq!(multiplex(&[BOM, text].concat()), answer);
     }

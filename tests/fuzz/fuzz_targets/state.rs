@@ -3,7 +3,7 @@
 #![no_main]
 
 use hermes_init::volume::json::Object;
-use hermes_init::volume::lifecycle::PriorExit;
+use hermes_init::volume::exit_ledger::PriorExit;
 use hermes_init::volume::state::{self, Key, Prior};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
@@ -38,14 +38,15 @@ fuzz_target!(|text: &[u8]| {
         assert_eq!(state::parse(&padded), parsed);
     }
     if let Ok(prior) = &parsed {
-        let word = prior.word.unwrap_or_default();
+        let word = prior.word.as_deref().unwrap_or_default();
         let running = word == "running" || (prior.key == Key::Gateway && ["draining", "degraded"].contains(&word));
         assert_eq!(prior.starts(), running);
     }
     let bare = text.strip_prefix(BOM).unwrap_or(text);
     match serde_json::from_slice(bare) {
         Ok(Value::Object(object)) => {
-            assert_eq!(parsed.ok().map(|prior| (prior.word.unwrap_or_default(), prior.key)), model(&object));
+            let parsed = parsed.as_ref().ok();
+            assert_eq!(parsed.map(|prior| (prior.word.as_deref().unwrap_or_default(), prior.key)), model(&object));
             let expected = match object.get("phase").and_then(Value::as_str) {
                 Some("exited") => PriorExit::Clean,
                 Some("running") => PriorExit::Unclean,
@@ -57,9 +58,10 @@ fuzz_target!(|text: &[u8]| {
         // Numbers beyond f64 are no trouble of ours: nobody asks for their value.
         Err(_) => (),
     }
-    if let Ok(object) = Object::parse(text) {
-        let set = object.with("desired_state", "\"stopped\"");
-        let word = Some("stopped");
+    if let Ok(mut object) = Object::parse(text) {
+        object.set("desired_state", "\"stopped\"".to_owned());
+        let set = object.to_string();
+        let word = Some("stopped".to_owned());
         assert_eq!(state::parse(set.as_bytes()), Ok(Prior { word, key: Key::Desired }));
         let again = Object::parse(set.as_bytes()).map(|object| object.get("gateway_state"));
         assert_eq!(again, Ok(object.get("gateway_state")));

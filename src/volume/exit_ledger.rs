@@ -1,29 +1,25 @@
-//! state/gateway.lifecycle.json: how a gateway ended. For the log only; never in the way of a boot.
+//! state/gateway.lifecycle.json, the ledger in which a gateway notes how it ended. For the log only; it never stops a boot.
 
 use super::json::{Object, Value};
-use crate::sys::{Below, Dir, Name, file};
+use crate::sys::{Below, Dir, file};
 
-static LIFECYCLE: Below = Below::fixed(
-    c"state/gateway.lifecycle.json",
-    Name::fixed(c"state"),
-    Name::fixed(c"gateway.lifecycle.json"),
-);
-/// Largest lifecycle file that is read, in bytes.
+static LEDGER: Below = Below::fixed(c"state/gateway.lifecycle.json", c"state", c"gateway.lifecycle.json");
+/// Largest ledger that is read, in bytes.
 const CAP: u64 = 1 << 20;
 
 /// How a profile's gateway ended last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PriorExit {
-    /// It came to its own end.
+    /// It ended by itself.
     Clean,
-    /// It was killed: the file still says that it runs.
+    /// It was killed: the ledger still says that it runs.
     Unclean,
-    /// Nobody knows.
+    /// The ledger does not say.
     Unknown,
 }
 
 impl PriorExit {
-    /// The word in the log.
+    /// Returns the word in the log.
     pub fn text(self) -> &'static str {
         match self {
             PriorExit::Clean => "clean",
@@ -32,7 +28,7 @@ impl PriorExit {
         }
     }
 
-    /// What a lifecycle file's bytes say.
+    /// Parses a ledger.
     pub fn parse(bytes: &[u8]) -> PriorExit {
         match Object::parse(bytes).map(|object| object.get("phase")) {
             Ok(Value::Text(phase)) if phase == "exited" => PriorExit::Clean,
@@ -41,10 +37,9 @@ impl PriorExit {
         }
     }
 
-    /// Reads it; whatever is wrong is "unknown".
+    /// Reads the ledger of a profile. One that cannot be read is [`PriorExit::Unknown`].
     pub fn read(profile: &Dir) -> PriorExit {
-        file::read_below(profile, &LIFECYCLE, CAP)
-            .map_or(PriorExit::Unknown, |bytes| PriorExit::parse(&bytes))
+        file::read_below(profile, &LEDGER, CAP).map_or(PriorExit::Unknown, |bytes| PriorExit::parse(&bytes))
     }
 }
 

@@ -1,0 +1,198 @@
+//! `status`: every slot and every profile, side by side. Changes nothing; any user who may read can run it.
+
+mod render;
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use super::REFUSED;
+use crate::cli::Options;
+use crate::console::Console;
+use crate::error::{Context, Error, Result};
+use crate::reconcile::{self, Forecast};
+use crate::s6;
+use crate::settings::Settings;
+use crate::show::FromVolume;
+use crate::slot::name::PREFIX;
+use crate::slot::{ProfileName, probe, scandir};
+use crate::sys::{Dir, Errno, Name, Ownership, time};
+use crate::volume::home::Trusted;
+use crate::volume::{Home, bootlog};
+
+/// Runs the command. Returns its exit code.
+pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
+    match status(options, argv0, console) {
+        Ok(code) => code,
+        Err(error) => console.fatal(&error),
+    }
+}
+
+fn status(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
+    let settings = Settings::gather(options, console)?;
+    let path = &settings.scandir.value;
+    let label = path.as_os_str().as_bytes();
+    let slots = match Dir::at(path) {
+        // s6-svscan does not run.
+        Err(Errno::NOENT) => Vec::new(),
+        Err(errno) => return Err(Error::new("open", label, errno)),
+        Ok(dir) => scandir::survey(&dir).context("list", label)?.slots,
+    };
+    let forecasts = match reconcile::forecast(&settings, argv0, console) {
+        Ok(forecasts) => forecasts,
+        Err(error) => {
+            console.warn(&error);
+            Vec::new()
+        }
+    };
+    let view = View { settings: &settings, last_boot: last_boot(&settings), now: time::now() };
+    let mut rows = view.rows(&slots, &forecasts)?;
+    let mut code = 0;
+    if !options.operands.is_empty() {
+        let mut wanted: Vec<&[u8]> = options.operands.iter().map(|name| name.as_bytes()).collect();
+        wanted.sort_unstable();
+        wanted.dedup();
+        rows.retain(|row| wanted.binary_search(&row.profile.as_slice()).is_ok());
+        let mut found: Vec<&[u8]> = rows.iter().map(|row| row.profile.as_slice()).collect();
+        found.sort_unstable();
+        for name in wanted.iter().filter(|name| found.binary_search(name).is_err()) {
+            let shown = FromVolume(name);
+            console.warn(&format_args!("no such gateway {shown}; hermes-init register makes one"));
+            code = REFUSED;
+        }
+    }
+    console.print(&if options.json { render::objects(&rows) } else { render::table(&rows) });
+    Ok(code)
+}
+
+/// Returns the newest line of the boot log for each profile, in byte order of the profiles.
+fn last_boot(settings: &Settings) -> Vec<bootlog::Entry> {
+    let trusted = Trusted { owner: settings.owner.value.uid, me: Ownership::new().process().uid };
+    // A log that cannot be read leaves the column empty.
+    let home = Home::open(&settings.home.value);
+    let mut entries = home.map(|home| bootlog::entries(&home, trusted)).unwrap_or_default();
+    // The sort is stable: the newest line of a profile stays its first one.
+    entries.sort_by(|one, other| one.profile.cmp(&other.profile));
+    entries.dedup_by(|later, first| later.profile == first.profile);
+    entries
+}
+
+/// A row of the table. A field that is not known is `None`.
+struct Row {
+    profile: Vec<u8>,
+    slot: Option<Vec<u8>>,
+    state: &'static str,
+    pid: Option<u64>,
+    since: Option<String>,
+    wanted: Option<&'static str>,
+    last_boot: Option<Vec<u8>>,
+    note: Option<String>,
+}
+
+struct View<'a> {
+    settings: &'a Settings,
+    last_boot: Vec<bootlog::Entry>,
+    now: i64,
+}
+
+impl View<'_> {
+    /// Returns the rows: the profiles in the boot pass's order, then the slots without a profile.
+    fn rows(&self, slots: &[Name], forecasts: &[Forecast]) -> Result<Vec<Row>> {
+        let mut with_profile = Vec::new();
+        let mut rows = Vec::new();
+        for forecast in forecasts {
+            let slot = forecast
+                .name
+                .as_ref()
+                .map(ProfileName::slot)
+                .filter(|slot| slots.binary_search(slot).is_ok());
+            with_profile.extend(slot);
+            // The root profile is on every volume, also on an unused one.
+            if slot.is_some() || !is_unused_root(forecast) {
+                rows.push(self.profile(forecast, slot)?);
+            }
+        }
+        with_profile.sort_unstable();
+        for slot in slots.iter().filter(|slot| with_profile.binary_search(slot).is_err()) {
+            rows.push(self.orphan(slot)?);
+        }
+        Ok(rows)
+    }
+
+    /// Returns the row of a profile.
+    fn profile(&self, forecast: &Forecast, slot: Option<&Name>) -> Result<Row> {
+        let mut row = self.row(&forecast.profile);
+        row.wanted = Some(if forecast.starts { "up" } else { "down" });
+        match (slot, &forecast.reason) {
+            (Some(slot), _) => self.query(&mut row, slot)?,
+            (None, Some(why)) => {
+                row.wanted = None;
+                row.note = Some(why.clone());
+            }
+            (None, None) => row.note = Some(advice(&row, "made since the last boot", "start")),
+        }
+        Ok(row)
+    }
+
+    /// Returns the row of a slot without a profile.
+    fn orphan(&self, slot: &Name) -> Result<Row> {
+        let profile = slot.bytes().strip_prefix(PREFIX.as_bytes()).unwrap_or_default();
+        let mut row = self.row(profile);
+        self.query(&mut row, slot)?;
+        row.note = Some(if ProfileName::parse(profile).is_ok() {
+            advice(&row, "its profile is gone", "unregister")
+        } else {
+            "no profile can have this slot".to_owned()
+        });
+        Ok(row)
+    }
+
+    fn row(&self, profile: &[u8]) -> Row {
+        let shown = FromVolume(profile).to_string();
+        let place = self.last_boot.binary_search_by(|entry| entry.profile.as_slice().cmp(shown.as_bytes()));
+        let entry = place.ok().and_then(|place| self.last_boot.get(place));
+        Row {
+            profile: profile.to_vec(),
+            slot: None,
+            state: "no slot",
+            pid: None,
+            since: None,
+            wanted: None,
+            last_boot: entry.map(|entry| [&entry.action, &b" "[..], &entry.time].concat()),
+            note: None,
+        }
+    }
+
+    /// Asks s6 about a slot.
+    fn query(&self, row: &mut Row, slot: &Name) -> Result<()> {
+        let path = s6::path_of(&self.settings.scandir.value, slot.bytes());
+        row.slot = Some(path.as_os_str().as_bytes().to_vec());
+        match Dir::at(&path).map(|dir| probe::is_held(&dir)) {
+            Ok(Ok(false)) => {
+                row.state = "unsupervised";
+                row.note = Some(advice(row, "s6-svscan does not know it yet", "start"));
+            }
+            Ok(_) => {
+                if let Some(stat) = s6::svstat(&path)? {
+                    row.state = if stat.up { "up" } else { "down" };
+                    row.pid = stat.pid;
+                    let since = self.now.saturating_sub_unsigned(stat.seconds);
+                    row.since = Some(reconcile::stamp(&self.settings.lookup, since));
+                } else {
+                    row.state = "unknown";
+                    row.note = Some("you may not ask its supervisor".to_owned());
+                }
+            }
+            Err(_) => row.state = "unknown",
+        }
+        Ok(())
+    }
+}
+
+/// Returns a note with the command that helps.
+fn advice(row: &Row, what: &str, command: &str) -> String {
+    format!("{what}: hermes-init {command} {}", FromVolume(&row.profile))
+}
+
+fn is_unused_root(forecast: &Forecast) -> bool {
+    forecast.name.as_ref().is_some_and(ProfileName::is_root) && !forecast.has_state
+}

@@ -1,0 +1,95 @@
+//! `fix-perms`: opens static services, which s6-supervise has made for root alone, to the hermes user.
+
+mod service;
+
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use crate::cli::Options;
+use crate::console::Console;
+use crate::error::{Context, Result};
+use crate::settings::Settings;
+use crate::show::{FromVolume, OrNull, Quoted, Sentence, Shown};
+use crate::sys::{Dir, Errno, Ownership, Reason};
+use service::{Action, Fix, Outcome};
+
+/// s6-rc's service directories.
+const SERVICEDIRS: &str = "/run/s6-rc/servicedirs";
+/// Exit code when something was refused or failed.
+const INCOMPLETE: u8 = 1;
+
+/// Runs the command. Returns its exit code.
+pub fn run(options: &Options, console: &Console) -> u8 {
+    match fix_all(options, console) {
+        Ok(code) => code,
+        Err(error) => console.fatal(&error),
+    }
+}
+
+fn fix_all(options: &Options, console: &Console) -> Result<u8> {
+    let settings = Settings::gather(options, console)?;
+    let path = options.operands.first().map_or(Path::new(SERVICEDIRS), Path::new);
+    let label = path.as_os_str().as_bytes();
+    let services = match Dir::at(path) {
+        Err(Errno::NOENT) => {
+            console.print(&format!("fix-perms: nothing to do: {} is missing\n", Shown(label)));
+            return Ok(0);
+        }
+        services => services.context("open", label)?,
+    };
+    let names = services.names().context("list", label)?;
+    let ownership = Ownership::new();
+    let fix = Fix::new(&settings.policy(ownership.process()), options.dry_run, &ownership);
+    let outcomes: Vec<Outcome> = names.iter().filter_map(|name| fix.service(&services, name)).collect();
+    console.print(&report(&outcomes, options.json));
+    if let Some(errno) = fix.denied() {
+        let reason = Reason::from(errno);
+        console.note(&format_args!("not permitted to change everything ({reason}): left as it is"));
+    } else {
+        console.note_refusal(&ownership);
+    }
+    let is_incomplete =
+        outcomes.iter().any(|outcome| matches!(outcome.action, Action::Refused | Action::Failed));
+    Ok(if is_incomplete { INCOMPLETE } else { 0 })
+}
+
+/// Returns a line for each service, then the summary.
+fn report(outcomes: &[Outcome], json: bool) -> String {
+    let mut text = String::new();
+    for outcome in outcomes {
+        let service = outcome.service.bytes();
+        let (action, reason) = (outcome.action.word(), outcome.reasons.join("; "));
+        // Writing to a String cannot fail.
+        let _ = if json {
+            let reason = OrNull(Some(reason.as_bytes()).filter(|reason| !reason.is_empty()));
+            let service = Quoted(service);
+            let changed = outcome.changed;
+            writeln!(
+                text,
+                "{{\"service\": {service}, \"action\": \"{action}\", \"reason\": {reason}, \"changed\": {changed}}}"
+            )
+        } else if reason.is_empty() {
+            writeln!(text, "fix-perms: service={} action={action}", FromVolume(service))
+        } else {
+            writeln!(
+                text,
+                "fix-perms: service={} action={action} reason={}",
+                FromVolume(service),
+                Sentence(&reason)
+            )
+        };
+    }
+    let count = |action| outcomes.iter().filter(|outcome| outcome.action == action).count();
+    let [done, skipped, refused, failed] =
+        [Action::Done, Action::Skipped, Action::Refused, Action::Failed].map(count);
+    let _ = if json {
+        writeln!(
+            text,
+            "{{\"done\": {done}, \"skipped\": {skipped}, \"refused\": {refused}, \"failed\": {failed}}}"
+        )
+    } else {
+        writeln!(text, "fix-perms: {done} done, {skipped} skipped, {refused} refused, {failed} failed")
+    };
+    text
+}

@@ -1,0 +1,159 @@
+//! The programs of a slot: `run`, `log/run` and `finish`.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::launch::{self, Launch};
+use super::{BAD_CONFIGURATION, PERMANENT_FAILURE, exit_code};
+use crate::cli::Options;
+use crate::console::Console;
+use crate::error::{Context, Result, USAGE};
+use crate::s6;
+use crate::settings::{self, Lookup, Settings};
+use crate::show::Shown;
+use crate::slot::{ProfileName, layout};
+use crate::sys::{Dir, Errno, Name};
+
+/// Returns the profile of the service whose name s6-supervise passes as the last argument.
+fn profile(options: &Options) -> std::result::Result<ProfileName, String> {
+    let service = options.operands.last().map_or(&b""[..], |service| service.as_bytes());
+    ProfileName::of_service(service)
+        .ok_or_else(|| format!("{} is no service of a gateway, gateway-PROFILE", Shown(service)))
+}
+
+/// Runs `gateway-run`: becomes the gateway as the hermes user. Returns an exit code if that fails.
+pub fn run(options: &Options, console: &Console) -> u8 {
+    match profile(options) {
+        Ok(profile) => run_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
+        Err(why) => console.die(USAGE, &why),
+    }
+}
+
+fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
+    let base = Lookup::new()?.environment(console);
+    let runner = settings::runner()?;
+    if !options.print {
+        launch::drop_privileges(&runner)?;
+    }
+    // From here on as the hermes user, who controls what follows.
+    let mut environment = base.clone();
+    environment.set("HOME", &runner.user.home);
+    match slot(options, profile, console) {
+        Ok(slot) => {
+            if let Ok(directory) = slot.dir(&layout::ENV) {
+                settings::load(&mut environment, &directory, layout::ENV.bytes(), console);
+            }
+        }
+        Err(error) => console.warn(&error),
+    }
+    // Without the first, the gateway would call the service manager again, which would start it again.
+    for marker in ["HERMES_S6_SUPERVISED_CHILD", "HERMES_SUPERVISED_CHILD"] {
+        environment.set(marker, "1");
+    }
+    let mut argv = vec!["hermes"];
+    if !profile.is_root() {
+        argv.extend(["-p", profile.text()]);
+    }
+    argv.extend(["gateway", "run", "--replace"]);
+    let argv = argv.into_iter().map(OsString::from).collect();
+    let launch = Launch { argv, is_s6: false, environment, directory: Some(runner.user.home.clone()) };
+    Ok(launch.carry_out(&runner, &base, options.print, console))
+}
+
+/// Opens the slot: s6-supervise starts `run` in it, and `--print` is called elsewhere.
+fn slot(options: &Options, profile: &ProfileName, console: &Console) -> Result<Dir> {
+    let path = if options.print {
+        s6::path_of(&Settings::gather(options, console)?.scandir.value, profile.slot().bytes())
+    } else {
+        ".".into()
+    };
+    Dir::at(&path).context("open the slot", path.as_os_str().as_bytes())
+}
+
+/// Runs `gateway-log`: becomes s6-log as the hermes user. Returns an exit code if that fails.
+pub fn log(options: &Options, console: &Console) -> u8 {
+    match profile(options) {
+        Ok(profile) => log_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
+        Err(why) => console.die(USAGE, &why),
+    }
+}
+
+fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
+    let lookup = Lookup::new()?;
+    let environment = lookup.environment(console);
+    let home = lookup.get_or("HERMES_HOME", settings::HOME)?;
+    // s6-log recognizes a directory by its first character.
+    let mut directory = OsString::from(if home.as_bytes().starts_with(b"/") { "" } else { "./" });
+    for part in [home.as_os_str(), OsStr::new("/logs/gateways/"), OsStr::new(profile.text())] {
+        directory.push(part);
+    }
+    let runner = settings::runner()?;
+    // `1` first, so that the lines reach the container's log too; `T` directly before the directory, to which alone it applies.
+    let mut argv: Vec<OsString> = ["s6-log", "1", "n10", "s1000000", "T"].map(OsString::from).into();
+    argv.push(directory.clone());
+    if !options.print {
+        launch::drop_privileges(&runner)?;
+        if let Err(error) = prepare(Path::new(&directory)) {
+            console.warn(&error);
+            console.warn(&"the gateway's lines go to the container's log only");
+            argv.truncate(2);
+        }
+    }
+    let base = environment.clone();
+    let launch = Launch { argv, is_s6: true, environment, directory: None };
+    Ok(launch.carry_out(&runner, &base, options.print, console))
+}
+
+/// Makes the log directory, and removes the lock of a logger in another container.
+fn prepare(directory: &Path) -> Result<()> {
+    static LOCK: Name = Name::fixed(c"lock");
+    let label = directory.as_os_str().as_bytes();
+    let (logs, _) = Dir::make_at(directory).context("make", label)?;
+    match logs.unlink(&LOCK) {
+        Err(Errno::NOENT) => Ok(()),
+        done => done.context("remove the lock in", label),
+    }
+}
+
+/// Runs `gateway-finish`. Returns the exit code that tells s6-supervise whether to start the gateway again: it stays down after a
+/// wrong configuration and after an intended end.
+pub fn finish(options: &Options) -> u8 {
+    match exit_code(&options.operands) {
+        Some(0 | BAD_CONFIGURATION) => PERMANENT_FAILURE,
+        _ => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finish_of(words: &[&str]) -> u8 {
+        let operands = words.iter().map(OsString::from).collect();
+        finish(&Options { operands, ..Options::default() })
+    }
+
+    #[test]
+    fn only_an_intended_end_and_a_bad_configuration_stay_down() {
+        for words in [
+            &["./finish", "0", "0", "gateway-x"][..],
+            &["./finish", "78", "0", "gateway-x", "99"],
+            &["0", "0", "gateway-x"],
+        ] {
+            assert_eq!(finish_of(words), 125, "{words:?}");
+        }
+        for words in [
+            &["./finish", "1", "0", "gateway-x"][..],
+            &["./finish", "256", "15", "gateway-x", "99"],
+            &["./finish", "256", "0", "gateway-x"],
+            &["./finish"],
+            &["./finish", "x", "0"],
+            &["./finish", ""],
+            &["./finish", "780"],
+            &[],
+        ] {
+            assert_eq!(finish_of(words), 0, "{words:?}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! Becoming another program as the hermes user: groups, user, directory, PATH look-up, exec; or printing all of it instead.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::s6;
+use crate::settings::Runner;
+use crate::show::Shown;
+use crate::sys::process::{self, Environment, Program};
+use crate::sys::{Errno, Ownership};
+
+/// Exit code if a program is not found, as in a shell.
+const NOT_FOUND: u8 = 127;
+/// Exit code if a program is found and cannot be executed, as in a shell.
+const NOT_EXECUTABLE: u8 = 126;
+
+/// Changes to the hermes user for good if this process is root; does nothing otherwise. To be called before anything that the
+/// hermes user controls is touched. A refusal is an error, so that nothing of the hermes user runs as root by accident.
+pub fn drop_privileges(runner: &Runner) -> Result<()> {
+    if !Ownership::new().is_root() {
+        return Ok(());
+    }
+    let user = &runner.user;
+    process::become_user(user.ids, &runner.groups).map_err(|errno| {
+        Error::new("drop privileges to", format!("{}:{}", user.ids.uid, user.ids.gid), errno)
+    })
+}
+
+/// A program to become.
+pub struct Launch {
+    /// Its argv; the first word is its name.
+    pub argv: Vec<OsString>,
+    /// Whether it is one of s6's programs, which are looked for in s6-overlay's place before PATH.
+    pub is_s6: bool,
+    /// Its whole environment.
+    pub environment: Environment,
+    /// Its working directory; `None` for this process's.
+    pub directory: Option<PathBuf>,
+}
+
+impl Launch {
+    /// Becomes the program, or only prints it. Returns the exit code if this process goes on.
+    pub fn carry_out(self, runner: &Runner, base: &Environment, print: bool, console: &Console) -> u8 {
+        if print {
+            console.print(&self.describe(runner, base));
+            return 0;
+        }
+        console.fatal(&self.exec())
+    }
+
+    /// Becomes the program. Returns only on failure.
+    fn exec(self) -> Error {
+        if let Some(directory) = &self.directory
+            && let Err(errno) = process::change_to(directory)
+        {
+            return Error::new("change to", directory.as_os_str().as_bytes(), errno);
+        }
+        let name = self.argv.first().cloned().unwrap_or_default();
+        let path = self.environment.get("PATH").unwrap_or(OsStr::new(s6::DEFAULT_PATH));
+        let found =
+            if self.is_s6 { s6::find(&name, &self.environment) } else { process::find_on_path(&name, path) };
+        let Some(file) = found else {
+            let reason = format!("not found on PATH {}", Shown(path.as_bytes()));
+            return Error::new("run", name.as_bytes(), reason).with_code(NOT_FOUND);
+        };
+        let program = Program { path: file, argv: self.argv, environment: self.environment };
+        let errno = program.exec();
+        let code = if errno == Errno::NOENT { NOT_FOUND } else { NOT_EXECUTABLE };
+        Error::new("run", program.path.as_os_str().as_bytes(), errno).with_code(code)
+    }
+
+    /// Returns user, directory, the difference of the environment from `base`, and argv.
+    fn describe(&self, runner: &Runner, base: &Environment) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = self.write(&mut text, runner, base);
+        text
+    }
+
+    fn write(&self, text: &mut String, runner: &Runner, base: &Environment) -> std::fmt::Result {
+        let ownership = Ownership::new();
+        if ownership.is_root() {
+            let user = &runner.user;
+            write!(text, "user: {} {}:{} groups", Shown(&user.name), user.ids.uid, user.ids.gid)?;
+            for (at, group) in runner.groups.iter().enumerate() {
+                write!(text, "{}{group}", if at == 0 { ' ' } else { ',' })?;
+            }
+        } else {
+            let ids = ownership.process();
+            write!(text, "user: {}:{} (not root: no drop)", ids.uid, ids.gid)?;
+        }
+        if let Some(directory) = &self.directory {
+            write!(text, "\ndirectory: {}", Shown(directory.as_os_str().as_bytes()))?;
+        }
+        for (key, _) in base.beyond(&self.environment) {
+            if !self.environment.has(key) {
+                write!(text, "\nunset: {}", Shown(key.as_bytes()))?;
+            }
+        }
+        for (key, value) in self.environment.beyond(base) {
+            write!(text, "\nset: {}={}", Shown(key.as_bytes()), Shown(value.as_bytes()))?;
+        }
+        text.push_str("\nargv:");
+        for word in &self.argv {
+            write!(text, " {}", Shown(word.as_bytes()))?;
+        }
+        text.push('\n');
+        Ok(())
+    }
+}

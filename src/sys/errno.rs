@@ -1,0 +1,56 @@
+//! Why an operation failed: the kernel's errno, or a rule of this program. It depends on nothing else here, so that `sys` and
+//! `error` can both use it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+pub use rustix::io::Errno;
+
+/// Why an operation failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The kernel refused.
+    Errno(Errno),
+    /// A rule of this program refused; a phrase for people.
+    Rule(Cow<'static, str>),
+}
+
+impl From<Errno> for Reason {
+    fn from(errno: Errno) -> Reason {
+        Reason::Errno(errno)
+    }
+}
+
+impl From<&'static str> for Reason {
+    fn from(text: &'static str) -> Reason {
+        Reason::Rule(Cow::Borrowed(text))
+    }
+}
+
+impl From<String> for Reason {
+    fn from(text: String) -> Reason {
+        Reason::Rule(Cow::Owned(text))
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Errno(errno) => out.write_str(&text(*errno)),
+            Reason::Rule(text) => out.write_str(text),
+        }
+    }
+}
+
+/// Returns the text of an errno as strerror(3) has it: std's, without the number that it adds.
+fn text(errno: Errno) -> String {
+    let text = io::Error::from(errno).to_string();
+    let number = format!(" (os error {})", errno.raw_os_error());
+    text.strip_suffix(&number).map(str::to_owned).unwrap_or(text)
+}
+
+/// Returns the errno of a failure that std reports; EIO where std reports none.
+pub fn of_io(error: &io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::IO)
+}
