@@ -20,7 +20,6 @@ GROUP = b"root:x:0:\ndocker:x:998:hermes\nhermes:x:10000:\n"
 APART = {"PATH": "/usr/bin:/bin", "HERMES_INIT_ROLE": "gateway", "HERMES_GATEWAY_NO_SUPERVISE": "1"}
 
 ROOT = Path(__file__).resolve().parent.parent
-EXECUTABLE = Path(os.environ.get("HERMES_INIT", ROOT / "target/dist/hermes-init"))
 
 # A stand-in for the gateway: it writes down what it was given, and then does what its file in /run/bed says.
 STAND_IN = r"""#!/bin/sh
@@ -47,10 +46,12 @@ def run(argv, timeout=30, **options):
 
 
 def executable():
-    """The shipped executable."""
-    if not EXECUTABLE.exists():
-        raise AssertionError(f"{EXECUTABLE} is missing: run make first")
-    return EXECUTABLE
+    """Returns the path of the executable under test: HERMES_INIT, or the one that `make` built. Under pytest it is the copy
+    that conftest.py made, which every user can execute."""
+    path = Path(os.environ.get("HERMES_INIT", ROOT / "target/dist/hermes-init"))
+    if not path.exists():
+        raise AssertionError(f"{path} is missing: run make first")
+    return path
 
 
 def wait_for(condition, seconds=10.0, what="it"):

@@ -7,13 +7,28 @@ from pathlib import Path
 
 import pytest
 
-from bed import Bed
+from bed import Bed, executable
 
 
 def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        copy_executable(config)
     config.addinivalue_line("markers", "root: needs root")
     config.addinivalue_line("markers", "s6: needs root, namespaces and s6")
     config.addinivalue_line("markers", "strace: needs strace")
+
+
+def copy_executable(config):
+    """Copies the executable to a directory that every user can search, and has all tests use the copy: some run it as another
+    user, who may not be able to reach the checkout (below a directory of mode 0700). The pytest-xdist workers inherit the
+    variable from the controller, which alone makes the copy, and removes it at the end of the run."""
+    folder = Path(tempfile.mkdtemp(prefix="hermes-init-executable-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    folder.chmod(0o755)
+    copy = folder / "hermes-init"
+    shutil.copyfile(executable(), copy)
+    copy.chmod(0o755)
+    os.environ["HERMES_INIT"] = str(copy)
 
 
 def missing(item):
