@@ -10,13 +10,13 @@ all: $(EXE)
 	@size=$$(wc -c < $(EXE)); echo "$(EXE): $$size bytes ($$((($$size + 1023) / 1024)) KiB)"
 
 # tests/build says what it does, and how to build where rustup cannot download.
-$(EXE): $(SOURCES) target/dist/.kind-$(if $(STOCK),stock,small)
+$(EXE): $(SOURCES) $(dir $(EXE)).kind-$(if $(STOCK),stock,small)
 	STOCK='$(STOCK)' tests/build $(TARGET) $(EXE)
 
 # The kind of build is part of what the executable depends on.
-target/dist/.kind-%:
-	@mkdir -p target/dist
-	@rm -f target/dist/.kind-*
+$(dir $(EXE)).kind-%:
+	@mkdir -p $(@D)
+	@rm -f $(@D)/.kind-*
 	@touch $@
 
 test: $(EXE)

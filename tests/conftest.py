@@ -26,7 +26,10 @@ def copy_executable(config):
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     folder.chmod(0o755)
     copy = folder / "hermes-init"
-    shutil.copyfile(executable(), copy)
+    try:
+        shutil.copyfile(executable(), copy)
+    except AssertionError as error:
+        raise pytest.UsageError(str(error)) from None
     copy.chmod(0o755)
     os.environ["HERMES_INIT"] = str(copy)
 
