@@ -1,4 +1,4 @@
-"""What a test needs, and what becomes of it where that is missing."""
+"""Fixtures, and the requirements of tests. A test whose requirements are missing is skipped, or fails with HERMES_INIT_CI."""
 
 import os
 import shutil
@@ -47,14 +47,14 @@ def missing(item):
 def pytest_runtest_setup(item):
     reason = missing(item)
     if reason and os.environ.get("HERMES_INIT_CI"):
-        pytest.fail(f"{reason}, and here everything has to run")
+        pytest.fail(f"{reason}; HERMES_INIT_CI is set, so no test may be skipped")
     if reason:
         pytest.skip(reason)
 
 
 @pytest.fixture
 def place():
-    """A folder that every user may enter; removed with all that is in it."""
+    """A temporary directory that every user can search."""
     folder = Path(tempfile.mkdtemp(prefix="hermes-init-test-"))
     folder.chmod(0o755)
     yield folder
@@ -63,14 +63,14 @@ def place():
 
 @pytest.fixture
 def bed():
-    """The namespace with s6-svscan in it."""
+    """A test bed with s6-svscan."""
     with Bed() as started:
         yield started
 
 
 @pytest.fixture
 def live():
-    """A booted container: default and coder, the latter up."""
+    """A booted container with the profiles default (down) and coder (up)."""
     with Bed() as bed:
         bed.profile("coder", "running")
         bed.init("reconcile")
