@@ -1,4 +1,4 @@
-# hermes-init. `make` builds the shipped executable, `make test` tests it, `make demo` shows it at work.
+# `make` builds the executable, `make test` tests it, `make demo` demonstrates it.
 
 TARGET  := x86_64-unknown-linux-musl
 PREFIX  := /usr
@@ -9,14 +9,14 @@ SOURCES := $(shell find src -type f ! -name '*.8') Cargo.toml Cargo.lock .cargo/
 all: $(EXE)
 	@size=$$(wc -c < $(EXE)); echo "$(EXE): $$size bytes ($$((($$size + 1023) / 1024)) KiB)"
 
-# tests/build says what it does, and how to build where rustup cannot download.
-$(EXE): $(SOURCES) target/dist/.kind-$(if $(STOCK),stock,small)
+# If rustup cannot download, tests/build prints how to build without it.
+$(EXE): $(SOURCES) $(dir $(EXE)).kind-$(if $(STOCK),stock,small)
 	STOCK='$(STOCK)' tests/build $(TARGET) $(EXE)
 
 # The kind of build is part of what the executable depends on.
-target/dist/.kind-%:
-	@mkdir -p target/dist
-	@rm -f target/dist/.kind-*
+$(dir $(EXE)).kind-%:
+	@mkdir -p $(@D)
+	@rm -f $(@D)/.kind-*
 	@touch $@
 
 test: $(EXE)
@@ -27,7 +27,7 @@ test: $(EXE)
 demo: $(EXE)
 	tests/demo $(EXE)
 
-# What an image wants, below DESTDIR: the README's Dockerfile lines name the same.
+# The installed files. The Dockerfile in the README lists the same.
 BIN     := $(PREFIX)/bin/hermes-init
 PAGE    := $(PREFIX)/share/man/man8/hermes-init.8
 STEPS   := /etc/cont-init.d/015-supervise-perms /etc/cont-init.d/02-reconcile-profiles
@@ -35,15 +35,15 @@ SERVICE := /etc/s6-overlay/s6-rc.d/dashboard
 ENABLED := /etc/s6-overlay/s6-rc.d/user/contents.d/dashboard
 ALL     := $(BIN) $(PAGE) $(STEPS) $(SERVICE)/type $(SERVICE)/run $(SERVICE)/finish $(SERVICE)/dependencies.d/base $(ENABLED)
 
-# $(call place,FILE,HOW TO MAKE IT AS "$$new"): made under a dot-name, which neither cont-init nor s6-rc reads, and renamed into
-# place, so that two installs at once, or one that is interrupted, leave no half of anything. Modes do not depend on the umask.
+# $(call place,FILE,COMMAND THAT CREATES "$$new"): creates a dot-named file, which cont-init and s6-rc ignore, and renames it to
+# FILE, so that concurrent or interrupted installs leave no partial files. Modes do not depend on the umask.
 place = @umask 022; to="$(DESTDIR)$(1)"; new="$${to%/*}/.$${to\#\#*/}.$$$$"; echo "install $$to"; \
         mkdir -p "$${to%/*}" && $(2) && mv -fT "$$new" "$$to" || { rm -f "$$new"; exit 1; }
 put   = $(call place,$(1),$(3) > "$$new" && chmod $(2) "$$new")
 link  = $(call place,$(1),ln -sfn $(BIN) "$$new")
 
 install: $(EXE)
-	@case '$(PREFIX)' in [!/]*|*[[:space:]]*) echo 'PREFIX is no absolute path without blanks: #! lines name it' >&2; exit 1;; esac
+	@case '$(PREFIX)' in [!/]*|*[[:space:]]*) echo 'PREFIX must be an absolute path without blanks, since #! lines contain it' >&2; exit 1;; esac
 	$(call put,$(BIN),755,cat $(EXE))
 	$(call put,$(PAGE),644,cat src/hermes-init.8)
 	$(call link,$(word 1,$(STEPS)))
@@ -54,7 +54,7 @@ install: $(EXE)
 	$(call put,$(SERVICE)/dependencies.d/base,644,:)
 	$(call put,$(ENABLED),644,:)
 
-# The service's own directories go with it, where nobody put anything else into them; all others are shared.
+# Also removes the service's own directories if they are empty. All other directories are shared.
 uninstall:
 	rm -f $(foreach file,$(ALL),"$(DESTDIR)$(file)")
 	@for dir in $(SERVICE)/dependencies.d $(SERVICE); do rmdir "$(DESTDIR)$$dir" 2>/dev/null || :; done

@@ -1,6 +1,6 @@
-"""A bed for tests: a PID and mount namespace of its own, with its own /run and /opt/data, in which s6-svscan is process 1.
+"""A test bed: a PID and mount namespace with its own /run and /opt/data, in which s6-svscan is process 1.
 
-Nothing in it outlives a test: the mounts are private to the namespace, and all its processes end with its first one.
+Nothing in it outlives a test: the mounts are private to the namespace, and its processes end with process 1.
 """
 
 import os
@@ -16,19 +16,18 @@ DOCKER = 998
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nhermes:x:10000:10000:Hermes:/opt/data:/bin/sh\n"
 GROUP = b"root:x:0:\ndocker:x:998:hermes\nhermes:x:10000:\n"
 
-# For a pass outside of a bed: no process of another test that stands in /proc decides what it does.
+# Environment of a pass outside a bed: it must not depend on the processes of other tests in /proc.
 APART = {"PATH": "/usr/bin:/bin", "HERMES_INIT_ROLE": "gateway", "HERMES_GATEWAY_NO_SUPERVISE": "1"}
 
 ROOT = Path(__file__).resolve().parent.parent
-EXECUTABLE = Path(os.environ.get("HERMES_INIT", ROOT / "target/dist/hermes-init"))
 
-# A stand-in for the gateway: it writes down what it was given, and then does what its file in /run/bed says.
+# A stand-in for the gateway: it records its arguments and environment, and then does what its file in /run/bed says.
 STAND_IN = r"""#!/bin/sh
 name=default
 [ "$1" = -p ] && name=$2
 [ "$1" = dashboard ] && name=dashboard
 read -r what code < /run/bed/do.$name 2>/dev/null || what=sleep
-# Before anybody can know that it runs.
+# Set before anybody can know that it runs.
 [ "$what" = stubborn ] && trap "" TERM || trap "exit 0" TERM
 cat /proc/$$/cmdline > /run/bed/argv.$name
 cat /proc/$$/environ > /run/bed/environ.$name
@@ -41,32 +40,34 @@ while :; do sleep 60 & wait $!; done
 
 
 def run(argv, timeout=30, **options):
-    """Runs a command to its end, bounded; bytes out."""
+    """Runs a command with a timeout. Its output is bytes."""
     return subprocess.run([str(word) if not isinstance(word, bytes) else word for word in argv],
                           stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, **options)
 
 
 def executable():
-    """The shipped executable."""
-    if not EXECUTABLE.exists():
-        raise AssertionError(f"{EXECUTABLE} is missing: run make first")
-    return EXECUTABLE
+    """Returns the path of the executable under test: HERMES_INIT, or the one that `make` built. Under pytest it is the copy
+    that conftest.py made, which every user can execute."""
+    path = Path(os.environ.get("HERMES_INIT", ROOT / "target/dist/hermes-init"))
+    if not path.exists():
+        raise AssertionError(f"{path} is missing: run make first")
+    return path
 
 
 def wait_for(condition, seconds=10.0, what="it"):
-    """Waits until a condition holds, and returns what it returned; fails after so many seconds."""
+    """Waits until `condition` returns a true value, and returns it. Fails after `seconds`."""
     end = time.monotonic() + seconds
     while True:
         value = condition()
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError(f"{what} did not come to be within {seconds} seconds")
+            raise AssertionError(f"timeout after {seconds} seconds: {what}")
         time.sleep(0.01)
 
 
 class Bed:
-    """The namespace. `with Bed() as bed: bed.run([...])`. Without `svscan`, process 1 only sleeps."""
+    """The namespace, a context manager. Without `svscan`, process 1 only sleeps."""
 
     def __init__(self, svscan=True, environment=None):
         self.svscan = svscan
@@ -124,7 +125,7 @@ class Bed:
             if not self.svscan:
                 return self.path("/run/ready").exists()
             try:
-                # Not before it reads it: s6-svscan makes it, and opens it then.
+                # s6-svscan is ready once it has the FIFO open for reading; it creates it earlier.
                 os.close(os.open(self.path("/run/service/.s6-svscan/control"), os.O_WRONLY | os.O_NONBLOCK))
             except OSError:
                 return False
@@ -147,15 +148,15 @@ class Bed:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def log(self):
-        """What process 1 and its children wrote."""
+        """Returns the output of process 1 and its children."""
         return (self.folder / "log").read_bytes()
 
     def path(self, inside):
-        """A path of the namespace, as seen from outside; no absolute symlink may be in it."""
+        """Returns a path in the namespace as seen from outside. It must not contain an absolute symlink."""
         return Path(f"/proc/{self.pid}/root{inside}")
 
     def command(self, argv, uid=0, groups=None):
-        """The argv that runs another one in the namespace."""
+        """Returns the argv that runs `argv` in the namespace."""
         enter = ["nsenter", "-t", self.pid, "-m", "-p", "--"]
         if uid:
             enter += ["setpriv", "--reuid", uid, "--regid", uid]
@@ -163,18 +164,18 @@ class Bed:
         return [str(word) if not isinstance(word, bytes) else word for word in [*enter, *argv]]
 
     def run(self, argv, uid=0, timeout=30, environment=None, groups=None):
-        """Runs a command in the namespace, with nothing but PATH and `environment` in its environment."""
+        """Runs a command in the namespace. Its environment is PATH and `environment`."""
         env = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"} | (environment or {})
         return run(self.command(argv, uid, groups), timeout=timeout, env=env, cwd="/")
 
     def init(self, *arguments, uid=0, timeout=60, environment=None, code=0):
-        """Runs hermes-init in the namespace, and checks its exit code unless that is None."""
+        """Runs hermes-init in the namespace, and checks its exit code unless `code` is None."""
         done = self.run(["/run/bed/bin/hermes-init", *arguments], uid, timeout, environment)
         assert code is None or done.returncode == code, (arguments, done)
         return done
 
     def profile(self, name, state=None, **files):
-        """Makes a profile on the volume, the hermes user's."""
+        """Creates a profile on the volume, owned by the hermes user."""
         directory = self.path("/opt/data") if name == "default" else self.path("/opt/data/profiles") / name
         directory.mkdir(parents=True, exist_ok=True)
         (directory / "SOUL.md").touch()
@@ -185,7 +186,7 @@ class Bed:
         return directory
 
     def rescan(self):
-        """What services-up does at boot."""
+        """Makes s6-svscan scan, as services-up does at boot."""
         done = self.run(["timeout", "5", "s6-svscanctl", "-a", "/run/service"])
         assert done.returncode == 0, done
 
@@ -193,34 +194,34 @@ class Bed:
         return f"/run/service/gateway-{profile}"
 
     def svstat(self, service, uid=0):
-        """`up` or `down`; None where it cannot be asked."""
+        """Returns `up` or `down`, or None if s6-svstat fails."""
         done = self.run(["timeout", "5", "s6-svstat", "-o", "up", service], uid)
         return {b"true\n": "up", b"false\n": "down"}.get(done.stdout) if done.returncode == 0 else None
 
     def pid_of(self, service):
-        """The service's process, by its number in the namespace; -1 while it is down."""
+        """Returns the service's process ID in the namespace, or -1 if it is down."""
         return int(self.run(["timeout", "5", "s6-svstat", "-o", "pid", service]).stdout or -1)
 
     def supervisors(self):
-        """The numbers of all s6-supervise processes in the namespace. What s6-supervise forks bears its name until it executes
-        `run` or `finish`; a supervisor's parent is s6-svscan, process 1."""
+        """Returns the process IDs of all s6-supervise processes in the namespace. A child of s6-supervise has the same name until
+        it executes `run` or `finish`; the parent of a supervisor is s6-svscan, process 1."""
         return self.processes("s6-supervise", parent="1")
 
     def processes(self, name, parent=None):
-        """The numbers of all processes in the namespace that bear a name and have a parent, if that is given."""
+        """Returns the IDs of all processes in the namespace with a name and, if given, a parent."""
         found = []
         for entry in self.path("/proc").iterdir():
             try:
                 _, comm, _, ppid, *_ = (entry / "stat").read_text().split(" ") if entry.name.isdigit() else ("", "", "", "")
             except OSError:
-                # It came to its end meanwhile.
+                # It has exited in the meantime.
                 continue
             if comm == f"({name})" and parent in (None, ppid):
                 found.append(int(entry.name))
         return sorted(found)
 
     def settle(self, seconds=15.0):
-        """Waits until every slot and its logger is supervised, and up or down as it is to be, so that s6 writes nothing more."""
+        """Waits until each slot and its logger is supervised and in its final state, so that s6 writes nothing more."""
         def settled():
             for slot in sorted(self.path("/run/service").glob("gateway-*")):
                 service = f"/run/service/{slot.name}"
@@ -229,18 +230,18 @@ class Bed:
                     return False
             return True
 
-        wait_for(settled, seconds, "every slot and logger as it is to be")
+        wait_for(settled, seconds, "the final state of the slots and loggers")
 
     def record(self, profile, seconds=10.0):
-        """What the stand-in of a profile was given: argv, `uid gid groups directory`, environment."""
+        """Returns what a profile's stand-in has recorded: argv, `uid gid groups directory`, environment."""
         path = self.path(f"/run/bed/identity.{profile}")
         wait_for(path.exists, seconds, f"the record of {profile}")
         identity = path.read_text().strip()
         argv = self.path(f"/run/bed/argv.{profile}").read_bytes().rstrip(b"\0").split(b"\0")
         variables = self.path(f"/run/bed/environ.{profile}").read_bytes().split(b"\0")
-        # The first two words are the shell's.
+        # The first two words belong to the shell.
         return argv[2:], identity, dict(variable.split(b"=", 1) for variable in variables if variable)
 
     def tell(self, profile, what):
-        """What the stand-in of a profile does from its next start on: `sleep`, `exit N`, `stubborn`."""
+        """Tells a profile's stand-in what to do from its next start on: `sleep`, `exit N` or `stubborn`."""
         self.path(f"/run/bed/do.{profile}").write_text(what + "\n")

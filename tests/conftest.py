@@ -1,4 +1,4 @@
-"""What a test needs, and what becomes of it where that is missing."""
+"""Fixtures, and the requirements of tests. A test whose requirements are missing is skipped, or fails with HERMES_INIT_CI."""
 
 import os
 import shutil
@@ -7,13 +7,31 @@ from pathlib import Path
 
 import pytest
 
-from bed import Bed
+from bed import Bed, executable
 
 
 def pytest_configure(config):
+    if not hasattr(config, "workerinput"):
+        copy_executable(config)
     config.addinivalue_line("markers", "root: needs root")
     config.addinivalue_line("markers", "s6: needs root, namespaces and s6")
     config.addinivalue_line("markers", "strace: needs strace")
+
+
+def copy_executable(config):
+    """Copies the executable to a directory that every user can search, and has all tests use the copy: some run it as another
+    user, who may not be able to reach the checkout (below a directory of mode 0700). The pytest-xdist workers inherit the
+    variable from the controller, which alone makes the copy, and removes it at the end of the run."""
+    folder = Path(tempfile.mkdtemp(prefix="hermes-init-executable-"))
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    folder.chmod(0o755)
+    copy = folder / "hermes-init"
+    try:
+        shutil.copyfile(executable(), copy)
+    except AssertionError as error:
+        raise pytest.UsageError(str(error)) from None
+    copy.chmod(0o755)
+    os.environ["HERMES_INIT"] = str(copy)
 
 
 def missing(item):
@@ -29,14 +47,14 @@ def missing(item):
 def pytest_runtest_setup(item):
     reason = missing(item)
     if reason and os.environ.get("HERMES_INIT_CI"):
-        pytest.fail(f"{reason}, and here everything has to run")
+        pytest.fail(f"{reason}; HERMES_INIT_CI is set, so no test may be skipped")
     if reason:
         pytest.skip(reason)
 
 
 @pytest.fixture
 def place():
-    """A folder that every user may enter; removed with all that is in it."""
+    """A temporary directory that every user can search."""
     folder = Path(tempfile.mkdtemp(prefix="hermes-init-test-"))
     folder.chmod(0o755)
     yield folder
@@ -45,14 +63,14 @@ def place():
 
 @pytest.fixture
 def bed():
-    """The namespace with s6-svscan in it."""
+    """A test bed with s6-svscan."""
     with Bed() as started:
         yield started
 
 
 @pytest.fixture
 def live():
-    """A booted container: default and coder, the latter up."""
+    """A booted container with the profiles default (down) and coder (up)."""
     with Bed() as bed:
         bed.profile("coder", "running")
         bed.init("reconcile")

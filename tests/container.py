@@ -1,5 +1,5 @@
-"""A container for tests: a PID and mount namespace of its own, with its own /proc and /run, whose processes have the argv that a
-test gives them. They do nothing but wait, and end with the namespace."""
+"""A container for tests: a PID and mount namespace with its own /proc and /run, whose processes have an argv that the test chooses.
+The processes only wait, and end with the namespace."""
 
 import os
 import shutil
@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bed import executable, run, wait_for
 
-# A program for x86-64 that takes any argv and waits: pause(2) in a loop.
+# A program for x86-64 that ignores its argv and waits: pause(2) in a loop.
 CODE = b"\xb8\x22\x00\x00\x00\x0f\x05\xeb\xf7"
 WAITER = (b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0x400078, 64, 0, 0, 64, 56, 1, 0, 0, 0)
           + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, 120 + len(CODE), 120 + len(CODE), 4096) + CODE)
@@ -21,7 +21,7 @@ waiter, argvs = sys.argv[1:]
 first, *others = [[bytes.fromhex(word) for word in line.split(',')] for line in open(argvs).read().splitlines()]
 for argv in others:
     pid = os.posix_spawn(waiter, argv, {})
-    # A process is there before its argv is.
+    # A new process is visible before its argv is.
     while open(f'/proc/{pid}/cmdline', 'rb').read() != b''.join(word + b'\\0' for word in argv):
         time.sleep(0.001)
 os.execv(waiter, first)
@@ -30,7 +30,7 @@ SVSCAN = ["s6-svscan", "-d4", "--", "/run/service"]
 
 
 class Container:
-    """`first` is the argv of process 1, `others` are those of further processes; `environment` goes to /run/s6/container_environment."""
+    """`first` is the argv of process 1, `others` those of further processes. `environment` is the container environment."""
 
     def __init__(self, others=(), first=SVSCAN, environment=None):
         self.argvs = [[os.fsencode(word) for word in argv] for argv in [first, *others]]
@@ -82,11 +82,11 @@ class Container:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def command(self, argv):
-        """The argv that runs another one in the container."""
+        """Returns the argv that runs `argv` in the container."""
         return ["nsenter", "-t", str(self.pid), "-m", "-p", "--", *map(str, argv)]
 
     def reconcile(self, *options, code=0, environment=None, timeout=30):
-        """Runs the boot pass in the container, with nothing but PATH, TZ and `environment` in its environment."""
+        """Runs the boot pass in the container. Its environment is PATH, TZ and `environment`."""
         env = {"PATH": "/usr/bin:/bin", "TZ": "UTC0"} | (environment or {})
         done = run(self.command([executable(), "reconcile", *options]), env=env, cwd="/", timeout=timeout)
         assert code is None or done.returncode == code, done

@@ -1,4 +1,4 @@
-"""Another process that exchanges two paths as fast as it can, as a hostile user does while root looks."""
+"""A process that exchanges two paths as fast as it can, as a hostile user would during a check by root."""
 
 import contextlib
 import ctypes
@@ -19,7 +19,7 @@ def exchange_for_ever(pairs, uid, count):
     os.setgroups([])
     os.setresgid(uid, uid, uid)
     os.setresuid(uid, uid, uid)
-    # The change of user clears it.
+    # A change of user clears it.
     libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     renameat2 = libc.renameat2
     done = 0
@@ -32,8 +32,8 @@ def exchange_for_ever(pairs, uid, count):
 
 @contextlib.contextmanager
 def exchanging(*pairs, uid=10000):
-    """While it lasts, the user exchanges each pair of paths again and again. Gives a function that says how often that went
-    well so far: not while one of them is missing or its directory is not the user's to write."""
+    """Context manager: the user exchanges each pair of paths in a loop. Yields a function that returns the number of successful
+    exchanges so far. An exchange fails while a path is missing or the user cannot write to its directory."""
     pairs = [(os.fsencode(one), os.fsencode(other)) for one, other in pairs]
     count = mmap.mmap(-1, 8)
     child = os.fork()
@@ -51,5 +51,5 @@ def exchanging(*pairs, uid=10000):
 
 
 if __name__ == "__main__":
-    # In a namespace of a bed's: racer.py UID ONE OTHER
+    # Usage in the namespace of a bed: racer.py UID ONE OTHER
     exchange_for_ever([(os.fsencode(sys.argv[2]), os.fsencode(sys.argv[3]))], int(sys.argv[1]), bytearray(8))

@@ -1,18 +1,18 @@
-"""Golden stories: a text file that tells what is on the volume and in the container, and what comes of it.
+"""Golden stories: text files that describe a volume, a container and the expected results.
 
-    # Why this is a story.
-    [home]                      below HERMES_HOME; all of it the hermes user's
+    # The purpose of the story.
+    [home]                      files in HERMES_HOME, owned by the hermes user
     profiles/a/                 a directory
     profiles/a/SOUL.md          an empty file
     config.yaml = a: 1\n        a file with this content, with Python's escapes
     logs -> OUTSIDE             a symlink
     state fifo                  a FIFO
-    [outside]                   the same, beside HERMES_HOME and of uid 1234: OUTSIDE in what symlinks lead to
+    [outside]                   files in a directory beside HERMES_HOME, owned by UID 1234; OUTSIDE in symlinks
     [environment]               the container environment, KEY=value
     [command]                   the argv of the process that runs the container's command
-    [options]                   further words for hermes-init
+    [options]                   further arguments of hermes-init
 
-All other sections are what comes of it; a test compares them, or writes them anew with HERMES_INIT_GOLDEN=write in the environment.
+All other sections are expected results. A test compares them, or rewrites them if HERMES_INIT_GOLDEN=write is in the environment.
 """
 
 import codecs
@@ -29,12 +29,12 @@ GIVEN = ("home", "outside", "environment", "command", "options")
 
 
 def stories(folder):
-    """The stories of a folder, by name."""
+    """Returns the names of the stories in a folder."""
     return sorted(path.stem for path in (GOLDEN / folder).glob("*.txt"))
 
 
 class Story:
-    """A story, with its volume made in `place`."""
+    """A story, whose volume is created in `place`."""
 
     def __init__(self, folder, name, place):
         self.path = GOLDEN / folder / f"{name}.txt"
@@ -47,7 +47,7 @@ class Story:
                 self.comment += line + "\n"
             else:
                 lines.append(line)
-        # Sections end with an empty line, for the eye.
+        # Sections end with an empty line for readability.
         self.sections = {key: "\n".join(lines).rstrip("\n").split("\n") for key, lines in self.sections.items()}
         self.place, self.home, self.scandir = place, place / "home", place / "service"
         self.outside = place / "outside"
@@ -83,11 +83,11 @@ class Story:
         return where + [word for line in self.given("options") for word in line.split(" ")]
 
     def text(self, output):
-        """Output as a story has it: without what differs from run to run."""
+        """Returns output without the parts that differ from run to run."""
         return output.decode("ascii").replace(str(self.place), "PLACE").splitlines()
 
     def check(self, came):
-        """Compares what came of it, section by section, or writes it down."""
+        """Compares the results section by section, or writes them."""
         if os.environ.get("HERMES_INIT_GOLDEN") == "write":
             sections = {key: self.sections[key] for key in self.sections if key in GIVEN} | came
             body = ["\n".join([f"[{key}]", *lines, ""]) for key, lines in sections.items() if lines or key in GIVEN]

@@ -1,4 +1,4 @@
-"""The command line: usage errors, help, applet names, where settings come from."""
+"""The command line: usage errors, help, applet names, sources of settings."""
 
 import os
 import pwd

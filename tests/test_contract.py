@@ -1,4 +1,4 @@
-"""The rules of the boot pass, and each pair of them that meet, as golden trees: tests/golden/contract, in the manner of story.py."""
+"""The rules of the boot pass and their combinations, as golden stories in tests/golden/contract; see story.py."""
 
 import json
 import os
@@ -17,7 +17,7 @@ STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000 ")
 
 
 def slots(story):
-    """Each slot, `up` or `down` where its whole tree is what that means, else all of it."""
+    """Returns `up` or `down` for each slot whose tree is exactly as expected, else the whole tree."""
     lines = []
     for name in sorted(os.listdir(story.scandir)):
         tree = snapshot(story.scandir / name)
@@ -31,7 +31,7 @@ def slots(story):
 
 
 def difference(before, after):
-    """What is new, other or gone on the volume, but for the log's text, which is a section of its own."""
+    """Returns what was added, changed or removed on the volume. The text of the log is a separate section."""
     lines = []
     for path in sorted(before.keys() | after.keys()):
         if before.get(path) != after.get(path):
@@ -62,7 +62,7 @@ def test_story(place, name):
             changes.append(re.sub(r'"timestamp": \d+', '"timestamp": NOW', line))
         story.check({"stdout": story.text(done.stdout), "stderr": story.text(done.stderr), "log": log, "slots": slots(story),
                      "volume": changes})
-        # The second boot says the same of each profile, and finds everything as it is to be.
+        # The second boot reports the same for each profile and changes nothing.
         settled = identity(story.scandir)
         again = container.reconcile(*story.options(), timeout=10)
         assert again.stdout == done.stdout and identity(story.scandir) == settled
@@ -80,7 +80,7 @@ def test_a_lifecycle_file_is_read_up_to_its_cap(place, size, exit):
 
 
 def test_a_lifecycle_file_that_cannot_be_read_is_unknown_and_in_nobodys_way(place):
-    """As the hermes user: root can read everything."""
+    """Runs as the hermes user, because root can read everything."""
     story = Story("contract", "bom", place)
     os.chown(place, HERMES, HERMES)
     for name, closed in (("folder", "state"), ("file", "state/gateway.lifecycle.json")):
@@ -102,7 +102,7 @@ def test_a_lifecycle_file_that_cannot_be_read_is_unknown_and_in_nobodys_way(plac
 
 @pytest.mark.parametrize("present", ["nothing", "file", "symlink"])
 def test_the_seeded_state_takes_the_place_of_a_leftover_and_writes_through_nothing(place, present):
-    """A name that a user could guess and lay a trap under is never written through."""
+    """A predictable name, under which a user could place a trap, is never written through."""
     story = Story("contract", "legacy-new", place)
     trap = place / "trap"
     trap.write_text("root's")

@@ -45,7 +45,7 @@ def test_insecure_is_ignored_with_a_warning():
 
 
 def dashboard(bed):
-    """The service, whose scripts are one line each."""
+    """Creates the dashboard service."""
     folder = bed.path(DASHBOARD)
     folder.mkdir()
     for name in ("run", "finish"):
@@ -55,7 +55,7 @@ def dashboard(bed):
 
 
 def deaths(bed):
-    """How often it has died so far: s6-supervise keeps a label of 12 bytes and 2 for each."""
+    """Returns the size of the death tally, which grows by one record each time the service dies."""
     tally = bed.path(f"{DASHBOARD}/supervise/death_tally")
     return tally.stat().st_size if tally.exists() else 0
 

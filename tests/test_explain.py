@@ -1,4 +1,4 @@
-"""`--explain`: a story of each answer to "why did my profile not come back up", as golden files in tests/golden/explain; see story.py."""
+"""`--explain`: each answer to "why did my profile not come back up", as golden stories in tests/golden/explain; see story.py."""
 
 import os
 
@@ -19,7 +19,7 @@ def test_story(place, name):
         done = container.reconcile("--explain", *story.options(), timeout=10)
         assert identity(place) == before, "--explain wrote something"
         came = {"explain": story.text(done.stdout), "stderr": story.text(done.stderr)}
-        # What it says of the next boot is what the next boot does.
+        # What it predicts for the next boot is what the next boot does.
         said = {block.split("\n")[0].removeprefix("profile "): " at the next boot: started\n" in block for block in done.stdout.decode().split("\n\n")[1:]
                 if block.startswith("profile ")}
         outcome = container.reconcile(*story.options(), timeout=10)
@@ -28,7 +28,7 @@ def test_story(place, name):
         before = identity(place)
         after = container.reconcile("--explain", *story.options(), timeout=10)
         assert identity(place) == before, "--explain wrote something"
-    # After a boot, all is the same but for the slots, unless the story says otherwise.
+    # After a boot, only the slots differ, unless the story says otherwise.
     settled = done.stdout.replace(b" is missing\n", b" is as desired, not supervised\n")
     came["explain after a boot"] = story.text(after.stdout) if after.stdout != settled else []
     story.check(came)

@@ -1,4 +1,4 @@
-"""The main job under a real s6-svscan: slots that run, and that the hermes user controls."""
+"""Gateways under a real s6-svscan: slots run, and the hermes user controls them."""
 
 import pytest
 
@@ -12,7 +12,7 @@ def up(bed, service, state="up"):
 
 
 def boot(bed, *options):
-    """A boot pass and the rescan that follows it."""
+    """Runs a boot pass and the rescan that follows it."""
     done = bed.init("reconcile", *options)
     bed.rescan()
     return done

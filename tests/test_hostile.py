@@ -1,5 +1,5 @@
-"""A hostile hermes user on the volume and in a scan directory that was handed over: root, passing again and again, changes nothing
-outside, reads nothing for it, and is not stopped. Refused calls, kills and missing things on the way."""
+"""A hostile hermes user on the volume and in a delegated scan directory: repeated passes by root change nothing outside, read nothing
+outside, and are not stopped. Also refused system calls, kills and missing files."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def volume(place):
 
 @pytest.fixture
 def outside(place):
-    """What nobody but root may change or read."""
+    """Creates files that only root may change or read."""
     folder = place / "outside"
     for name in ("", "profiles/coder", "log", "supervise", "env", "state"):
         (folder / name).mkdir(parents=True, exist_ok=True)
@@ -39,7 +39,7 @@ def outside(place):
 
 
 def beside(path):
-    """Where the symlink is that takes the path's place: a directory of root's cannot be moved into another one."""
+    """Returns the path of the symlink that replaces `path`: a directory owned by root cannot be moved into another one."""
     return path.parent / ".link"
 
 
@@ -49,12 +49,12 @@ def hermes_owns(*paths):
 
 
 def as_hermes(script, *arguments):
-    """A shell script of the hermes user's."""
+    """Runs a shell script as the hermes user."""
     return run(["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups", "sh", "-c", script, *arguments])
 
 
 def pass_again_and_again(volume, seconds, passes, each, exchanged):
-    """Passes of root's for so long, at least so many, and until the racer had its turn; what they said."""
+    """Runs passes as root for a time, with a minimum number, until the racer has run. Returns their output."""
     end, seen = time.monotonic() + seconds, []
     while time.monotonic() < end or len(seen) < passes or not exchanged():
         assert time.monotonic() < end + 20
@@ -65,7 +65,7 @@ def pass_again_and_again(volume, seconds, passes, each, exchanged):
     return seen
 
 
-# What the hermes user exchanges, and for a symlink to what.
+# What the hermes user replaces, and the target of the symlink.
 ON_THE_VOLUME = {"profile": ("profiles/coder", ""), "profiles": ("profiles", "profiles"), "logs": ("logs", ""),
                  "log": ("logs/container-boot.log", "container-boot.log"), "rotated": ("logs/container-boot.log.1", "container-boot.log.1"),
                  "state": ("profiles/coder/gateway_state.json", "gateway_state.json"), "pid": ("profiles/coder/gateway.pid", "gateway.pid"),
@@ -79,7 +79,7 @@ def test_a_racer_on_the_volume_leads_nowhere(volume, outside, what):
     (volume.home / "logs").mkdir()
     os.mkdir(os.path.join(directory, "state"))
     for file in ("logs/container-boot.log", "logs/container-boot.log.1"):
-        # Large enough to be rotated every time.
+        # Large enough to be rotated in each pass.
         (volume.home / file).write_bytes(b"x" * 262_144)
     path, kept = volume.home / name, volume.place / "kept"
     if path.is_file():
@@ -89,10 +89,10 @@ def test_a_racer_on_the_volume_leads_nowhere(volume, outside, what):
     before = snapshot(outside)
     with exchanging((path, beside(path))) as exchanged:
         def again(_):
-            # What a pass has taken away comes back; the racer may have taken away its directory just now.
+            # Restores what a pass has removed. The racer may have moved the directory away.
             as_hermes('cd "$0"; touch profiles/coder/gateway.pid profiles/coder/processes.json; [ -h "$1" ] || [ -h "$2" ] || '
                       'ln -sfn "$3" "$2"; [ -h logs ] || truncate -c -s 262144 logs/container-boot.log; '
-                      # Exchanged between the two looks, it was the file that became a link: then it comes back, too.
+                      # Exchanged between the two checks, the file itself was replaced by a link: restores it too.
                       '[ ! -h "$1" ] || [ ! -h "$2" ] || [ ! -f "$4" ] || { cp "$4" "$2.new" && mv -fT "$2.new" "$2"; }',
                       volume.home, path, beside(path), outside / target, kept)
 
@@ -100,7 +100,7 @@ def test_a_racer_on_the_volume_leads_nowhere(volume, outside, what):
         seen = pass_again_and_again(volume, 1.5, 30, again, exchanged)
     assert snapshot(outside) == before
     assert not [done for done in seen if b'"prior_state": "running"' in done.stdout or b'"prior_exit": "clean"' in done.stdout]
-    # The symlink was met, and what it stands for as well.
+    # The passes met both the symlink and what it replaces.
     if what in ("profile", "profiles", "logs", "log", "state"):
         assert len({done.stderr for done in seen} | {done.stdout.replace(b"true", b"false") for done in seen}) > 2, seen
 
@@ -110,7 +110,7 @@ IN_THE_SCAN_DIRECTORY = ["gateway-coder", ".gateway-coder.tmp", "gateway-coder/l
                          ".s6-svscan", ".gateway-old.tmp"]
 
 
-# Nothing is built in a staging directory for a slot that is held.
+# No staging directory is used for a slot that is supervised.
 @pytest.mark.parametrize("name, held", [(name, held) for name in IN_THE_SCAN_DIRECTORY for held in (False, True)
                                         if not held or name != ".gateway-coder.tmp"])
 def test_a_racer_in_the_scan_directory_leads_nowhere(volume, outside, name, held):
@@ -129,7 +129,7 @@ def test_a_racer_in_the_scan_directory_leads_nowhere(volume, outside, name, held
     try:
         with exchanging((path, beside(path))) as exchanged:
             def again(_):
-                # Something to do for the next pass: as the hermes user, who is not root, whatever stands there now.
+                # Makes work for the next pass. Runs as the hermes user, since the path may lead anywhere.
                 as_hermes('cd "$0" && echo > gateway-coder/run; mkdir -p .gateway-old.tmp/a/b .gateway-coder.file.tmp gateway-coder/env; '
                           'echo value > gateway-coder/env/KEY; [ -h "$1" ] || [ -h "$2" ] || ln -sfn "$3" "$2"',
                           volume.scandir, path, beside(path), target)
@@ -143,7 +143,7 @@ def test_a_racer_in_the_scan_directory_leads_nowhere(volume, outside, name, held
 
 
 def limited(megabytes):
-    """What precedes a command that is to manage with so much memory."""
+    """Returns the argv prefix that limits the memory of a command."""
     return ["prlimit", f"--data={megabytes << 20}", "--"]
 
 
@@ -157,7 +157,7 @@ def test_what_a_slot_keeps_in_env_is_nothing_of_roots(volume, kind):
     env.mkdir()
     (env / "MINE").write_text("mine\n")
     if kind == "hard link":
-        # Where fs.protected_hardlinks is 0, the hermes user can make one.
+        # If fs.protected_hardlinks is 0, the hermes user can create one.
         os.link(secret, env / "KEY")
     elif kind == "symlink":
         (env / "KEY").symlink_to(secret)
@@ -179,7 +179,7 @@ def test_an_environment_that_no_registration_can_have_made_costs_no_memory(volum
     env = volume.slot("coder") / "env"
     env.mkdir()
     for number in range(400):
-        # Takes no room where it lies.
+        # A sparse file.
         with open(env / f"V{number}", "wb") as file:
             file.truncate(128 << 10)
     (env / "A").write_text("kept\n")
@@ -269,7 +269,7 @@ def test_a_home_that_is_exchanged_while_it_is_made_takes_nothing_of_roots_along(
     home.parent.mkdir()
     hermes_owns(home.parent)
     before = snapshot(outside)
-    # Each time it is missing again; the racer puts its link there as soon as it is made.
+    # It is missing in each run; the racer puts its link there as soon as it is created.
     with exchanging((home, beside(home))) as exchanged:
         for _ in range(60):
             wait_for(lambda: run(["rm", "-rf", home.parent]) and not home.parent.exists(), what="the end of the last one")
@@ -306,7 +306,7 @@ def test_a_time_zone_can_be_anything(volume, zone):
 def test_no_file_of_its_own_takes_the_place_of_a_closed_stdin_stdout_or_stderr(volume, close):
     volume.profile("coder", b"broken")
     trace = volume.place / "trace"
-    # strace keeps its own descriptors; what it starts has those that the shell leaves.
+    # strace keeps its own file descriptors; its child inherits those that the shell leaves open.
     volume.reconcile(before=["strace", "-f", "-y", "-e", "trace=openat,open,write,writev", "-o", trace, "sh", "-c", f'exec "$@" {close}', "sh"])
     lines = trace.read_text().split("hermes-init", 1)[-1].splitlines()
     assert not [line for line in lines if " = 0<" in line or " = 1<" in line or " = 2<" in line if "/dev/null" not in line], lines
@@ -375,7 +375,7 @@ def test_a_call_that_the_kernel_refuses_every_time_is_no_crash(volume, calls, er
     hermes_owns(volume.home)
     volume.scandir.mkdir()
     inject = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={calls}:error={errno}:when=1+"]
-    # What it has to say goes out by write(2) too.
+    # Its messages are written by write(2) too.
     done = volume.reconcile(before=inject, code=None)
     assert done.returncode == code, done
     for name in os.listdir(volume.scandir):

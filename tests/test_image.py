@@ -1,4 +1,4 @@
-"""What `make install` lays down, and an image made of it that has s6 and execline and no shell of any kind."""
+"""What `make install` installs, and an image made with it that has s6 and execline but no shell."""
 
 import os
 import re
@@ -20,7 +20,7 @@ DASHBOARD = "etc/s6-overlay/s6-rc.d/dashboard"
 
 
 def project(place):
-    """A copy of what `make install` needs, built already with the executable under test. A build in it fails."""
+    """Creates a copy of what `make install` needs, with the executable under test. A build in it fails."""
     copy = place / "project"
     (copy / "tests").mkdir(parents=True)
     shutil.copytree(ROOT / "src", copy / "src")
@@ -30,14 +30,14 @@ def project(place):
     (copy / "tests/build").chmod(0o755)
     (copy / "target/dist").mkdir(parents=True)
     (copy / "target/dist/.kind-small").touch()
-    # The newest of all: nothing is to be built.
+    # The newest file, so that make builds nothing.
     shutil.copyfile(executable(), copy / "target/dist/hermes-init")
     (copy / "target/dist/hermes-init").chmod(0o755)
     return copy
 
 
 def start(copy, *words, umask=0o022, user=None):
-    """A make that runs. MAKEFLAGS and the like of a `make test` around us are not passed on."""
+    """Starts make. MAKEFLAGS and the like of a surrounding `make test` are not passed on."""
     return subprocess.Popen(["make", "-C", copy, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                             env={"PATH": os.environ["PATH"]}, umask=umask, user=user, group=user,
                             extra_groups=None if user is None else [])
@@ -51,7 +51,7 @@ def make(copy, *words, **options):
 
 
 def wanted(prefix="/usr"):
-    """Everything below DESTDIR: path to kind, mode and content."""
+    """Returns everything expected below DESTDIR: path to kind, mode and content."""
     binary = f"{prefix}/bin/hermes-init"
     files = {
         binary: ("file", 0o755, executable().read_bytes()),
@@ -69,7 +69,7 @@ def wanted(prefix="/usr"):
 
 
 def laid_down(top, owner=None):
-    """The tree as it is, in the form of `wanted`; all of it is the owner's."""
+    """Returns the installed tree in the form of `wanted`, and checks the owner."""
     owner = os.geteuid() if owner is None else owner
     found = {}
     for path in [top, *top.rglob("*")]:
@@ -123,7 +123,7 @@ def test_installs_at_the_same_time_do_no_harm(place):
     for _ in range(3):
         running = [start(copy, "install", f"DESTDIR={top}") for _ in range(4)]
         while any(process.poll() is None for process in running):
-            # What is in place is whole at any moment.
+            # The installed files are complete at any moment.
             assert (top / "usr/bin/hermes-init").stat().st_size == whole
             assert (top / "etc/cont-init.d/015-supervise-perms").is_symlink()
             assert (top / DASHBOARD / "run").read_bytes() == b"#!/usr/bin/hermes-init dashboard-run\n"
@@ -154,7 +154,7 @@ def test_install_takes_the_place_of_the_scripts_that_were_there(place):
 
 def test_what_fails_half_way_leaves_no_half_of_a_file(place):
     copy, top = project(place), place / "image"
-    # A directory where the executable should be.
+    # A directory in place of the executable.
     (top / "usr/bin/hermes-init").mkdir(parents=True)
     with start(copy, "install", f"DESTDIR={top}") as process:
         process.communicate(timeout=60)
@@ -185,7 +185,7 @@ def test_uninstall_leaves_what_somebody_added_to_the_service(place):
     assert [path.name for path in (top / DASHBOARD).iterdir()] == ["timeout-finish"]
 
 
-# A gateway for an image in which nothing can be a script.
+# A gateway for an image that cannot run scripts.
 STAND_IN = r"""
 #include <stdio.h>
 #include <unistd.h>
@@ -203,7 +203,7 @@ PATH = "/opt/hermes/bin:/usr/bin:/usr/lib/execline/bin"
 
 
 class Image:
-    """A root file system made with `make install`, s6 and execline, entered in a PID and mount namespace of its own."""
+    """A root file system made with `make install`, s6 and execline, in a PID and mount namespace."""
 
     def __init__(self, place, steps_first):
         self.place = place
@@ -212,7 +212,7 @@ class Image:
         self.unshare = self.pid = None
 
     def add(self, program):
-        """Copies a program with the libraries that it needs, to where they are on this machine."""
+        """Copies a program and its libraries to the same paths as on this machine."""
         for path in [str(program), *re.findall(r"(?:=> )?(/\S+) \(0x", run(["ldd", program]).stdout.decode())]:
             target = self.root / path.lstrip("/")
             if not target.exists():
@@ -227,7 +227,7 @@ class Image:
         (self.root / "etc/passwd").write_text("root:x:0:0:root:/root:\nhermes:x:10000:10000:Hermes:/opt/data:\n")
         (self.root / "etc/group").write_text("root:x:0:\nhermes:x:10000:\n")
         s6 = Path(shutil.which("s6-svscan")).parent
-        # Debian's /usr/bin/execlineb is a script for /bin/sh that finds the real one.
+        # Debian's /usr/bin/execlineb is a /bin/sh script that executes the real one.
         execline = Path("/usr/lib/execline/bin")
         execline = execline if execline.is_dir() else Path(shutil.which("execlineb")).parent
         tools = ("execlineb", "if", "foreground", "background", "importas", "redirfd", "exit")
@@ -239,7 +239,7 @@ class Image:
         source.write_text(STAND_IN)
         done = run(["cc", "-static", "-O1", "-o", hermes, source], timeout=120)
         assert done.returncode == 0, done
-        # Process 1 where the steps come first: `if` goes on only after an exit code of 0.
+        # Process 1, which runs the boot steps first: `if` continues only after exit code 0.
         (self.root / "init").write_text(f"#!{execline}/execlineb -P\nif {{ /etc/cont-init.d/015-supervise-perms }}\n"
                                         "if { /etc/cont-init.d/02-reconcile-profiles }\ns6-svscan /run/service\n")
         (self.root / "init").chmod(0o755)
@@ -262,7 +262,7 @@ class Image:
 
     def enter(self):
         first = "/init" if self.steps_first else f"{shutil.which('s6-svscan')} /run/service"
-        # This machine's shell makes the mounts, as a container runtime does, and is gone with the chroot.
+        # This machine's shell makes the mounts, as a container runtime does; after the chroot there is no shell.
         script = f"""set -e
 cd '{self.root}'
 mount -t tmpfs -o mode=0755 tmpfs run
@@ -289,7 +289,7 @@ exec env -i PATH={PATH}:/usr/sbin:/sbin chroot . {first}
         wait_for(lambda: child() and self.path("/run/service/.s6-svscan/control").exists(), 30, "s6-svscan")
 
     def __exit__(self, *_):
-        # With its first process all others of the namespace end, and with the last one the mounts.
+        # When process 1 ends, so do all processes of the namespace, and then the mounts.
         if self.unshare is not None:
             if self.unshare.poll() is None:
                 self.unshare.send_signal(signal.SIGKILL)
@@ -300,11 +300,11 @@ exec env -i PATH={PATH}:/usr/sbin:/sbin chroot . {first}
         return (self.place / "log").read_bytes().decode()
 
     def path(self, inside):
-        """A path in it as seen from outside; no absolute symlink may be in it."""
+        """Returns a path in the image as seen from outside. It must not contain an absolute symlink."""
         return Path(f"/proc/{self.pid}/root{inside}")
 
     def run(self, *argv, uid=0):
-        """Runs a program of the image, with nothing but PATH in its environment."""
+        """Runs a program of the image. Its environment is PATH."""
         drop = ["/usr/bin/s6-applyuidgid", "-u", uid, "-g", uid, "-G", ""] if uid else []
         return run(["nsenter", "-t", self.pid, "-m", "-p", "-r", "-w", "--", *drop, *argv], env={"PATH": PATH})
 
@@ -313,7 +313,7 @@ exec env -i PATH={PATH}:/usr/sbin:/sbin chroot . {first}
         return {b"true\n": "up", b"false\n": "down"}.get(done.stdout, done.stderr)
 
     def programs(self):
-        """What all processes in it are."""
+        """Returns the names of all processes in it."""
         found = set()
         for entry in self.path("/proc").iterdir():
             try:
@@ -335,7 +335,7 @@ def test_an_image_without_a_shell_boots(steps_first, place):
             said = image.log()
             assert "service=dashboard action=skipped" in said
         else:
-            # As in s6-overlay: the service is supervised already, and closed.
+            # As in s6-overlay, the service is supervised already, for root only.
             wait_for(lambda: image.up("dashboard") == "down", 30, "the dashboard's supervisor")
             assert b"Permission denied" in image.up("dashboard", uid=HERMES)
             said = ""
@@ -350,7 +350,7 @@ def test_an_image_without_a_shell_boots(steps_first, place):
                      "reconcile: profile=writer prior_state=stopped action=registered\n"):
             assert line in said
 
-        # A gateway's slot is up as the hermes user, its lines are in its log, and the stopped one is down.
+        # The running gateway is up as the hermes user and its output is logged; the stopped one is down.
         current = image.path("/opt/data/logs/gateways/coder/current")
         line = "started -p coder gateway run --replace as 10000:10000 in /opt/data\n"
         wait_for(lambda: current.exists() and line in current.read_text(), 30, "the gateway's line in its log")
@@ -359,7 +359,7 @@ def test_an_image_without_a_shell_boots(steps_first, place):
         assert image.up("gateway-coder", uid=HERMES) == "up" and image.up("gateway-writer", uid=HERMES) == "down"
         assert "profile=coder" in image.path("/opt/data/logs/container-boot.log").read_text()
 
-        # s6-rc brings the dashboard up, which is off: it is down, and not started again.
+        # s6-rc starts the dashboard, which is disabled: it goes down and is not restarted.
         tally = image.path("/run/s6-rc/servicedirs/dashboard/supervise/death_tally")
         assert image.run("/usr/bin/s6-svc", "-u", "/run/service/dashboard", uid=0 if steps_first else HERMES).returncode == 0
         wait_for(lambda: tally.exists() and tally.stat().st_size > 0, 30, "the dashboard's end")

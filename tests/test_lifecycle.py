@@ -16,8 +16,8 @@ SCANDIR = "/run/service"
 
 
 def supervised(bed, count):
-    """So many supervisors are there. One that ends lets go of its service, which is what unregister waits for, a moment before
-    it is gone from the process table; one that is left stays for ever."""
+    """Waits for a number of supervisors. A supervisor that ends releases its service, which unregister waits for, shortly before it
+    leaves the process table."""
     wait_for(lambda: len(bed.supervisors()) == count, 5, f"{count} supervisors")
 
 
@@ -43,7 +43,7 @@ def test_register_makes_the_slot_that_a_boot_makes_and_returns_supervised(live, 
                 if os.path.basename(path) not in (b"status", b"lock", b"death_tally")}
 
     assert shape("new") == shape("coder")
-    assert live.init("reconcile", "--json").stdout.count(b'"changed": true') == 1  # new is wanted down now
+    assert live.init("reconcile", "--json").stdout.count(b'"changed": true') == 1  # the wanted state of new is down now
     live.init("unregister", "new", uid=uid)
     assert entries(live) == [".s6-svscan", "gateway-coder", "gateway-default"]
     supervised(live, 4)
@@ -165,7 +165,7 @@ def test_an_unregistration_that_was_killed_is_finished_by_the_next(live):
         process = subprocess.Popen(live.command(["/run/bed/bin/hermes-init", "unregister", "new"], HERMES), stderr=subprocess.DEVNULL,
                                    env={"PATH": "/usr/bin:/bin"}, cwd="/")
         time.sleep(chance.uniform(0, 0.03))
-        # nsenter execs setpriv, which execs the command: it is the child of nsenter.
+        # nsenter forks a child that executes setpriv, which executes the command.
         for child in live.processes("hermes-init"):
             live.run(["kill", "-9", str(child)])
         cut += process.wait(timeout=30) != 0
@@ -195,7 +195,7 @@ def test_start_stop_and_restart_do_so_and_are_kept_for_the_next_boot(live, uid):
     live.init("stop", "coder", "default", "--wait", uid=uid)
     live.init("restart", "coder", "--wait", uid=uid)
     assert live.svstat(live.slot("coder")) == "up"
-    # A boot: the scan directory is gone, the volume is not.
+    # A boot: the scan directory is gone, the volume remains.
     live.init("stop", "default", uid=uid)
     live.run(["sh", "-c", "rm -rf /run/again; mkdir /run/again"])
     done = live.init("reconcile", "--scandir", "/run/again")

@@ -1,5 +1,5 @@
-"""A hostile hermes user on a live container, under a real s6-svscan: what it leaves for root to seal, what it leaves running, what
-it makes of slots; and commands that are killed, starved or refused at every step."""
+"""A hostile hermes user on a live container under a real s6-svscan: what it leaves behind before root seals, what it leaves running,
+what it does to slots. Also commands that are killed, short of memory or refused at every step."""
 
 import json
 import os
@@ -45,7 +45,7 @@ def test_sealing_leaves_nothing_of_a_hostile_slot_to_the_hermes_user(bed, what):
     for path, line in tree.items():
         kind, mode, owner = line.split()[:3]
         if path.startswith(b"env/") or path == b"env" and kind != "dir":
-            # Nobody but gateway-run looks at it, as the hermes user, and follows nothing there.
+            # Only gateway-run reads it, as the hermes user, and follows no symlink there.
             continue
         assert kind != "link" and owner.startswith("0:"), (path, line)
         assert not int(mode, 8) & 0o022 or os.path.basename(path) in (b"event", b"control"), (path, line)
@@ -66,7 +66,7 @@ def test_sealing_names_every_service_that_stays_the_hermes_users(bed, name):
     done = bed.init("reconcile", "--sealed")
     path = bed.path(f"/run/service/{name}")
     if name == "gateway-old":
-        # A slot without a profile is made what it is to be.
+        # A slot without a profile is corrected.
         assert path.stat().st_uid == 0 and (path / "run").read_text().endswith("gateway-run\n") and done.stderr == b""
     else:
         assert f"seal the service {name}".encode() in done.stderr and os.lstat(path).st_uid == HERMES
@@ -79,7 +79,7 @@ def test_sealing_that_was_killed_half_way_is_completed_also_where_the_profile_is
     bed.init("register", "orphan", uid=HERMES)
     bed.settle()
     slot = bed.path(bed.slot("orphan"))
-    # What a pass does first.
+    # A pass starts with this.
     os.chown(slot, 0, 0)
     bed.init("reconcile", "--sealed")
     assert snapshot(slot)[b"supervise"] == f"dir 710 0:{HERMES}" and (slot / "run").stat().st_uid == 0
@@ -88,7 +88,7 @@ def test_sealing_that_was_killed_half_way_is_completed_also_where_the_profile_is
 def test_a_logger_whose_pipe_is_kept_open_does_not_hold_an_unregistration_up(live):
     live.tell("new", "leave")
     hermes = live.path("/run/bed/bin/hermes")
-    # Something that the gateway starts and leaves behind has its stdout, and so the logger's pipe.
+    # A process that the gateway leaves behind has inherited its stdout, the pipe to the logger.
     hermes.write_text(hermes.read_text().replace('[ "$what" = exit ]', 'if [ "$what" = leave ]; then setsid sleep 300 & fi\n[ "$what" = exit ]'))
     live.init("register", "new", uid=HERMES)
     live.record("new")
@@ -100,7 +100,7 @@ def test_a_logger_whose_pipe_is_kept_open_does_not_hold_an_unregistration_up(liv
 
 @pytest.mark.parametrize("ends", ["exit 78", "exit 0", "exit 1"])
 def test_restart_starts_what_came_to_its_own_end(live, ends):
-    """Also what a finish of 125 has put down for good."""
+    """Includes a service that stays down because finish exited 125."""
     live.tell("coder", ends)
     live.init("restart", "coder", uid=HERMES)
     if ends != "exit 1":
@@ -172,7 +172,7 @@ def test_a_lock_that_nobody_lets_go_is_said_by_register_and_unregister(live):
                    for command, name, uid in (("register", "new", HERMES), ("unregister", "old", 0))]
         for process in started:
             assert b"unable to lock" in process.communicate(timeout=30)[1] and process.returncode == 111
-        # What needs no lock goes on.
+        # Commands that need no lock continue.
         live.init("stop", "--wait", "coder", uid=HERMES)
         assert "gateway-old" in entries(live) and "gateway-new" not in entries(live)
     finally:
@@ -198,7 +198,7 @@ def test_a_command_that_is_killed_at_a_step_is_completed_by_the_next(live, comma
                          command, "new"], uid)
         assert done.returncode == -9, (when, done)
         assert set(entries(live)) - {"gateway-new"} >= {".s6-svscan", "gateway-coder", "gateway-default"}
-        # Whatever is left is s6-svscan's to start as a whole, or not to be seen.
+        # What is left is either a complete slot or invisible to s6-svscan.
         assert all(name.startswith(".gateway-new.") or name in (".s6-svscan", "gateway-coder", "gateway-default", "gateway-new")
                    for name in entries(live))
         live.init("unregister", "new", uid=HERMES)
@@ -221,11 +221,11 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
     before = snapshot(outside)
 
     def touched():
-        """What is not as it was. s6-svscan takes a symlink for a service like any other, and its supervisor adds its own files."""
+        """Returns what has changed, except files that a supervisor adds: s6-svscan also starts one for a symlink."""
         try:
             after = snapshot(outside)
         except FileNotFoundError:
-            # s6-supervise has just given its new status its name.
+            # s6-supervise has just renamed its new status file.
             return touched()
         s6s = (b"event", b"control", b"lock", b"status", b"death_tally")
         return [(path, before.get(path), after.get(path)) for path in sorted({*before, *after})
@@ -243,7 +243,7 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
                 done = live.run(["timeout", "-s", "KILL", "3", "/run/bed/bin/hermes-init", *command])
                 assert done.returncode in (0, 1, 111, 137, -9) and b"panic" not in done.stderr, done
                 met += done.returncode != 0
-            # Back to what it was, whatever the racer made of it.
+            # Restores the initial state.
             live.run(["sh", "-c", "cd /run/service; for name in gateway-new .gateway-new.*; do [ -e $name ] && mv -T $name .trash.$$.$name; done; "
                                   "rm -rf .trash.*; s6-svscanctl -an .; ln -sfn /run/outside .link; chown -h 10000:10000 .link"])
             assert touched() == []
@@ -258,7 +258,7 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
 
 
 def at_once(bed, *argvs):
-    """Commands of the hermes user's at the same time; what each said on stderr, and its exit code."""
+    """Runs commands concurrently as the hermes user. Returns the stderr and exit code of each."""
     started = [subprocess.Popen(bed.command(["/run/bed/bin/hermes-init", *argv], HERMES), stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"},
                                 cwd="/") for argv in argvs]
     return [(process.communicate(timeout=60)[1], process.returncode) for process in started]
@@ -276,7 +276,7 @@ def test_one_of_two_starts_at_once_registers_and_both_start(live):
     live.profile("host", "stopped")
     holder = subprocess.Popen(live.command(["flock", "/run/service", "sleep", "1.5"]), stdin=subprocess.DEVNULL)
     wait_for(lambda: live.processes("sleep") and live.run(["flock", "-n", "/run/service", "true"]).returncode == 1, what="the lock")
-    # Both find no slot, and wait for the lock.
+    # Both find no slot and wait for the lock.
     said = at_once(live, ["start", "--wait", "host"], ["start", "--wait", "host"])
     holder.wait(timeout=20)
     assert said == [(b"", 0)] * 2 and live.svstat(live.slot("host")) == "up"

@@ -1,4 +1,4 @@
-"""Whether the root gateway serves all profiles: the variable's words, config.yaml in every shape, and a real YAML parser's opinion."""
+"""Multiplexing: values of the variable, forms of config.yaml, and a comparison with a real YAML parser."""
 
 import collections
 import os
@@ -17,7 +17,7 @@ CAP = 4 << 20
 
 
 class Config:
-    """A HERMES_HOME of which only config.yaml counts."""
+    """A HERMES_HOME whose only relevant file is config.yaml."""
 
     def __init__(self, place):
         self.place, self.home = place, place / "home"
@@ -25,7 +25,7 @@ class Config:
         self.path = self.home / "config.yaml"
 
     def ask(self, text=None, environment=None):
-        """What `--explain` says of multiplexing with this config.yaml: on or off, why, and what else was said."""
+        """Returns what `--explain` prints about multiplexing with this config.yaml: on or off, the reason, and stderr."""
         if text is not None:
             self.path.write_bytes(text if isinstance(text, bytes) else text.encode())
         done = run([executable(), "reconcile", "--explain", "--role", "gateway", "--hermes-home", self.home, "--scandir", self.place / "service"],
@@ -35,7 +35,7 @@ class Config:
         return answer, why, done.stderr.decode()
 
     def claim(self, text):
-        """on, off or unsure, and the line that says so, if one does."""
+        """Returns on, off or unsure, and the number of the deciding line, if any."""
         answer, why, said = self.ask(text)
         doubt = why == "config.yaml cannot be read for certain"
         assert doubt == ("unable to read multiplex_profiles for certain from config.yaml: line " in said) and (doubt or not said), (text, said)
@@ -137,10 +137,10 @@ def test_what_is_no_regular_file_is_said_and_off(config, kind, why):
 
 
 def opinion(text):
-    """PyYAML's: on where a value of the two keys is True, off, or rejected."""
+    """Returns the verdict of PyYAML: on if a value of the two keys is True, off, or rejected."""
     try:
         document = yaml.safe_load(text.encode() if isinstance(text, str) else text)
-    # A KeyError and its like, too: what safe_load makes of odd values of its own types.
+    # KeyError and the like too: safe_load raises them for malformed values of its own types.
     except (yaml.YAMLError, ValueError, KeyError, TypeError, OverflowError, AttributeError, RecursionError):
         return "rejected"
     if not isinstance(document, dict):
@@ -155,7 +155,7 @@ CHUNKS, SIZE = 8, 190
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_of_an_ordinary_document_the_reader_is_sure_and_right(config, chunk):
-    """Ordinary: see yaml_documents.Ordinary. No document is let off with a doubt."""
+    """Documents of yaml_documents.Ordinary. The reader must be certain of each."""
     answers = collections.Counter()
     for number in range(SIZE):
         text = Ordinary(random.Random(f"ordinary {chunk} {number}")).document()
@@ -168,8 +168,8 @@ def test_of_an_ordinary_document_the_reader_is_sure_and_right(config, chunk):
 
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_of_an_odd_document_the_reader_is_right_or_in_doubt(config, chunk):
-    """Where PyYAML takes the document, a certain answer is PyYAML's. Where PyYAML rejects it there is no right answer, and the reader, who
-    steps over what is not about its keys, may have passed the fault by: an `on` then stands, by itself, on the line that it names."""
+    """If PyYAML accepts the document, a certain answer must equal PyYAML's. If PyYAML rejects it, there is no right answer. The reader
+    ignores what is not about its keys, so it may answer `on`: the line that it names must then say so by itself."""
     count = collections.Counter()
     for number in range(SIZE):
         text = Odd(random.Random(f"odd {chunk} {number}")).document()
@@ -182,6 +182,6 @@ def test_of_an_odd_document_the_reader_is_right_or_in_doubt(config, chunk):
             named = text.split("\n")[line - 1].removeprefix("\ufeff")
             alone = f"gateway:\n{named}\n" if named.startswith(" ") else f"{named}\n"
             assert opinion(alone) == "on" or opinion(named.strip()) == "on", text
-    # It does not live by doubting: most of what PyYAML takes, it is sure of.
+    # The reader is certain of most documents that PyYAML accepts.
     taken = {kind: sum(number for (sure, right), number in count.items() if sure == kind and right != "rejected") for kind in ("sure", "unsure")}
     assert taken["sure"] > 3 * taken["unsure"], count

@@ -1,4 +1,4 @@
-"""`fix-perms`: static services opened to the hermes user, and hostile trees left alone."""
+"""`fix-perms`: access to static services for the hermes user; hostile trees are left alone."""
 
 import json
 import os
@@ -22,7 +22,7 @@ def fix(*arguments, code=0, before=(), timeout=30):
 
 
 def service(folder, name, logger=True):
-    """A service as s6-supervise leaves it."""
+    """Creates a service as s6-supervise leaves it."""
     for base in [folder / name] + ([folder / name / "log"] if logger else []):
         (base / "event").mkdir(parents=True)
         (base / "event").chmod(0o3730)
@@ -34,7 +34,7 @@ def service(folder, name, logger=True):
 
 
 def opened(path, base=b""):
-    """What a service is after fix-perms, delegated."""
+    """Returns the expected tree of a service after fix-perms in delegated mode."""
     tree = {base + b"event": f"dir 3730 {OWNER}", base + b"supervise": f"dir 710 {OWNER}", base + b"supervise/control": f"fifo 660 {OWNER}"}
     return tree | {base + b"supervise/" + file: f"file 644 {OWNER} {file!r}" for file in (b"death_tally", b"lock", b"status")}
 
@@ -171,7 +171,7 @@ def test_a_racer_leads_nowhere(place, sealed, name, trap):
     before = snapshot(outside.parent)[b"outside"]
 
     def open_again():
-        """As s6-supervise leaves it, or as the mode before did, but the hermes user's; sealed, each run shuts the racer out."""
+        """Resets the directory to what s6-supervise or the other mode leaves, owned by the hermes user: each sealed run locks the racer out."""
         os.chown(supervise, HERMES, HERMES)
         os.chmod(supervise, 0o755)
 
@@ -187,11 +187,11 @@ def test_a_racer_leads_nowhere(place, sealed, name, trap):
             runs, refused = runs + 1, refused + (done.returncode == 1)
             assert done.returncode == 0 or f"supervise/{name}".encode() in done.stdout, done
             if sealed:
-                # What it says is so: the racer is out, and what it put there last was seen.
+                # The report is correct: the racer is locked out, and its last exchange was noticed.
                 assert supervise.stat().st_uid == 0 and (os.lstat(supervise / name).st_ino == inode) == (done.returncode == 1), done
         assert exchanged() > 1000
     assert snapshot(outside.parent)[b"outside"] == before == "file 600 0:0 b\"root's\""
-    # The race was one: both sides of it were seen.
+    # The race was real: both outcomes occurred.
     assert runs > 50 and 0 < refused < runs, (runs, refused)
 
 
@@ -214,7 +214,7 @@ def test_what_another_user_may_not_do_is_said_once_and_is_no_failure(place):
 
 
 def static(bed, name):
-    """A service that is supervised before anybody prepares it, as s6-rc's are."""
+    """Creates a service that is supervised before it is prepared, as those of s6-rc are."""
     folder = bed.path(f"{SERVICES}/{name}")
     (folder / "log").mkdir(parents=True)
     for base in (folder, folder / "log"):
@@ -238,7 +238,7 @@ def test_the_hermes_user_controls_a_static_service_after_it_and_not_before(seale
         closed = {name: identity(bed.path(f"{SERVICES}/{name}")) for name in names[1:]}
 
         def control(name):
-            """How s6-svstat, s6-svc and s6-svwait fare as the hermes user."""
+            """Returns the results of s6-svstat, s6-svc and s6-svwait as the hermes user."""
             where = f"{SERVICES}/{name}"
             return [bed.run(["timeout", "9", *argv], uid=HERMES) for argv in (
                 ["s6-svstat", where], ["s6-svc", "-u", where], ["s6-svwait", "-u", "-t", "3000", where],

@@ -1,4 +1,4 @@
-"""The boot pass on folders: outcomes, contents, modes, owners, the log; every kind of bad input; kills; refused calls."""
+"""The boot pass without s6: outcomes, contents, modes, owners, the log; bad input; kills; refused system calls."""
 
 import json
 import os
@@ -17,7 +17,7 @@ OWNER = f"{HERMES}:{HERMES}"
 
 
 class Volume:
-    """A HERMES_HOME, the hermes user's, and a scan directory beside it."""
+    """A HERMES_HOME, owned by the hermes user, and a scan directory."""
 
     def __init__(self, place):
         self.place, self.home, self.scandir = place, place / "home", place / "service"
@@ -44,7 +44,7 @@ class Volume:
         return done
 
     def outcomes(self, *options, **how):
-        """The pass as a dictionary of its JSON objects by profile, the first of each name."""
+        """Runs a pass. Returns its JSON objects by profile, the first of each name."""
         found = {}
         for line in self.reconcile("--json", *options, **how).stdout.splitlines():
             outcome = json.loads(line)
@@ -264,7 +264,7 @@ def test_stale_runtime_files_go_and_what_cannot_go_is_a_warning(volume):
 
 
 def test_a_profile_that_cannot_be_entered_fails_alone():
-    # Root can enter everything; the hermes user cannot.
+    # Root can search every directory; the hermes user cannot.
     import tempfile
     from pathlib import Path
     place = Path(tempfile.mkdtemp(prefix="hermes-init-test-"))

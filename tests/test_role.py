@@ -1,4 +1,4 @@
-"""Whose container this is: the argv shapes of the field, in a PID namespace of their own; and the decision by hand."""
+"""The role of the container: forms of argv in the field, in a PID namespace; and explicit roles."""
 
 import json
 import os
@@ -22,7 +22,7 @@ V2_INIT = ["s6-svscan", "-t0", "/var/run/s6/services"]
 V2_STAGE2 = ["foreground", "", "/etc/s6/init/init-stage2", WRAPPER]
 SUPERVISED = [["s6-supervise", "s6-linux-init-shutdownd"], ["s6-supervise", "dashboard"], ["/command/s6-ipcserverd", "-1", "--", "x"]]
 
-# name: process 1, other processes, the command as --explain shows it, the front end that it is
+# name: process 1, other processes, the command as --explain prints it, the front end
 SHAPES = {
     "overlay3-gateway": (SVSCAN, [*SUPERVISED, [*RC_INIT, WRAPPER, "gateway", "run"]], "gateway run", None),
     "overlay3-dashboard": (SVSCAN, [*SUPERVISED, [*RC_INIT, WRAPPER, "dashboard", "--host", "0.0.0.0"]], "dashboard --host 0.0.0.0", "dashboard"),
@@ -60,7 +60,7 @@ SHAPES = {
 
 @pytest.fixture
 def home(place):
-    """A HERMES_HOME on which a pass has something to do, and a scan directory."""
+    """A HERMES_HOME that gives a pass something to do, and a scan directory."""
     profile = place / "home/profiles/coder"
     profile.mkdir(parents=True)
     (profile / "SOUL.md").touch()
@@ -100,7 +100,7 @@ def test_the_command_of_the_container_decides(home, name):
 DASHBOARD, GATEWAY = [*RC_INIT, WRAPPER, "dashboard"], [*RC_INIT, WRAPPER, "gateway", "run"]
 
 
-# the container's command, option, environment, container environment; who decided, what
+# the container's command, option, environment, container environment; expected source and role
 @pytest.mark.parametrize("command, option, environment, inner, source, role", [
     (DASHBOARD, None, None, None, "default", "frontend"),
     (DASHBOARD, "gateway", None, None, "option", "gateway"),
@@ -146,7 +146,7 @@ def test_a_role_that_is_none_is_said_and_the_command_decides(home, word):
 @pytest.mark.parametrize("variables", [{"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"}, {"GATEWAY_MULTIPLEX_PROFILES": "odd"}, {}])
 @pytest.mark.parametrize("options", [[], ["--json"], ["--dry-run"], ["--sealed"]])
 def test_a_frontend_changes_nothing_whatever_else_is_asked(place, variables, options):
-    """Not even what would be made on an empty machine: no HERMES_HOME, no scan directory, no state, no log."""
+    """Nothing is created, not even on an empty machine: no HERMES_HOME, scan directory, state or log."""
     before = identity(place)
     with Container([DASHBOARD], environment=variables) as container:
         done = container.reconcile(*where(place), *options)
@@ -172,7 +172,7 @@ def test_processes_that_come_and_go_are_passed_over(home):
 @pytest.mark.parametrize("errno", ["ENOENT", "ESRCH", "EACCES", "EPERM"])
 @pytest.mark.parametrize("call", ["read", "openat"])
 def test_a_process_that_cannot_be_read_is_passed_over(home, call, errno):
-    """Refused is the first that is asked, process 1, whose word would have counted."""
+    """The refused process is process 1, which is read first and would have decided."""
     with Container([GATEWAY], first=["tini", "--", WRAPPER, "dashboard"]) as container:
         path = "/proc/1/cmdline" if call == "read" else "/proc/1"
         inject = ["strace", "-f", "-o", "/dev/null", "-P", path, "-e", f"inject={call}:error={errno}:when=1+"]

@@ -1,4 +1,4 @@
-"""The two modes: what the hermes user can do in each, under a real s6-svscan, and how a pass converges to its own."""
+"""Delegated and sealed mode: what the hermes user can do in each, under a real s6-svscan, and how a pass changes from one to the other."""
 
 import os
 
@@ -75,7 +75,7 @@ def test_sealed_a_pass_of_the_hermes_user_finds_roots_slots_as_desired_and_says_
 
 
 def truncate_a_file_of_roots(bed):
-    """field-proven: s6-supervise opens death_tally by name when the service dies."""
+    """s6-supervise opens death_tally by name when the service dies."""
     rootfile = bed.path("/run/rootfile")
     rootfile.write_text("root's")
     rootfile.chmod(0o600)
@@ -147,7 +147,7 @@ def test_sealing_takes_away_what_the_hermes_user_had_put_in(bed):
         rm -f finish; ln -s /run/rootfile finish; mkdir env; echo v > env/KEY; mkdir /run/service/mine"""], uid=HERMES)
     # A slot without a profile is sealed as well.
     bed.init("register", "orphan", uid=HERMES)
-    # With that of `mine`, of which the registration has told s6-svscan.
+    # Including that of `mine`, which s6-svscan supervises since the registration.
     wait_for(lambda: len(bed.supervisors()) == 7, what="all supervisors")
     supervisors, pid = bed.supervisors(), bed.pid_of(slot)
     done = bed.init("reconcile", "--sealed")

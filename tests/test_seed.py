@@ -1,4 +1,4 @@
-"""`seed`: the supervise skeleton by hand."""
+"""`seed`: supervise and event directories in a given service directory."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""What stands below a directory, for comparison."""
+"""Snapshots of directory trees, for comparison."""
 
 import os
 import stat
@@ -7,7 +7,7 @@ KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "dir", stat.S_IFLNK: "link", stat.S
 
 
 def describe(path, meta=None):
-    """`kind mode uid:gid [content]`."""
+    """Returns `kind mode uid:gid [content]` of a path."""
     meta = meta or os.lstat(path)
     kind = KINDS.get(stat.S_IFMT(meta.st_mode), "other")
     line = f"{kind} {stat.S_IMODE(meta.st_mode):o} {meta.st_uid}:{meta.st_gid}"
@@ -20,7 +20,7 @@ def describe(path, meta=None):
 
 
 def walk(top):
-    """Every path below a directory, itself as `.`, in byte order; paths are bytes."""
+    """Returns all paths below a directory, itself as `.`, in byte order; paths are bytes."""
     top = os.fsencode(top)
     paths = [b"."]
     for folder, directories, files in os.walk(top):
@@ -30,12 +30,12 @@ def walk(top):
 
 
 def snapshot(top):
-    """Each path's kind, mode, owner and content."""
+    """Returns the kind, mode, owner and content of each path."""
     return {path: describe(os.path.join(os.fsencode(top), path)) for path in walk(top)}
 
 
 def identity(top):
-    """Each path's inode and times: equal only where nothing was written. A file's access time does not count."""
+    """Returns the inode and times of each path, which are equal only if nothing was written. Access times are left out."""
     found = {}
     for path in walk(top):
         meta = os.lstat(os.path.join(os.fsencode(top), path))

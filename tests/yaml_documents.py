@@ -1,4 +1,4 @@
-"""Documents around `multiplex_profiles`, made by a seeded generator: ordinary ones, which the reader has to be sure of, and odd ones."""
+"""Seeded generators of YAML documents with `multiplex_profiles`: ordinary ones, which the reader must be certain of, and odd ones."""
 
 WORDS = ["model", "port", "plugins", "note", "multiplex", "gateway_url", "profiles", "multiplex_profiles2", "xmultiplex_profiles", "a-b", "it's",
          "true", "on", "x#y", "a:b", "http://h:1/x", "-x", "1.5", "~", "null", "2024-01-02", "0x1F", "multiplex_profiles", "gateway"]
@@ -32,7 +32,7 @@ class Ordinary:
         return self.random.choice([[], [], [], [""], ["   "], [" " * self.random.randint(0, 6) + self.random.choice(COMMENTS)]])
 
     def value(self, indent, depth):
-        """The rest of a key's line, and the lines below it."""
+        """Returns the rest of a key's line and the lines below it."""
         pad = " " * (indent + self.random.choice([1, 2, 2, 2, 4]))
         kind = self.random.choice(["scalar"] * 5 + ["literal", "folded", "plain", "double", "single", "flow"] + ["mapping", "sequence"] * (2 if depth < 3 else 0))
         if kind == "scalar":
@@ -66,7 +66,7 @@ class Ordinary:
         return self.comment(), self.mapping(len(pad), depth + 1, self.random.choice([[], [f"{pad}multiplex_profiles: true"]]))
 
     def mapping(self, indent, depth, fixed=()):
-        """A mapping's lines, with these among them."""
+        """Returns the lines of a mapping that includes the given ones."""
         pad = " " * indent
         entries = [[line] for line in fixed]
         for _ in range(self.random.randint(0 if entries else 1, 3)):
@@ -95,7 +95,7 @@ class Ordinary:
 
 
 class Odd:
-    """Anything that is made of YAML's pieces, and ordinary documents with a piece put in, taken out or moved."""
+    """Arbitrary sequences of YAML tokens, and ordinary documents with a token inserted, removed or moved."""
 
     PIECES = ["multiplex_profiles", "gateway", "multiplex_profiles: true", "multiplex_profiles: yes\n", "gateway:\n", "gateway: ", ": ", ":", "true", "false", "\n",
               "\n", "\n  ", "\n    ", "\n ", "\n\t", "  ", "- ", "\n- ", "? ", "{", "}", "[", "]", ",", "'", '"', "|", ">", "|\n  ", ">-\n", "#", " # x", "&a ", "*a",
