@@ -46,8 +46,10 @@ pub fn set(
             Object::default()
         }
     };
-    object.set("desired_state", Quoted(state.as_bytes()).to_string());
-    object.set("updated_at", Quoted(updated_at(now).as_bytes()).to_string());
+    let (state, moment) =
+        (Quoted(state.as_bytes()).to_string(), Quoted(updated_at(now).as_bytes()).to_string());
+    object.set("desired_state", &state);
+    object.set("updated_at", &moment);
     let text = format!("{object}\n");
     file::replace(dir, &STAGING, dir, &STATE, text.as_bytes(), attributes).context("write", label)?;
     Ok(broken)

@@ -10,19 +10,9 @@ use crate::show::Quoted;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A JSON object.
+/// A JSON object: the name and the value of each member as JSON text, in the object's order.
 #[derive(Debug, Default)]
-pub struct Object<'a>(Vec<Member<'a>>);
-
-/// A member of an object.
-#[derive(Debug)]
-struct Member<'a> {
-    name: String,
-    /// The name as JSON text.
-    key: Cow<'a, str>,
-    /// The value as JSON text.
-    value: Cow<'a, str>,
-}
+pub struct Object<'a>(Vec<(Cow<'a, str>, &'a str)>);
 
 /// The value of a key, as far as it is used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,32 +39,24 @@ impl<'a> Object<'a> {
 
     /// Returns the value of a key; of one that occurs more than once, the last value, as in Python.
     pub fn get(&self, key: &str) -> Value {
-        match self.0.iter().rfind(|member| member.name == key) {
-            None => Value::Absent,
-            Some(member) if member.value == "null" => Value::Absent,
-            Some(member) => serde_json::from_str(&member.value).map_or(Value::Other, Value::Text),
+        match self.0.iter().rfind(|(name, _)| is_name(name, key)) {
+            None | Some((_, "null")) => Value::Absent,
+            Some((_, value)) => serde_json::from_str(value).map_or(Value::Other, Value::Text),
         }
     }
 
     /// Sets a key to a value, which is JSON text: replaces its last member, or appends one.
-    pub fn set(&mut self, key: &str, value: String) {
-        let value = value.into();
-        match self.0.iter_mut().rfind(|member| member.name == key) {
-            Some(member) => member.value = value,
-            None => {
-                self.0.push(Member {
-                    name: key.to_owned(),
-                    key: Quoted(key.as_bytes()).to_string().into(),
-                    value,
-                });
-            }
+    pub fn set(&mut self, key: &str, value: &'a str) {
+        match self.0.iter_mut().rfind(|(name, _)| is_name(name, key)) {
+            Some((_, old)) => *old = value,
+            None => self.0.push((Quoted(key.as_bytes()).to_string().into(), value)),
         }
     }
 
-    /// Returns for each member whether it is the last one of its name.
+    /// Returns for each member whether it is the last one with its name.
     fn last_ones(&self) -> Vec<bool> {
-        let mut order: Vec<(&str, usize)> =
-            self.0.iter().enumerate().map(|(at, member)| (member.name.as_str(), at)).collect();
+        let mut order: Vec<(Cow<'_, str>, usize)> =
+            self.0.iter().enumerate().map(|(at, (name, _))| (decoded(name), at)).collect();
         order.sort_unstable();
         let mut last = vec![true; order.len()];
         for pair in order.windows(2) {
@@ -89,13 +71,27 @@ impl<'a> Object<'a> {
     }
 }
 
+/// Returns whether JSON text is the name of a key.
+fn is_name(text: &str, key: &str) -> bool {
+    decoded(text) == key
+}
+
+/// Returns the string that JSON text has. Text with half of a surrogate pair, which Python writes, is no Unicode string and stands
+/// for itself; it is no name that is ever looked up.
+fn decoded(text: &str) -> Cow<'_, str> {
+    match text.get(1..text.len().saturating_sub(1)) {
+        Some(plain) if !plain.contains('\\') => plain.into(),
+        _ => serde_json::from_str::<String>(text).map_or(text.into(), Cow::from),
+    }
+}
+
 /// Writes the object as JSON text on one line. Of a key that occurs more than once, the last member is written.
 impl fmt::Display for Object<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "{";
-        for (member, is_last) in self.0.iter().zip(self.last_ones()) {
+        for ((name, value), is_last) in self.0.iter().zip(self.last_ones()) {
             if is_last {
-                write!(out, "{separator}{}: {}", member.key, member.value)?;
+                write!(out, "{separator}{name}: {value}")?;
                 separator = ", ";
             }
         }
@@ -109,8 +105,8 @@ impl<'de> Deserialize<'de> for Object<'de> {
     }
 }
 
-/// Collects the members of an object. Keys are read as raw values too, so that their bytes are kept and half of a surrogate pair
-/// in one of them, which Python writes, is no error. Raw values are skipped without recursion, whatever their depth.
+/// Collects the members of an object. Names are read as raw values too, so that their bytes are kept. Raw values are skipped
+/// without recursion, whatever their depth.
 struct Members;
 
 impl<'de> Visitor<'de> for Members {
@@ -121,13 +117,11 @@ impl<'de> Visitor<'de> for Members {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-        let mut object = Object::default();
-        while let Some((key, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            // A key that is no Unicode string stands for itself: it is none that is ever looked up.
-            let name = serde_json::from_str(key.get()).unwrap_or_else(|_| key.get().to_owned());
-            object.0.push(Member { name, key: key.get().into(), value: value.get().into() });
+        let mut members = Vec::new();
+        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
+            members.push((name.get().into(), value.get()));
         }
-        Ok(object)
+        Ok(Object(members))
     }
 }
 
@@ -196,8 +190,8 @@ mod tests {
             (r#"{"\ud83d": "\u00e9", "\u0073": 1}"#, r#"{"\ud83d": "\u00e9", "\u0073": "run", "t": "now"}"#),
         ] {
             let set = parse(text).map(|mut object| {
-                object.set("s", "\"run\"".to_owned());
-                object.set("t", "\"now\"".to_owned());
+                object.set("s", "\"run\"");
+                object.set("t", "\"now\"");
                 object.to_string()
             });
             assert_eq!(set.as_deref(), Ok(result), "{text}");

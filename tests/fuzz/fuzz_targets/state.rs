@@ -59,7 +59,7 @@ fuzz_target!(|text: &[u8]| {
         Err(_) => (),
     }
     if let Ok(mut object) = Object::parse(text) {
-        object.set("desired_state", "\"stopped\"".to_owned());
+        object.set("desired_state", "\"stopped\"");
         let set = object.to_string();
         let word = Some("stopped".to_owned());
         assert_eq!(state::parse(set.as_bytes()), Ok(Prior { word, key: Key::Desired }));
