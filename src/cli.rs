@@ -196,20 +196,20 @@ const WAIT: Duration = Duration::from_secs(30);
 /// Longest time that `--wait` takes: a day, in seconds.
 const WAIT_MAX: u64 = 86_400;
 
-/// Parses a command line: argv[0], and the words after it.
-pub fn parse(argv0: &OsStr, mut words: Vec<OsString>) -> Result<Request, Usage> {
+/// Parses a command line: argv[0], and the words after it. `program` is how messages call the executable.
+pub fn parse(argv0: &OsStr, mut words: Vec<OsString>, program: &str) -> Result<Request, Usage> {
     if let Some(command) = Command::of_applet(argv0) {
-        return parse_command(command, words);
+        return parse_command(command, words, program);
     }
     if words.is_empty() {
-        return Err("no command given; try: hermes-init help".to_owned());
+        return Err(format!("no command given; try: {program} help"));
     }
     let first = words.remove(0);
     match first.as_bytes() {
         b"--help" | b"-h" => Ok(Request::Help(None)),
         b"--version" | b"-V" => Ok(Request::Version),
         option if option.starts_with(b"-") => Err(unknown("option", option, &["--help", "--version"])),
-        _ => parse_command(named(&first)?, words),
+        _ => parse_command(named(&first)?, words, program),
     }
 }
 
@@ -219,7 +219,7 @@ fn named(name: &OsStr) -> Result<Command, Usage> {
     Command::named(name).ok_or_else(|| unknown("command", name.as_bytes(), &names))
 }
 
-fn parse_command(command: Command, words: Vec<OsString>) -> Result<Request, Usage> {
+fn parse_command(command: Command, words: Vec<OsString>, program: &str) -> Result<Request, Usage> {
     let Some(grammar) = command.grammar() else { return Err(String::new()) };
     let mut options = Options::default();
     if command.takes_raw_operands() {
@@ -253,12 +253,12 @@ fn parse_command(command: Command, words: Vec<OsString>) -> Result<Request, Usag
         }
     }
     if options.operands.len() < *grammar.operands.start() {
-        return Err(format!("{0}: missing {1}; try: hermes-init help {0}", grammar.name, grammar.operand));
+        return Err(format!("{0}: missing {1}; try: {program} help {0}", grammar.name, grammar.operand));
     }
     if !grammar.operands.contains(&options.operands.len()) {
         let extra = options.operands.get(*grammar.operands.end()).map_or(&b""[..], |extra| extra.as_bytes());
         let extra = Shown(extra);
-        return Err(format!("{0}: unexpected argument {extra}; try: hermes-init help {0}", grammar.name));
+        return Err(format!("{0}: unexpected argument {extra}; try: {program} help {0}", grammar.name));
     }
     if command == Command::Help {
         return options.operands.first().map(|name| named(name)).transpose().map(Request::Help);

@@ -2,23 +2,40 @@
 //! stderr stops nothing.
 
 use std::fmt::Display;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use crate::error::Error;
-use crate::sys::{Ids, Ownership, process};
+use crate::show::Shown;
+use crate::sys::{Ids, Ownership, Reason, process};
 
 /// The output of one command.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Console {
     command: &'static str,
+    executable: Option<PathBuf>,
 }
 
 impl Console {
-    /// Makes the console of the command with this name; the program itself has none.
-    pub fn new(command: &'static str) -> Console {
-        Console { command }
+    /// Makes the console of the command with this name; the program itself has none. `executable` is the absolute path of the
+    /// running executable, if it is known.
+    pub fn new(command: &'static str, executable: Option<PathBuf>) -> Console {
+        Console { command, executable }
     }
 
-    fn tell(self, severity: &str, message: &dyn Display) {
+    /// Returns the absolute path of the running executable, if it is known.
+    pub fn executable(&self) -> Option<&Path> {
+        self.executable.as_deref()
+    }
+
+    /// Returns the executable as a person is to call it: by its absolute path, because the hermes user can write directories of the
+    /// image's PATH.
+    pub fn program(&self) -> String {
+        let name = Path::new("hermes-init");
+        Shown(self.executable().unwrap_or(name).as_os_str().as_bytes()).to_string()
+    }
+
+    fn tell(&self, severity: &str, message: &dyn Display) {
         let space = if self.command.is_empty() { "" } else { " " };
         let line = format!("hermes-init{space}{}: {severity}: {message}\n", self.command);
         // A message that cannot be written has no reader.
@@ -26,30 +43,30 @@ impl Console {
     }
 
     /// Reports a failure after which the command goes on.
-    pub fn warn(self, message: &dyn Display) {
+    pub fn warn(&self, message: &dyn Display) {
         self.tell("warning", message);
     }
 
     /// Reports a fact.
-    pub fn note(self, message: &dyn Display) {
+    pub fn note(&self, message: &dyn Display) {
         self.tell("info", message);
     }
 
     /// Reports the error that ends the command. Returns its exit code.
-    pub fn fatal(self, error: &Error) -> u8 {
+    pub fn fatal(&self, error: &Error) -> u8 {
         self.die(error.code(), error)
     }
 
     /// Reports what ends the command. Returns `code`.
-    pub fn die(self, code: u8, message: &dyn Display) -> u8 {
+    pub fn die(&self, code: u8, message: &dyn Display) -> u8 {
         self.tell("fatal", message);
         code
     }
 
     /// Reports, if the kernel refused an owner change, that files belong to this process's user.
-    pub fn note_refusal(self, ownership: &Ownership) {
+    pub fn note_refusal(&self, ownership: &Ownership) {
         if let Some(errno) = ownership.refused() {
-            let (reason, Ids { uid, .. }) = (crate::sys::Reason::from(errno), ownership.process());
+            let (reason, Ids { uid, .. }) = (Reason::from(errno), ownership.process());
             self.note(&format_args!(
                 "not allowed to change owners ({reason}): what was made belongs to uid {uid}"
             ));
@@ -57,7 +74,7 @@ impl Console {
     }
 
     /// Writes a result to stdout.
-    pub fn print(self, text: &str) {
+    pub fn print(&self, text: &str) {
         // `hermes-init … | head` is ordinary use.
         let _ = process::to_stdout(text.as_bytes());
     }

@@ -2,8 +2,15 @@
 
 use crate::cli::Command;
 
-/// Returns the page of a command; without a command, the overview.
-pub fn page(command: Option<Command>) -> &'static str {
+/// Path of the executable in the pages' examples.
+const EXAMPLE: &str = "/usr/bin/hermes-init";
+
+/// Returns the page of a command; without a command, the overview. Its examples call `program`.
+pub fn page(command: Option<Command>, program: &str) -> String {
+    text(command).replace(EXAMPLE, program)
+}
+
+fn text(command: Option<Command>) -> &'static str {
     match command {
         None | Some(Command::Help) => include_str!("help/overview.txt"),
         Some(Command::Reconcile) => include_str!("help/reconcile.txt"),

@@ -30,24 +30,26 @@ use console::Console;
 pub fn run(argv: Vec<OsString>) -> u8 {
     let mut words = argv.into_iter();
     let argv0 = words.next().unwrap_or_default();
-    let (command, options) = match cli::parse(&argv0, words.collect()) {
-        Err(usage) => return Console::new("").die(error::USAGE, &usage),
+    let console = Console::new("", sys::process::executable(&argv0));
+    let program = console.program();
+    let (command, options) = match cli::parse(&argv0, words.collect(), &program) {
+        Err(usage) => return console.die(error::USAGE, &usage),
         Ok(Request::Help(command)) => {
-            Console::new("").print(help::page(command));
+            console.print(&help::page(command, &program));
             return 0;
         }
         Ok(Request::Version) => {
-            Console::new("").print(concat!("hermes-init ", env!("CARGO_PKG_VERSION"), "\n"));
+            console.print(concat!("hermes-init ", env!("CARGO_PKG_VERSION"), "\n"));
             return 0;
         }
         Ok(Request::Run(command, options)) => (command, options),
     };
-    let console = Console::new(command.name());
+    let console = Console::new(command.name(), console.executable().map(Into::into));
     if command.writes() {
         sys::process::clear_umask();
     }
     match command {
-        Command::Reconcile => reconcile::run(&options, &argv0, &console),
+        Command::Reconcile => reconcile::run(&options, &console),
         Command::FixPerms => permissions::run(&options, &console),
         Command::Seed => seed::run(&options, &console),
         Command::GatewayRun => service::gateway::run(&options, &console),
@@ -55,14 +57,14 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         Command::GatewayFinish => service::gateway::finish(&options),
         Command::DashboardRun => service::dashboard::run(&options, &console),
         Command::DashboardFinish => service::dashboard::finish(&options),
-        Command::Register => lifecycle::register::run(&options, &argv0, &console),
-        Command::Unregister => lifecycle::unregister::run(&options, &argv0, &console),
+        Command::Register => lifecycle::register::run(&options, &console),
+        Command::Unregister => lifecycle::unregister::run(&options, &console),
         Command::Start | Command::Stop | Command::Restart => {
-            lifecycle::control::run(command, &options, &argv0, &console)
+            lifecycle::control::run(command, &options, &console)
         }
-        Command::Status => lifecycle::status::run(&options, &argv0, &console),
+        Command::Status => lifecycle::status::run(&options, &console),
         Command::Help => {
-            console.print(help::page(None));
+            console.print(&help::page(None, &program));
             0
         }
     }

@@ -1,6 +1,5 @@
 //! `start`, `stop`, `restart`: the operator's request goes to s6 and, on the volume, to the next boot.
 
-use std::ffi::OsStr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -22,8 +21,8 @@ use crate::volume::state::{RUNNING, STOPPED};
 const DOWN: Duration = Duration::from_secs(30);
 
 /// Runs one of the three commands for every name. Returns the exit code of the first that failed, else 0.
-pub fn run(command: Command, options: &Options, argv0: &OsStr, console: &Console) -> u8 {
-    with_live(options, argv0, console, &|live| {
+pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
+    with_live(options, console, &|live| {
         let mut code = 0;
         for operand in &options.operands {
             let done = profile(operand).and_then(|profile| control(live, command, &profile, options.wait));
@@ -93,11 +92,11 @@ fn find(live: &Live<'_>, command: Command, profile: &ProfileName) -> Result<()> 
             made => made,
         };
     }
-    let name = profile.text();
+    let (name, program) = (profile.text(), live.console.program());
     let how = if is_profile(live, profile) {
-        format!("its profile has no slot: hermes-init start {name}")
+        format!("its profile has no slot: {program} start {name}")
     } else {
-        format!("hermes-init register {name} makes one; hermes-init status shows all")
+        format!("{program} register {name} makes one; {program} status shows all")
     };
     Err(Error::new("find", profile.slot(), format!("no such gateway '{name}'; {how}")).with_code(REFUSED))
 }

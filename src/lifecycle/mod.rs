@@ -73,16 +73,11 @@ struct Held {
 }
 
 /// Opens what a command works with, and calls it. Returns its exit code.
-fn with_live(
-    options: &Options,
-    argv0: &OsStr,
-    console: &Console,
-    command: &dyn Fn(&Live<'_>) -> Result<u8>,
-) -> u8 {
+fn with_live(options: &Options, console: &Console, command: &dyn Fn(&Live<'_>) -> Result<u8>) -> u8 {
     let run = || {
         let settings = Settings::gather(options, console)?;
         let ownership = Ownership::new();
-        let spec = reconcile::spec(&settings, argv0, &ownership)?;
+        let spec = reconcile::spec(&settings, console, &ownership)?;
         let path = &settings.scandir.value;
         let label = path.as_os_str().as_bytes();
         let scandir = Dir::at(path).map_err(|errno| match errno {

@@ -13,8 +13,8 @@ use crate::slot::{ProfileName, Want, publish};
 use crate::sys::Errno;
 
 /// Runs the command. Returns its exit code.
-pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
-    with_live(options, argv0, console, &|live| {
+pub fn run(options: &Options, console: &Console) -> u8 {
+    with_live(options, console, &|live| {
         let profile = profile(options.operands.first().map_or(OsStr::new(""), |name| name))?;
         let variables = variables(&options.env)?;
         register(live, &profile, Want { down: options.down }, &variables)?;

@@ -20,8 +20,8 @@ const KILLED: Duration = Duration::from_secs(5);
 const DRAINING: Duration = Duration::from_secs(1);
 
 /// Runs the command. Returns its exit code.
-pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
-    with_live(options, argv0, console, &|live| {
+pub fn run(options: &Options, console: &Console) -> u8 {
+    with_live(options, console, &|live| {
         let profile = profile(options.operands.first().map_or(OsStr::new(""), |name| name))?;
         live.require_writable()?;
         finish_earlier(live, &profile)?;

@@ -8,7 +8,6 @@ mod report;
 
 pub use report::stamp;
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cli::Options;
@@ -18,7 +17,7 @@ use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::{Setting, Settings};
 use crate::show::Shown;
 use crate::slot::{ProfileName, Spec};
-use crate::sys::{Dir, Errno, Ownership, lock, process};
+use crate::sys::{Dir, Errno, Ownership, lock};
 use crate::volume::Home;
 use crate::volume::home::Trusted;
 
@@ -26,8 +25,8 @@ use crate::volume::home::Trusted;
 const INCOMPLETE: u8 = 1;
 
 /// Runs `reconcile`. Returns its exit code.
-pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
-    match pass(options, argv0, console) {
+pub fn run(options: &Options, console: &Console) -> u8 {
+    match pass(options, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
     }
@@ -47,7 +46,7 @@ struct Pass<'a> {
     dry_run: bool,
 }
 
-fn pass(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
+fn pass(options: &Options, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
     let role = settings.role(options, console)?;
     let command = ContainerCommand::find();
@@ -61,7 +60,7 @@ fn pass(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
     }
     let ownership = Ownership::new();
     let dry_run = options.dry_run || options.explain;
-    let spec = spec(&settings, argv0, &ownership)?;
+    let spec = spec(&settings, console, &ownership)?;
     let home = open_home(&settings, &ownership, dry_run, console)?;
     let scandir = open_scandir(&settings, dry_run)?;
     let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
@@ -92,9 +91,9 @@ pub struct Forecast {
 }
 
 /// Returns what the next boot would do, from the volume and the scan directory as they are. Changes nothing.
-pub fn forecast(settings: &Settings, argv0: &OsStr, console: &Console) -> Result<Vec<Forecast>> {
+pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Forecast>> {
     let ownership = Ownership::new();
-    let spec = spec(settings, argv0, &ownership)?;
+    let spec = spec(settings, console, &ownership)?;
     let home = open_home(settings, &ownership, true, console)?;
     let scandir = open_scandir(settings, true)?;
     let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
@@ -116,8 +115,8 @@ impl From<plan::Action> for Forecast {
 }
 
 /// Returns what all slots with these settings have in common.
-pub fn spec<'a>(settings: &Settings, argv0: &OsStr, ownership: &'a Ownership) -> Result<Spec<'a>> {
-    let Some(executable) = process::executable(argv0) else {
+pub fn spec<'a>(settings: &Settings, console: &Console, ownership: &'a Ownership) -> Result<Spec<'a>> {
+    let Some(executable) = console.executable() else {
         let reason = "there is no /proc, and argv[0] is no absolute path";
         return Err(Error::new("find", "the own executable", reason));
     };
@@ -127,7 +126,7 @@ pub fn spec<'a>(settings: &Settings, argv0: &OsStr, ownership: &'a Ownership) ->
         let owner = Dir::at(&settings.scandir.value).and_then(|scandir| scandir.own_meta());
         keeper = owner.map_or(keeper, |meta| meta.ids);
     }
-    let made = Spec::new(&executable, settings.policy(keeper), ownership);
+    let made = Spec::new(executable, settings.policy(keeper), ownership);
     made.map_err(|why| Error::new("use", executable.as_os_str().as_bytes(), why))
 }
 

@@ -69,7 +69,7 @@ pub fn is_leftover(name: &[u8]) -> bool {
 pub fn sweep(scandir: &Dir, name: &Name) -> Result<()> {
     let fail = |errno| Error::new("sweep the leftover", name, errno);
     if scandir.dir(name).is_ok_and(|slot| probe::is_supervised(&slot)) {
-        let reason = "supervisors live in it; hermes-init unregister, or s6-svscanctl -an, ends them";
+        let reason = "supervisors live in it: unregister the profile, or run s6-svscanctl -an, to end them";
         return Err(Error::new("sweep the leftover", name, reason));
     }
     if let Some(profile) =

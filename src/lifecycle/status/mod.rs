@@ -2,7 +2,6 @@
 
 mod render;
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::REFUSED;
@@ -20,14 +19,14 @@ use crate::volume::home::Trusted;
 use crate::volume::{Home, bootlog};
 
 /// Runs the command. Returns its exit code.
-pub fn run(options: &Options, argv0: &OsStr, console: &Console) -> u8 {
-    match status(options, argv0, console) {
+pub fn run(options: &Options, console: &Console) -> u8 {
+    match status(options, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
     }
 }
 
-fn status(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
+fn status(options: &Options, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
     let path = &settings.scandir.value;
     let label = path.as_os_str().as_bytes();
@@ -37,14 +36,19 @@ fn status(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
         Err(errno) => return Err(Error::new("open", label, errno)),
         Ok(dir) => scandir::survey(&dir).context("list", label)?.slots,
     };
-    let forecasts = match reconcile::forecast(&settings, argv0, console) {
+    let forecasts = match reconcile::forecast(&settings, console) {
         Ok(forecasts) => forecasts,
         Err(error) => {
             console.warn(&error);
             Vec::new()
         }
     };
-    let view = View { settings: &settings, last_boot: last_boot(&settings), now: time::now() };
+    let view = View {
+        settings: &settings,
+        program: console.program(),
+        last_boot: last_boot(&settings),
+        now: time::now(),
+    };
     let mut rows = view.rows(&slots, &forecasts)?;
     let mut code = 0;
     if !options.operands.is_empty() {
@@ -55,8 +59,8 @@ fn status(options: &Options, argv0: &OsStr, console: &Console) -> Result<u8> {
         let mut found: Vec<&[u8]> = rows.iter().map(|row| row.profile.as_slice()).collect();
         found.sort_unstable();
         for name in wanted.iter().filter(|name| found.binary_search(name).is_err()) {
-            let shown = FromVolume(name);
-            console.warn(&format_args!("no such gateway {shown}; hermes-init register makes one"));
+            let (shown, program) = (FromVolume(name), console.program());
+            console.warn(&format_args!("no such gateway {shown}; {program} register makes one"));
             code = REFUSED;
         }
     }
@@ -90,6 +94,8 @@ struct Row {
 
 struct View<'a> {
     settings: &'a Settings,
+    /// How notes call the executable.
+    program: String,
     last_boot: Vec<bootlog::Entry>,
     now: i64,
 }
@@ -128,7 +134,7 @@ impl View<'_> {
                 row.wanted = None;
                 row.note = Some(why.clone());
             }
-            (None, None) => row.note = Some(advice(&row, "made since the last boot", "start")),
+            (None, None) => row.note = Some(self.advice(&row, "made since the last boot", "start")),
         }
         Ok(row)
     }
@@ -139,7 +145,7 @@ impl View<'_> {
         let mut row = self.row(profile);
         self.query(&mut row, slot)?;
         row.note = Some(if ProfileName::parse(profile).is_ok() {
-            advice(&row, "its profile is gone", "unregister")
+            self.advice(&row, "its profile is gone", "unregister")
         } else {
             "no profile can have this slot".to_owned()
         });
@@ -162,6 +168,11 @@ impl View<'_> {
         }
     }
 
+    /// Returns a note with the command that helps.
+    fn advice(&self, row: &Row, what: &str, command: &str) -> String {
+        format!("{what}: {} {command} {}", self.program, FromVolume(&row.profile))
+    }
+
     /// Asks s6 about a slot.
     fn query(&self, row: &mut Row, slot: &Name) -> Result<()> {
         let path = s6::path_of(&self.settings.scandir.value, slot.bytes());
@@ -169,7 +180,7 @@ impl View<'_> {
         match Dir::at(&path).map(|dir| probe::is_held(&dir)) {
             Ok(Ok(false)) => {
                 row.state = "unsupervised";
-                row.note = Some(advice(row, "s6-svscan does not know it yet", "start"));
+                row.note = Some(self.advice(row, "s6-svscan does not know it yet", "start"));
             }
             Ok(_) => {
                 if let Some(stat) = s6::svstat(&path)? {
@@ -186,11 +197,6 @@ impl View<'_> {
         }
         Ok(())
     }
-}
-
-/// Returns a note with the command that helps.
-fn advice(row: &Row, what: &str, command: &str) -> String {
-    format!("{what}: hermes-init {command} {}", FromVolume(&row.profile))
 }
 
 fn is_unused_root(forecast: &Forecast) -> bool {
