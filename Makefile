@@ -1,4 +1,4 @@
-# `make` builds the executable, `make test` tests it, `make demo` demonstrates it.
+# `make` builds the executable, `make test` tests it (`make image-test`: only the tests in containers), `make demo` demonstrates it.
 
 TARGET  := x86_64-unknown-linux-musl
 PREFIX  := /usr
@@ -23,6 +23,11 @@ test: $(EXE)
 	tests/setup
 	cargo test --locked --lib
 	PYTHONDONTWRITEBYTECODE=1 tests/python -m pytest -c tests/pytest.ini --rootdir . tests
+
+# The part of it that builds README.md's Dockerfile block with podman, and runs what comes of it.
+image-test: $(EXE)
+	tests/setup
+	PYTHONDONTWRITEBYTECODE=1 tests/python -m pytest -c tests/pytest.ini --rootdir . tests/image
 
 demo: $(EXE)
 	tests/demo $(EXE)
@@ -62,4 +67,4 @@ uninstall:
 clean:
 	rm -rf target
 
-.PHONY: all test demo install uninstall clean
+.PHONY: all test image-test demo install uninstall clean

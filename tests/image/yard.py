@@ -1,0 +1,341 @@
+"""A yard for containers: a PID and mount namespace in which podman has everything to itself, and in it the image that README.md's
+Dockerfile block makes of a base which stands in for the Hermes Agent image.
+
+The base has this machine's s6, execline and busybox; rootfs/ is what the Hermes Agent image adds to them. Storage, /run and /dev/shm
+are tmpfs of the namespace, so that nothing of a test outlives it, and nothing of the machine's own podman is seen or touched.
+"""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tarfile
+import tempfile
+import time
+from pathlib import Path
+
+from bed import HERMES, ROOT, run, wait_for
+from test_image import make, project
+
+HERE = Path(__file__).resolve().parent
+IMAGE = "localhost/hermes-image"
+BASE = "localhost/your-hermes-image"
+PROGRAMS = ("podman", "crun", "conmon", "busybox", "s6-svscan", "execlineb", "cc")
+PATH = "/opt/hermes/bin:/opt/data/.local/bin:/usr/bin:/bin"
+STATIC = ("dashboard", "main-hermes")
+
+CONTAINERS = """
+[containers]
+cgroups = "disabled"
+netns = "none"
+log_driver = "k8s-file"
+default_ulimits = ["nofile=1024:1024", "nproc=4096:4096"]
+[engine]
+runtime = "crun"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+STORAGE = """
+[storage]
+driver = "{driver}"
+graphroot = "/var/lib/containers/storage"
+runroot = "/run/containers/storage"
+"""
+# crun refuses a mixed hierarchy of control groups. Process 1 reaps what podman leaves behind.
+SCRIPT = """set -e
+mount -t tmpfs -o mode=0755 tmpfs /run
+mount -t tmpfs -o mode=1777 tmpfs /dev/shm
+mkdir -p /var/lib/containers
+mount -t tmpfs -o mode=0755 tmpfs /var/lib/containers
+mkdir -m 1777 /run/tmp
+umount -R /sys/fs/cgroup 2>/dev/null || :
+mount -t cgroup2 none /sys/fs/cgroup
+touch /run/ready
+while :; do sleep 1000 & wait $!; done
+"""
+
+
+def dockerfile():
+    """The block of README.md, as it stands there."""
+    return re.search(r"^```dockerfile\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)[1]
+
+
+def missing():
+    """Why there can be no yard on this machine, or None."""
+    if os.geteuid() != 0:
+        return "needs root"
+    absent = [program for program in PROGRAMS if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
+    if absent:
+        return f"needs {', '.join(absent)}"
+    return None
+
+
+class Yard:
+    """The namespace, with the images in it. `with Yard() as yard: yard.start(...)`."""
+
+    def __init__(self):
+        self.folder = Path(tempfile.mkdtemp(prefix="hermes-init-yard-"))
+        self.unshare = self.pid = None
+        self.containers = 0
+
+    def __enter__(self):
+        try:
+            self._start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _start(self):
+        self.folder.chmod(0o755)
+        (self.folder / "containers.conf").write_text(CONTAINERS)
+        overlay = "\toverlay\n" in Path("/proc/filesystems").read_text()
+        (self.folder / "storage.conf").write_text(STORAGE.format(driver="overlay" if overlay else "vfs"))
+        # Should this process be killed, the kernel ends the namespace and with it every container.
+        with open(self.folder / "log", "wb") as log:
+            self.unshare = subprocess.Popen(
+                ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation",
+                 "private", "--kill-child", "sh", "-c", SCRIPT], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+        children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
+
+        def ready():
+            assert self.unshare.poll() is None, (self.folder / "log").read_bytes()
+            self.pid = next(iter(children.read_text().split()), None)
+            return self.pid and Path(f"/proc/{self.pid}/root/run/ready").exists()
+
+        wait_for(ready, 30, "the yard")
+
+    def __exit__(self, *_):
+        if self.unshare is not None:
+            if self.unshare.poll() is None:
+                self.unshare.send_signal(signal.SIGKILL)
+            self.unshare.wait(timeout=20)
+            # With its first process all others end, and with the last one the mounts.
+            wait_for(lambda: not (self.pid and os.path.exists(f"/proc/{self.pid}/root/run/ready")), 20, "the end of the yard")
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def podman(self, *words, code=0, timeout=60, together=False):
+        """Runs podman to its end; checks its exit code unless that is None. `together` makes one of its two streams."""
+        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "HOME": "/root",
+                       "TMPDIR": "/run/tmp", "CONTAINERS_CONF": str(self.folder / "containers.conf"),
+                       "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf")}
+        merge = ("sh", "-c", 'exec "$@" 2>&1', "sh") if together else ()
+        enter = ["nsenter", "-t", self.pid, "-m", "-p", "--", *merge]
+        done = run([*enter, "podman", *words], timeout=timeout, env=environment, cwd="/")
+        assert code is None or done.returncode == code, (words, done)
+        return done
+
+    def base(self):
+        """Makes the base, and runs a container of it: what fails here is this machine's."""
+        root = self.folder / "base"
+        shutil.copytree(HERE / "rootfs", root, symlinks=True)
+        for name in ("dev", "proc", "sys", "run", "tmp", "bin", "root", "usr/bin", "opt/data"):
+            (root / name).mkdir(parents=True, exist_ok=True)
+        s6, execline = Path(shutil.which("s6-svscan")).parent, Path("/usr/lib/execline/bin")
+        # Debian's /usr/bin/execlineb finds the real ones.
+        execline = execline if execline.is_dir() else Path(shutil.which("execlineb")).parent
+        programs = [*s6.glob("s6-*"), *execline.iterdir(), Path(shutil.which("busybox"))]
+        programs = [program for program in programs if program.open("rb").read(4) == b"\x7fELF"]
+        # As in the image, s6 and execline are in /command, which is not on the container's PATH.
+        for program in programs:
+            shutil.copy(program, root / ("bin" if program.name == "busybox" else "command") / program.name)
+        # As Debian builds them, s6's programs find each other nowhere else.
+        for program in s6.glob("s6-*"):
+            (root / "usr/bin" / program.name).symlink_to(f"/command/{program.name}")
+        for library in sorted(set(re.findall(r"(?:=> )?(/\S+) \(0x", run(["ldd", *programs]).stdout.decode()))):
+            target = root / library.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(library, target)
+        for applet in run(["busybox", "--list"]).stdout.decode().split():
+            if not (root / "bin" / applet).exists():
+                (root / "bin" / applet).symlink_to("busybox")
+        done = run(["cc", "-static", "-O1", "-Wall", "-Werror", "-o", root / "package/stages/preinit-as-root", HERE / "suexec.c"])
+        assert done.returncode == 0, done
+
+        def owned(entry):
+            entry.uid = entry.gid = 0
+            entry.uname = entry.gname = ""
+            # Not as the umask had it when the clone was made.
+            entry.mode = 0o4755 if entry.name.endswith("/preinit-as-root") else 0o755 if entry.mode & 0o100 else 0o644
+            return entry
+
+        archive = self.folder / "base.tar"
+        with tarfile.open(archive, "w") as tar:
+            tar.add(root, arcname=".", filter=owned)
+        changes = [f"ENV PATH={PATH}", "ENV HERMES_HOME=/opt/data", "WORKDIR /opt/hermes",
+                   'ENTRYPOINT ["/init", "/opt/hermes/docker/main-wrapper.sh"]']
+        self.podman("import", "-q", *[word for change in changes for word in ("--change", change)], archive, BASE)
+        archive.unlink()
+        shutil.rmtree(root)
+        self.podman("run", "--rm", "--entrypoint", "/bin/true", BASE)
+
+    def build(self, image=IMAGE, base=None):
+        """Builds README.md's Dockerfile block on the base, or on another one. Its first stage needs the network; what `make install`
+        lays down there takes its place, as a build context of the same name."""
+        context, out = self.folder / "context", self.folder / "hermes-init"
+        if not out.exists():
+            make(project(self.folder), "install", f"DESTDIR={out}/out")
+        context.mkdir(exist_ok=True)
+        (context / "Dockerfile").write_text(dockerfile())
+        contexts = ["--build-context", f"hermes-init={out}"]
+        if base is not None:
+            contexts += ["--build-context", f"your-hermes-image=container-image://{base}"]
+        return self.podman("build", "--isolation", "chroot", "--layers=false", "--pull=never", *contexts,
+                           "-f", context / "Dockerfile", "-t", image, context, timeout=120)
+
+    def save(self, archive):
+        """Saves both images for the other yards of this run."""
+        self.podman("save", "-q", "-m", "-o", f"{archive}.new", BASE, IMAGE)
+        os.rename(f"{archive}.new", archive)
+
+    def load(self, archive):
+        """Loads what another one saved."""
+        self.podman("load", "-q", "-i", archive)
+
+    def start(self, volume, *command, options=(), image=IMAGE):
+        """Starts a container on a volume, detached."""
+        self.containers += 1
+        name = f"c{self.containers}"
+        self.podman("run", "-d", "--name", name, "-v", f"{volume}:/opt/data", *options, image, *command)
+        return Box(self, name)
+
+    def boot(self, volume, *command, **options):
+        """The same, and waits until it has booted; cleans up where it does not."""
+        box = self.start(volume, *command, **options)
+        try:
+            return box.booted()
+        except BaseException:
+            box.__exit__()
+            raise
+
+
+class Box:
+    """A container. `with yard.start(volume) as box: box.run("hermes-init", "status")`."""
+
+    def __init__(self, yard, name):
+        self.yard, self.name, self.boots = yard, name, 0
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.yard.podman("rm", "-f", "-t", "0", self.name, code=None)
+
+    def run(self, *argv, user="hermes", code=0):
+        """What `podman exec` of a command as a user gives; checks its exit code unless that is None."""
+        return self.yard.podman("exec", "-u", user, self.name, *argv, code=code)
+
+    def init(self, *arguments, **options):
+        """The same of hermes-init."""
+        return self.run("hermes-init", *arguments, **options)
+
+    def sh(self, script, **options):
+        """What a shell script prints."""
+        return self.run("sh", "-c", script, **options).stdout.decode()
+
+    def log(self):
+        """What the container wrote to both of its streams, in the order of time."""
+        return self.yard.podman("logs", self.name, together=True).stdout.decode(errors="replace")
+
+    def inspect(self, what):
+        return self.yard.podman("inspect", "--format", "{{." + what + "}}", self.name).stdout.decode().strip()
+
+    def running(self):
+        return self.inspect("State.Running") == "true"
+
+    def said(self, text, seconds=15.0):
+        """Waits for a text in the container's log."""
+        wait_for(lambda: text in self.log(), seconds, f"{text!r} in the log of the container")
+
+    def status(self, *names, user="hermes"):
+        """`status --json`: profile to what is said about it."""
+        lines = self.init("status", "--json", *names, user=user).stdout.splitlines()
+        return {said["profile"]: said for said in map(json.loads, lines)}
+
+    def states(self, user="hermes"):
+        return {name: said["state"] for name, said in self.status(user=user).items()}
+
+    def until(self, states, seconds=15.0, user="hermes"):
+        """Waits until these profiles, which are all, are in these states."""
+        last = {}
+
+        def so():
+            last.clear()
+            last.update(self.states(user))
+            return last == states
+
+        try:
+            wait_for(so, seconds)
+        except AssertionError:
+            raise AssertionError(f"{last} after {seconds} seconds, and not {states}: {self.log()}") from None
+
+    def service(self, name, user="hermes"):
+        """`up` or `down`, as s6-svstat says of a service."""
+        done = self.run("/command/s6-svstat", "-o", "up", f"/run/service/{name}", user=user, code=None)
+        return {b"true\n": "up", b"false\n": "down"}.get(done.stdout, done.stderr.decode())
+
+    def booted(self, seconds=15.0):
+        """Waits until the boot is done: cont-init.d is over, and the static services are told to start."""
+        self.boots += 1
+        wait_for(lambda: self.log().count("main-hermes is up\n") >= self.boots, seconds, "the end of the boot")
+        return self
+
+    def stop(self, seconds=10):
+        """`podman stop`: how long it took, and the container's exit code."""
+        before = time.monotonic()
+        self.yard.podman("stop", "-t", seconds, self.name)
+        return time.monotonic() - before, int(self.inspect("State.ExitCode"))
+
+    def restart(self):
+        """`podman restart`, and waits until it has booted."""
+        self.yard.podman("restart", "-t", "10", self.name)
+        return self.booted()
+
+
+class Volume:
+    """A volume: a folder of the hermes user; `owner` is the uid that this is outside of the container."""
+
+    def __init__(self, folder, owner=HERMES):
+        self.folder, self.owner = folder, owner
+        folder.mkdir()
+        folder.chmod(0o755)
+        self.own()
+
+    def __str__(self):
+        return str(self.folder)
+
+    def own(self):
+        for path in [self.folder, *self.folder.rglob("*")]:
+            os.chown(path, self.owner, self.owner, follow_symlinks=False)
+
+    def home(self, profile):
+        return self.folder if profile == "default" else self.folder / "profiles" / profile
+
+    def profile(self, name, state=None, does=None, soul=True):
+        """Makes a profile; `state` is that of gateway_state.json or its text, `does` what the stand-in does."""
+        home = self.home(name)
+        home.mkdir(parents=True, exist_ok=True)
+        if soul:
+            (home / "SOUL.md").touch()
+        if state is not None:
+            text = f'{{"gateway_state": "{state}"}}' if re.fullmatch("[a-z_]+", state) else state
+            (home / "gateway_state.json").write_text(text)
+        if does is not None:
+            (home / "do").write_text(does + "\n")
+        self.own()
+        return home
+
+    def state(self, name):
+        return json.loads((self.home(name) / "gateway_state.json").read_text())
+
+    def current(self, name):
+        """What a gateway's logger wrote."""
+        path = self.folder / "logs/gateways" / name / "current"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def boots(self):
+        """The lines of container-boot.log, as dictionaries."""
+        lines = (self.folder / "logs/container-boot.log").read_text().splitlines()
+        return [dict(word.split("=", 1) for word in line.split(" ")[1:] if "=" in word) for line in lines]
