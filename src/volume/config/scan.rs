@@ -103,54 +103,60 @@ impl<'a> Scanner<'a> {
     pub fn head(&mut self, indent: usize) -> Result<Head<'a>, Doubt> {
         let start = self.at;
         self.at += indent;
-        let mut head = Head { dash: false, column: indent, key: Key::Missing };
-        loop {
-            head.column = self.at - start;
-            if self.peek(0) != b'-' || !self.is_blank(1) {
-                break;
-            }
-            head.dash = true;
-            let dash = self.at;
+        let mut dash = false;
+        while self.peek(0) == b'-' && self.is_blank(1) {
+            let column = self.at - start;
+            dash = true;
             self.at += 1;
             self.skip_blanks();
             if b"#\n".contains(&self.peek(0)) {
                 // The value is below the dash.
-                head.column = dash - start;
-                return Ok(head);
+                return Ok(Head { dash, column, key: Key::Missing });
             }
         }
-        let before = self.at;
-        let adorned = self.properties();
+        let column = self.at - start;
+        Ok(Head { dash, column, key: self.key()? })
+    }
+
+    /// Reads a key and the colon after it. Without a key, stays where it is.
+    fn key(&mut self) -> Result<Key<'a>, Doubt> {
+        let start = self.at;
+        let is_adorned = self.properties();
         let key = match self.peek(0) {
             quote @ (b'"' | b'\'') => {
                 let content = self.at + 1;
                 self.quoted(quote)?;
                 let name = self.text.get(content..self.at - 1).unwrap_or_default();
-                let plain = !name.iter().any(|byte| b"\\'\n".contains(byte));
+                let is_plain = !name.iter().any(|byte| b"\\'\n".contains(byte));
                 self.skip_blanks();
-                if plain { Key::Named(name) } else { Key::Any }
+                if is_plain { Key::Named(name) } else { Key::Any }
             }
             b'?' if self.is_blank(1) => return Err(SYNTAX),
             b'[' | b'{' | b'|' | b'>' | b'#' | b'\n' => Key::Missing,
             first => {
-                let line = self.line();
-                let end = line.iter().enumerate().position(|(at, byte)| match byte {
-                    b':' => line.get(at + 1).is_none_or(|next| b" \t\r".contains(next)),
-                    b'#' => at > 0 && line.get(at - 1).is_some_and(|before| b" \t".contains(before)),
-                    _ => false,
-                });
-                let name = line.get(..end.unwrap_or(0)).unwrap_or_default().trim_ascii();
-                self.at += end.unwrap_or(0);
+                let name = self.plain_key();
                 if first == b'*' || name == b"<<" { Key::Any } else { Key::Named(name) }
             }
         };
-        if self.peek(0) == b':' && self.is_blank(1) && !matches!(key, Key::Missing) {
-            self.at += 1;
-            head.key = if adorned { Key::Any } else { key };
-        } else {
-            self.at = before;
+        if self.peek(0) != b':' || !self.is_blank(1) || matches!(key, Key::Missing) {
+            self.at = start;
+            return Ok(Key::Missing);
         }
-        Ok(head)
+        self.at += 1;
+        Ok(if is_adorned { Key::Any } else { key })
+    }
+
+    /// Reads a plain key up to its colon; an empty one if the line has no colon or a comment before it.
+    fn plain_key(&mut self) -> &'a [u8] {
+        let line = self.line();
+        let end = line.iter().enumerate().position(|(at, byte)| match byte {
+            b':' => line.get(at + 1).is_none_or(|next| b" \t\r".contains(next)),
+            b'#' => at > 0 && line.get(at - 1).is_some_and(|before| b" \t".contains(before)),
+            _ => false,
+        });
+        let end = end.unwrap_or(0);
+        self.at += end;
+        line.get(..end).unwrap_or_default().trim_ascii()
     }
 
     /// Steps over anchors and tags. Returns whether there were any.
