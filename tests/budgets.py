@@ -70,7 +70,7 @@ def volume(top, count, state=None, lifecycle=True):
 
 
 def argv(command, folder):
-    return [str(executable()), command, "--hermes-home", str(folder / "home"), "--scandir", str(folder / "service"), "--owner", OWNER]
+    return [str(executable().resolve()), command, "--hermes-home", str(folder / "home"), "--scandir", str(folder / "service"), "--owner", OWNER]
 
 
 def trace(folder):
@@ -124,9 +124,13 @@ def peak_memory(command):
         def exiting():
             assert held.poll() is None, f"{command} ended unseen"
             for child in Path(f"/proc/{held.pid}/task/{held.pid}/children").read_text().split():
-                # Number and arguments of the system call that it waits in; 231 is exit_group(2).
-                call = Path(f"/proc/{child}/syscall").read_text().split()
-                if call[0] == "231":
+                try:
+                    # Number and arguments of the system call that it waits in; 231 is exit_group(2).
+                    program, call = os.readlink(f"/proc/{child}/exe"), Path(f"/proc/{child}/syscall").read_text().split()
+                except OSError:
+                    # A child that strace starts at first to probe the kernel.
+                    continue
+                if program == command[0] and call[0] == "231":
                     assert int(call[1], 16) == 0, f"{command} failed"
                     return child
             return None
@@ -136,11 +140,8 @@ def peak_memory(command):
         os.kill(int(child), 9)
         return peak
     finally:
-        if held.poll() is None:
-            try:
-                held.wait(timeout=5)
-            except subprocess.TimeoutExpired:
-                held.kill()
+        # Without strace, the process continues and exits.
+        held.kill()
         held.wait(timeout=20)
 
 
