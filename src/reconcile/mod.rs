@@ -152,7 +152,8 @@ fn open_home(
 ) -> Result<Option<Home>> {
     let path = &settings.home.value;
     if dry_run {
-        return match Home::open(path) {
+        let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
+        return match Home::open(path, trusted) {
             Err(error) if error.errno() == Some(Errno::NOENT) => {
                 console.warn(&error);
                 Ok(None)

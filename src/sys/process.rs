@@ -10,7 +10,8 @@ use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
 use rustix::process::umask;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::{Dir, Errno, Ids, Name, errno, file};
+use super::walk::{self, Rule};
+use super::{Dir, Errno, Ids, Name, Reason, errno, file};
 
 /// Clears the umask, so that new files get exactly the mode that is asked for.
 pub fn clear_umask() {
@@ -136,6 +137,20 @@ pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
             && fs::stat(&candidate).is_ok_and(|stat| is_regular(stat.st_mode));
         found.then_some(candidate)
     })
+}
+
+/// Finds a program that root may run: like [`find_on_path`], but only in directories that root alone can change. The error is one
+/// that is there and is not used, and why.
+pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, (PathBuf, Reason)> {
+    let mut refused = None;
+    for entry in std::env::split_paths(path).filter(|entry| entry.is_absolute()) {
+        let Some(found) = find_on_path(program, entry.as_os_str()) else { continue };
+        match walk::open(&found, Rule::Program, false) {
+            Ok(_) => return Ok(Some(found)),
+            Err(why) => refused = Some((found, why)),
+        }
+    }
+    refused.map_or(Ok(None), Err)
 }
 
 /// Longest argv that is read, in bytes: Linux's default limit.
