@@ -94,6 +94,13 @@ impl AsFd for Dir {
     }
 }
 
+/// Adds a name to a list. Fails with ENOMEM if there is no space for it.
+pub fn add(names: &mut Vec<Name>, name: Name) -> Result<(), Errno> {
+    names.try_reserve(1).map_err(|_| Errno::NOMEM)?;
+    names.push(name);
+    Ok(())
+}
+
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 impl Dir {
@@ -187,11 +194,12 @@ impl Dir {
 
     /// Returns the names of all entries but `.` and `..`, in byte order.
     pub fn names(&self) -> Result<Vec<Name>, Errno> {
-        let mut names = Vec::new();
+        let (mut names, mut done) = (Vec::new(), Ok(()));
         self.each(&mut |name, _| {
-            names.push(name);
-            ControlFlow::Continue(())
+            done = add(&mut names, name);
+            if done.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        done?;
         names.sort_unstable();
         Ok(names)
     }
