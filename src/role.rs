@@ -1,8 +1,9 @@
 //! The role of the container: gateways are reconciled only in the gateway's container. Two containers on one volume would start
 //! each gateway twice.
 
-use std::ops::ControlFlow;
+use std::cell::OnceCell;
 
+use crate::error::{Context, Result};
 use crate::sys::process;
 
 /// The role that an option or a variable sets.
@@ -35,47 +36,44 @@ const DISPATCH: &[u8] = b"entrypoint-dispatch.sh";
 /// Commands that serve a user interface and run no gateway.
 const FRONTENDS: [&[u8]; 4] = [b"dashboard", b"serve", b"gui", b"desktop"];
 
-/// The container's command, without the words that the image puts in front of it.
+/// The container's command, without the words that the image puts in front of it. It is looked for when it is first asked for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerCommand {
-    words: Vec<Vec<u8>>,
+    words: OnceCell<Vec<Vec<u8>>>,
 }
 
 impl ContainerCommand {
-    /// Finds the command in the argv of the process that runs the wrapper: process 1 first, then every other one. Without such a
-    /// process it has no words.
-    pub fn find() -> ContainerCommand {
-        let mut found = None;
-        process::each_argv(&mut |cmdline| {
-            found = ContainerCommand::of_cmdline(cmdline);
-            if found.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        });
-        found.unwrap_or_default()
+    /// Returns the words: those of the process that runs the wrapper, process 1 or else any other one. Without such a process there
+    /// are none.
+    pub fn words(&self) -> Result<&[Vec<u8>]> {
+        if self.words.get().is_none() {
+            let argv = process::find_argv(&|argv| ContainerCommand::of_cmdline(argv).is_some());
+            let argv = argv.context("look for the container's command in", "/proc")?;
+            let found = argv.and_then(|argv| ContainerCommand::of_cmdline(&argv));
+            return Ok(self.words.get_or_init(|| found.unwrap_or_default()));
+        }
+        Ok(self.words.get().map(Vec::as_slice).unwrap_or_default())
     }
 
-    /// Parses the text of a /proc/PID/cmdline; `None` if that process does not run the wrapper.
-    pub fn of_cmdline(cmdline: &[u8]) -> Option<ContainerCommand> {
+    /// Returns the command in the text of a /proc/PID/cmdline; `None` if that process does not run the wrapper.
+    pub fn of_cmdline(cmdline: &[u8]) -> Option<Vec<Vec<u8>>> {
         let mut words = cmdline.split(|byte| *byte == 0).filter(|word| !word.is_empty()).peekable();
         words.find(|word| is_file(word, WRAPPER))?;
         words.next_if(|word| is_file(word, DISPATCH));
         words.next_if(|word| is_file(word, b"hermes"));
-        Some(ContainerCommand { words: words.map(<[u8]>::to_vec).collect() })
+        Some(words.map(<[u8]>::to_vec).collect())
     }
 
     /// Returns the front end that the command runs, if it runs one.
-    pub fn frontend(&self) -> Option<&[u8]> {
-        self.words.first().map(Vec::as_slice).filter(|first| FRONTENDS.contains(first))
+    pub fn frontend(&self) -> Result<Option<&[u8]>> {
+        Ok(self.words()?.first().map(Vec::as_slice).filter(|first| FRONTENDS.contains(first)))
     }
 
     /// Returns whether the command is `gateway run`, as containers from before s6 have it, and leaves the gateway to s6.
-    pub fn is_gateway_run(&self) -> bool {
-        let gateway_run = self.words.starts_with(&[b"gateway".to_vec(), b"run".to_vec()]);
-        gateway_run && !self.words.iter().any(|word| word == b"--no-supervise")
-    }
-
-    /// Returns the words.
-    pub fn words(&self) -> &[Vec<u8>] {
-        &self.words
+    pub fn is_gateway_run(&self) -> Result<bool> {
+        let words = self.words()?;
+        let gateway_run = words.starts_with(&[b"gateway".to_vec(), b"run".to_vec()]);
+        Ok(gateway_run && !words.iter().any(|word| word == b"--no-supervise"))
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::number::decimal;
+use crate::sys::Ownership;
 use crate::sys::process::{self, Environment, Program};
 
 /// Directory of s6's programs in s6-overlay.
@@ -14,16 +15,20 @@ const COMMAND: &str = "/command";
 /// The PATH of execvp(3) where the environment has none.
 pub const DEFAULT_PATH: &str = "/usr/bin:/bin";
 
-/// Finds one of s6's programs: in /command, else on the PATH of `environment`.
-pub fn find(name: &OsStr, environment: &Environment) -> Option<PathBuf> {
+/// Finds one of s6's programs: in /command, else on the PATH of `environment`; as root, only where nobody else can put one.
+pub fn find(name: &OsStr, environment: &Environment) -> Result<Option<PathBuf>> {
     let path = environment.get("PATH").unwrap_or(OsStr::new(DEFAULT_PATH));
-    process::find_on_path(name, OsStr::new(COMMAND)).or_else(|| process::find_on_path(name, path))
+    match process::find_on_path(name, OsStr::new(COMMAND)) {
+        None if Ownership::new().is_root() => process::find_for_root(name, path)
+            .map_err(|(found, why)| Error::new("run", found.as_os_str().as_bytes(), why)),
+        found => Ok(found.or_else(|| process::find_on_path(name, path))),
+    }
 }
 
 /// Runs a tool to its end. Returns its exit code and, if `capture`, what it wrote to stdout. Its messages go to stderr.
 fn run(tool: &str, arguments: &[&OsStr], capture: bool) -> Result<(i32, Vec<u8>)> {
     let environment = Environment::own();
-    let Some(path) = find(OsStr::new(tool), &environment) else {
+    let Some(path) = find(OsStr::new(tool), &environment)? else {
         return Err(Error::new("run", tool, "it is neither in /command nor on PATH: install s6"));
     };
     let argv = [OsStr::new(tool)].iter().chain(arguments).map(OsString::from).collect();

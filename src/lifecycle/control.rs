@@ -106,7 +106,7 @@ fn trusted(live: &Live<'_>) -> Trusted {
 }
 
 fn is_profile(live: &Live<'_>, profile: &ProfileName) -> bool {
-    let Ok(home) = Home::open(&live.settings.home.value) else { return false };
+    let Ok(home) = Home::open(&live.settings.home.value, trusted(live)) else { return false };
     if profile.is_root() {
         return true;
     }
@@ -117,7 +117,7 @@ fn is_profile(live: &Live<'_>, profile: &ProfileName) -> bool {
 
 /// Writes the operator's request into the profile's state file.
 fn remember(live: &Live<'_>, profile: &ProfileName, state: &str) -> Result<()> {
-    let home = Home::open(&live.settings.home.value)?;
+    let home = Home::open(&live.settings.home.value, trusted(live))?;
     let set = |dir: &_| {
         let aside =
             desire::set(dir, profile, state, time::now(), live.settings.owner.value, live.spec.ownership)?;

@@ -45,10 +45,12 @@ fn settings(
 ) -> std::fmt::Result {
     let settings = pass.settings;
     write!(text, "role: gateway ({}; container command:", role.source.text())?;
-    if command.words().is_empty() {
+    // It has decided already, unless an option or a variable has.
+    let words = command.words().unwrap_or_default();
+    if words.is_empty() {
         text.push_str(" none found");
     }
-    for word in command.words() {
+    for word in words {
         write!(text, " {}", Shown(word))?;
     }
     text.push_str(")\n");

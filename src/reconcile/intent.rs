@@ -100,12 +100,14 @@ fn bootstrap(
 ) -> Result<Option<Bootstrap>> {
     let variable = settings.lookup.get("HERMES_GATEWAY_BOOTSTRAP_STATE")?;
     let variable = variable.filter(|state| state.value == RUNNING);
-    let is_legacy = command.is_gateway_run();
     // Any entry of that name is a state, also one that is not usable.
-    let is_new = || home.is_none_or(|home| home.dir.meta(&state::STATE) == Err(Errno::NOENT));
-    if variable.is_none() && !is_legacy || !is_new() {
+    if !home.is_none_or(|home| home.dir.meta(&state::STATE) == Err(Errno::NOENT)) {
         return Ok(None);
     }
+    let is_legacy = command.is_gateway_run().unwrap_or_else(|error| {
+        console.warn(&error);
+        false
+    });
     if is_legacy {
         let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console)?;
         if !unsupervised.is_some_and(|flag| flag.value) {

@@ -49,8 +49,8 @@ struct Pass<'a> {
 fn pass(options: &Options, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
     let role = settings.role(options, console)?;
-    let command = ContainerCommand::find();
-    if let Some(why) = frontend(&role, &command) {
+    let command = ContainerCommand::default();
+    if let Some(why) = frontend(&role, &command)? {
         if options.explain {
             console.print(&explain::frontend(&role, &why));
         } else {
@@ -97,7 +97,7 @@ pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Forecast>>
     let home = open_home(settings, &ownership, true, console)?;
     let scandir = open_scandir(settings, true)?;
     let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
-    let intent = intent::gather(settings, &ContainerCommand::find(), home.as_ref(), console)?;
+    let intent = intent::gather(settings, &ContainerCommand::default(), home.as_ref(), console)?;
     let pass = Pass { settings, home, scandir, spec, trusted, intent, console, dry_run: true };
     Ok(plan::plan(&pass).actions.into_iter().map(Forecast::from).collect())
 }
@@ -131,17 +131,17 @@ pub fn spec<'a>(settings: &Settings, console: &Console, ownership: &'a Ownership
 }
 
 /// Returns why no gateways are reconciled in this container, if it is a front end's.
-fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Option<String> {
-    match role.value {
+fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Result<Option<String>> {
+    Ok(match role.value {
         RoleChoice::Gateway => None,
         RoleChoice::Frontend => Some(format!("the role is frontend ({})", role.source.text())),
-        RoleChoice::Auto => command.frontend().map(|word| {
+        RoleChoice::Auto => command.frontend()?.map(|word| {
             format!(
                 "this container's command is {}, a front end; gateways belong to the gateway's container",
                 Shown(word)
             )
         }),
-    }
+    })
 }
 
 fn open_home(
@@ -152,7 +152,8 @@ fn open_home(
 ) -> Result<Option<Home>> {
     let path = &settings.home.value;
     if dry_run {
-        return match Home::open(path) {
+        let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
+        return match Home::open(path, trusted) {
             Err(error) if error.errno() == Some(Errno::NOENT) => {
                 console.warn(&error);
                 Ok(None)

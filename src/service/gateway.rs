@@ -93,6 +93,10 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     let mut argv: Vec<OsString> = ["s6-log", "1", "n10", "s1000000", "T"].map(OsString::from).into();
     argv.push(directory.clone());
     if !options.print {
+        // As root: where the hermes user can put no other program in its place.
+        if let (Some(found), Some(name)) = (s6::find(OsStr::new("s6-log"), &environment)?, argv.first_mut()) {
+            *name = found.into();
+        }
         launch::drop_privileges(&runner)?;
         if let Err(error) = prepare(Path::new(&directory)) {
             console.warn(&error);

@@ -61,9 +61,16 @@ impl Launch {
         }
         let name = self.argv.first().cloned().unwrap_or_default();
         let path = self.environment.get("PATH").unwrap_or(OsStr::new(s6::DEFAULT_PATH));
-        let found =
-            if self.is_s6 { s6::find(&name, &self.environment) } else { process::find_on_path(&name, path) };
-        let Some(file) = found else {
+        let found = if self.is_s6 {
+            s6::find(&name, &self.environment)
+        } else {
+            Ok(process::find_on_path(&name, path))
+        };
+        let file = match found {
+            Ok(file) => file,
+            Err(error) => return error.with_code(NOT_EXECUTABLE),
+        };
+        let Some(file) = file else {
             let reason = format!("not found on PATH {}", Shown(path.as_bytes()));
             return Error::new("run", name.as_bytes(), reason).with_code(NOT_FOUND);
         };

@@ -166,7 +166,7 @@ pub fn set_attributes(
     }
     if !ownership.accepts(found.ids, ids, dir) {
         ownership.change(dir, ids)?;
-        changed |= ownership.refused().is_none();
+        changed |= !ownership.is_refused_on(dir);
         // chown(2) by root clears setuid and setgid of files, not of directories: the mode stays.
     }
     Ok(changed)

@@ -53,7 +53,7 @@ impl Update<'_> {
         let taken = policy.sealed && dir.own_meta().context("look at", label)?.ids != policy.body;
         skeleton::set_attributes(dir, DIRECTORY, policy.body, ownership)
             .context("set mode and owner of", label)?;
-        if taken && ownership.refused().is_none() {
+        if taken && !ownership.is_refused_on(dir) {
             for name in dir.names().context("list", label)? {
                 if !ENTRIES.contains(&&name) {
                     remove::tree(dir, &name).context("remove", sys::label(&[label, name.bytes()]))?;

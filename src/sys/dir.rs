@@ -1,14 +1,16 @@
 //! `Dir`: an open directory and the operations below it. Each takes one component and follows no symlink unless its name says
 //! so.
 
+use std::ffi::CString;
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
-use super::{Below, Errno, Ids, Name};
+use super::walk::{self, Rule};
+use super::{Below, Errno, Ids, Name, Reason};
 
 /// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,6 +94,13 @@ impl AsFd for Dir {
     }
 }
 
+/// Adds a name to a list. Fails with ENOMEM if there is no space for it.
+pub fn add(names: &mut Vec<Name>, name: Name) -> Result<(), Errno> {
+    names.try_reserve(1).map_err(|_| Errno::NOMEM)?;
+    names.push(name);
+    Ok(())
+}
+
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 impl Dir {
@@ -100,24 +109,16 @@ impl Dir {
         fs::openat(fs::CWD, path, DIRECTORY, Mode::empty()).map(Dir)
     }
 
+    /// Opens the directory at a path of the operator's for passage; symlinks are followed.
+    pub(super) fn passage_at(path: &Path) -> Result<Dir, Errno> {
+        fs::openat(fs::CWD, path, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
+    }
+
     /// Opens the directory at a path of the operator's; makes it and its parents with mode 0755 where they are missing. Returns
     /// whether it was missing.
-    pub fn make_at(path: &Path) -> Result<(Dir, bool), Errno> {
-        match Dir::at(path) {
-            Err(Errno::NOENT) => (),
-            found => return found.map(|dir| (dir, false)),
-        }
-        let mut prefix = PathBuf::new();
-        for component in path.components() {
-            prefix.push(component);
-            if let Component::Normal(_) = component {
-                match fs::mkdirat(fs::CWD, &prefix, Mode::from_raw_mode(0o755)) {
-                    Ok(()) | Err(Errno::EXIST) => (),
-                    Err(errno) => return Err(errno),
-                }
-            }
-        }
-        Dir::at(path).map(|dir| (dir, true))
+    pub fn make_at(path: &Path) -> Result<(Dir, bool), Reason> {
+        let (dir, made) = walk::open(path, Rule::Links(&|_| true), true)?;
+        Ok((dir.readable()?, made))
     }
 
     /// Opens a directory below for reading. A symlink is ENOTDIR.
@@ -133,6 +134,16 @@ impl Dir {
     /// Opens for passage the directory that a symlink below points to, wherever that is. The caller checks its owner.
     pub fn passage_through_link(&self, name: &Name) -> Result<Dir, Errno> {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
+    }
+
+    /// Opens for passage the directory in which this one is.
+    pub(super) fn parent(&self) -> Result<Dir, Errno> {
+        fs::openat(self, c"..", DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
+    }
+
+    /// Returns the path that a symlink below has.
+    pub(super) fn link(&self, name: &Name) -> Result<Vec<u8>, Errno> {
+        fs::readlinkat(self, name.c_str(), Vec::new()).map(CString::into_bytes)
     }
 
     /// Opens this directory again for reading, if it was opened for passage.
@@ -183,11 +194,12 @@ impl Dir {
 
     /// Returns the names of all entries but `.` and `..`, in byte order.
     pub fn names(&self) -> Result<Vec<Name>, Errno> {
-        let mut names = Vec::new();
+        let (mut names, mut done) = (Vec::new(), Ok(()));
         self.each(&mut |name, _| {
-            names.push(name);
-            ControlFlow::Continue(())
+            done = add(&mut names, name);
+            if done.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
         })?;
+        done?;
         names.sort_unstable();
         Ok(names)
     }

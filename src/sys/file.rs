@@ -18,8 +18,8 @@ const NOT_REGULAR: &str = "not a regular file";
 fn refusal(errno: Errno) -> Reason {
     match errno {
         Errno::LOOP => SYMLINK.into(),
-        // What open(2) says to a socket, and to a FIFO for writing that nobody reads.
-        Errno::NXIO => NOT_REGULAR.into(),
+        // What open(2) says to a socket, to a device without a driver, and to a FIFO for writing that nobody reads.
+        Errno::NXIO | Errno::NODEV => NOT_REGULAR.into(),
         errno => errno.into(),
     }
 }
@@ -34,6 +34,17 @@ pub fn read(dir: &Dir, name: &Name, cap: u64) -> Result<Vec<u8>, Reason> {
 pub fn read_meta(dir: &Dir, name: &Name, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     let file = open(dir, name, OFlags::RDONLY)?;
     read_open(&file, cap)
+}
+
+/// Reads the first `most` bytes of a file of the kernel's, in /proc.
+pub fn read_start(dir: &Dir, name: &Name, most: u64) -> Result<Vec<u8>, Errno> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = fs::openat(dir, name.c_str(), flags, Mode::empty())?;
+    let mut bytes = Vec::new();
+    let most = usize::try_from(most).unwrap_or(0);
+    read_on(&file, &mut bytes, most)?;
+    bytes.truncate(most);
+    Ok(bytes)
 }
 
 fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Reason> {
@@ -52,8 +63,8 @@ fn read_open(file: &OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     }
     // One byte more than the file's size: a short read is its end, and saves the second call. A file that grew, or that has no
     // size (as in /proc), is read on.
-    let room = usize::try_from(meta.size).unwrap_or(0) + 1;
-    let mut bytes = Vec::with_capacity(room);
+    let room = usize::try_from(meta.size).unwrap_or(usize::MAX).saturating_add(1);
+    let mut bytes = Vec::new();
     let most = usize::try_from(cap).unwrap_or(usize::MAX).saturating_add(1);
     read_some(file, &mut bytes, room)?;
     if bytes.len() >= room {
@@ -65,9 +76,9 @@ fn read_open(file: &OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     Ok((bytes, meta))
 }
 
-/// Reads once, into space for at least `room` bytes more. Returns how many bytes came.
+/// Reads once, into space for at least `room` bytes more. Returns how many bytes came. Fails with ENOMEM if there is no such space.
 fn read_some(file: &OwnedFd, bytes: &mut Vec<u8>, room: usize) -> Result<usize, Errno> {
-    bytes.reserve(room);
+    bytes.try_reserve(room).map_err(|_| Errno::NOMEM)?;
     loop {
         match io::read(file, spare_capacity(bytes)) {
             Err(Errno::INTR) => (),

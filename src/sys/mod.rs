@@ -12,6 +12,7 @@ pub mod process;
 pub mod remove;
 pub mod time;
 pub mod users;
+pub mod walk;
 
 pub use dir::{Dir, Kind, Meta};
 pub use errno::{Errno, Reason};

@@ -1,8 +1,8 @@
 //! Owner changes. A refusal (rootless containers, network storage, `--user`) is tolerated and remembered, so that it is reported
 //! once.
 
-use std::cell::Cell;
-use std::os::fd::AsFd;
+use std::cell::RefCell;
+use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
 
@@ -17,12 +17,14 @@ pub struct Ids {
     pub gid: u32,
 }
 
-/// Changes owners until the kernel refuses once.
+/// Changes owners until the kernel refuses; on each file system for itself.
 #[derive(Debug)]
 pub struct Ownership {
     process: Ids,
-    refused: Cell<Option<Errno>>,
-    probed: Cell<bool>,
+    /// The file systems (`st_dev`) that refused, and how.
+    refused: RefCell<Vec<(u64, Errno)>>,
+    /// The file systems on which a change was tried for its own sake.
+    probed: RefCell<Vec<u64>>,
 }
 
 impl Default for Ownership {
@@ -36,7 +38,7 @@ impl Ownership {
     pub fn new() -> Ownership {
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
-        Ownership { process: Ids { uid, gid }, refused: Cell::new(None), probed: Cell::new(false) }
+        Ownership { process: Ids { uid, gid }, refused: RefCell::default(), probed: RefCell::default() }
     }
 
     /// Returns the effective ids of this process: the owner of what it makes.
@@ -49,32 +51,40 @@ impl Ownership {
         self.process.uid == 0
     }
 
-    /// Returns the errno with which the kernel refused an owner change, if it did.
+    /// Returns the errno with which the kernel refused an owner change on some file system, if it did.
     pub fn refused(&self) -> Option<Errno> {
-        self.refused.get()
+        self.refused.borrow().first().map(|(_, errno)| *errno)
+    }
+
+    /// Returns whether the kernel has refused an owner change on the file system of this open file.
+    pub fn is_refused_on(&self, file: impl AsFd) -> bool {
+        let refused = self.refused.borrow();
+        let on = |device| refused.iter().any(|(refusing, _)| *refusing == device);
+        !refused.is_empty() && on(device(file.as_fd()))
     }
 
     /// Changes the owner of an open file. EPERM (no permission) and EINVAL (an id that the user namespace does not map) are
-    /// remembered and tolerated; after one of them no change is tried again.
+    /// remembered and tolerated; after one of them no change is tried again on that file system.
     pub fn change(&self, file: impl AsFd, wanted: Ids) -> Result<(), Errno> {
-        self.tolerate(|| fs::fchown(file, Some(Uid::from_raw(wanted.uid)), Some(Gid::from_raw(wanted.gid))))
+        let (file, Ids { uid, gid }) = (file.as_fd(), wanted);
+        self.tolerate(file, || fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
     }
 
     /// [`Ownership::change`] by name, without following a symlink: only for a directory that nobody else can write.
     pub fn change_at(&self, dir: &Dir, name: &Name, wanted: Ids) -> Result<(), Errno> {
-        self.tolerate(|| {
+        self.tolerate(dir.as_fd(), || {
             let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
             fs::chownat(dir, name.c_str(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
         })
     }
 
-    fn tolerate(&self, chown: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
-        if self.refused.get().is_some() {
+    fn tolerate(&self, near: BorrowedFd<'_>, chown: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+        if self.is_refused_on(near) {
             return Ok(());
         }
         match chown() {
             Err(errno @ (Errno::PERM | Errno::INVAL)) => {
-                self.refused.set(Some(errno));
+                self.refused.borrow_mut().push((device(near), errno));
                 Ok(())
             }
             done => done,
@@ -82,7 +92,7 @@ impl Ownership {
     }
 
     /// Returns whether `found` needs no change to `wanted`: it is the same, or it is this process's and the kernel refuses owner
-    /// changes. The latter is tried once, on an unnamed file in `dir`, so that a pass without that permission accepts what an
+    /// changes there. The latter is tried once, on an unnamed file in `dir`, so that a pass without that permission accepts what an
     /// earlier one made.
     pub fn accepts(&self, found: Ids, wanted: Ids, dir: &Dir) -> bool {
         if found == wanted {
@@ -91,13 +101,23 @@ impl Ownership {
         if found != self.process {
             return false;
         }
-        if self.refused.get().is_none() && !self.probed.replace(true) {
+        let near = dir.as_fd();
+        let device = device(near);
+        if !self.probed.borrow().contains(&device) && !self.is_refused_on(near) {
+            self.probed.borrow_mut().push(device);
             let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
-            if let Ok(unnamed) = fs::openat(dir, c".", flags, Mode::empty()) {
+            if let Ok(unnamed) = fs::openat(near, c".", flags, Mode::empty()) {
                 // The answer is kept in `refused`.
                 let _ = self.change(&unnamed, wanted);
             }
         }
-        self.refused.get().is_some()
+        self.is_refused_on(near)
     }
+}
+
+/// Returns the file system of an open file. One that does not tell is a file system of its own.
+// The type of `st_dev` differs between architectures.
+#[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+fn device(file: BorrowedFd<'_>) -> u64 {
+    fs::fstat(file).map_or(u64::MAX, |stat| stat.st_dev as u64)
 }

@@ -10,7 +10,8 @@ use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
 use rustix::process::umask;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::{Dir, Errno, Ids, Name, errno, file};
+use super::walk::{self, Rule};
+use super::{Dir, Errno, Ids, Name, Reason, errno, file};
 
 /// Clears the umask, so that new files get exactly the mode that is asked for.
 pub fn clear_umask() {
@@ -138,25 +139,77 @@ pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
     })
 }
 
-/// Longest argv that is read, in bytes: Linux's default limit.
-const CMDLINE_CAP: u64 = 2 << 20;
-
-/// Calls `each` with the argv of process 1 and then of every other process, until it breaks. Processes that vanish meanwhile or
-/// that this process may not see are passed over.
-pub fn each_argv(each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>) {
-    static CMDLINE: Name = Name::fixed(c"cmdline");
-    static FIRST: Name = Name::fixed(c"1");
-    let Ok(proc) = Dir::at(Path::new("/proc")) else { return };
-    let mut look = |pid: &Name| match proc.passage(pid).map(|pid| file::read(&pid, &CMDLINE, CMDLINE_CAP)) {
-        Ok(Ok(argv)) => each(&argv),
-        _ => ControlFlow::Continue(()),
-    };
-    if look(&FIRST).is_break() {
-        return;
+/// Finds a program that root may run: like [`find_on_path`], but only in directories that root alone can change. The error is one
+/// that is there and is not used, and why.
+pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, (PathBuf, Reason)> {
+    let mut refused = None;
+    for entry in std::env::split_paths(path).filter(|entry| entry.is_absolute()) {
+        let Some(found) = find_on_path(program, entry.as_os_str()) else { continue };
+        match walk::open(&found, Rule::Program, false) {
+            Ok(_) => return Ok(Some(found)),
+            Err(why) => refused = Some((found, why)),
+        }
     }
-    // An error ends the search: what was not found is not there.
-    let _ = proc.each(&mut |name, _| {
-        let is_other = name != FIRST && name.bytes().iter().all(u8::is_ascii_digit);
-        if is_other { look(&name) } else { ControlFlow::Continue(()) }
-    });
+    refused.map_or(Ok(None), Err)
+}
+
+/// Longest part of an argv that is read, in bytes.
+const ARGV_MAX: u64 = 4096;
+
+/// Returns the argv of the first process that `wanted` accepts, each word with its NUL; process 1 comes first. What is longer than
+/// 4 KiB is cut after its last whole word. As root, only processes of root count: anybody can give a process any argv. Processes
+/// that vanish meanwhile or that this process may not see are passed over.
+pub fn find_argv(wanted: &dyn Fn(&[u8]) -> bool) -> Result<Option<Vec<u8>>, Errno> {
+    static FIRST: Name = Name::fixed(c"1");
+    let proc = match Dir::at(Path::new("/proc")) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
+        proc => proc?,
+    };
+    let is_root = rustix::process::geteuid().is_root();
+    let mut found = Ok(None);
+    let mut look = |pid: &Name| match argv_of(&proc, pid, is_root, wanted) {
+        Ok(None) | Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => ControlFlow::Continue(()),
+        done => {
+            found = done;
+            ControlFlow::Break(())
+        }
+    };
+    if look(&FIRST).is_continue() {
+        proc.each(&mut |name, _| {
+            let is_other = name != FIRST && name.bytes().iter().all(u8::is_ascii_digit);
+            if is_other { look(&name) } else { ControlFlow::Continue(()) }
+        })?;
+    }
+    found
+}
+
+fn argv_of(
+    proc: &Dir,
+    pid: &Name,
+    is_root: bool,
+    wanted: &dyn Fn(&[u8]) -> bool,
+) -> Result<Option<Vec<u8>>, Errno> {
+    static CMDLINE: Name = Name::fixed(c"cmdline");
+    static STATUS: Name = Name::fixed(c"status");
+    let process = proc.passage(pid)?;
+    let counts = || Ok(!is_root || is_roots(&file::read_start(&process, &STATUS, ARGV_MAX)?));
+    // The argv of another user's process is not even touched: it may lie on a file system that never answers.
+    if !counts()? {
+        return Ok(None);
+    }
+    let mut argv = file::read_start(&process, &CMDLINE, ARGV_MAX)?;
+    if argv.len() as u64 >= ARGV_MAX {
+        let whole = argv.iter().rposition(|byte| *byte == 0).map_or(0, |end| end + 1);
+        argv.truncate(whole);
+    }
+    // The process may have changed its user, and then its argv, between the two.
+    Ok(if wanted(&argv) && counts()? { Some(argv) } else { None })
+}
+
+/// Returns whether all user ids in a /proc/PID/status are root's. The owner of /proc/PID does not tell: it is root for any process
+/// that has made itself undumpable. Neither does the effective id alone, which a setuid program has.
+fn is_roots(status: &[u8]) -> bool {
+    let mut lines = status.split(|byte| *byte == b'\n');
+    let ids = lines.find_map(|line| line.strip_prefix(b"Uid:"));
+    ids.is_some_and(|ids| ids.iter().all(|byte| b"0\t".contains(byte)))
 }

@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::error::{Context, Error, Result};
+use crate::sys::walk::{self, Rule};
 use crate::sys::{Dir, Errno, Ids, Kind, Name, Ownership, Reason};
 
 /// The users who may own the target of a symlink on the volume.
@@ -33,19 +34,28 @@ pub struct Home {
 
 impl Home {
     /// Opens `HERMES_HOME`.
-    pub fn open(path: &Path) -> Result<Home> {
-        let dir = Dir::at(path).context("open", path.as_os_str().as_bytes())?;
-        Ok(Home { dir, made: false })
+    pub fn open(path: &Path, trusted: Trusted) -> Result<Home> {
+        Home::walk(path, trusted, false)
     }
 
     /// Opens `HERMES_HOME`, or makes it for the owner.
     pub fn open_or_make(path: &Path, ownership: &Ownership, owner: Ids) -> Result<Home> {
-        let label = path.as_os_str().as_bytes();
-        let (dir, made) = Dir::make_at(path).context("open", label)?;
-        if made {
-            hand_over_new(&dir, owner, ownership).context("change the owner of", label)?;
+        let trusted = Trusted { owner: owner.uid, me: ownership.process().uid };
+        let home = Home::walk(path, trusted, true)?;
+        if home.made {
+            let label = path.as_os_str().as_bytes();
+            hand_over_new(&home.dir, owner, ownership).context("change the owner of", label)?;
         }
-        Ok(Home { dir, made })
+        Ok(home)
+    }
+
+    /// Opens the path step by step: it may lead through a directory of the hermes user, who can put a symlink there.
+    fn walk(path: &Path, trusted: Trusted, make: bool) -> Result<Home> {
+        // A process without root's permissions cannot be misled into using them.
+        let follow = |uid| trusted.me != 0 || trusted.includes(uid);
+        let opened = walk::open(path, Rule::Links(&follow), make)
+            .and_then(|(dir, made)| Ok(Home { dir: dir.readable()?, made }));
+        opened.context("open", path.as_os_str().as_bytes())
     }
 }
 
@@ -98,15 +108,10 @@ impl Refusal {
     pub fn reason(self) -> Reason {
         match self {
             Refusal::Missing => Errno::NOENT.into(),
-            Refusal::Foreign(uid) => foreign(uid),
+            Refusal::Foreign(uid) => walk::foreign(uid),
             Refusal::Other(reason) => reason,
         }
     }
-}
-
-/// Returns why a symlink to a directory of this user is not followed.
-pub fn foreign(uid: u32) -> Reason {
-    format!("is a symlink to a directory of uid {uid}, who is not the hermes user").into()
 }
 
 /// Makes an error for a directory of the volume.

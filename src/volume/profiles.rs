@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::home::{self, Home, Refusal, Trusted};
 use crate::error::{Error, Result};
 use crate::slot::ProfileName;
-use crate::sys::{self, Dir, Errno, Kind, Name, Reason};
+use crate::sys::{self, Dir, Errno, Kind, Name, Reason, walk};
 
 static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it is no profile, a backup for example.
@@ -63,7 +63,7 @@ impl Profiles {
         match home::open_linkable(&self.dir, name, self.trusted) {
             Ok(dir) => judge(name, dir),
             Err(Refusal::Missing) => Found::NoProfile,
-            Err(Refusal::Foreign(uid)) => Found::Skipped(home::foreign(uid)),
+            Err(Refusal::Foreign(uid)) => Found::Skipped(walk::foreign(uid)),
             Err(Refusal::Other(reason)) => match self.dir.meta(name) {
                 Ok(meta) if meta.kind == Kind::Symlink => Found::Dangling(reason),
                 Ok(meta) if meta.kind == Kind::Directory => Found::Failed(reason),

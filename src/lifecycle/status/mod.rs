@@ -72,7 +72,7 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
 fn last_boot(settings: &Settings) -> Vec<bootlog::Entry> {
     let trusted = Trusted { owner: settings.owner.value.uid, me: Ownership::new().process().uid };
     // A log that cannot be read leaves the column empty.
-    let home = Home::open(&settings.home.value);
+    let home = Home::open(&settings.home.value, trusted);
     let mut entries = home.map(|home| bootlog::entries(&home, trusted)).unwrap_or_default();
     // The sort is stable: the newest line of a profile stays its first one.
     entries.sort_by(|one, other| one.profile.cmp(&other.profile));
