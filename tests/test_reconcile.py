@@ -96,6 +96,18 @@ def test_a_setgid_scan_directory_does_not_show_in_the_slots(volume):
     assert snapshot(volume.slot("coder")) == expected_slot(down=False)
 
 
+def test_a_quiet_boot_prints_failures_only(volume):
+    quiet = {"environment": {"S6_VERBOSITY": "0"}}
+    volume.profile("coder", "running")
+    volume.profile("Bad", "running")
+    assert volume.reconcile("--dry-run", **quiet).stdout.count(b"\n") == 3
+    assert volume.reconcile(**quiet).stdout == b"" and volume.log().count("\n") == 3
+    assert volume.reconcile("--json", **quiet).stdout.count(b"\n") == 3
+    assert volume.reconcile(environment={"S6_VERBOSITY": "1"}).stdout.count(b"\n") == 3
+    volume.profile("list", b"[]")
+    assert b"profiles/list/gateway_state.json" in volume.reconcile(**quiet).stderr
+
+
 def test_stdout_log_and_json_say_what_was_done(volume):
     volume.profile("coder", "running")
     volume.profile("Bad", "running")
