@@ -2,7 +2,17 @@
 
 import re
 
+import pytest
+
 from bed import wait_for
+from yard import BASE, IMAGE
+
+NEWER = f"{BASE}-3.2.3.2"
+# s6-overlay 3.2.3.2 has the image's bundles in another place.
+UPGRADE = f"""FROM {BASE}
+RUN echo 3.2.3.2 > /package/stages/version && mkdir /etc/s6-overlay/user-bundles.d && \\
+    mv /etc/s6-overlay/s6-rc.d/user /etc/s6-overlay/user-bundles.d/user
+"""
 
 
 def test_1_the_longest_name_lets_the_container_stop(yard, volume):
@@ -16,6 +26,21 @@ def test_1_the_longest_name_lets_the_container_stop(yard, volume):
         assert took < 8 and code == 0
         assert [(line["profile"].strip('"'), line["action"]) for line in volume.boots()] == [
             ("default", "registered"), (fits, "started"), (long, "skipped")]
+
+
+@pytest.mark.parametrize("options", [(), ("--read-only", "-e", "S6_READ_ONLY_ROOT=1")], ids=["writable", "read_only"])
+def test_2_the_images_own_services_start_under_3_2_3_2(options, yard, volume):
+    """s6-overlay ignores user-bundles.d as soon as s6-rc.d/user exists."""
+    newer = yard.folder / "newer"
+    newer.mkdir(exist_ok=True)
+    (newer / "Dockerfile").write_text(UPGRADE)
+    yard.podman("build", "--isolation", "chroot", "--pull=never", "-t", NEWER, newer)
+    yard.build(f"{IMAGE}-3.2.3.2", base=NEWER)
+    with yard.start(volume, options=("-e", "HERMES_DASHBOARD=1", *options), image=f"{IMAGE}-3.2.3.2") as box:
+        box.said("main-hermes is up\n", 10)
+        box.said("started dashboard", 10)
+        box.until({"default": "down"})
+        assert "is deprecated" not in box.log()
 
 
 def test_5_the_last_words_of_a_gateway_are_kept_when_the_container_stops(yard, volume):
