@@ -37,8 +37,13 @@ BIN     := $(PREFIX)/bin/hermes-init
 PAGE    := $(PREFIX)/share/man/man8/hermes-init.8
 STEPS   := /etc/cont-init.d/015-supervise-perms /etc/cont-init.d/02-reconcile-profiles
 SERVICE := /etc/s6-overlay/s6-rc.d/dashboard
-ENABLED := /etc/s6-overlay/s6-rc.d/user/contents.d/dashboard
-ALL     := $(BIN) $(PAGE) $(STEPS) $(SERVICE)/type $(SERVICE)/run $(SERVICE)/finish $(SERVICE)/dependencies.d/base $(ENABLED)
+ALL     := $(BIN) $(PAGE) $(STEPS) $(SERVICE)/type $(SERVICE)/run $(SERVICE)/finish $(SERVICE)/dependencies.d/base
+
+# The directory of the image's bundles, if `make install` is to add the dashboard to the bundle `user` in it. Which one it is depends
+# on the image: from s6-overlay 3.2.3.2 on, user-bundles.d is ignored as soon as s6-rc.d/user exists.
+BUNDLES :=
+PLACES  := /etc/s6-overlay/s6-rc.d /etc/s6-overlay/user-bundles.d
+enabled  = $(addsuffix /user/contents.d/dashboard,$(1))
 
 # $(call place,FILE,COMMAND THAT CREATES "$$new"): creates a dot-named file, which cont-init and s6-rc ignore, and renames it to
 # FILE, so that concurrent or interrupted installs leave no partial files. Modes do not depend on the umask.
@@ -48,6 +53,7 @@ put   = $(call place,$(1),$(3) > "$$new" && chmod $(2) "$$new")
 link  = $(call place,$(1),ln -sfn $(BIN) "$$new")
 
 install: $(EXE)
+	@case '$(BUNDLES)' in ''|/*) ;; *) echo 'BUNDLES must be an absolute path' >&2; exit 1;; esac
 	@case '$(PREFIX)' in [!/]*|*[[:space:]]*) echo 'PREFIX must be an absolute path without blanks, since #! lines contain it' >&2; exit 1;; esac
 	$(call put,$(BIN),755,cat $(EXE))
 	$(call put,$(PAGE),644,cat src/hermes-init.8)
@@ -57,12 +63,17 @@ install: $(EXE)
 	$(call put,$(SERVICE)/run,755,echo '#!$(BIN) dashboard-run')
 	$(call put,$(SERVICE)/finish,755,echo '#!$(BIN) dashboard-finish')
 	$(call put,$(SERVICE)/dependencies.d/base,644,:)
-	$(call put,$(ENABLED),644,:)
+	$(if $(BUNDLES),$(call put,$(call enabled,$(BUNDLES)),644,:))
 
-# Also removes the service's own directories if they are empty. All other directories are shared.
+# Whoever enabled the dashboard, a bundle that names a service which is gone stops the boot. Directories that are empty now go too:
+# below DESTDIR all that hold one of the files; without DESTDIR those of s6-overlay, since the others are the machine's.
+uninstall: files := $(ALL) $(call enabled,$(PLACES) $(filter-out $(PLACES),$(BUNDLES)))
 uninstall:
-	rm -f $(foreach file,$(ALL),"$(DESTDIR)$(file)")
-	@for dir in $(SERVICE)/dependencies.d $(SERVICE); do rmdir "$(DESTDIR)$$dir" 2>/dev/null || :; done
+	rm -f $(foreach file,$(files),"$(DESTDIR)$(file)")
+	@cd "$(DESTDIR)/" 2>/dev/null || exit 0; \
+	for dir in $(patsubst /%/,%,$(sort $(dir $(if $(DESTDIR),$(files),$(filter /etc/s6-overlay/%,$(files)))))); do \
+		rmdir -p "$$dir" 2>/dev/null || :; \
+	done
 
 clean:
 	rm -rf target

@@ -189,6 +189,12 @@ impl Settings {
         Ok(Settings { home, scandir, owner, sealed, lookup })
     }
 
+    /// Returns whether the container's boot is to be quiet: `S6_VERBOSITY` is 0.
+    pub fn is_quiet(&self) -> bool {
+        // One that cannot be read is the default: it decides nothing but what is printed.
+        self.lookup.get_or("S6_VERBOSITY", "").is_ok_and(|verbosity| verbosity == "0")
+    }
+
     /// Returns the owners and modes of a slot. In sealed mode `keeper` owns it.
     pub fn policy(&self, keeper: Ids) -> Policy {
         Policy::new(self.sealed.value, self.owner.value, keeper)

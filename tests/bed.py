@@ -35,6 +35,10 @@ echo "$(id -u) $(id -g) $(id -G) $(pwd)" > /run/bed/identity.$name.new
 mv /run/bed/identity.$name.new /run/bed/identity.$name
 echo "started $name"
 [ "$what" = exit ] && exit "$code"
+if [ "$what" = chatty ]; then
+    seq -f "a line of the gateway, so many that no pipe holds them: %g" 2000
+    echo "the last line"
+fi
 while :; do sleep 60 & wait $!; done
 """
 
@@ -243,5 +247,6 @@ class Bed:
         return argv[2:], identity, dict(variable.split(b"=", 1) for variable in variables if variable)
 
     def tell(self, profile, what):
-        """Tells a profile's stand-in what to do from its next start on: `sleep`, `exit N` or `stubborn`."""
+        """Tells a profile's stand-in what to do from its next start on: `sleep`, `exit N`, `chatty` or
+        `stubborn`."""
         self.path(f"/run/bed/do.{profile}").write_text(what + "\n")

@@ -1,5 +1,8 @@
 """Gateways under a real s6-svscan: slots run, and the hermes user controls them."""
 
+import re
+import time
+
 import pytest
 
 from bed import DOCKER, HERMES, Bed, wait_for
@@ -65,7 +68,8 @@ def test_the_hermes_user_controls_slot_and_log(bed):
     up(bed, slot)
     for service in (slot, f"{slot}/log"):
         assert bed.svstat(service, uid=HERMES) == "up"
-        for option, state in (("-d", "-D"), ("-u", "-u")):
+        # A logger ends at SIGHUP: it is protected against SIGTERM.
+        for option, state in (("-d" if service == slot else "-dh", "-D"), ("-u", "-u")):
             done = bed.run(["timeout", "5", "s6-svc", option, service], uid=HERMES)
             assert done.returncode == 0, done
             done = bed.run(["timeout", "9", "s6-svwait", state, "-t", "8000", service], uid=HERMES)
@@ -115,6 +119,56 @@ def test_the_lines_are_in_the_log_and_reach_the_containers(bed):
     assert line[4:5] == b"-" and line.endswith(b"  started coder")
     assert (logs / "current").stat().st_uid == HERMES and logs.stat().st_uid == HERMES
     wait_for(lambda: b"started coder" in bed.log(), what="the container's log")
+
+
+def test_the_prefix_of_the_containers_log_can_be_switched_off(bed):
+    (bed.path("/run/s6/container_environment") / "HERMES_INIT_LOG_PREFIX").write_text("0")
+    assert b"T /opt/data/logs/gateways/coder 1\n" in bed.init("gateway-log", "--print", "gateway-coder/log").stdout
+    bed.profile("coder", "running")
+    boot(bed)
+    wait_for(lambda: b"\nstarted coder\n" in b"\n" + bed.log(), what="the container's log")
+
+
+def test_a_logger_reads_on_when_everything_gets_sigterm(bed):
+    """As when the container stops."""
+    bed.profile("coder", "running")
+    boot(bed)
+    bed.record("coder")
+    bed.settle()
+    logger = bed.pid_of(f"{bed.slot('coder')}/log")
+    bed.run(["kill", "-TERM", str(logger)])
+    time.sleep(0.3)
+    assert bed.pid_of(f"{bed.slot('coder')}/log") == logger
+
+
+# What s6-log ends on: who owns what in the log directory, with which mode.
+FOREIGN = {
+    "directory": ("chown 0:0 $d; chmod 755 $d", r"/coder belongs to 0:0, mode 0755"),
+    "without-lock": ("rm $d/lock; chown 0:0 $d", r"/coder belongs to 0:0, mode 0755"),
+    "closed": ("chown 0:0 $d/..; chmod 700 $d/..", r"/gateways belongs to 0:0, mode 0700"),
+    "current": ("echo x > $d/current; chmod 744 $d/current", r"/coder/current belongs to 0:0, mode 0744"),
+    "interrupted": ("echo x > $d/current; chmod 644 $d/current", r"/coder/current belongs to 0:0, mode 0644"),
+    "writable": ("echo x > $d/current; chmod 766 $d/current", r"/coder/current belongs to 0:0, mode 0766"),
+    "link": ("ln -s /etc/passwd $d/current", r"is a symlink.*/coder/current belongs to 0:0"),
+    "fifo": ("mkfifo $d/previous; chmod 666 $d/previous", r"not a regular file.*/coder/previous belongs to 0:0"),
+}
+
+
+@pytest.mark.parametrize("what", FOREIGN)
+def test_a_log_directory_in_which_s6_log_would_end_freezes_no_gateway(bed, what):
+    script, why = FOREIGN[what]
+    bed.profile("coder", "running")
+    bed.tell("coder", "chatty")
+    make = 'umask 022; d=/opt/data/logs/gateways/coder; mkdir -p $d; touch $d/lock; chown -R 10000:10000 /opt/data/logs; ' + script
+    assert bed.run(["sh", "-ec", make]).returncode == 0
+    boot(bed)
+    # More than a pipe holds.
+    wait_for(lambda: b"coder: the last line\n" in bed.log(), what="the end of what the gateway says")
+    assert bed.pid_of(f"{bed.slot('coder')}/log") != -1
+    said = bed.log().decode()
+    assert re.search(rf"gateway-log: warning: unable to log to \S*/logs/gateways/coder\S*: .*{why}", said), said
+    # Once, and not once a second.
+    assert len(re.findall(r"unable to log to \S*/logs/gateways/coder", said)) == 1
 
 
 def test_a_log_directory_that_cannot_be_used_costs_no_lines(bed):
@@ -187,7 +241,7 @@ def test_print_shows_and_runs_nothing(bed):
     assert b"directory: /opt/data\n" in shown and b"set: HERMES_S6_SUPERVISED_CHILD=1\n" in shown
     assert b"argv: hermes -p coder gateway run --replace\n" in shown
     shown = bed.init("gateway-log", "--print", "gateway-coder/log").stdout
-    assert b"argv: s6-log 1 n10 s1000000 T /opt/data/logs/gateways/coder\n" in shown
+    assert b"argv: s6-log -p n10 s1000000 T /opt/data/logs/gateways/coder pcoder: 1\n" in shown
     assert not bed.path("/run/bed/identity.coder").exists() and not bed.path("/opt/data/logs/gateways").exists()
 
 

@@ -17,6 +17,7 @@ from tree import snapshot
 NOBODY = 65534
 PAGE = ROOT / "src/hermes-init.8"
 DASHBOARD = "etc/s6-overlay/s6-rc.d/dashboard"
+BUNDLES = ["/etc/s6-overlay/s6-rc.d", "/etc/s6-overlay/user-bundles.d", "/etc/other-bundles"]
 
 
 def project(place):
@@ -50,7 +51,7 @@ def make(copy, *words, **options):
     return output
 
 
-def wanted(prefix="/usr"):
+def wanted(prefix="/usr", bundles=None):
     """Returns everything expected below DESTDIR: path to kind, mode and content."""
     binary = f"{prefix}/bin/hermes-init"
     files = {
@@ -62,8 +63,9 @@ def wanted(prefix="/usr"):
         f"/{DASHBOARD}/run": ("file", 0o755, f"#!{binary} dashboard-run\n".encode()),
         f"/{DASHBOARD}/finish": ("file", 0o755, f"#!{binary} dashboard-finish\n".encode()),
         f"/{DASHBOARD}/dependencies.d/base": ("file", 0o644, b""),
-        "/etc/s6-overlay/s6-rc.d/user/contents.d/dashboard": ("file", 0o644, b""),
     }
+    if bundles:
+        files[f"{bundles}/user/contents.d/dashboard"] = ("file", 0o644, b"")
     folders = {str(folder): ("directory", 0o755, None) for path in files for folder in Path(path).parents}
     return folders | files
 
@@ -168,13 +170,41 @@ def test_uninstall_takes_all_of_it_away_and_nothing_else(place):
     foreign = ["/usr/bin/hermes", "/etc/cont-init.d/01-hermes-setup", "/etc/s6-overlay/s6-rc.d/main-hermes/run",
                "/etc/s6-overlay/s6-rc.d/user/contents.d/main-hermes", "/usr/share/man/man8/other.8"]
     for path in foreign:
-        Path(f"{top}{path}").parent.mkdir(exist_ok=True)
+        Path(f"{top}{path}").parent.mkdir(parents=True, exist_ok=True)
         Path(f"{top}{path}").touch()
     for _ in range(2):
         make(copy, "uninstall", f"DESTDIR={top}")
         left = sorted(path for path, (kind, *_) in laid_down(top).items() if kind != "directory")
         assert left == sorted(foreign)
-        assert not (top / DASHBOARD).exists()
+        folders = {path for path, (kind, *_) in laid_down(top).items() if kind == "directory"}
+        assert folders == {str(folder) for path in foreign for folder in Path(path).parents}
+
+
+@pytest.mark.parametrize("bundles", BUNDLES)
+def test_the_dashboard_is_added_to_the_bundle_that_is_named(bundles, place):
+    copy, top = project(place), place / "image"
+    (top / bundles[1:]).parent.mkdir(parents=True)
+    make(copy, "install", f"DESTDIR={top}", f"BUNDLES={bundles}")
+    assert laid_down(top) == wanted(bundles=bundles)
+    make(copy, "uninstall", f"DESTDIR={top}", f"BUNDLES={bundles}")
+    assert list(top.iterdir()) == []
+
+
+def test_uninstall_takes_the_dashboard_out_of_the_images_bundles(place):
+    """With the line of README.md's Dockerfile it was put there without make."""
+    copy, top = project(place), place / "image"
+    for bundles in BUNDLES[:2]:
+        (top / bundles[1:] / "user/contents.d").mkdir(parents=True)
+        (top / bundles[1:] / "user/contents.d/dashboard").touch()
+        (top / bundles[1:] / "user/type").write_text("bundle\n")
+    make(copy, "uninstall", f"DESTDIR={top}")
+    assert {path for path, (kind, *_) in laid_down(top).items() if kind == "file"} == {f"{bundles}/user/type" for bundles in BUNDLES[:2]}
+
+
+def test_bundles_that_are_no_path_are_refused(place):
+    with start(project(place), "install", f"DESTDIR={place}/image", "BUNDLES=yes") as process:
+        assert b"BUNDLES" in process.communicate(timeout=60)[0]
+    assert process.returncode != 0 and not (place / "image").exists()
 
 
 def test_uninstall_leaves_what_somebody_added_to_the_service(place):

@@ -21,6 +21,17 @@ def fix(*arguments, code=0, before=(), timeout=30):
     return done
 
 
+def test_a_quiet_boot_prints_failures_only(place):
+    service(place, "good")
+    bad = service(place, "bad", logger=False)
+    (bad / "supervise/control").unlink()
+    (bad / "supervise/control").write_text("")
+    quiet = ["env", "S6_VERBOSITY=0"]
+    assert fix(place, before=quiet, code=1).stdout.decode().startswith("fix-perms: service=bad action=refused")
+    assert fix(place, before=quiet, code=1).stdout.count(b"\n") == 1
+    assert fix(place, code=1).stdout.count(b"\n") == 3 and fix("--json", place, before=quiet, code=1).stdout.count(b"\n") == 3
+
+
 def service(folder, name, logger=True):
     """Creates a service as s6-supervise leaves it."""
     for base in [folder / name] + ([folder / name / "log"] if logger else []):

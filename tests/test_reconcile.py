@@ -96,6 +96,18 @@ def test_a_setgid_scan_directory_does_not_show_in_the_slots(volume):
     assert snapshot(volume.slot("coder")) == expected_slot(down=False)
 
 
+def test_a_quiet_boot_prints_failures_only(volume):
+    quiet = {"environment": {"S6_VERBOSITY": "0"}}
+    volume.profile("coder", "running")
+    volume.profile("Bad", "running")
+    assert volume.reconcile("--dry-run", **quiet).stdout.count(b"\n") == 3
+    assert volume.reconcile(**quiet).stdout == b"" and volume.log().count("\n") == 3
+    assert volume.reconcile("--json", **quiet).stdout.count(b"\n") == 3
+    assert volume.reconcile(environment={"S6_VERBOSITY": "1"}).stdout.count(b"\n") == 3
+    volume.profile("list", b"[]")
+    assert b"profiles/list/gateway_state.json" in volume.reconcile(**quiet).stderr
+
+
 def test_stdout_log_and_json_say_what_was_done(volume):
     volume.profile("coder", "running")
     volume.profile("Bad", "running")
@@ -188,7 +200,7 @@ def test_no_value_forges_a_line(volume, value):
 
 
 @pytest.mark.parametrize("name, why", [
-    (b"Upper", "name is not"), (b"new\nline", "name is not"), (b"\xff\xfe", "name is not"), (b"x" * 244, "longer than 243"),
+    (b"Upper", "name is not"), (b"new\nline", "name is not"), (b"\xff\xfe", "name is not"), (b"x" * 216, "longer than 215"),
     (b"a.b", "name is not"), (b"-x", "name is not"), (b"sp ace", "name is not"), (b"default", "reserved"), (b"_x", "name is not")])
 def test_a_name_that_can_be_no_slot_is_skipped_and_the_others_are_there(volume, name, why):
     volume.profile(name, "running")
@@ -202,9 +214,9 @@ def test_a_name_that_can_be_no_slot_is_skipped_and_the_others_are_there(volume, 
 
 
 def test_the_longest_name_has_a_slot(volume):
-    volume.profile("x" * 243, "running")
+    volume.profile("x" * 215, "running")
     volume.reconcile()
-    assert snapshot(volume.slot("x" * 243)) == expected_slot(down=False)
+    assert snapshot(volume.slot("x" * 215)) == expected_slot(down=False)
 
 
 def test_only_directories_with_a_soul_are_profiles(volume):

@@ -102,11 +102,15 @@ fn end(live: &Live<'_>, gone: &Name, on_refusal: &dyn Fn()) -> Result<()> {
         && probe::is_supervised(&slot)
     {
         s6::svscanctl("-an", live.path).inspect_err(|_| on_refusal())?;
-        if !wait_until(DRAINING, &mut || !probe::is_supervised(&slot)) {
-            // A process that the gateway has started may keep the logger's pipe open, for which the logger would wait for ever.
-            let log = s6::path_of(live.path, &label(&[gone.bytes(), LOG.bytes()]));
+        // A process that the gateway has started may keep the logger's pipe open, for which the logger would wait for ever. It
+        // ignores SIGTERM (`s6-log -p`); after SIGHUP it writes what it has read.
+        let log = s6::path_of(live.path, &label(&[gone.bytes(), LOG.bytes()]));
+        for command in ["-xh", "-xk"] {
+            if wait_until(DRAINING, &mut || !probe::is_supervised(&slot)) {
+                break;
+            }
             // A logger that has just ended takes no command. Whether it is gone is checked below.
-            let _ = s6::svc("-xd", &log);
+            let _ = s6::svc(command, &log);
         }
         if !wait_until(SUPERVISION, &mut || !probe::is_supervised(&slot)) {
             let reason = "its supervisors are still there after 10 seconds: call unregister again";

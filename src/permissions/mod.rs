@@ -42,22 +42,26 @@ fn fix_all(options: &Options, console: &Console) -> Result<u8> {
     let ownership = Ownership::new();
     let fix = Fix::new(&settings.policy(ownership.process()), options.dry_run, &ownership);
     let outcomes: Vec<Outcome> = names.iter().filter_map(|name| fix.service(&services, name)).collect();
-    console.print(&report(&outcomes, options.json));
+    let is_quiet = !options.json && !options.dry_run && settings.is_quiet();
+    console.print(&report(&outcomes, options.json, is_quiet));
     if let Some(errno) = fix.denied() {
         let reason = Reason::from(errno);
         console.note(&format_args!("not permitted to change everything ({reason}): left as it is"));
     } else {
         console.note_refusal(&ownership);
     }
-    let is_incomplete =
-        outcomes.iter().any(|outcome| matches!(outcome.action, Action::Refused | Action::Failed));
-    Ok(if is_incomplete { INCOMPLETE } else { 0 })
+    Ok(if outcomes.iter().any(is_incomplete) { INCOMPLETE } else { 0 })
 }
 
-/// Returns a line for each service, then the summary.
-fn report(outcomes: &[Outcome], json: bool) -> String {
+/// Returns whether the service is not what it should be.
+fn is_incomplete(outcome: &Outcome) -> bool {
+    matches!(outcome.action, Action::Refused | Action::Failed)
+}
+
+/// Returns a line for each service, then the summary; if `is_quiet`, only lines for what was refused or failed.
+fn report(outcomes: &[Outcome], json: bool, is_quiet: bool) -> String {
     let mut text = String::new();
-    for outcome in outcomes {
+    for outcome in outcomes.iter().filter(|outcome| !is_quiet || is_incomplete(outcome)) {
         let service = outcome.service.bytes();
         let (action, reason) = (outcome.action.word(), outcome.reasons.join("; "));
         // Writing to a String cannot fail.
@@ -79,6 +83,9 @@ fn report(outcomes: &[Outcome], json: bool) -> String {
                 Sentence(&reason)
             )
         };
+    }
+    if is_quiet {
+        return text;
     }
     let count = |action| outcomes.iter().filter(|outcome| outcome.action == action).count();
     let [done, skipped, refused, failed] =

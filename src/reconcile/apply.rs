@@ -17,7 +17,8 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
         Some(scandir) if !pass.dry_run => apply(pass, scandir),
         _ => dry_run(pass),
     };
-    pass.console.print(&report::lines(&plan.actions, json, &pass.settings.scandir.value));
+    let is_quiet = !json && !pass.dry_run && pass.settings.is_quiet();
+    pass.console.print(&report::lines(&plan.actions, json, is_quiet, &pass.settings.scandir.value));
     if let (false, Some(home)) = (pass.dry_run, &pass.home) {
         let stamp = report::stamp(&pass.settings.lookup, time::now());
         let log = report::log_lines(&plan.actions, &stamp);

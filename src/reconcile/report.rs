@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::plan::Action;
+use super::plan::{Action, Verdict};
 use crate::settings::Lookup;
 use crate::show::{FromVolume, OrNull, Quoted, Sentence};
 use crate::sys::{file, label, localtime};
@@ -27,10 +27,13 @@ fn fields(action: &Action) -> String {
     line
 }
 
-/// Returns the text for stdout: a line or a JSON object for each profile.
-pub fn lines(actions: &[Action], json: bool, scandir: &Path) -> String {
+/// Returns the text for stdout: a line or a JSON object for each profile; if `is_quiet`, only lines for failures.
+pub fn lines(actions: &[Action], json: bool, is_quiet: bool, scandir: &Path) -> String {
     let mut text = String::new();
     for action in actions {
+        if is_quiet && !matches!(action.verdict, Verdict::Failed(_)) {
+            continue;
+        }
         if json {
             object(&mut text, action, scandir);
         } else {

@@ -8,12 +8,12 @@ use super::launch::{self, Launch};
 use super::{BAD_CONFIGURATION, PERMANENT_FAILURE, exit_code};
 use crate::cli::Options;
 use crate::console::Console;
-use crate::error::{Context, Result, USAGE};
+use crate::error::{Context, Error, Result, USAGE};
 use crate::s6;
 use crate::settings::{self, Lookup, Settings};
-use crate::show::Shown;
+use crate::show::{FromVolume, Shown};
 use crate::slot::{ProfileName, layout};
-use crate::sys::{Dir, Errno, Name};
+use crate::sys::{Dir, Errno, Ids, Meta, Name, Reason, file, lock};
 
 /// Returns the profile of the service whose name s6-supervise passes as the last argument.
 fn profile(options: &Options) -> std::result::Result<ProfileName, String> {
@@ -88,10 +88,9 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     for part in [home.as_os_str(), OsStr::new("/logs/gateways/"), OsStr::new(profile.text())] {
         directory.push(part);
     }
+    let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
     let runner = settings::runner()?;
-    // `1` first, so that the lines reach the container's log too; `T` directly before the directory, to which alone it applies.
-    let mut argv: Vec<OsString> = ["s6-log", "1", "n10", "s1000000", "T"].map(OsString::from).into();
-    argv.push(directory.clone());
+    let mut is_usable = true;
     if !options.print {
         // As root: where the hermes user can put no other program in its place.
         if let (Some(found), Some(name)) = (s6::find(OsStr::new("s6-log"), &environment)?, argv.first_mut()) {
@@ -101,23 +100,60 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
         if let Err(error) = prepare(Path::new(&directory)) {
             console.warn(&error);
             console.warn(&"the gateway's lines go to the container's log only");
-            argv.truncate(2);
+            is_usable = false;
         }
     }
+    // `-p`: when the container stops, SIGTERM reaches everything at once, and what a gateway says while it drains is read to the end.
+    let mut argv: Vec<OsString> = ["s6-log", "-p"].map(OsString::from).into();
+    if is_usable {
+        // `T` directly before the directory, to which alone it applies.
+        argv.extend(["n10", "s1000000", "T"].map(OsString::from));
+        argv.push(directory);
+    }
+    // `1`, the container's log, comes last: the prefix would apply to all that comes after it.
+    if prefix.is_none_or(|prefix| prefix.value) {
+        argv.push(format!("p{}:", profile.text()).into());
+    }
+    argv.push("1".into());
     let base = environment.clone();
     let launch = Launch { argv, is_s6: true, environment, directory: None };
     Ok(launch.carry_out(&runner, &base, options.print, console))
 }
 
-/// Makes the log directory, and removes the lock of a logger in another container.
+/// Makes the log directory, removes the lock of a logger in another container, and tries what s6-log does in it at its start: on
+/// each of these it would end, and be started again once a second, while nobody reads what the gateway writes.
 fn prepare(directory: &Path) -> Result<()> {
     static LOCK: Name = Name::fixed(c"lock");
-    let label = directory.as_os_str().as_bytes();
-    let (logs, _) = Dir::make_at(directory).context("make", label)?;
-    match logs.unlink(&LOCK) {
+    static CURRENT: Name = Name::fixed(c"current");
+    static PREVIOUS: Name = Name::fixed(c"previous");
+    let (logs, _) = Dir::make_at(directory).map_err(|errno| unusable(directory, errno.into()))?;
+    let unlocked = match logs.unlink(&LOCK) {
         Err(Errno::NOENT) => Ok(()),
-        done => done.context("remove the lock in", label),
+        done => done,
+    };
+    unlocked
+        .and_then(|()| lock::new_file(&logs, &LOCK))
+        .map_err(|errno| unusable(directory, errno.into()))?;
+    for name in [&CURRENT, &PREVIOUS] {
+        if let Err(reason) = file::try_append(&logs, name) {
+            return Err(unusable(&directory.join(OsStr::from_bytes(name.bytes())), reason));
+        }
     }
+    Ok(())
+}
+
+/// Makes the error of a path that s6-log cannot use. It names owner and mode of that path, or of the last directory on it that this
+/// user may see.
+fn unusable(path: &Path, reason: Reason) -> Error {
+    let seen = path.ancestors().find_map(|seen| Some((seen, Meta::at(seen).ok()?)));
+    let reason = match seen {
+        Some((seen, Meta { mode, ids: Ids { uid, gid }, .. })) => {
+            let seen = FromVolume(seen.as_os_str().as_bytes());
+            format!("{reason} ({seen} belongs to {uid}:{gid}, mode {mode:04o})").into()
+        }
+        None => reason,
+    };
+    Error::new("log to", path.as_os_str().as_bytes(), reason)
 }
 
 /// Runs `gateway-finish`. Returns the exit code that tells s6-supervise whether to start the gateway again: it stays down after a

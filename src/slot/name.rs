@@ -4,10 +4,11 @@ use crate::sys::Name;
 
 /// Prefix of the names of slots.
 pub const PREFIX: &str = "gateway-";
-/// Longest name, in bytes: s6-svscan refuses service names of more than 251 bytes, and the prefix takes 8.
-pub const LONGEST: usize = 243;
+/// Longest name, in bytes. When the container stops, s6-linux-init-shutdownd renames every service to
+/// `.s6-linux-init-shutdownd:SERVICE:XXXXXX`, 32 bytes more, and waits for ever if that is no file name (255 bytes); the prefix takes 8.
+pub const LONGEST: usize = 215;
 
-/// The name of a profile, `[a-z0-9][a-z0-9_-]{0,242}`.
+/// The name of a profile, `[a-z0-9][a-z0-9_-]{0,214}`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ProfileName {
     /// The slot's name: the prefix, and the profile's name.
@@ -18,7 +19,7 @@ impl ProfileName {
     /// Parses a name. The error says what is wrong with it.
     pub fn parse(bytes: &[u8]) -> Result<ProfileName, &'static str> {
         if bytes.len() > LONGEST {
-            return Err("name is longer than 243 bytes");
+            return Err("name is longer than 215 bytes");
         }
         let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
         match bytes {
@@ -71,13 +72,13 @@ mod tests {
 
     #[test]
     fn names_that_can_be_services() {
-        for name in ["a", "0", "coder", "a-b_c", "9-", &"x".repeat(243)] {
+        for name in ["a", "0", "coder", "a-b_c", "9-", &"x".repeat(215)] {
             assert_eq!(
                 ProfileName::parse(name.as_bytes()).map(|name| name.text().to_owned()),
                 Ok(name.to_owned())
             );
         }
-        for name in ["", "-a", "_a", "Coder", "a.b", "a b", "a\n", "a/b", "é", &"x".repeat(244)] {
+        for name in ["", "-a", "_a", "Coder", "a.b", "a b", "a\n", "a/b", "é", &"x".repeat(216)] {
             assert!(ProfileName::parse(name.as_bytes()).is_err(), "{name:?}");
         }
         assert!(ProfileName::parse(b"\xff").is_err());

@@ -66,6 +66,11 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// Returns the attributes of the file at a path; symlinks are followed.
+    pub fn at(path: &Path) -> Result<Meta, Errno> {
+        fs::stat(path).map(|stat| Meta::of(&stat))
+    }
+
     // The C types of stat's fields differ between architectures; on some of them these casts widen nothing.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
     fn of(stat: &fs::Stat) -> Meta {

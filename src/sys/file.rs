@@ -142,6 +142,19 @@ pub fn open_checked(dir: &Dir, name: &Name) -> Result<(OwnedFd, Meta), Reason> {
     }
 }
 
+/// Fails if there is a file of this name that is not regular, that this process may not append to, or whose mode it may not set.
+pub fn try_append(dir: &Dir, name: &Name) -> Result<(), Reason> {
+    let file = match open(dir, name, OFlags::WRONLY | OFlags::APPEND) {
+        Err(Reason::Errno(Errno::NOENT)) => return Ok(()),
+        file => file?,
+    };
+    let meta = meta_of(&file)?;
+    if meta.kind != Kind::Regular {
+        return Err(NOT_REGULAR.into());
+    }
+    Ok(chmod(&file, meta.mode)?)
+}
+
 /// Sets the mode of an open file.
 pub fn chmod(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     fs::fchmod(file, Mode::from_raw_mode(mode))
