@@ -90,11 +90,12 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     }
     let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
     let runner = settings::runner()?;
+    let mut program = OsString::from("s6-log");
     let mut is_usable = true;
     if !options.print {
         // As root: where the hermes user can put no other program in its place.
-        if let (Some(found), Some(name)) = (s6::find(OsStr::new("s6-log"), &environment)?, argv.first_mut()) {
-            *name = found.into();
+        if let Some(found) = s6::find(&program, &environment)? {
+            program = found.into();
         }
         launch::drop_privileges(&runner)?;
         if let Err(error) = prepare(Path::new(&directory)) {
@@ -104,7 +105,7 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
         }
     }
     // `-p`: when the container stops, SIGTERM reaches everything at once, and what a gateway says while it drains is read to the end.
-    let mut argv: Vec<OsString> = ["s6-log", "-p"].map(OsString::from).into();
+    let mut argv = vec![program, "-p".into()];
     if is_usable {
         // `T` directly before the directory, to which alone it applies.
         argv.extend(["n10", "s1000000", "T"].map(OsString::from));
@@ -126,7 +127,7 @@ fn prepare(directory: &Path) -> Result<()> {
     static LOCK: Name = Name::fixed(c"lock");
     static CURRENT: Name = Name::fixed(c"current");
     static PREVIOUS: Name = Name::fixed(c"previous");
-    let (logs, _) = Dir::make_at(directory).map_err(|errno| unusable(directory, errno.into()))?;
+    let (logs, _) = Dir::make_at(directory).map_err(|reason| unusable(directory, reason))?;
     let unlocked = match logs.unlink(&LOCK) {
         Err(Errno::NOENT) => Ok(()),
         done => done,
