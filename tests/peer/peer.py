@@ -47,7 +47,7 @@ class PeerBed(Bed):
         self.port = free_port()
         known = {"HERMES_INIT_TOPOLOGY": TOPOLOGY[version], "PATH": "/opt/hermes/.venv/bin:/command:/usr/bin:/bin",
                  "API_SERVER_ENABLED": "1", "API_SERVER_HOST": "127.0.0.1", "API_SERVER_PORT": str(self.port),
-                 "API_SERVER_KEY": "0123456789abcdef0123456789abcdef"}
+                 "API_SERVER_KEY": "0123456789abcdef0123456789abcdef", "HERMES_DISABLE_LAZY_INSTALLS": "1"}
         super().__init__(environment=known | environment)
 
     def _start(self):
@@ -118,21 +118,37 @@ class PeerBed(Bed):
         """The exit code of the gateway's last end, as s6-supervise keeps it."""
         return int(self.run(["s6-svstat", "-o", "exitcode", self.slot(profile)]).stdout)
 
-    def serving(self, profile="default", other_than=-1):
-        """Waits until the real gateway of a slot runs under s6, says so, and its API server answers; its number."""
+    def serving(self, profile="default", other_than=-1, seconds=90):
+        """Waits until the real gateway of a slot runs under s6, says so, its API server answers, and it looks for signals; its number."""
+        log = self.home(profile) / "logs/gateway.log"
+
         def serves():
             pid = self.pid_of(self.slot(profile))
             try:
-                state = self.state(profile)
+                # Once, when all of it is up; of this start, since each start has its log anew.
+                state, ready = self.state(profile), "Ctrl+C" in log.read_text()
             except (OSError, ValueError):
                 return False
-            return pid not in (-1, other_than) and state.get("pid") == pid and state.get("gateway_state") == "running" and self.answers() and pid
+            return ready and pid not in (-1, other_than) and state.get("pid") == pid and state.get("gateway_state") == "running" and self.answers() and pid
 
         try:
-            return wait_for(serves, 60, f"the gateway of {profile}")
+            pid = wait_for(serves, seconds, f"the gateway of {profile}")
         except AssertionError as error:
-            log = self.home("default") / f"logs/gateways/{profile}/current"
-            raise AssertionError(f"{error}; it printed: {log.read_text()[-3000:] if log.exists() else 'nothing'}") from error
+            raise AssertionError(f"{error}; its log: {log.read_text()[-3000:] if log.exists() else 'none'}") from error
+        self.forget(profile)
+        return pid
+
+    def forget(self, profile="default"):
+        """Takes away what the gateway keeps of its starts: its log, and the times by which it waits before a sixth start in two minutes."""
+        log = self.home(profile) / "logs/gateway.log"
+        log.write_bytes(b"")
+        (self.home(profile) / "gateway-starts.log").unlink(missing_ok=True)
+
+    def ends_of(self, profile="default"):
+        """The exit codes of the gateway so far, the oldest first, as s6-supervise keeps them."""
+        done = self.run(["s6-svdt", self.slot(profile)])
+        assert done.returncode == 0, done
+        return [int(line.split()[-1]) if b"exitcode" in line else line.split()[-1].decode() for line in done.stdout.splitlines()]
 
     def answers(self):
         """Its API server's answer to whether it is well."""
