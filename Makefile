@@ -1,4 +1,4 @@
-# hermes-init. `make` builds the shipped executable, `make test` tests it, `make demo` shows it at work.
+# hermes-init. `make` builds the shipped executable, `make test` tests it, `make peer-test` beside the real Hermes Agent, `make demo` shows it at work.
 
 TARGET  := x86_64-unknown-linux-musl
 PREFIX  := /usr
@@ -23,6 +23,11 @@ test: $(EXE)
 	tests/setup
 	cargo test --locked --lib
 	PYTHONDONTWRITEBYTECODE=1 tests/python -m pytest -c tests/pytest.ini --rootdir . tests
+
+# The same executable beside the real Hermes Agent, from PyPI: tests/peer/run says what it needs.
+peer-test: $(EXE)
+	tests/setup
+	tests/peer/run
 
 demo: $(EXE)
 	tests/demo $(EXE)
@@ -62,4 +67,4 @@ uninstall:
 clean:
 	rm -rf target
 
-.PHONY: all test demo install uninstall clean
+.PHONY: all test peer-test demo install uninstall clean
