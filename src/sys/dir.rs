@@ -235,6 +235,11 @@ impl Dir {
         }
     }
 
+    /// Gives a file a second name if nothing has that name. Fails with EEXIST otherwise.
+    pub fn link(&self, from: &Name, to: &Name) -> Result<(), Errno> {
+        fs::linkat(self, from.c_str(), self, to.c_str(), AtFlags::empty())
+    }
+
     /// Removes an entry that is not a directory.
     pub fn unlink(&self, name: &Name) -> Result<(), Errno> {
         fs::unlinkat(self, name.c_str(), AtFlags::empty())
