@@ -1,4 +1,5 @@
-# `make` builds the executable, `make test` tests it (`make image-test`: only the tests in containers), `make demo` demonstrates it.
+# `make` builds the executable, `make test` tests it (`make image-test`: only the tests in containers), `make peer-test` tests
+# it beside the real Hermes Agent, `make demo` demonstrates it.
 
 TARGET  := x86_64-unknown-linux-musl
 PREFIX  := /usr
@@ -28,6 +29,11 @@ test: $(EXE)
 image-test: $(EXE)
 	tests/setup
 	PYTHONDONTWRITEBYTECODE=1 tests/python -m pytest -c tests/pytest.ini --rootdir . tests/image
+
+# The same executable beside the real Hermes Agent, from PyPI: tests/peer/run says what it needs.
+peer-test: $(EXE)
+	tests/setup
+	tests/peer/run
 
 demo: $(EXE)
 	tests/demo $(EXE)
@@ -78,4 +84,4 @@ uninstall:
 clean:
 	rm -rf target
 
-.PHONY: all test image-test demo install uninstall clean
+.PHONY: all test image-test peer-test demo install uninstall clean

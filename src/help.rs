@@ -2,12 +2,11 @@
 
 use crate::cli::Command;
 
-/// Path of the executable in the pages' examples.
-const EXAMPLE: &str = "/usr/bin/hermes-init";
-
 /// Returns the page of a command; without a command, the overview. Its examples call `program`.
 pub fn page(command: Option<Command>, program: &str) -> String {
-    text(command).replace(EXAMPLE, program)
+    // Pages write `@` for the executable.
+    let parts: Vec<&str> = text(command).split('@').collect();
+    parts.join(program)
 }
 
 fn text(command: Option<Command>) -> &'static str {

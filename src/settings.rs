@@ -105,7 +105,7 @@ impl Lookup {
     pub fn flag(&self, variable: &str, words: Words, console: &Console) -> Result<Option<Setting<bool>>> {
         let Some(Setting { value, source }) = self.get(variable)? else { return Ok(None) };
         for (words, meaning) in [(words.yes, true), (NO, false)] {
-            if words.split(", ").any(|word| value.eq_ignore_ascii_case(word)) {
+            if words.split(',').any(|word| value.eq_ignore_ascii_case(word.trim_ascii_start())) {
                 return Ok(Some(Setting { value: meaning, source }));
             }
         }

@@ -1,32 +1,30 @@
 //! `start`, `stop`, `restart`: the operator's request goes to s6 and, on the volume, to the next boot.
 
-use std::path::Path;
 use std::time::Duration;
 
-use super::{Live, REFUSED, profile, register, with_live};
+use super::gateway::{DOWN, Down, Gateway};
+use super::{Live, REFUSED, SUPERVISION, profile, register, request, slot, with_live};
 use crate::cli::{Command, Options};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::s6;
-use crate::show::FromVolume;
-use crate::slot::{ProfileName, Want, probe, publish};
-use crate::sys::time;
-use crate::volume::Home;
-use crate::volume::desire;
-use crate::volume::home::Trusted;
-use crate::volume::profiles::{Found, Profiles};
+use crate::slot::{ProfileName, Want, probe};
+use crate::sys::Dir;
 use crate::volume::state::{RUNNING, STOPPED};
-
-/// Time that `restart` without `--wait` waits for the gateway to be down.
-const DOWN: Duration = Duration::from_secs(30);
 
 /// Runs one of the three commands for every name. Returns the exit code of the first that failed, else 0.
 pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
+    let mut profiles = Vec::new();
+    for operand in &options.operands {
+        match profile(operand) {
+            Ok(profile) => profiles.push(profile),
+            Err(error) => return console.fatal(&error),
+        }
+    }
     with_live(options, console, &|live| {
         let mut code = 0;
-        for operand in &options.operands {
-            let done = profile(operand).and_then(|profile| control(live, command, &profile, options.wait));
-            if let Err(error) = done {
+        for profile in &profiles {
+            if let Err(error) = control(live, command, profile, options.wait) {
                 console.warn(&error);
                 if code == 0 {
                     code = error.code();
@@ -38,107 +36,73 @@ pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
 }
 
 fn control(live: &Live<'_>, command: Command, profile: &ProfileName, wait: Option<Duration>) -> Result<()> {
-    find(live, command, profile)?;
-    let path = &live.slot_path(profile);
-    let mut seen = Ok(());
+    let found = find(live, command, profile)?;
+    let state = if command == Command::Stop { STOPPED } else { RUNNING };
+    // It is written before, so that nothing is lost if this process is killed, and so that a new gateway finds it. A gateway that
+    // goes down may write its own view of the file over it, so it is written again when that one is gone.
+    let mut kept = request::keep(live, profile, state);
+    let mut done = Ok(());
+    if let Some(slot) = found {
+        let gateway = Gateway { live, profile, slot };
+        done = act(&gateway, command, wait, &mut || kept = request::keep(live, profile, state));
+    } else {
+        live.console.note(&format_args!("{} has no slot: the next boot keeps it down", profile.text()));
+    }
+    let Err(error) = kept else { return done };
+    live.console.warn(&error);
+    done?;
+    let reason = format!("the next boot may not know that it is {state}");
+    Err(Error::new("keep the request for", profile.text(), reason).with_code(REFUSED))
+}
+
+/// Has s6 do it. `keep_again` is called when a gateway is down.
+fn act(
+    gateway: &Gateway<'_>,
+    command: Command,
+    wait: Option<Duration>,
+    keep_again: &mut dyn FnMut(),
+) -> Result<()> {
     if command != Command::Start {
         // `s6-svc -r` would leave the gateway down: it ends with 0, after which its `finish` returns 125.
-        s6::svc("-d", path)?;
-        let limit = if command == Command::Restart { Some(wait.unwrap_or(DOWN)) } else { wait };
-        seen = see(limit, "-D", profile, path);
-    }
-    if command != Command::Stop {
-        s6::svc("-u", path)?;
-        seen = seen.and_then(|()| see(wait, "-u", profile, path));
-    }
-    // The request is kept whether or not the gateway has followed it yet.
-    let state = if command == Command::Stop { STOPPED } else { RUNNING };
-    if let Err(error) = remember(live, profile, state) {
-        live.console.warn(&error);
-        live.console.warn(&format_args!("{} is {state}, but the next boot may not know", profile.text()));
-    }
-    seen
-}
-
-/// Waits until the gateway is up or down; without a limit, does not wait.
-fn see(limit: Option<Duration>, flags: &str, profile: &ProfileName, path: &Path) -> Result<()> {
-    match limit {
-        Some(limit) if !s6::svwait(flags, limit, path)? => {
-            let reason = if flags == "-u" { "it is not up yet" } else { "it is not down yet" };
-            Err(Error::new("see in time", profile.slot(), reason).with_code(REFUSED))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Fails unless the profile has a supervised slot. `start` registers a profile that has none, for example one that was made from
-/// the host.
-fn find(live: &Live<'_>, command: Command, profile: &ProfileName) -> Result<()> {
-    if publish::exists(&live.scandir, profile) {
-        let slot = live.scandir.passage(profile.slot());
-        if slot.is_ok_and(|slot| !probe::is_held(&slot).unwrap_or(true)) {
-            // A pass has made it, and s6-svscan has not scanned since.
-            s6::svscanctl("-a", live.path)?;
-            register::wait_for_supervision(live, profile)?;
-        }
-        return Ok(());
-    }
-    if command == Command::Start && is_profile(live, profile) {
-        return match register::register(live, profile, Want { down: true }, &[]) {
-            // Another process was faster.
-            Err(_) if publish::exists(&live.scandir, profile) => {
-                register::wait_for_supervision(live, profile)
+        let limit = wait.unwrap_or(DOWN);
+        match gateway.bring_down(limit)? {
+            Down::Ended => keep_again(),
+            Down::Newer => (),
+            Down::Still => {
+                // A gateway that does not stop is left up, and comes up again if it is killed.
+                let order = if command == Command::Restart { s6::svc("-u", &gateway.slot) } else { Ok(()) };
+                return order.and_then(|()| Err(gateway.still_up(limit)));
             }
-            made => made,
-        };
+        }
+    }
+    if command == Command::Stop { Ok(()) } else { gateway.bring_up(wait, keep_again) }
+}
+
+/// Opens the profile's slot, which is supervised then. `start` registers a profile that has none, for example one that was made
+/// from the host. `None`: it has no slot, and to `stop` it needs none.
+fn find(live: &Live<'_>, command: Command, profile: &ProfileName) -> Result<Option<Dir>> {
+    if let Some(slot) = slot(live, profile)? {
+        if probe::is_held(&slot).unwrap_or(true) {
+            return Ok(Some(slot));
+        }
+        // A pass has made it, and s6-svscan has not scanned since, or has not taken it.
+        return register::announce(live, profile).map(Some);
+    }
+    let has_profile = request::directory(live.settings, profile)?.is_some();
+    match command {
+        Command::Stop if has_profile => return Ok(None),
+        Command::Start if has_profile => {
+            // False: another process was faster.
+            register::make(live, profile, Want { down: true }, &[])?;
+            return register::wait_for_supervision(live, profile, SUPERVISION).map(Some);
+        }
+        _ => (),
     }
     let (name, program) = (profile.text(), live.console.program());
-    let how = if is_profile(live, profile) {
+    let how = if has_profile {
         format!("its profile has no slot: {program} start {name}")
     } else {
         format!("{program} register {name} makes one; {program} status shows all")
     };
     Err(Error::new("find", profile.slot(), format!("no such gateway '{name}'; {how}")).with_code(REFUSED))
-}
-
-fn trusted(live: &Live<'_>) -> Trusted {
-    Trusted { owner: live.settings.owner.value.uid, me: live.spec.ownership.process().uid }
-}
-
-fn is_profile(live: &Live<'_>, profile: &ProfileName) -> bool {
-    let Ok(home) = Home::open(&live.settings.home.value, trusted(live)) else { return false };
-    if profile.is_root() {
-        return true;
-    }
-    let found =
-        Profiles::open(&home, trusted(live)).map(|found| found.map(|profiles| profiles.profile(profile)));
-    matches!(found, Ok(Some(Found::Profile(..))))
-}
-
-/// Writes the operator's request into the profile's state file.
-fn remember(live: &Live<'_>, profile: &ProfileName, state: &str) -> Result<()> {
-    let home = Home::open(&live.settings.home.value, trusted(live))?;
-    let set = |dir: &_| {
-        let aside =
-            desire::set(dir, profile, state, time::now(), live.settings.owner.value, live.spec.ownership)?;
-        if let Some(aside) = aside {
-            let shown = FromVolume(aside.bytes());
-            live.console
-                .warn(&format_args!("the state file of {} was broken: it is now {shown}", profile.text()));
-        }
-        Ok(())
-    };
-    if profile.is_root() {
-        return set(&home.dir);
-    }
-    let missing =
-        || Error::new("find the profile", profile.text(), "it has no directory with a SOUL.md on the volume");
-    let profiles = Profiles::open(&home, trusted(live))?.ok_or_else(missing)?;
-    match profiles.profile(profile) {
-        Found::Profile(_, dir) => set(&dir),
-        Found::Failed(reason) | Found::Skipped(reason) => {
-            Err(Error::new("use the profile", profile.text(), reason))
-        }
-        Found::NoProfile | Found::Dangling(_) => Err(missing()),
-    }
 }

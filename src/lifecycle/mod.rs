@@ -1,48 +1,44 @@
 //! The commands for a live container: register, unregister, start, stop, restart, status. s6's own tools talk to s6.
 
 pub mod control;
+mod gateway;
 pub mod register;
+mod request;
 pub mod status;
 pub mod unregister;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
 use crate::reconcile;
-use crate::s6;
 use crate::settings::Settings;
 use crate::slot::{ProfileName, Spec, layout, probe};
-use crate::sys::{Dir, Errno, Ownership, lock, time};
+use crate::sys::{Dir, Errno, Kind, Name, Ownership, lock, time};
 
 /// Exit code of a command that did not find what it needs.
 const REFUSED: u8 = 1;
 /// Longest wait for a supervisor to start or to exit.
 const SUPERVISION: Duration = Duration::from_secs(10);
 /// Time between two looks.
-const INTERVAL: Duration = Duration::from_millis(5);
+const INTERVAL: Duration = Duration::from_millis(10);
 
 /// What the commands work with.
 struct Live<'a> {
     settings: &'a Settings,
     /// The scan directory.
     scandir: Dir,
-    /// Its path, for s6's tools.
+    /// Its path, for messages.
     path: &'a Path,
     spec: Spec<'a>,
     console: &'a Console,
 }
 
 impl Live<'_> {
-    /// Returns the path of a slot, for s6's tools.
-    fn slot_path(&self, profile: &ProfileName) -> PathBuf {
-        s6::path_of(self.path, profile.slot().bytes())
-    }
-
     fn label(&self) -> &[u8] {
         self.path.as_os_str().as_bytes()
     }
@@ -98,6 +94,25 @@ fn with_live(options: &Options, console: &Console, command: &dyn Fn(&Live<'_>) -
 fn profile(operand: &OsStr) -> Result<ProfileName> {
     let operand = operand.as_bytes();
     ProfileName::parse(operand).map_err(|why| Error::new("take the profile", operand, why).with_code(USAGE))
+}
+
+/// Opens the slot of a profile for passage; `None` if there is none. What is no directory belongs to something else: a symlink is
+/// how s6-rc and others have their services in the scan directory.
+fn slot(live: &Live<'_>, profile: &ProfileName) -> Result<Option<Dir>> {
+    let name = profile.slot();
+    match live.scandir.passage(name) {
+        Err(Errno::NOENT) => return Ok(None),
+        Err(Errno::NOTDIR | Errno::LOOP) => (),
+        slot => return slot.map(Some).context("open", name),
+    }
+    let kind = live.scandir.meta(name).context("look at", name)?.kind;
+    Err(foreign(name, kind))
+}
+
+/// Makes the error for an entry that has the name of a slot and is none.
+fn foreign(name: &Name, kind: Kind) -> Error {
+    let reason = format!("it is {}, not a slot: leave it to what has made it", kind.text());
+    Error::new("use", name, reason).with_code(REFUSED)
 }
 
 fn wait_until(limit: Duration, condition: &mut dyn FnMut() -> bool) -> bool {

@@ -2,61 +2,108 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::time::Duration;
 
-use super::{Live, REFUSED, SUPERVISION, is_fully_supervised, profile, unregister, wait_until, with_live};
+use super::{
+    Live, REFUSED, SUPERVISION, is_fully_supervised, profile, request, slot, unregister, wait_until,
+    with_live,
+};
 use crate::cli::Options;
 use crate::console::Console;
-use crate::error::{Context, Error, Result, USAGE};
+use crate::error::{Error, Result, USAGE};
 use crate::s6;
+use crate::slot::check::{self, Present};
 use crate::slot::env::{self, Variable};
-use crate::slot::{ProfileName, Want, publish};
-use crate::sys::Errno;
+use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
+use crate::sys::{Dir, Errno};
+
+/// Time after which a slot that s6-svscan has not taken gets a new inode.
+const MISSED: Duration = Duration::from_secs(2);
 
 /// Runs the command. Returns its exit code.
 pub fn run(options: &Options, console: &Console) -> u8 {
+    let parsed = profile(options.operands.first().map_or(OsStr::new(""), |name| name))
+        .and_then(|profile| Ok((profile, variables(&options.env)?)));
+    let (profile, variables) = match parsed {
+        Ok(parsed) => parsed,
+        Err(error) => return console.fatal(&error),
+    };
     with_live(options, console, &|live| {
-        let profile = profile(options.operands.first().map_or(OsStr::new(""), |name| name))?;
-        let variables = variables(&options.env)?;
-        register(live, &profile, Want { down: options.down }, &variables)?;
+        if let Err(error) = request::directory(live.settings, &profile) {
+            console.warn(&error);
+        }
+        if !make(live, &profile, Want { down: options.down }, &variables)? {
+            let reason = "it is there already: unregister it first, or start it";
+            return Err(Error::new("register", profile.slot(), reason).with_code(REFUSED));
+        }
+        wait_for_supervision(live, &profile, SUPERVISION)?;
         Ok(0)
     })
 }
 
-/// Makes the slot, makes s6-svscan scan, and waits until the slot is supervised. Fails if there is a slot.
-pub(super) fn register(
+/// Makes the slot, and makes s6-svscan scan. Returns false if there is a slot.
+pub(super) fn make(
     live: &Live<'_>,
     profile: &ProfileName,
     want: Want,
     variables: &[Variable],
-) -> Result<()> {
+) -> Result<bool> {
     live.require_writable()?;
-    let slot = profile.slot();
-    let held = live.hold()?;
-    if live.scandir.meta(slot) != Err(Errno::NOENT) {
-        let reason = "it is there already: unregister it first, or start it";
-        return Err(Error::new("register", slot, reason).with_code(REFUSED));
+    let _held = live.hold()?;
+    if slot(live, profile)?.is_some() {
+        return Ok(false);
     }
-    // An interrupted unregistration may have left supervisors of the same name.
+    // An interrupted unregistration may have left supervisors of the same name, and interrupted registrations their staging.
     unregister::finish_earlier(live, profile)?;
+    staging::sweep_own(&live.scandir, profile);
     publish::add(&live.scandir, profile, want, variables, &live.spec)?;
-    if let Err(error) = s6::svscanctl("-a", live.path) {
+    if let Err(error) = s6::svscanctl("-a", &live.scandir) {
         unregister::take_away(live, profile)?;
         let reason = format!("{error}; is s6-svscan running there, and are its commands yours to give?");
-        return Err(Error::new("register", slot, reason).with_code(REFUSED));
+        return Err(Error::new("register", profile.slot(), reason).with_code(REFUSED));
     }
-    drop(held);
-    wait_for_supervision(live, profile)
+    Ok(true)
 }
 
-/// Waits until slot and logger are supervised.
-pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
-    let slot = profile.slot();
-    let dir = live.scandir.passage(slot).context("open", slot)?;
-    if wait_until(SUPERVISION, &mut || is_fully_supervised(&dir)) {
-        return Ok(());
+/// Makes s6-svscan take a slot that nobody supervises. Returns the slot.
+pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
+    s6::svscanctl("-a", &live.scandir)?;
+    if live.scandir.may_write() && !is_taken(live, profile, MISSED) {
+        renew(live, profile)?;
+        // A supervisor that was only slow works in the old inode.
+        s6::svscanctl("-an", &live.scandir)?;
+    }
+    wait_for_supervision(live, profile, SUPERVISION)
+}
+
+/// Publishes a slot anew that is as it should be: s6-svscan does not take up a service under an inode for which a scan has failed.
+fn renew(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    let _held = live.hold()?;
+    let Some(old) = slot(live, profile)? else { return Ok(()) };
+    let want = Want { down: old.meta(&layout::DOWN) != Err(Errno::NOENT) };
+    let as_desired = check::inspect(&live.scandir, profile, want, &live.spec) == Present::AsDesired;
+    if as_desired && !probe::is_supervised(&old) {
+        publish::publish(&live.scandir, profile, want, Present::Different, &live.spec)?;
+    }
+    Ok(())
+}
+
+fn is_taken(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> bool {
+    wait_until(limit, &mut || {
+        slot(live, profile).is_ok_and(|slot| slot.as_ref().is_some_and(is_fully_supervised))
+    })
+}
+
+/// Waits until slot and logger are supervised. Returns the slot.
+pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Result<Dir> {
+    let name = profile.slot();
+    if is_taken(live, profile, limit)
+        && let Some(slot) = slot(live, profile)?
+    {
+        return Ok(slot);
     }
     let reason = "s6-svscan has not taken it within 10 seconds: is there a dangling symlink beside it, or too many services?";
-    Err(Error::new("have a supervisor for", slot, reason).with_code(REFUSED))
+    Err(Error::new("have a supervisor for", name, reason).with_code(REFUSED))
 }
 
 /// Parses the variables of `--env KEY=VALUE`. Of a key that occurs twice, the last one counts.

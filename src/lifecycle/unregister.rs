@@ -3,14 +3,15 @@
 use std::ffi::OsStr;
 use std::time::Duration;
 
-use super::{Live, REFUSED, SUPERVISION, profile, wait_until, with_live};
+use super::gateway::{Down, Gateway};
+use super::{Live, REFUSED, SUPERVISION, foreign, is_fully_supervised, profile, wait_until, with_live};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result};
 use crate::s6;
 use crate::slot::layout::LOG;
 use crate::slot::{ProfileName, probe, staging};
-use crate::sys::{Errno, Kind, Name, label, remove};
+use crate::sys::{Errno, Kind, Name, remove};
 
 /// Time that a gateway has to stop before it is killed, as long as `docker stop` waits for a container.
 const STOPPING: Duration = Duration::from_secs(10);
@@ -21,41 +22,48 @@ const DRAINING: Duration = Duration::from_secs(1);
 
 /// Runs the command. Returns its exit code.
 pub fn run(options: &Options, console: &Console) -> u8 {
+    let profile = match profile(options.operands.first().map_or(OsStr::new(""), |name| name)) {
+        Ok(profile) => profile,
+        Err(error) => return console.fatal(&error),
+    };
     with_live(options, console, &|live| {
-        let profile = profile(options.operands.first().map_or(OsStr::new(""), |name| name))?;
         live.require_writable()?;
-        finish_earlier(live, &profile)?;
+        clear(live, &profile)?;
         match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
             Err(Errno::NOENT) => return Ok(0),
-            Ok(Kind::Directory) => stop(live, &profile)?,
-            _ => (),
+            Ok(Kind::Directory) => match stop(live, &profile, options.wait.unwrap_or(STOPPING)) {
+                // Another process was faster, and took it away.
+                Err(_) if live.scandir.meta(profile.slot()) == Err(Errno::NOENT) => (),
+                stopped => stopped?,
+            },
+            Ok(Kind::Symlink) => return Err(foreign(profile.slot(), Kind::Symlink)),
+            Ok(_) => (),
+            Err(errno) => return Err(Error::new("look at", profile.slot(), errno)),
         }
         let held = live.hold()?;
         // Another one of this name may have gone the same way meanwhile.
         finish_earlier(live, &profile)?;
-        if hide(live, &profile)? {
-            // Other commands need not wait until the supervisors of a hidden slot are gone.
-            drop(held);
+        let hidden = hide(live, &profile)?;
+        // Other commands need not wait until the supervisors of a hidden slot are gone.
+        drop(held);
+        if hidden {
             end_hidden(live, &profile)?;
+            let _held = live.hold()?;
+            remove_ended(live, &staging::unregistered(&profile))?;
         }
         Ok(0)
     })
 }
 
 /// Stops the gateway, and kills one that does not stop.
-fn stop(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+fn stop(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Result<()> {
     let slot = live.scandir.passage(profile.slot()).context("open", profile.slot())?;
-    if !probe::is_held(&slot).unwrap_or(true) {
-        return Ok(());
-    }
-    let path = live.slot_path(profile);
-    s6::svc("-d", &path)?;
-    if s6::svwait("-D", STOPPING, &path)? {
+    let gateway = Gateway { live, profile, slot };
+    if gateway.bring_down(limit)? != Down::Still {
         return Ok(());
     }
     live.console.warn(&format_args!("{} does not stop: it is killed", profile.text()));
-    s6::svc("-dk", &path)?;
-    if s6::svwait("-D", KILLED, &path)? {
+    if gateway.kill(KILLED)? != Down::Still {
         return Ok(());
     }
     Err(Error::new("stop", profile.slot(), "it survived SIGKILL for 5 seconds: try again later")
@@ -64,7 +72,10 @@ fn stop(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
 
 /// Removes a slot that is down. Absence is no error. The caller holds the lock.
 pub(super) fn take_away(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
-    if hide(live, profile)? { end_hidden(live, profile) } else { Ok(()) }
+    if hide(live, profile)? {
+        end_hidden(live, profile)?;
+    }
+    remove_ended(live, &staging::unregistered(profile))
 }
 
 /// Hides a slot from s6-svscan. Returns false if there is none.
@@ -76,7 +87,7 @@ fn hide(live: &Live<'_>, profile: &ProfileName) -> Result<bool> {
     }
 }
 
-/// Ends the supervisors of a hidden slot, and removes it.
+/// Ends the supervisors of a slot that has just been hidden.
 fn end_hidden(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let gone = staging::unregistered(profile);
     end(live, &gone, &|| {
@@ -85,37 +96,64 @@ fn end_hidden(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     })
 }
 
-/// Finishes an interrupted unregistration, if there was one.
+/// Finishes an earlier or a concurrent unregistration of the same name, if there is one.
+fn clear(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    let gone = staging::unregistered(profile);
+    if live.scandir.meta(&gone) == Err(Errno::NOENT) {
+        return Ok(());
+    }
+    end(live, &gone, &|| ())?;
+    let _held = live.hold()?;
+    remove_ended(live, &gone)
+}
+
+/// Finishes an earlier unregistration, if there is one. The caller holds the lock.
 pub(super) fn finish_earlier(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let gone = staging::unregistered(profile);
     if live.scandir.meta(&gone) == Err(Errno::NOENT) {
         return Ok(());
     }
-    end(live, &gone, &|| ())
+    end(live, &gone, &|| ())?;
+    remove_ended(live, &gone)
 }
 
-/// Makes s6-svscan end the supervisors of services that it no longer sees, waits until slot and logger are not supervised, and
-/// removes the slot. `on_refusal` is called if s6-svscan does not take the command.
-fn end(live: &Live<'_>, gone: &Name, on_refusal: &dyn Fn()) -> Result<()> {
-    // Anything but a directory is no service.
-    if let Ok(slot) = live.scandir.dir(gone)
-        && probe::is_supervised(&slot)
-    {
-        s6::svscanctl("-an", live.path).inspect_err(|_| on_refusal())?;
-        // A process that the gateway has started may keep the logger's pipe open, for which the logger would wait for ever. It
-        // ignores SIGTERM (`s6-log -p`); after SIGHUP it writes what it has read.
-        let log = s6::path_of(live.path, &label(&[gone.bytes(), LOG.bytes()]));
-        for command in ["-xh", "-xk"] {
-            if wait_until(DRAINING, &mut || !probe::is_supervised(&slot)) {
-                break;
-            }
-            // A logger that has just ended takes no command. Whether it is gone is checked below.
-            let _ = s6::svc(command, &log);
-        }
-        if !wait_until(SUPERVISION, &mut || !probe::is_supervised(&slot)) {
-            let reason = "its supervisors are still there after 10 seconds: call unregister again";
-            return Err(Error::new("end", gone, reason).with_code(REFUSED));
-        }
+/// Removes a hidden slot whose supervisors have ended. The caller holds the lock, because two processes that remove one tree are in
+/// each other's way.
+fn remove_ended(live: &Live<'_>, gone: &Name) -> Result<()> {
+    if live.scandir.dir(gone).is_ok_and(|slot| probe::is_supervised(&slot)) {
+        // Another process has hidden a new one of this name, and ends it.
+        return Ok(());
     }
     remove::tree(&live.scandir, gone).context("remove", gone)
+}
+
+/// Makes s6-svscan end the supervisors of services that it no longer sees, and waits until slot and logger are not supervised.
+/// `on_refusal` is called if there are supervisors and s6-svscan does not take the command.
+fn end(live: &Live<'_>, gone: &Name, on_refusal: &dyn Fn()) -> Result<()> {
+    let slot = match live.scandir.dir(gone) {
+        // Anything but a directory is no service.
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
+        slot => slot.context("open", gone)?,
+    };
+    let starting = if is_fully_supervised(&slot) { None } else { Some(&slot) };
+    if let Err(error) = s6::reap(&live.scandir, starting)
+        && probe::is_supervised(&slot)
+    {
+        on_refusal();
+        return Err(error);
+    }
+    // A process that the gateway has started may keep the logger's pipe open, for which the logger would wait for ever. It ignores
+    // SIGTERM (`s6-log -p`); after SIGHUP it writes what it has read.
+    for command in ["-xh", "-xk"] {
+        if wait_until(DRAINING, &mut || !probe::is_supervised(&slot)) {
+            return Ok(());
+        }
+        // A logger that has just ended takes no command. Whether it is gone is checked below.
+        let _ = slot.passage(&LOG).map(|log| s6::svc(command, &log));
+    }
+    if wait_until(SUPERVISION, &mut || !probe::is_supervised(&slot)) {
+        return Ok(());
+    }
+    let reason = "its supervisors are still there after 10 seconds: call unregister again";
+    Err(Error::new("end", gone, reason).with_code(REFUSED))
 }

@@ -3,6 +3,7 @@
 use super::plan::{self, Action, Plan, Verdict};
 use super::{INCOMPLETE, Pass, hold, intent, report};
 use crate::error::{Error, Result};
+use crate::s6;
 use crate::slot::check::{self, Present};
 use crate::slot::scandir::{self, SERVICES_MAX, Survey};
 use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
@@ -89,7 +90,7 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir) -> Survey {
         }
     };
     for name in &survey.leftovers {
-        warn(pass, staging::sweep(scandir, name));
+        warn(pass, sweep(scandir, name));
     }
     for name in &survey.dangling {
         if scandir::is_slot_name(name) {
@@ -102,6 +103,17 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir) -> Survey {
         }
     }
     survey
+}
+
+/// Removes a leftover. In a slot that is being unregistered, supervisors may only be starting.
+fn sweep(scandir: &Dir, name: &Name) -> Result<()> {
+    if staging::is_unregistered(name)
+        && let Ok(slot) = scandir.dir(name)
+        && !probe::is_supervised(&slot)
+    {
+        s6::reap(scandir, Some(&slot))?;
+    }
+    staging::sweep(scandir, name)
 }
 
 fn write_bootstrap(pass: &Pass<'_>) {

@@ -9,7 +9,7 @@ use crate::error::{Context, Error, Result};
 use crate::sys::{self, Dir, Errno, Kind, Name, Ownership};
 
 /// s6-svscan's own directory in the scan directory.
-static SVSCAN: Name = Name::fixed(c".s6-svscan");
+pub static SVSCAN: Name = Name::fixed(c".s6-svscan");
 /// The file that s6-svscan locks, beside its control FIFO.
 static LOCK: Name = Name::fixed(c"lock");
 

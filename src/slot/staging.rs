@@ -3,7 +3,7 @@
 use super::name::PREFIX;
 use super::{ProfileName, layout, probe};
 use crate::error::{Error, Result};
-use crate::sys::{Dir, Errno, Name, remove};
+use crate::sys::{Dir, Errno, Kind, Name, remove};
 
 /// Number of staging names of a profile. The next one is taken if a leftover cannot be removed.
 const TRIES: u32 = 9;
@@ -64,6 +64,11 @@ pub fn is_leftover(name: &[u8]) -> bool {
     visible.starts_with(PREFIX.as_bytes()) && visible.ends_with(ENDING)
 }
 
+/// Returns whether an entry is a slot that is being unregistered.
+pub fn is_unregistered(name: &Name) -> bool {
+    name.bytes().ends_with(b".gone.tmp")
+}
+
 /// Removes a leftover. One that s6-svscan can see is renamed first, because an entry that vanishes aborts its scan. A slot that was
 /// being replaced and has no successor gets its name back, so that its environment is not lost. One in which supervisors work is
 /// left as it is.
@@ -71,6 +76,11 @@ pub fn sweep(scandir: &Dir, name: &Name) -> Result<()> {
     let fail = |errno| Error::new("sweep the leftover", name, errno);
     if scandir.dir(name).is_ok_and(|slot| probe::is_supervised(&slot)) {
         let reason = "supervisors live in it: unregister the profile, or run s6-svscanctl -an, to end them";
+        return Err(Error::new("sweep the leftover", name, reason));
+    }
+    let is_visible = !name.bytes().starts_with(b".");
+    if is_visible && scandir.meta(name).is_ok_and(|meta| meta.kind == Kind::Symlink) {
+        let reason = "it is a symlink, which no pass makes: leave it to what has made it";
         return Err(Error::new("sweep the leftover", name, reason));
     }
     if let Some(profile) =
@@ -83,6 +93,17 @@ pub fn sweep(scandir: &Dir, name: &Name) -> Result<()> {
         return Ok(());
     }
     hide_and_remove(scandir, name).map_err(fail)
+}
+
+/// Removes what interrupted passes and registrations have left of a profile. What remains is reported when no name is free.
+pub fn sweep_own(scandir: &Dir, profile: &ProfileName) {
+    let _ = free(profile, |name| {
+        if scandir.meta(name) != Err(Errno::NOENT) {
+            let _ = sweep(scandir, name);
+        }
+        Err(Errno::EXIST)
+    });
+    let _ = sweep(scandir, &outgoing(profile));
 }
 
 /// Returns whether a directory has the parts of a slot.

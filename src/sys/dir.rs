@@ -147,7 +147,7 @@ impl Dir {
     }
 
     /// Returns the path that a symlink below has.
-    pub(super) fn link(&self, name: &Name) -> Result<Vec<u8>, Errno> {
+    pub(super) fn target(&self, name: &Name) -> Result<Vec<u8>, Errno> {
         fs::readlinkat(self, name.c_str(), Vec::new()).map(CString::into_bytes)
     }
 
@@ -250,6 +250,11 @@ impl Dir {
             Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => Err(Errno::EXIST),
             done => done,
         }
+    }
+
+    /// Gives a file a second name if nothing has that name. Fails with EEXIST otherwise.
+    pub fn link(&self, from: &Name, to: &Name) -> Result<(), Errno> {
+        fs::linkat(self, from.c_str(), self, to.c_str(), AtFlags::empty())
     }
 
     /// Removes an entry that is not a directory.

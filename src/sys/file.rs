@@ -170,12 +170,25 @@ pub fn fifo_is_held(dir: &Dir, name: &Name) -> Result<bool, Errno> {
     }
 }
 
-/// Creates a new file with this mode (exactly: the process clears its umask) and content. Fails with EEXIST if there is one.
+/// Returns the number of bytes in a FIFO that nobody has read yet.
+pub fn fifo_pending(dir: &Dir, name: &Name) -> Result<u64, Reason> {
+    let file = open(dir, name, OFlags::WRONLY)?;
+    if meta_of(&file)?.kind == Kind::Fifo { Ok(io::ioctl_fionread(&file)?) } else { Err("not a FIFO".into()) }
+}
+
+/// Creates a new file with this mode (exactly: the process clears its umask) and content. Fails with EEXIST if there is one; if
+/// the content cannot be written, no file remains.
 pub fn create(dir: &Dir, name: &Name, mode: u32, content: &[u8]) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = fs::openat(dir, name.c_str(), flags, Mode::from_raw_mode(mode))?;
-    write_all(file.as_fd(), content)?;
-    Ok(file)
+    match write_all(file.as_fd(), content) {
+        Ok(()) => Ok(file),
+        Err(errno) => {
+            // The first error is the one to report.
+            let _ = dir.unlink(name);
+            Err(errno)
+        }
+    }
 }
 
 /// The attributes of a new file.
@@ -202,6 +215,19 @@ pub fn replace(
     content: &[u8],
     attributes: Attributes<'_>,
 ) -> Result<(), Errno> {
+    replace_after(workshop, staging, dir, name, content, attributes, &mut || Ok(()))
+}
+
+/// [`replace`], with a step between the writing and the renaming. If that fails, the file stays as it was.
+pub fn replace_after(
+    workshop: &Dir,
+    staging: &Name,
+    dir: &Dir,
+    name: &Name,
+    content: &[u8],
+    attributes: Attributes<'_>,
+    step: &mut dyn FnMut() -> Result<(), Errno>,
+) -> Result<(), Errno> {
     let file = match create(workshop, staging, attributes.mode, content) {
         Err(Errno::EXIST) => {
             workshop.unlink(staging)?;
@@ -209,13 +235,14 @@ pub fn replace(
         }
         file => file,
     }?;
-    let finish = || {
+    let mut finish = || {
         if attributes.ids != attributes.ownership.process() {
             attributes.ownership.change(&file, attributes.ids)?;
         }
         if attributes.durable {
             fs::fsync(&file)?;
         }
+        step()?;
         workshop.rename(staging, dir, name)
     };
     finish().inspect_err(|_| {

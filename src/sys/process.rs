@@ -2,16 +2,25 @@
 
 use std::ffi::{OsStr, OsString};
 use std::ops::ControlFlow;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
 use rustix::process::umask;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
+use crate::number::decimal;
+
 use super::walk::{self, Rule};
-use super::{Dir, Errno, Ids, Name, Reason, errno, file};
+use super::{Dir, Errno, Ids, Name, Reason, errno, file, time};
+
+/// Returns whether this process runs as root.
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
 
 /// Clears the umask, so that new files get exactly the mode that is asked for.
 pub fn clear_umask() {
@@ -115,15 +124,57 @@ impl Program {
         errno::of_io(&self.command().exec())
     }
 
-    /// Runs the program to its end. Returns its exit code (128 + signal if a signal killed it) and, if `capture`, what it wrote to
-    /// stdout.
-    pub fn run(&self, capture: bool) -> Result<(i32, Vec<u8>), Errno> {
-        let stdout = if capture { Stdio::piped() } else { Stdio::inherit() };
-        let child = self.command().stdout(stdout).spawn().map_err(|error| errno::of_io(&error))?;
-        let output = child.wait_with_output().map_err(|error| errno::of_io(&error))?;
-        let killed = || 128 + output.status.signal().unwrap_or(0);
-        Ok((output.status.code().unwrap_or_else(killed), output.stdout))
+    /// Runs the program in the directory `place`, as `user` without supplementary groups if one is given. Fails with ETIMEDOUT, and
+    /// kills the program, if it has not ended after `limit`.
+    pub fn run(&self, place: &Dir, user: Option<Ids>, limit: Duration) -> Result<Ended, Errno> {
+        let mut command = self.command();
+        // The directory that is open, whatever has its name now. The new process has the descriptor until it executes the program.
+        command.current_dir(format!("/proc/self/fd/{}", place.as_fd().as_raw_fd()));
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        if let Some(ids) = user {
+            command.uid(ids.uid).gid(ids.gid);
+        }
+        let mut child = command.spawn().map_err(|error| errno::of_io(&error))?;
+        if !has_ended(&mut child, limit) {
+            // It may belong to a user whose processes this one may not kill, so the wait is bounded again.
+            let _ = child.kill();
+            has_ended(&mut child, Duration::from_secs(1));
+            return Err(Errno::TIMEDOUT);
+        }
+        let status = child.wait().map_err(|error| errno::of_io(&error))?;
+        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+        let stdout = written(child.stdout.map(OwnedFd::from));
+        let stderr = written(child.stderr.map(OwnedFd::from));
+        Ok(Ended { code, stdout, stderr })
     }
+}
+
+/// How a program has ended.
+#[derive(Debug)]
+pub struct Ended {
+    /// Its exit code; 128 + signal if a signal killed it.
+    pub code: i32,
+    /// The beginning of what it wrote to stdout.
+    pub stdout: Vec<u8>,
+    /// The beginning of what it wrote to stderr.
+    pub stderr: Vec<u8>,
+}
+
+/// Waits until a child has ended, at most `limit`. Returns whether it has.
+fn has_ended(child: &mut Child, limit: Duration) -> bool {
+    time::wait_until(limit, Duration::from_millis(1), &mut || !matches!(child.try_wait(), Ok(None)))
+}
+
+/// Returns what is in a pipe, at most a page. Does not wait for more: another process may hold the other end.
+fn written(pipe: Option<OwnedFd>) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(4096);
+    if let Some(pipe) = pipe
+        && rustix::io::ioctl_fionbio(&pipe, true).is_ok()
+    {
+        // What cannot be read has not been said.
+        let _ = rustix::io::read(&pipe, rustix::buffer::spare_capacity(&mut bytes));
+    }
+    bytes
 }
 
 /// Finds a program as execvp(3) does: the first entry of `path` that has a regular file of this name which this process may
@@ -137,6 +188,16 @@ pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
             && fs::stat(&candidate).is_ok_and(|stat| is_regular(stat.st_mode));
         found.then_some(candidate)
     })
+}
+
+/// Returns the start time of a process as a reader of its own /proc/PID/stat finds it by splitting at blanks: the 22nd field. `None`
+/// if it is not known.
+pub fn start_time(pid: u64) -> Option<String> {
+    static STAT: Name = Name::fixed(c"stat");
+    let process = Dir::at(Path::new("/proc")).ok()?.passage(&Name::new(pid.to_string())?).ok()?;
+    let stat = file::read(&process, &STAT, 4096).ok()?;
+    let field = stat.split(u8::is_ascii_whitespace).nth(21).and_then(decimal)?;
+    Some(field.to_string())
 }
 
 /// Finds a program that root may run: like [`find_on_path`], but only in directories that root alone can change. The error is one

@@ -82,7 +82,7 @@ pub fn open(path: &Path, rule: Rule<'_>, make: bool) -> Result<(Dir, bool), Reas
                 rest = after.to_owned();
             }
             (Kind::Symlink, _) => {
-                let target = PathBuf::from(OsStr::from_bytes(&dir.link(&name)?));
+                let target = PathBuf::from(OsStr::from_bytes(&dir.target(&name)?));
                 if target.is_absolute() {
                     dir = start(&target)?;
                 }

@@ -10,11 +10,11 @@ use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, localtime, lock};
 
 static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
-/// Number of names for broken state files. If all of them are taken, none is renamed any more.
+/// Number of names for broken state files. If all of them are taken, the state cannot be set any more.
 const BROKEN_MAX: u32 = 9;
 
 /// Sets the state of a profile, in one step, in its directory `dir`. `now` is in seconds since 1970. Owner and mode stay; a new
-/// file belongs to `owner`. A file that is no JSON object is renamed first; its new name is returned.
+/// file belongs to `owner`. A file that is no JSON object gets another name once the new one is written; that name is returned.
 pub fn set(
     dir: &Dir,
     profile: &ProfileName,
@@ -37,36 +37,44 @@ pub fn set(
             Some(bytes)
         }
     };
-    let mut broken = None;
-    let mut object = match bytes.as_deref().map(Object::parse) {
-        None => Object::default(),
-        Some(Ok(object)) => object,
-        Some(Err(_)) => {
-            broken = Some(rename_broken(dir).context("rename", &label)?);
-            Object::default()
-        }
-    };
+    let parsed = bytes.as_deref().map(Object::parse);
+    let is_broken = matches!(parsed, Some(Err(_)));
+    let mut object = parsed.and_then(std::result::Result::ok).unwrap_or_default();
     let (state, moment) =
         (Quoted(state.as_bytes()).to_string(), Quoted(updated_at(now).as_bytes()).to_string());
     object.set("desired_state", &state);
     object.set("updated_at", &moment);
     let text = format!("{object}\n");
-    file::replace(dir, &STAGING, dir, &STATE, text.as_bytes(), attributes).context("write", label)?;
+    let mut broken = None;
+    let mut step = || {
+        if is_broken {
+            broken = Some(set_aside(dir)?);
+        }
+        Ok(())
+    };
+    file::replace_after(dir, &STAGING, dir, &STATE, text.as_bytes(), attributes, &mut step)
+        .context("write", label)?;
     Ok(broken)
 }
 
 /// Returns a moment in ISO 8601, UTC, as Python's `isoformat()` has it.
-fn updated_at(now: i64) -> String {
+pub(super) fn updated_at(now: i64) -> String {
     let stamp = localtime::stamp(now, Some(b"UTC0"), &mut |_| None);
     format!("{}+00:00", stamp.strip_suffix("+0000").unwrap_or(&stamp))
 }
 
-fn rename_broken(dir: &Dir) -> std::result::Result<Name, Errno> {
+/// Gives the state file another name: a second one, so that there is a state file at every moment, or a new one where the file
+/// system has no hard links or the kernel permits none to another user's file.
+fn set_aside(dir: &Dir) -> std::result::Result<Name, Errno> {
     let mut last = Errno::EXIST;
     for number in 1..=BROKEN_MAX {
         let ending = if number == 1 { String::new() } else { format!(".{number}") };
         let broken = Name::new(format!("gateway_state.json.broken{ending}")).ok_or(Errno::INVAL)?;
-        match dir.rename_new(&STATE, &broken) {
+        let linked = match dir.link(&STATE, &broken) {
+            done @ (Ok(()) | Err(Errno::EXIST)) => done,
+            Err(_) => dir.rename_new(&STATE, &broken),
+        };
+        match linked {
             Ok(()) => return Ok(broken),
             Err(errno @ (Errno::EXIST | Errno::NOTEMPTY)) => last = errno,
             Err(errno) => return Err(errno),

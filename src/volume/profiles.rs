@@ -77,6 +77,12 @@ impl Profiles {
         self.dir.meta(name).ok().map(|meta| meta.kind)
     }
 
+    /// Returns whether anything but a file has a profile's name.
+    pub fn has(&self, profile: &ProfileName) -> bool {
+        let meta = Name::new(profile.text()).map(|name| self.dir.meta(&name));
+        matches!(meta, Some(Ok(meta)) if matches!(meta.kind, Kind::Directory | Kind::Symlink))
+    }
+
     /// Looks at a profile.
     pub fn profile(&self, profile: &ProfileName) -> Found {
         Name::new(profile.text()).map_or(Found::NoProfile, |name| self.look(&name))

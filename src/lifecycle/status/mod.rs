@@ -4,17 +4,17 @@ mod render;
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::REFUSED;
+use super::{REFUSED, request};
 use crate::cli::Options;
 use crate::console::Console;
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::reconcile::{self, Forecast};
 use crate::s6;
 use crate::settings::Settings;
 use crate::show::FromVolume;
 use crate::slot::name::PREFIX;
 use crate::slot::{ProfileName, probe, scandir};
-use crate::sys::{Dir, Errno, Name, Ownership, time};
+use crate::sys::{Dir, Errno, Name, Ownership, Reason, time};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, bootlog};
 
@@ -30,11 +30,14 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
     let path = &settings.scandir.value;
     let label = path.as_os_str().as_bytes();
-    let slots = match Dir::at(path) {
+    let scandir = match Dir::at(path) {
         // s6-svscan does not run.
-        Err(Errno::NOENT) => Vec::new(),
-        Err(errno) => return Err(Error::new("open", label, errno)),
-        Ok(dir) => scandir::survey(&dir).context("list", label)?.slots,
+        Err(Errno::NOENT) => None,
+        scandir => Some(scandir.context("open", label)?),
+    };
+    let slots = match &scandir {
+        None => Vec::new(),
+        Some(dir) => scandir::survey(dir).context("list", label)?.slots,
     };
     let forecasts = match reconcile::forecast(&settings, console) {
         Ok(forecasts) => forecasts,
@@ -45,6 +48,7 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
     };
     let view = View {
         settings: &settings,
+        scandir,
         program: console.program(),
         last_boot: last_boot(&settings),
         now: time::now(),
@@ -60,7 +64,11 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
         found.sort_unstable();
         for name in wanted.iter().filter(|name| found.binary_search(name).is_err()) {
             let (shown, program) = (FromVolume(name), console.program());
-            console.warn(&format_args!("no such gateway {shown}; {program} register makes one"));
+            let profile = ProfileName::parse(name).ok();
+            match profile.map(|profile| request::directory(&settings, &profile)) {
+                Some(Err(error)) => console.warn(&error),
+                _ => console.warn(&format_args!("no such gateway {shown}; {program} register makes one")),
+            }
             code = REFUSED;
         }
     }
@@ -94,6 +102,7 @@ struct Row {
 
 struct View<'a> {
     settings: &'a Settings,
+    scandir: Option<Dir>,
     /// How notes call the executable.
     program: String,
     last_boot: Vec<bootlog::Entry>,
@@ -144,11 +153,17 @@ impl View<'_> {
         let profile = slot.bytes().strip_prefix(PREFIX.as_bytes()).unwrap_or_default();
         let mut row = self.row(profile);
         self.query(&mut row, slot)?;
-        row.note = Some(if ProfileName::parse(profile).is_ok() {
-            self.advice(&row, "its profile is gone", "unregister")
-        } else {
-            "no profile can have this slot".to_owned()
-        });
+        if row.state == "unknown" && row.note.is_some() {
+            return Ok(row);
+        }
+        row.note =
+            Some(match ProfileName::parse(profile).map(|name| request::directory(self.settings, &name)) {
+                Ok(Ok(None)) => self.advice(&row, "its profile is gone", "unregister"),
+                Ok(Err(error)) => error.to_string(),
+                // A new one.
+                Ok(Ok(Some(_))) => return Ok(row),
+                Err(_) => "no profile can have this slot".to_owned(),
+            });
         Ok(row)
     }
 
@@ -177,23 +192,34 @@ impl View<'_> {
     fn query(&self, row: &mut Row, slot: &Name) -> Result<()> {
         let path = s6::path_of(&self.settings.scandir.value, slot.bytes());
         row.slot = Some(path.as_os_str().as_bytes().to_vec());
-        match Dir::at(&path).map(|dir| probe::is_held(&dir)) {
-            Ok(Ok(false)) => {
-                row.state = "unsupervised";
-                row.note = Some(self.advice(row, "s6-svscan does not know it yet", "start"));
+        let Some(scandir) = &self.scandir else { return Ok(()) };
+        row.state = "unknown";
+        let dir = match scandir.passage(slot) {
+            Err(Errno::NOTDIR | Errno::LOOP) => {
+                let kind = scandir.meta(slot).context("look at", slot)?.kind;
+                row.note = Some(format!("{}, not a slot: leave it to what has made it", kind.text()));
+                return Ok(());
             }
-            Ok(_) => {
-                if let Some(stat) = s6::svstat(&path)? {
+            Err(errno) => {
+                row.note = Some(Reason::from(errno).to_string());
+                return Ok(());
+            }
+            Ok(dir) => dir,
+        };
+        if matches!(probe::is_held(&dir), Ok(false)) {
+            row.state = "unsupervised";
+            row.note = Some(self.advice(row, "s6-svscan does not know it yet", "start"));
+        } else if ProfileName::of_service(slot.bytes()).is_some() {
+            match s6::svstat(&dir) {
+                Ok(Some(stat)) => {
                     row.state = if stat.up { "up" } else { "down" };
                     row.pid = stat.pid;
                     let since = self.now.saturating_sub_unsigned(stat.seconds);
                     row.since = Some(reconcile::stamp(&self.settings.lookup, since));
-                } else {
-                    row.state = "unknown";
-                    row.note = Some("you may not ask its supervisor".to_owned());
                 }
+                Ok(None) => row.state = "unsupervised",
+                Err(error) => row.note = Some(error.to_string()),
             }
-            Err(_) => row.state = "unknown",
         }
         Ok(())
     }

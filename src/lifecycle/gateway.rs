@@ -1,0 +1,200 @@
+//! A gateway under its supervisor: it is asked for, brought down and brought up. What came of a command is seen from
+//! s6-svstat(8)'s answers, because a command is lost if another process reads it from the supervisor's FIFO.
+
+use std::time::{Duration, Instant};
+
+use super::{INTERVAL, Live, REFUSED, request};
+use crate::error::{Context, Error, Result};
+use crate::s6::{self, Stat};
+use crate::slot::{ProfileName, probe};
+use crate::sys::{Dir, Reason, time};
+use crate::volume::{planned, profiles};
+
+/// Time that a gateway has to be down, unless `--wait` says otherwise: the time that it takes to drain.
+pub const DOWN: Duration = Duration::from_secs(30);
+/// Time that a supervisor has to take a command.
+const TAKEN: Duration = Duration::from_secs(5);
+/// Time that a gateway has been up without a break if it is called up.
+const STEADY: Duration = Duration::from_secs(1);
+
+/// A gateway's slot, open.
+pub struct Gateway<'a> {
+    /// What the command works with.
+    pub live: &'a Live<'a>,
+    /// The gateway's profile.
+    pub profile: &'a ProfileName,
+    /// Its slot, open for passage.
+    pub slot: Dir,
+}
+
+/// What has become of a gateway that was to be down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Down {
+    /// It is down.
+    Ended,
+    /// It is gone, and somebody has started a new one.
+    Newer,
+    /// It is still up.
+    Still,
+}
+
+impl Gateway<'_> {
+    fn fail(&self, verb: &'static str, reason: impl Into<Reason>) -> Error {
+        Error::new(verb, self.profile.slot(), reason).with_code(REFUSED)
+    }
+
+    /// Returns its state; `None` if nobody supervises it.
+    fn ask(&self) -> Result<Option<Stat>> {
+        if !probe::is_held(&self.slot).context("look at the supervisor of", self.profile.slot())? {
+            return Ok(None);
+        }
+        s6::svstat(&self.slot)
+    }
+
+    /// Asks until `seen` returns true, at most `limit`. Returns whether it did.
+    fn watch(&self, limit: Duration, seen: &mut dyn FnMut(Option<&Stat>) -> bool) -> Result<bool> {
+        let mut failed = Ok(());
+        let done = time::wait_until(limit, INTERVAL, &mut || match self.ask() {
+            Ok(stat) => seen(stat.as_ref()),
+            Err(error) => {
+                failed = Err(error);
+                true
+            }
+        });
+        failed.map(|()| done)
+    }
+
+    /// Waits until the gateway, whose process was `old`, is down.
+    fn wait_down(&self, old: Option<u64>, limit: Duration) -> Result<Down> {
+        let mut down = Down::Still;
+        self.watch(limit, &mut |stat| {
+            down = match stat {
+                None => Down::Ended,
+                Some(stat) if stat.settled && !stat.wanted => Down::Ended,
+                Some(stat) if stat.up && stat.wanted && stat.pid != old => Down::Newer,
+                Some(_) => Down::Still,
+            };
+            down != Down::Still
+        })?;
+        Ok(down)
+    }
+
+    /// Commands the gateway to be down, having told it so, and waits until it is.
+    pub fn bring_down(&self, limit: Duration) -> Result<Down> {
+        let mut down = Down::Ended;
+        // Once more for a gateway that was dead and about to be started again: whether it has been, or the command was lost, looks
+        // the same.
+        for _ in 0..2 {
+            let Some(before) = self.ask()? else { return Ok(Down::Ended) };
+            if let Some(pid) = before.pid {
+                self.mark(&|dir, live| {
+                    planned::write(dir, pid, live.settings.owner.value, live.spec.ownership)
+                        .context("write", profiles::label(self.profile, &planned::MARKER))
+                });
+            }
+            s6::svc("-d", &self.slot)?;
+            down = self.wait_down(before.pid, limit)?;
+            if before.pid.is_some() || down != Down::Newer {
+                break;
+            }
+        }
+        if down == Down::Ended {
+            self.unmark();
+        }
+        Ok(down)
+    }
+
+    /// Kills the gateway, and waits until it is down.
+    pub fn kill(&self, limit: Duration) -> Result<Down> {
+        s6::svc("-dk", &self.slot)?;
+        let down = self.wait_down(None, limit)?;
+        self.unmark();
+        Ok(down)
+    }
+
+    /// Removes the marker of a gateway that is gone and has not read it.
+    fn unmark(&self) {
+        self.mark(&|dir, _| {
+            planned::remove(dir).context("remove", profiles::label(self.profile, &planned::MARKER))
+        });
+    }
+
+    /// Does something about the marker in the profile's directory. A failure is no reason not to stop the gateway.
+    fn mark(&self, change: &dyn Fn(&Dir, &Live<'_>) -> Result<()>) {
+        let done = match request::directory(self.live.settings, self.profile) {
+            Ok(Some(dir)) => change(&dir, self.live),
+            // A slot without a profile, and `kept` says what is wrong with a profile.
+            Ok(None) | Err(_) => Ok(()),
+        };
+        if let Err(error) = done {
+            self.live.console.warn(&error);
+        }
+    }
+
+    /// Returns the error of a gateway that was to be down.
+    pub fn still_up(&self, limit: Duration) -> Error {
+        let (program, name) = (self.live.console.program(), self.profile.text());
+        self.fail(
+            "stop",
+            format!(
+                "it is not down yet after {} seconds, and may still write over what the next boot is to know: \
+                 {program} stop --wait=SECONDS {name}",
+                limit.as_secs()
+            ),
+        )
+    }
+
+    /// Commands the gateway to be up. With `wait`, waits until it has been up for a second. `is_down` is called if it first had to
+    /// come to its end.
+    pub fn bring_up(&self, wait: Option<Duration>, is_down: &mut dyn FnMut()) -> Result<()> {
+        let mut before = self.ask()?;
+        let mut is_ending = false;
+        // The end of a gateway undoes the order: its `finish` keeps it down if it ends with 0.
+        if before.as_ref().is_some_and(|stat| !(stat.settled || stat.up && stat.wanted)) {
+            let old = before.and_then(|stat| stat.pid);
+            is_ending = !self.watch(wait.unwrap_or(TAKEN), &mut |stat| {
+                stat.is_none_or(|stat| stat.settled || stat.up && stat.pid != old)
+            })?;
+            if !is_ending {
+                is_down();
+            }
+            before = self.ask()?;
+        }
+        s6::svc("-u", &self.slot)?;
+        let old = before.map(|stat| stat.since);
+        if !self.watch(TAKEN, &mut |stat| {
+            stat.is_some_and(|stat| stat.wanted || old.as_ref() != Some(&stat.since))
+        })? {
+            let reason = "its supervisor has not followed for 5 seconds: does another process read its FIFO?";
+            return Err(self.fail("start", reason));
+        }
+        if is_ending {
+            let error = self.fail("start", "it is still going down: start it again when it is down");
+            if wait.is_some() {
+                return Err(error);
+            }
+            self.live.console.warn(&error);
+        }
+        wait.map_or(Ok(()), |limit| self.stay_up(limit))
+    }
+
+    /// Waits until the gateway has been up for a second.
+    fn stay_up(&self, limit: Duration) -> Result<()> {
+        let (mut first, mut is_over) = (None, false);
+        let done = self.watch(limit + STEADY, &mut |stat| {
+            let pid = stat.and_then(|stat| stat.pid);
+            is_over = stat.is_some_and(|stat| stat.settled && !stat.wanted);
+            match &first {
+                Some((old, since)) if pid == Some(*old) => Instant::elapsed(since) >= STEADY,
+                _ => {
+                    first = pid.map(|pid| (pid, Instant::now()));
+                    is_over
+                }
+            }
+        })?;
+        if is_over {
+            return Err(self.fail("keep up", "it has ended, and stays down: its log says why"));
+        }
+        if done { Ok(()) } else { Err(self.fail("see in time", "it is not up yet, or not for a second")) }
+    }
+}

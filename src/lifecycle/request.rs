@@ -1,0 +1,44 @@
+//! The operator's request, which is kept on the volume for the next boot.
+
+use super::Live;
+use crate::error::{Error, Result};
+use crate::settings::Settings;
+use crate::show::FromVolume;
+use crate::slot::ProfileName;
+use crate::sys::{self, Dir, Ownership, time};
+use crate::volume::home::Trusted;
+use crate::volume::profiles::{Found, Profiles};
+use crate::volume::{Home, desire};
+
+/// Opens the directory of a profile. `None` if there is none; an error if what is there is no usable profile.
+pub fn directory(settings: &Settings, profile: &ProfileName) -> Result<Option<Dir>> {
+    let trusted = Trusted { owner: settings.owner.value.uid, me: Ownership::new().process().uid };
+    let home = Home::open(&settings.home.value, trusted)?;
+    if profile.is_root() {
+        return Ok(Some(home.dir));
+    }
+    let Some(profiles) = Profiles::open(&home, trusted)? else { return Ok(None) };
+    let reason = match profiles.profile(profile) {
+        Found::Profile(_, dir) => return Ok(Some(dir)),
+        Found::Failed(reason) | Found::Skipped(reason) | Found::Dangling(reason) => reason,
+        Found::NoProfile if profiles.has(profile) => "it has no SOUL.md, so it is no profile".into(),
+        Found::NoProfile => return Ok(None),
+    };
+    Err(Error::new("use the profile", sys::label(&[b"profiles", profile.text().as_bytes()]), reason))
+}
+
+/// Writes the operator's request into the profile's state file.
+pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str) -> Result<()> {
+    let Some(dir) = directory(live.settings, profile)? else {
+        let reason = "it is not on the volume, so the next boot starts nothing";
+        return Err(Error::new("find the profile", profile.text(), reason));
+    };
+    let aside =
+        desire::set(&dir, profile, state, time::now(), live.settings.owner.value, live.spec.ownership)?;
+    if let Some(aside) = aside {
+        let shown = FromVolume(aside.bytes());
+        live.console
+            .warn(&format_args!("the state file of {} was broken: it is now {shown}", profile.text()));
+    }
+    Ok(())
+}

@@ -1,0 +1,136 @@
+"""The real gateway, with its API server on the loopback as its only platform, in our slots on real s6."""
+
+import json
+
+import pytest
+
+from bed import HERMES, wait_for
+from peer import MARKER, NEW, PeerBed, owners
+
+
+@pytest.fixture
+def real(version):
+    """A container whose first boot was told to start `default`, and the number of its gateway."""
+    with PeerBed(version, real=True, HERMES_GATEWAY_BOOTSTRAP_STATE="running") as bed:
+        bed.boot()
+        yield bed, bed.serving()
+
+
+def test_it_comes_up_as_the_hermes_user_and_when_the_container_ends_it_comes_up_again(real):
+    bed, pid = real
+    state = bed.state("default")
+    assert (state["kind"], state["pid"], state["gateway_state"]) == ("hermes-gateway", pid, "running")
+    assert state["argv"][-3:] == ["gateway", "run", "--replace"]
+    assert state["platforms"]["api_server"]["state"] == "connected"
+    assert state["desired_state"] == "running", "what the pass wrote is gone"
+    assert ("served_profiles" in state) == (bed.version == NEW), "the sign of a gateway of today"
+    assert json.loads((bed.home("default") / "gateway.pid").read_text())["pid"] == pid
+    assert f"Uid:\t{HERMES}\t{HERMES}\t{HERMES}\t{HERMES}" in bed.path(f"/proc/{pid}/status").read_text()
+    assert (bed.home("default") / "logs/gateways/default/current").exists()
+    assert owners(bed.home("default")) == {(HERMES, HERMES)}
+    # docker stop: SIGTERM without a word before. It ends with 1 and says running.
+    bed.run(["s6-svc", "-d", bed.slot("default")])
+    bed.down()
+    assert bed.ends_of() == [1] and bed.state("default")["gateway_state"] == "running"
+    outcome = bed.next_boot()["default"]
+    assert (outcome["action"], outcome["prior_state"]) == ("started", "running")
+    assert outcome["prior_exit"] == ("clean" if bed.version == NEW else "unknown")
+
+
+def test_one_that_was_killed_comes_up_again_and_the_log_says_so(real):
+    bed, pid = real
+    bed.run(["kill", "-9", str(pid)])
+    again = bed.serving(other_than=pid)
+    bed.run(["s6-svc", "-O", bed.slot("default")])
+    bed.run(["kill", "-9", str(again)])
+    bed.down()
+    outcome = bed.next_boot()["default"]
+    assert (outcome["action"], outcome["prior_exit"]) == ("started", "unclean" if bed.version == NEW else "unknown")
+
+
+def planned_stop(bed, profile="default"):
+    """Its last end was one that it had been told of, and nothing is left of that."""
+    assert bed.svstat(bed.slot(profile)) == "down"
+    assert bed.ends_of(profile)[-1] == 0, "it was not told that it is stopped"
+    state = bed.state(profile)
+    assert (state["gateway_state"], state["desired_state"]) == ("stopped", "stopped")
+    assert not (bed.home(profile) / MARKER).exists()
+
+
+def test_stop_survives_a_boot_ten_times_of_ten(real):
+    """A boot right after the command, whatever the gateway wrote while it went down."""
+    bed, pid = real
+    for number in range(10):
+        bed.init("stop", "default", *(["--wait"] if number % 2 else []), uid=HERMES)
+        outcome = bed.next_boot()["default"]
+        assert (outcome["action"], outcome["prior_state"]) == ("registered", "stopped"), number
+        planned_stop(bed)
+        bed.init("start", "default", uid=HERMES)
+        pid = bed.serving(other_than=pid)
+        assert bed.next_boot()["default"]["action"] == "started"
+
+
+def test_restart_and_unregister_are_planned(real):
+    bed, pid = real
+    bed.init("restart", "default", "--wait", uid=HERMES)
+    again = bed.serving(other_than=pid)
+    assert bed.ends_of() == [0], "the first one was not told that it is stopped"
+    assert bed.state("default")["desired_state"] == "running" and not (bed.home("default") / MARKER).exists()
+    bed.init("unregister", "default", uid=HERMES)
+    assert not bed.path(bed.slot("default")).exists() and not bed.path(f"/proc/{again}").exists()
+    assert bed.state("default")["gateway_state"] == "stopped" and not (bed.home("default") / MARKER).exists()
+
+
+def test_its_stop_on_our_slot_is_planned(real):
+    bed, _ = real
+    assert bed.manager("m.stop('gateway-default')") is None
+    bed.down()
+    assert bed.ends_of() == [0] and bed.state("default")["gateway_state"] == "stopped"
+
+
+def test_a_marker_that_an_earlier_stop_left_stops_nothing_and_is_replaced(real):
+    bed, pid = real
+    (bed.home("default") / MARKER).write_text(json.dumps(
+        {"target_pid": pid, "target_start_time": 1, "stopper_pid": 1, "written_at": "2026-01-01T00:00:00+00:00"}))
+    bed.chown(f"/opt/data/{MARKER}")
+    bed.init("stop", "default", "--wait", uid=HERMES)
+    planned_stop(bed)
+
+
+def test_a_named_profile_is_served_by_default_and_starts_nothing():
+    with PeerBed(NEW, real=True) as bed:
+        bed.profile("coder", "running")
+        bed.boot()
+        # Nobody ever started default: that coder wants to run does.
+        assert bed.svstat(bed.slot("coder")) == "down"
+        pid = bed.serving()
+        wait_for(lambda: "coder" in bed.state("default").get("served_profiles", []), 30, "coder among the profiles that are served")
+        for command in ("start", "restart"):
+            done = bed.init(command, "coder", uid=HERMES, code=1)
+            assert b"default" in done.stderr and b"serves" in done.stderr
+        assert bed.svstat(bed.slot("coder")) == "down" and bed.pid_of(bed.slot("default")) == pid
+        assert b"by default" in bed.init("status", uid=HERMES).stdout
+        # From its own traces `auto` knows what it is.
+        bed.path("/run/s6/container_environment/HERMES_INIT_TOPOLOGY").write_text("auto")
+        outcomes = bed.next_boot()
+        assert {name: outcome["action"] for name, outcome in outcomes.items()} == {"default": "started", "coder": "registered"}
+        assert all(outcome["folded_into_root"] for outcome in outcomes.values())
+
+
+def test_a_standalone_profile_has_a_gateway_of_its_own_beside_that_of_default():
+    with PeerBed(NEW, real=True) as bed:
+        bed.profile("default", "running")
+        bed.profile("coder", "running")
+        own = bed.profile("own", "running")
+        (own / "config.yaml").write_text("gateway:\n  standalone: true\n")
+        (own / ".env").write_text(f"API_SERVER_PORT={bed.port + 1}\n")
+        bed.chown("/opt/data")
+        bed.boot()
+        bed.serving()
+        wait_for(lambda: bed.state("own").get("gateway_state") == "running" and bed.state("own")["pid"] == bed.pid_of(bed.slot("own")), 60,
+                 "the gateway of own")
+        assert bed.svstat(bed.slot("coder")) == "down"
+        assert "own" not in bed.state("default")["served_profiles"]
+        bed.init("stop", "own", "--wait", uid=HERMES)
+        planned_stop(bed, "own")
+        assert {name: outcome["action"] for name, outcome in bed.next_boot().items()} == {"default": "started", "coder": "registered", "own": "registered"}
