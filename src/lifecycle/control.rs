@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{Live, REFUSED, profile, register, with_live};
+use super::{Live, REFUSED, profile, register, served, with_live};
 use crate::cli::{Command, Options};
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -38,6 +38,7 @@ pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
 }
 
 fn control(live: &Live<'_>, command: Command, profile: &ProfileName, wait: Option<Duration>) -> Result<()> {
+    served::refuse(live, command, profile)?;
     find(live, command, profile)?;
     let path = &live.slot_path(profile);
     let mut seen = Ok(());

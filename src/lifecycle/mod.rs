@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod register;
+mod served;
 pub mod status;
 pub mod unregister;
 
