@@ -10,8 +10,9 @@ use std::time::Duration;
 use lexopt::{Arg, Error, Parser};
 
 use crate::number::decimal;
-use crate::role::RoleChoice;
+use crate::role::{self, RoleChoice};
 use crate::show::Shown;
+use crate::topology::{self, TopologyChoice};
 
 /// The commands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,7 +63,7 @@ struct Grammar {
 
 const MANY: usize = usize::MAX;
 /// Options without a value. `wait` may take one; all others must.
-const FLAGS: &str = "dry-run explain json sealed print down";
+const FLAGS: &str = "dry-run explain json sealed print down adopt";
 
 const fn grammar(
     command: Command,
@@ -81,7 +82,13 @@ macro_rules! with_places {
 }
 
 static GRAMMARS: [Grammar; 15] = [
-    grammar(Command::Reconcile, "reconcile", with_places!("dry-run explain json sealed role"), 0..=0, ""),
+    grammar(
+        Command::Reconcile,
+        "reconcile",
+        with_places!("dry-run explain json sealed adopt role topology"),
+        0..=0,
+        "",
+    ),
     grammar(Command::FixPerms, "fix-perms", "dry-run json sealed owner", 0..=1, "DIR"),
     grammar(Command::Seed, "seed", "sealed owner", 1..=MANY, "DIR"),
     grammar(Command::GatewayRun, "gateway-run", "print", 1..=2, "SERVICE"),
@@ -91,10 +98,10 @@ static GRAMMARS: [Grammar; 15] = [
     grammar(Command::DashboardFinish, "dashboard-finish", "", 0..=MANY, "EXITCODE"),
     grammar(Command::Register, "register", with_places!("down env sealed"), 1..=1, "NAME"),
     grammar(Command::Unregister, "unregister", with_places!("wait sealed"), 1..=1, "NAME"),
-    grammar(Command::Start, "start", with_places!("wait sealed"), 1..=MANY, "NAME"),
-    grammar(Command::Stop, "stop", with_places!("wait sealed"), 1..=MANY, "NAME"),
-    grammar(Command::Restart, "restart", with_places!("wait sealed"), 1..=MANY, "NAME"),
-    grammar(Command::Status, "status", with_places!("json"), 0..=MANY, "NAME"),
+    grammar(Command::Start, "start", with_places!("wait sealed topology"), 1..=MANY, "NAME"),
+    grammar(Command::Stop, "stop", with_places!("wait sealed topology"), 1..=MANY, "NAME"),
+    grammar(Command::Restart, "restart", with_places!("wait sealed topology"), 1..=MANY, "NAME"),
+    grammar(Command::Status, "status", with_places!("json topology"), 0..=MANY, "NAME"),
     grammar(Command::Help, "help", "", 0..=1, "COMMAND"),
 ];
 
@@ -157,6 +164,8 @@ pub struct Options {
     pub json: bool,
     /// Sealed mode: root keeps ownership of the slots.
     pub sealed: bool,
+    /// Replace the scripts of supervised slots that another program has made.
+    pub adopt: bool,
     /// Print the program instead of executing it.
     pub print: bool,
     /// Do not start what is registered.
@@ -171,6 +180,8 @@ pub struct Options {
     pub owner: Option<OsString>,
     /// The container's role.
     pub role: Option<RoleChoice>,
+    /// The topology.
+    pub topology: Option<TopologyChoice>,
     /// Variables for a gateway, `KEY=VALUE` each.
     pub env: Vec<OsString>,
     /// The operands.
@@ -285,6 +296,7 @@ impl Options {
             "explain" => self.explain = true,
             "json" => self.json = true,
             "sealed" => self.sealed = true,
+            "adopt" => self.adopt = true,
             "print" => self.print = true,
             "down" => self.down = true,
             "wait" => self.wait = Some(if value.is_empty() { WAIT } else { seconds(&value)? }),
@@ -292,14 +304,21 @@ impl Options {
             "scandir" => self.scandir = Some(value.into()),
             "owner" => self.owner = Some(value),
             "env" => self.env.push(value),
+            "topology" => {
+                let choice = TopologyChoice::parse(value.as_bytes());
+                self.topology = Some(choice.ok_or_else(|| none_of(&value, topology::WORDS))?);
+            }
             _ => {
-                let word = value.as_bytes();
-                let wrong = || format!("{} is none of gateway, frontend, auto", Shown(word));
-                self.role = Some(RoleChoice::parse(word).ok_or_else(wrong)?);
+                let choice = RoleChoice::parse(value.as_bytes());
+                self.role = Some(choice.ok_or_else(|| none_of(&value, role::WORDS))?);
             }
         }
         Ok(())
     }
+}
+
+fn none_of(word: &OsStr, words: &str) -> String {
+    format!("{} is none of {words}", Shown(word.as_bytes()))
 }
 
 /// Parses whole seconds, 1 to a day.

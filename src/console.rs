@@ -14,13 +14,20 @@ use crate::sys::{Ids, Ownership, Reason, process};
 pub struct Console {
     command: &'static str,
     executable: Option<PathBuf>,
+    is_silent: bool,
 }
 
 impl Console {
     /// Makes the console of the command with this name; the program itself has none. `executable` is the absolute path of the
     /// running executable, if it is known.
     pub fn new(command: &'static str, executable: Option<PathBuf>) -> Console {
-        Console { command, executable }
+        Console { command, executable, is_silent: false }
+    }
+
+    /// Returns a console that writes no messages.
+    #[must_use]
+    pub fn silent(&self) -> Console {
+        Console { is_silent: true, ..self.clone() }
     }
 
     /// Returns the absolute path of the running executable, if it is known.
@@ -36,6 +43,9 @@ impl Console {
     }
 
     fn tell(&self, severity: &str, message: &dyn Display) {
+        if self.is_silent {
+            return;
+        }
         let space = if self.command.is_empty() { "" } else { " " };
         let line = format!("hermes-init{space}{}: {severity}: {message}\n", self.command);
         // A message that cannot be written has no reader.

@@ -19,6 +19,7 @@ pub mod settings;
 pub mod show;
 pub mod slot;
 pub mod sys;
+pub mod topology;
 pub mod volume;
 
 use std::ffi::OsString;

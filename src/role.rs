@@ -17,6 +17,9 @@ pub enum RoleChoice {
     Frontend,
 }
 
+/// The words of an option or a variable.
+pub const WORDS: &str = "gateway, frontend, auto";
+
 impl RoleChoice {
     /// Parses the word of an option or a variable.
     pub fn parse(word: &[u8]) -> Option<RoleChoice> {

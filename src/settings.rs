@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
-use crate::role::RoleChoice;
+use crate::role::{self, RoleChoice};
 use crate::show::Shown;
 use crate::slot::{Policy, env};
 use crate::sys::process::Environment;
 use crate::sys::users::{self, User};
 use crate::sys::{Dir, Errno, Ids, Name, Reason, file, label};
+use crate::topology::{self, TopologyChoice};
 
 /// s6-overlay's container environment: one file for each variable.
 const CONTAINER_ENVIRONMENT: &str = "/run/s6/container_environment";
@@ -115,6 +116,17 @@ impl Lookup {
         Ok(None)
     }
 
+    /// Returns the value of a variable that is one of `words`. Any other word is reported and counts as unset, which is `auto`.
+    fn word(&self, variable: &str, words: &str, console: &Console) -> Result<Option<Setting<OsString>>> {
+        let Some(setting) = self.get(variable)? else { return Ok(None) };
+        if words.split(", ").any(|word| setting.value == word) {
+            return Ok(Some(setting));
+        }
+        let shown = Shown(setting.value.as_bytes());
+        console.warn(&format_args!("{variable}={shown} is none of {words}: taken as auto"));
+        Ok(None)
+    }
+
     /// Returns the container environment as `s6-envdir -Lf` gives it to a program whose environment has only PATH; without a
     /// container environment directory, this process's environment. A variable that cannot be read is reported and missing.
     pub fn environment(&self, console: &Console) -> Environment {
@@ -168,6 +180,8 @@ pub struct Settings {
     pub owner: Setting<Ids>,
     /// Sealed mode: root keeps ownership of the slots.
     pub sealed: Setting<bool>,
+    /// The topology.
+    pub topology: Setting<TopologyChoice>,
     /// The source of further variables.
     pub lookup: Lookup,
 }
@@ -186,7 +200,8 @@ impl Settings {
                 .flag("HERMES_INIT_SEALED", YES, console)?
                 .unwrap_or(Setting { value: false, source: Source::Default })
         };
-        Ok(Settings { home, scandir, owner, sealed, lookup })
+        let topology = topology(options.topology, &lookup, console)?;
+        Ok(Settings { home, scandir, owner, sealed, topology, lookup })
     }
 
     /// Returns whether the container's boot is to be quiet: `S6_VERBOSITY` is 0.
@@ -205,19 +220,25 @@ impl Settings {
         if let Some(value) = options.role {
             return Ok(Setting { value, source: Source::Option });
         }
-        let default = Setting { value: RoleChoice::Auto, source: Source::Default };
-        let Some(Setting { value, source }) = self.lookup.get("HERMES_INIT_ROLE")? else {
-            return Ok(default);
-        };
-        if let Some(value) = RoleChoice::parse(value.as_bytes()) {
-            return Ok(Setting { value, source });
-        }
-        let shown = Shown(value.as_bytes());
-        console.warn(&format_args!(
-            "HERMES_INIT_ROLE={shown} is none of gateway, frontend, auto: taken as auto"
-        ));
-        Ok(default)
+        let found = self.lookup.word("HERMES_INIT_ROLE", role::WORDS, console)?.and_then(|word| {
+            RoleChoice::parse(word.value.as_bytes()).map(|value| Setting { value, source: word.source })
+        });
+        Ok(found.unwrap_or(Setting { value: RoleChoice::Auto, source: Source::Default }))
     }
+}
+
+fn topology(
+    option: Option<TopologyChoice>,
+    lookup: &Lookup,
+    console: &Console,
+) -> Result<Setting<TopologyChoice>> {
+    if let Some(value) = option {
+        return Ok(Setting { value, source: Source::Option });
+    }
+    let found = lookup.word("HERMES_INIT_TOPOLOGY", topology::WORDS, console)?.and_then(|word| {
+        TopologyChoice::parse(word.value.as_bytes()).map(|value| Setting { value, source: word.source })
+    });
+    Ok(found.unwrap_or(Setting { value: TopologyChoice::Auto, source: Source::Default }))
 }
 
 fn path(option: Option<&Path>, lookup: &Lookup, variable: &str, default: &str) -> Result<Setting<PathBuf>> {

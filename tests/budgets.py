@@ -24,9 +24,10 @@ LIMITS = {
     "size of the executable": (256, "KiB"),
     "size of the executable, `make STOCK=1`": (700, "KiB"),
     "system calls at start-up, before those of the command": (25, ""),
-    "system calls per new slot": (66, ""),
-    "system calls per settled slot": (42, ""),
-    "of these, on the volume": (13, ""),
+    "system calls per new slot": (67, ""),
+    "system calls per settled slot": (43, ""),
+    # One of them: no config.yaml, so not standalone.
+    "of these, on the volume": (14, ""),
     "of these, writes to the volume": (0, ""),
     "peak memory, 5 profiles": (1.5, "MiB"),
     "peak memory, 5,000 profiles": (16, "MiB"),

@@ -102,7 +102,7 @@ def grammar():
 def test_the_grammar_is_read_whole(grammar):
     assert sorted(grammar) == sorted([*COMMANDS, "help"])
     assert sorted({option for options in grammar.values() for option in options} - {"help"}) == [
-        "down", "dry-run", "env", "explain", "hermes-home", "json", "owner", "print", "role", "scandir", "sealed", "wait"]
+        "adopt", "down", "dry-run", "env", "explain", "hermes-home", "json", "owner", "print", "role", "scandir", "sealed", "topology", "wait"]
 
 
 def test_every_command_is_in_readme_manual_and_overview(grammar):
@@ -172,6 +172,6 @@ def test_what_the_readme_says_of_files_is_there():
     for name in ("LICENSE", ".ci/run", "Makefile"):
         assert (ROOT / name).exists()
     targets = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"(?:`|^    )make ([a-z]+)", README, re.M)):
-        assert re.search(rf"^{target}:", targets, re.M), target
+    for target in set(re.findall(r"(?:`|^    )make ([a-z-]+)", README, re.M)):
+        assert re.search(rf"^{re.escape(target)}:", targets, re.M), target
     assert Path(ROOT / "tests/demo").stat().st_mode & 0o111

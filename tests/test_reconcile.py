@@ -44,11 +44,12 @@ class Volume:
         return done
 
     def outcomes(self, *options, **how):
-        """Runs a pass. Returns its JSON objects by profile, the first of each name."""
+        """Runs a pass. Returns its JSON objects by profile: one for each name."""
         found = {}
         for line in self.reconcile("--json", *options, **how).stdout.splitlines():
             outcome = json.loads(line)
-            found.setdefault(outcome["profile"], outcome)
+            assert outcome["profile"] not in found
+            found[outcome["profile"]] = outcome
         return found
 
     def log(self):
@@ -201,7 +202,7 @@ def test_no_value_forges_a_line(volume, value):
 
 @pytest.mark.parametrize("name, why", [
     (b"Upper", "name is not"), (b"new\nline", "name is not"), (b"\xff\xfe", "name is not"), (b"x" * 216, "longer than 215"),
-    (b"a.b", "name is not"), (b"-x", "name is not"), (b"sp ace", "name is not"), (b"default", "reserved"), (b"_x", "name is not")])
+    (b"a.b", "name is not"), (b"-x", "name is not"), (b"sp ace", "name is not"), (b"_x", "name is not")])
 def test_a_name_that_can_be_no_slot_is_skipped_and_the_others_are_there(volume, name, why):
     volume.profile(name, "running")
     volume.profile("coder", "running")
@@ -211,6 +212,27 @@ def test_a_name_that_can_be_no_slot_is_skipped_and_the_others_are_there(volume, 
     assert len(skipped) == 1 and why in skipped[0]["reason"] and skipped[0]["slot"] is None
     assert skipped[0]["profile"] == name.decode(errors="replace")
     assert sorted(os.listdir(volume.scandir)) == ["gateway-coder", "gateway-default"]
+
+
+@pytest.mark.parametrize("what", ["profile", "foreign", "dangling", "no soul"])
+def test_the_reserved_name_has_one_result_the_root_profiles(volume, what):
+    directory = volume.profile("default")
+    if what == "profile":
+        volume.profile(b"default", "running")
+    elif what == "no soul":
+        os.makedirs(volume.home / "profiles/default")
+    else:
+        os.makedirs(volume.home / "profiles")
+        os.symlink("/root" if what == "foreign" else "/nowhere", volume.home / "profiles/default")
+    done = volume.reconcile("--json")
+    outcomes = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(outcome["profile"], outcome["action"]) for outcome in outcomes] == [("default", "registered")]
+    assert volume.log().count("profile=default ") == 1 and volume.log().count("\n") == 1
+    warned = [line for line in done.stderr.decode().splitlines() if "unable to use profiles/default: " in line]
+    assert len(warned) == (0 if what == "no soul" else 1) and sorted(os.listdir(volume.scandir)) == ["gateway-default"]
+    explained = volume.reconcile("--explain").stdout.decode()
+    assert explained.count("\nprofiles/default is no profile\n") == 1 and explained.count("\nprofile default\n") == 1
+    assert os.path.isdir(directory)
 
 
 def test_the_longest_name_has_a_slot(volume):

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::gateway::{DOWN, Down, Gateway};
-use super::{Live, REFUSED, SUPERVISION, profile, register, request, slot, with_live};
+use super::{Live, REFUSED, SUPERVISION, profile, register, request, served, slot, with_live};
 use crate::cli::{Command, Options};
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -36,6 +36,7 @@ pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
 }
 
 fn control(live: &Live<'_>, command: Command, profile: &ProfileName, wait: Option<Duration>) -> Result<()> {
+    served::refuse(live, command, profile)?;
     let found = find(live, command, profile)?;
     let state = if command == Command::Stop { STOPPED } else { RUNNING };
     // It is written before, so that nothing is lost if this process is killed, and so that a new gateway finds it. A gateway that

@@ -4,6 +4,7 @@ pub mod control;
 mod gateway;
 pub mod register;
 mod request;
+mod served;
 pub mod status;
 pub mod unregister;
 

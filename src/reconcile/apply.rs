@@ -18,11 +18,12 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
         Some(scandir) if !pass.dry_run => apply(pass, scandir),
         _ => dry_run(pass),
     };
+    warn_of_the_fold(pass, &plan);
     let is_quiet = !json && !pass.dry_run && pass.settings.is_quiet();
-    pass.console.print(&report::lines(&plan.actions, json, is_quiet, &pass.settings.scandir.value));
+    pass.console.print(&report::lines(&plan, json, is_quiet, &pass.settings.scandir.value));
     if let (false, Some(home)) = (pass.dry_run, &pass.home) {
         let stamp = report::stamp(&pass.settings.lookup, time::now());
-        let log = report::log_lines(&plan.actions, &stamp);
+        let log = report::log_lines(&plan, &stamp);
         let (ownership, owner) = (pass.spec.ownership, pass.settings.owner.value);
         warn(pass, bootlog::append(home, log.as_bytes(), pass.trusted, ownership, owner));
     }
@@ -138,6 +139,9 @@ fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
     if !action.stale.is_empty() && !is_supervised(scandir, name) {
         action.changed |= remove_stale(pass, name, &action.stale);
     }
+    if action.left {
+        return;
+    }
     if let Err(error) = publish::publish(scandir, name, action.want(), action.present, &pass.spec) {
         pass.console.warn(&error);
         action.verdict = Verdict::Failed(error.to_string());
@@ -198,6 +202,19 @@ fn warn_of_foreign_services(pass: &Pass<'_>, scandir: &Dir, survey: &Survey) {
             let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
             pass.console.warn(&Error::new("seal the service", name, reason));
         }
+    }
+}
+
+/// Names the profiles for which `default` starts although its own state does not say so.
+fn warn_of_the_fold(pass: &Pass<'_>, plan: &Plan) {
+    if let Some(root) = plan.actions.first()
+        && root.folded
+        && !root.prior.starts()
+    {
+        let names = plan.folded_names();
+        pass.console.warn(&format_args!(
+            "default starts, because its gateway serves profiles that want to run: {names}"
+        ));
     }
 }
 

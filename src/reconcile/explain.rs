@@ -5,13 +5,14 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::Pass;
 use super::intent::Bootstrap;
-use super::plan::{Action, Verdict};
+use super::plan::{self, Action, Plan, Verdict};
 use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::Setting;
 use crate::show::{FromVolume, Shown};
 use crate::slot::check::Present;
 use crate::slot::{ProfileName, probe};
 use crate::sys::Kind;
+use crate::topology::TopologyChoice;
 use crate::volume::profiles::{self, Found, Profiles};
 use crate::volume::state::{Key, RUNNING, STATE};
 
@@ -21,17 +22,13 @@ pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
 }
 
 /// Returns the text: the settings with their sources, then each profile.
-pub fn text(
-    pass: &Pass<'_>,
-    role: &Setting<RoleChoice>,
-    command: &ContainerCommand,
-    actions: &[Action],
-) -> String {
+pub fn text(pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerCommand, plan: &Plan) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = settings(&mut text, pass, role, command);
-    for action in actions {
-        let _ = profile(&mut text, pass, action);
+    let _ = topology(&mut text, pass, plan);
+    for action in &plan.actions {
+        let _ = profile(&mut text, pass, plan, action);
     }
     let _ = no_profiles(&mut text, pass);
     text
@@ -61,12 +58,26 @@ fn settings(
     let owner = &settings.owner;
     writeln!(text, "owner: {}:{} ({})", owner.value.uid, owner.value.gid, owner.source.text())?;
     let mode = if settings.sealed.value { "sealed" } else { "delegated" };
-    writeln!(text, "mode: {mode} ({})", settings.sealed.source.text())?;
-    let multiplex = &pass.intent.multiplex;
-    writeln!(text, "multiplex: {} ({})", if multiplex.on { "on" } else { "off" }, multiplex.why)
+    writeln!(text, "mode: {mode} ({})", settings.sealed.source.text())
 }
 
-fn profile(text: &mut String, pass: &Pass<'_>, action: &Action) -> std::fmt::Result {
+fn topology(text: &mut String, pass: &Pass<'_>, plan: &Plan) -> std::fmt::Result {
+    let setting = &pass.settings.topology;
+    let word = if plan.topology.multiplex { "multiplex" } else { "per-profile" };
+    write!(text, "topology: {word} ({}", setting.source.text())?;
+    if setting.value == TopologyChoice::Auto {
+        write!(text, "; auto: {}", plan.topology.sign.as_deref().unwrap_or_default())?;
+    }
+    text.push_str(")\n");
+    match &pass.intent.multiplex {
+        Some(multiplex) => {
+            writeln!(text, "multiplex: {} ({})", if multiplex.on { "on" } else { "off" }, multiplex.why)
+        }
+        None => Ok(()),
+    }
+}
+
+fn profile(text: &mut String, pass: &Pass<'_>, plan: &Plan, action: &Action) -> std::fmt::Result {
     writeln!(text, "\nprofile {}", FromVolume(&action.profile))?;
     let Some(name) = &action.name else {
         return writeln!(
@@ -76,12 +87,12 @@ fn profile(text: &mut String, pass: &Pass<'_>, action: &Action) -> std::fmt::Res
         );
     };
     let (start, why) = match action.verdict {
-        Verdict::Started => ("started", why_started(pass, name, action)),
+        Verdict::Started => ("started", why_started(pass, plan, name, action)),
         _ => ("stays down", why_down(pass, name, action)),
     };
     writeln!(text, "  at the next boot: {start}\n  because: {why}")?;
     writeln!(text, "  last exit: {}", action.exit.text())?;
-    writeln!(text, "  slot now: {}", slot(pass, name, action.present))
+    writeln!(text, "  slot now: {}", slot(pass, name, action))
 }
 
 fn decided(action: &Action) -> String {
@@ -89,7 +100,20 @@ fn decided(action: &Action) -> String {
     format!("{} is {}", action.prior.key.text(), FromVolume(word.as_bytes()))
 }
 
-fn why_started(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
+fn why_started(pass: &Pass<'_>, plan: &Plan, name: &ProfileName, action: &Action) -> String {
+    if !action.prior.starts() {
+        let (own, names) = (why_down(pass, name, action), plan.folded_names());
+        return format!("{own}; but its gateway serves profiles that want to run: {names}");
+    }
+    let own = why_running(pass, name, action);
+    if plan.topology.multiplex && action.standalone {
+        format!("{own}; standalone: it has a gateway of its own")
+    } else {
+        own
+    }
+}
+
+fn why_running(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
     match pass.intent.bootstrap.filter(|_| name.is_root()) {
         Some(Bootstrap::LegacyCommand) => {
             "there is no state file yet, and the container's command is gateway run".to_owned()
@@ -106,8 +130,11 @@ fn why_started(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
 }
 
 fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
-    if action.prior.starts() {
-        let why = &pass.intent.multiplex.why;
+    if action.folded && action.served {
+        return format!("{}: it wants to run; served by the gateway of default", decided(action));
+    }
+    if let (true, Some(multiplex)) = (action.prior.starts(), &pass.intent.multiplex) {
+        let why = &multiplex.why;
         return format!("{}, but the root gateway serves all profiles (multiplex: {why})", decided(action));
     }
     if let Some(reason) = &action.trouble {
@@ -122,7 +149,7 @@ fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
     }
 }
 
-fn slot(pass: &Pass<'_>, name: &ProfileName, present: Present) -> String {
+fn slot(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
     let entry = name.slot();
     let held = pass.scandir.as_ref().and_then(|scandir| scandir.dir(entry).ok());
     let supervised = match held {
@@ -130,7 +157,12 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, present: Present) -> String {
         _ => "not supervised",
     };
     let shown = FromVolume(entry.bytes());
-    match present {
+    match action.present {
+        _ if action.left => {
+            format!(
+                "{shown} was made by another program, {supervised}: it is left as it is, unless --adopt is given"
+            )
+        }
         Present::Absent => format!("{shown} is missing"),
         Present::AsDesired => format!("{shown} is as desired, {supervised}"),
         Present::Different => format!("{shown} differs from what is desired, {supervised}"),
@@ -144,19 +176,17 @@ fn no_profiles(text: &mut String, pass: &Pass<'_>) -> std::fmt::Result {
     let Ok(Some(found)) = Profiles::open(home, pass.trusted) else { return Ok(()) };
     for name in found.names().unwrap_or_default() {
         let label = profiles::label_of(&name);
-        match found.look(&name) {
+        let why = match found.look(&name) {
             Found::NoProfile if found.kind(&name) == Some(Kind::Directory) => {
-                writeln!(
-                    text,
-                    "\n{} is no profile\n  because: there is no SOUL.md in it",
-                    FromVolume(&label)
-                )?;
+                "there is no SOUL.md in it".into()
             }
-            Found::Dangling(reason) => {
-                writeln!(text, "\n{} is no profile\n  because: it {reason}", FromVolume(&label))?;
+            Found::Dangling(reason) => format!("it {reason}"),
+            Found::Skipped(_) | Found::Failed(_) if plan::is_reserved(&name) => {
+                "the name is reserved for the profile at HERMES_HOME".into()
             }
-            _ => (),
-        }
+            _ => continue,
+        };
+        writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume(&label))?;
     }
     Ok(())
 }

@@ -7,11 +7,12 @@ use crate::settings::{Settings, Source, YES, YES_OR_ON};
 use crate::slot::ProfileName;
 use crate::sys::file::Attributes;
 use crate::sys::{Errno, Name, Reason, file};
+use crate::topology::TopologyChoice;
 use crate::volume::Home;
 use crate::volume::config::{self, Answer};
 use crate::volume::state::{self, Key, Prior, RUNNING};
 
-static CONFIG: Name = Name::fixed(c"config.yaml");
+pub static CONFIG: Name = Name::fixed(c"config.yaml");
 
 /// Why the root profile starts without a state file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,8 +34,9 @@ pub struct Multiplexing {
 
 /// What decides besides the state files.
 pub struct Intent {
-    /// Whether named slots stay down.
-    pub multiplex: Multiplexing,
+    /// Whether named slots stay down where each profile has a gateway of its own. `None` if that is not asked, because the topology
+    /// is set to multiplex.
+    pub multiplex: Option<Multiplexing>,
     /// Why the root profile starts without a state file, if it does.
     pub bootstrap: Option<Bootstrap>,
 }
@@ -46,15 +48,18 @@ pub fn gather(
     home: Option<&Home>,
     console: &Console,
 ) -> Result<Intent> {
-    let multiplex = multiplexing(settings, home, console)?;
+    let multiplex = match settings.topology.value {
+        TopologyChoice::Multiplex => None,
+        _ => Some(multiplexing(settings, home, console)?),
+    };
     let bootstrap = bootstrap(settings, command, home, console)?;
     Ok(Intent { multiplex, bootstrap })
 }
 
 impl Intent {
-    /// Returns whether this profile's gateway stays down whatever its state is: the root gateway serves it.
-    pub fn holds_down(&self, profile: &ProfileName) -> bool {
-        self.multiplex.on && !profile.is_root()
+    /// Returns whether multiplexing is switched on.
+    pub fn multiplexes(&self) -> bool {
+        self.multiplex.as_ref().is_some_and(|multiplex| multiplex.on)
     }
 
     /// Returns the state of a profile without a state file.

@@ -5,6 +5,7 @@ mod explain;
 mod intent;
 mod plan;
 mod report;
+mod topology;
 
 pub use report::stamp;
 
@@ -44,6 +45,8 @@ struct Pass<'a> {
     intent: intent::Intent,
     console: &'a Console,
     dry_run: bool,
+    /// Whether supervised slots that another program has made are changed. Sealed mode changes every slot.
+    adopt: bool,
 }
 
 fn pass(options: &Options, console: &Console) -> Result<u8> {
@@ -65,10 +68,11 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
     let scandir = open_scandir(&settings, dry_run)?;
     let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
     let intent = intent::gather(&settings, &command, home.as_ref(), console)?;
-    let pass = Pass { settings: &settings, home, scandir, spec, trusted, intent, console, dry_run };
+    let adopt = options.adopt || settings.sealed.value;
+    let pass = Pass { settings: &settings, home, scandir, spec, trusted, intent, console, dry_run, adopt };
     if options.explain {
         let plan = plan::plan(&pass);
-        console.print(&explain::text(&pass, &role, &command, &plan.actions));
+        console.print(&explain::text(&pass, &role, &command, &plan));
         return Ok(0);
     }
     let code = apply::run(&pass, options.json);
@@ -84,21 +88,26 @@ pub struct Forecast {
     pub name: Option<ProfileName>,
     /// Whether its gateway would be started.
     pub starts: bool,
+    /// Whether the gateway of `default` serves it.
+    pub served: bool,
+    /// Whether the gateway of `default` would be started for it.
+    pub folded: bool,
     /// Why it would have no slot.
     pub reason: Option<String>,
     /// Whether it has a state file. The root profile is on every volume, also on an unused one.
     pub has_state: bool,
 }
 
-/// Returns what the next boot would do, from the volume and the scan directory as they are. Changes nothing.
+/// Returns what the next boot would do, from the volume as it is. Changes nothing.
 pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Forecast>> {
     let ownership = Ownership::new();
     let spec = spec(settings, console, &ownership)?;
     let home = open_home(settings, &ownership, true, console)?;
-    let scandir = open_scandir(settings, true)?;
     let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
     let intent = intent::gather(settings, &ContainerCommand::default(), home.as_ref(), console)?;
-    let pass = Pass { settings, home, scandir, spec, trusted, intent, console, dry_run: true };
+    // The slots that are there change nothing about it.
+    let pass =
+        Pass { settings, home, scandir: None, spec, trusted, intent, console, dry_run: true, adopt: false };
     Ok(plan::plan(&pass).actions.into_iter().map(Forecast::from).collect())
 }
 
@@ -106,6 +115,8 @@ impl From<plan::Action> for Forecast {
     fn from(action: plan::Action) -> Forecast {
         Forecast {
             starts: action.verdict == plan::Verdict::Started,
+            served: action.served,
+            folded: action.folded && action.served,
             reason: action.verdict.reason().map(str::to_owned),
             has_state: action.prior.word.is_some() || action.trouble.is_some(),
             profile: action.profile,

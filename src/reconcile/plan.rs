@@ -1,13 +1,16 @@
 //! What the pass would do, found out without changing anything.
 
 use super::Pass;
+use super::topology::{self, Signs, Topology};
 use crate::error::Error;
 use crate::slot::check::{self, Present};
-use crate::slot::{ProfileName, Want};
+use crate::slot::{ProfileName, Want, foreign};
 use crate::sys::{Dir, Errno, Name, Reason};
+use crate::topology::TopologyChoice;
+use crate::volume::Home;
 use crate::volume::exit_ledger::PriorExit;
 use crate::volume::profiles::{self, Found, Profiles};
-use crate::volume::state::{self, Prior};
+use crate::volume::state::{self, Prior, Report};
 
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
@@ -59,27 +62,39 @@ pub struct Action {
     pub prior: Prior,
     /// Why its state file is not usable.
     pub trouble: Option<Reason>,
+    /// Whether it has a gateway of its own in every topology.
+    pub standalone: bool,
+    /// Whether the gateway of `default` serves it.
+    pub served: bool,
+    /// Whether it wants to run and the gateway of `default` starts for it; of `default`, whether it starts for others.
+    pub folded: bool,
     /// How its gateway ended last time.
     pub exit: PriorExit,
     /// What the scan directory has.
     pub present: Present,
     /// Its runtime files that are stale unless its gateway runs.
     pub stale: Vec<&'static Name>,
+    /// Whether its slot is left as it is: another program has made it, and it is supervised.
+    pub left: bool,
     /// Whether anything is, or would be, written.
     pub changed: bool,
 }
 
 impl Action {
-    fn without_slot(name: &Name, verdict: Verdict) -> Action {
+    fn new(profile: &[u8], name: Option<ProfileName>, verdict: Verdict) -> Action {
         Action {
-            profile: name.bytes().to_vec(),
-            name: None,
+            profile: profile.to_vec(),
+            name,
             verdict,
             prior: Prior::default(),
             trouble: None,
+            standalone: false,
+            served: false,
+            folded: false,
             exit: PriorExit::Unknown,
             present: Present::Absent,
             stale: Vec::new(),
+            left: false,
             changed: false,
         }
     }
@@ -94,71 +109,142 @@ impl Action {
 pub struct Plan {
     /// `default` first, then the others in byte order.
     pub actions: Vec<Action>,
+    /// Which of them have a gateway of their own.
+    pub topology: Topology,
     /// Whether all profiles are in it. If `profiles` cannot be listed, some may be missing.
     pub is_complete: bool,
 }
 
-/// Plans the pass.
-pub fn plan(pass: &Pass<'_>) -> Plan {
-    let root = plan_one(pass, &ProfileName::root(), pass.home.as_ref().map(|home| &home.dir));
-    let mut plan = Plan { actions: vec![root], is_complete: true };
-    let Some(home) = &pass.home else { return plan };
-    let profiles = match Profiles::open(home, pass.trusted) {
-        Ok(Some(profiles)) => profiles,
-        Ok(None) => return plan,
-        Err(error) => {
-            pass.console.warn(&error);
-            // A `profiles` that is no directory holds no profiles; one that cannot be opened may hold some.
-            plan.is_complete = error.errno().is_none();
-            return plan;
+/// Largest number of profiles that a message names.
+const NAMED: usize = 8;
+
+impl Plan {
+    /// Returns the names of the profiles for which `default` starts.
+    pub fn folded_names(&self) -> String {
+        let mut text = String::new();
+        let mut count = 0;
+        for action in self.actions.iter().filter(|action| action.folded && action.served) {
+            if let (Some(name), true) = (&action.name, count < NAMED) {
+                text.push_str(if count == 0 { "" } else { ", " });
+                text.push_str(name.text());
+            }
+            count += 1;
         }
-    };
-    match profiles.names() {
-        Ok(names) => plan.actions.extend(names.iter().filter_map(|name| plan_found(pass, &profiles, name))),
-        Err(error) => {
-            pass.console.warn(&error);
-            plan.is_complete = false;
+        match count.checked_sub(NAMED) {
+            None | Some(0) => text,
+            Some(more) => format!("{text} and {more} more"),
         }
     }
+}
+
+/// Plans the pass.
+pub fn plan(pass: &Pass<'_>) -> Plan {
+    let home = pass.home.as_ref();
+    let (root, served) = look(pass, &ProfileName::root(), home.map(|home| &home.dir));
+    let mut actions = vec![root];
+    let is_complete = home.is_none_or(|home| look_at_profiles(pass, home, &mut actions));
+    let standalone = actions.iter().find(|action| action.standalone).and_then(|action| action.name.clone());
+    let signs = Signs { multiplex: pass.intent.multiplexes(), served, standalone };
+    let topology = Topology::decide(pass.settings.topology.value, &signs, home, pass.console);
+    if let (true, Some(home)) = (topology.multiplex, home) {
+        // Only for its warning.
+        topology::is_standalone(&home.dir, &ProfileName::root(), pass.console);
+    }
+    let mut plan = Plan { actions, topology, is_complete };
+    decide(pass, &mut plan);
     plan
 }
 
-fn plan_found(pass: &Pass<'_>, profiles: &Profiles, name: &Name) -> Option<Action> {
-    match profiles.look(name) {
-        Found::Profile(profile, dir) => Some(plan_one(pass, &profile, Some(&dir))),
-        Found::Skipped(why) => Some(Action::without_slot(name, Verdict::Skipped(why.to_string()))),
-        Found::Failed(why) => Some(Action::without_slot(name, Verdict::Failed(why.to_string()))),
-        Found::Dangling(reason) => {
-            pass.console.warn(&Error::new("use", profiles::label_of(name), reason));
-            None
+/// Looks at every entry of `profiles`. Returns whether all of them could be listed.
+fn look_at_profiles(pass: &Pass<'_>, home: &Home, actions: &mut Vec<Action>) -> bool {
+    let profiles = match Profiles::open(home, pass.trusted) {
+        Ok(Some(profiles)) => profiles,
+        Ok(None) => return true,
+        Err(error) => {
+            pass.console.warn(&error);
+            // A `profiles` that is no directory holds no profiles; one that cannot be opened may hold some.
+            return error.errno().is_none();
         }
-        Found::NoProfile => None,
+    };
+    match profiles.names() {
+        Ok(names) => actions.extend(names.iter().filter_map(|name| look_at_entry(pass, &profiles, name))),
+        Err(error) => {
+            pass.console.warn(&error);
+            return false;
+        }
     }
+    true
 }
 
-fn plan_one(pass: &Pass<'_>, profile: &ProfileName, dir: Option<&Dir>) -> Action {
-    let (mut prior, trouble) = dir.map_or_else(Default::default, state::read);
-    if let Some(reason) = &trouble {
-        pass.console.warn(&Error::new("use", profiles::label(profile, &state::STATE), reason.clone()));
-    } else if prior.word.is_none() {
-        prior = pass.intent.bootstrap_state(profile).unwrap_or(prior);
-    }
-    let starts = prior.starts() && !pass.intent.holds_down(profile);
-    let want = Want { down: !starts };
-    let present = match &pass.scandir {
-        Some(scandir) => check::inspect(scandir, profile, want, &pass.spec),
-        None => Present::Absent,
+fn look_at_entry(pass: &Pass<'_>, profiles: &Profiles, name: &Name) -> Option<Action> {
+    let (verdict, why): (fn(String) -> Verdict, Reason) = match profiles.look(name) {
+        Found::Profile(profile, dir) => return Some(look(pass, &profile, Some(&dir)).0),
+        Found::NoProfile => return None,
+        Found::Skipped(why) => (Verdict::Skipped, why),
+        Found::Failed(why) => (Verdict::Failed, why),
+        Found::Dangling(reason) => {
+            pass.console.warn(&Error::new("use", profiles::label_of(name), reason));
+            return None;
+        }
     };
-    Action {
-        profile: profile.text().as_bytes().to_vec(),
-        name: Some(profile.clone()),
-        verdict: if starts { Verdict::Started } else { Verdict::Registered },
+    if is_reserved(name) {
+        pass.console.warn(&Error::new("use", profiles::label_of(name), why));
+        return None;
+    }
+    Some(Action::new(name.bytes(), None, verdict(why.to_string())))
+}
+
+/// Returns whether an entry of `profiles` has the root profile's name, whose result is that of `HERMES_HOME`.
+pub fn is_reserved(name: &Name) -> bool {
+    name.bytes() == ProfileName::root().text().as_bytes()
+}
+
+/// Looks at a profile on the volume. Returns also whether its state file has `served_profiles`.
+fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>) -> (Action, bool) {
+    let Report { mut prior, trouble, served } = dir.map(state::read).unwrap_or_default();
+    if let Some(reason) = &trouble {
+        pass.console.warn(&Error::new("use", profiles::label(name, &state::STATE), reason.clone()));
+    } else if prior.word.is_none() {
+        prior = pass.intent.bootstrap_state(name).unwrap_or(prior);
+    }
+    let is_asked = !name.is_root() && pass.settings.topology.value != TopologyChoice::PerProfile;
+    let standalone = is_asked && dir.is_some_and(|dir| topology::is_standalone(dir, name, pass.console));
+    let action = Action {
         prior,
         trouble,
+        standalone,
         exit: dir.map_or(PriorExit::Unknown, PriorExit::read),
-        present,
-        stale: dir.map(|dir| stale_files(pass, profile, dir)).unwrap_or_default(),
-        changed: present != Present::AsDesired,
+        stale: dir.map(|dir| stale_files(pass, name, dir)).unwrap_or_default(),
+        ..Action::new(name.text().as_bytes(), Some(name.clone()), Verdict::Registered)
+    };
+    (action, served)
+}
+
+/// Decides which gateways start, and compares the slots with that.
+fn decide(pass: &Pass<'_>, plan: &mut Plan) {
+    let multiplex = plan.topology.multiplex;
+    let is_held = !multiplex && pass.intent.multiplexes();
+    let mut any = false;
+    // The root profile, the first one, comes last: it may have to start for the others.
+    for action in plan.actions.iter_mut().rev() {
+        let Some(name) = &action.name else { continue };
+        let wants = action.prior.starts();
+        let starts = if name.is_root() {
+            action.folded = any;
+            wants || any
+        } else {
+            action.served = multiplex && !action.standalone;
+            action.folded = action.served && wants;
+            any |= action.folded;
+            wants && !action.served && !is_held
+        };
+        action.verdict = if starts { Verdict::Started } else { Verdict::Registered };
+        if let Some(scandir) = &pass.scandir {
+            action.present = check::inspect(scandir, name, Want { down: !starts }, &pass.spec);
+            action.left =
+                action.present == Present::Different && !pass.adopt && foreign::is_in_use(scandir, name);
+        }
+        action.changed = action.present != Present::AsDesired && !action.left;
     }
 }
 

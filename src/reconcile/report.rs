@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::plan::{Action, Verdict};
+use super::plan::{Action, Plan, Verdict};
 use crate::settings::Lookup;
 use crate::show::{FromVolume, OrNull, Quoted, Sentence};
 use crate::sys::{file, label, localtime};
@@ -28,14 +28,14 @@ fn fields(action: &Action) -> String {
 }
 
 /// Returns the text for stdout: a line or a JSON object for each profile; if `is_quiet`, only lines for failures.
-pub fn lines(actions: &[Action], json: bool, is_quiet: bool, scandir: &Path) -> String {
+pub fn lines(plan: &Plan, json: bool, is_quiet: bool, scandir: &Path) -> String {
     let mut text = String::new();
-    for action in actions {
+    for action in &plan.actions {
         if is_quiet && !matches!(action.verdict, Verdict::Failed(_)) {
             continue;
         }
         if json {
-            object(&mut text, action, scandir);
+            object(&mut text, plan, action, scandir);
         } else {
             let _ = writeln!(text, "reconcile: {}", fields(action));
         }
@@ -43,13 +43,13 @@ pub fn lines(actions: &[Action], json: bool, is_quiet: bool, scandir: &Path) -> 
     text
 }
 
-fn object(text: &mut String, action: &Action, scandir: &Path) {
+fn object(text: &mut String, plan: &Plan, action: &Action, scandir: &Path) {
     let scandir = scandir.as_os_str().as_bytes();
     let slot = action.name.as_ref().map(|name| label(&[scandir, name.slot().bytes()]));
-    let _ = writeln!(
+    let _ = write!(
         text,
         "{{\"profile\": {}, \"prior_state\": {}, \"action\": \"{}\", \"reason\": {}, \"changed\": {}, \"slot\": {}, \
-         \"prior_exit\": \"{}\"}}",
+         \"prior_exit\": \"{}\"",
         Quoted(&action.profile),
         OrNull(action.prior.word.as_deref().map(str::as_bytes)),
         action.verdict.word(),
@@ -58,13 +58,22 @@ fn object(text: &mut String, action: &Action, scandir: &Path) {
         OrNull(slot.as_deref()),
         action.exit.text()
     );
+    if plan.topology.multiplex {
+        let _ = write!(text, ", \"folded_into_root\": {}", action.folded);
+    }
+    text.push_str("}\n");
 }
 
 /// Returns the text for the log: a line for each profile, all with this time.
-pub fn log_lines(actions: &[Action], stamp: &str) -> String {
+pub fn log_lines(plan: &Plan, stamp: &str) -> String {
     let mut text = String::new();
-    for action in actions {
-        let _ = writeln!(text, "{stamp} {} prior_exit={}", fields(action), action.exit.text());
+    for action in &plan.actions {
+        let _ = write!(text, "{stamp} {} prior_exit={}", fields(action), action.exit.text());
+        if plan.topology.multiplex {
+            // As Python prints a boolean.
+            text.push_str(if action.folded { " folded_into_root=True" } else { " folded_into_root=False" });
+        }
+        text.push('\n');
     }
     text
 }

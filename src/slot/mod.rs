@@ -3,6 +3,7 @@
 pub mod build;
 pub mod check;
 pub mod env;
+pub mod foreign;
 pub mod layout;
 pub mod name;
 pub mod probe;

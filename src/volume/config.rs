@@ -1,4 +1,5 @@
-//! One boolean of config.yaml, by its path: `multiplex_profiles` at the top level or under `gateway:`.
+//! One boolean of a config.yaml, by its path: `multiplex_profiles` at the top level or under `gateway:`, `standalone` under
+//! `gateway:`.
 //!
 //! Written by hand: a YAML parser costs 25 to 49 KB of the executable and a fourth dependency beside the three that the project
 //! allows itself. This reader knows the two levels of mappings on the path, steps over everything else by the rules of YAML 1.1,
@@ -43,15 +44,39 @@ type Doubt = &'static str;
 struct Place {
     section: Option<&'static str>,
     key: &'static str,
+    /// Returns the boolean that a value on the key's line stands for; `None` if that is not certain.
+    boolean: fn(&[u8]) -> Option<bool>,
+    /// The doubt about any other value.
+    unclear: Doubt,
+    /// The doubt about a second key.
+    twice: Doubt,
 }
 
-const MULTIPLEX: &str = "multiplex_profiles";
 const GATEWAY: &str = "gateway";
+const MULTIPLEX: Place = Place {
+    section: None,
+    key: "multiplex_profiles",
+    boolean: plain,
+    unclear: "multiplex_profiles is neither true nor false",
+    twice: "multiplex_profiles stands twice",
+};
+const STANDALONE: Place = Place {
+    section: Some(GATEWAY),
+    key: "standalone",
+    boolean: truth,
+    unclear: "gateway.standalone is neither yes nor no for certain",
+    twice: "gateway.standalone stands twice",
+};
+
+/// Reads `gateway.standalone` of a profile, for which a word for yes counts like true.
+pub fn standalone(text: &[u8]) -> Answer {
+    boolean(text, STANDALONE)
+}
 
 /// Reads `multiplex_profiles` from both of its places. They must not contradict each other.
 pub fn multiplex(text: &[u8]) -> Answer {
-    let top = boolean(text, Place { section: None, key: MULTIPLEX });
-    let nested = boolean(text, Place { section: Some(GATEWAY), key: MULTIPLEX });
+    let top = boolean(text, MULTIPLEX);
+    let nested = boolean(text, Place { section: Some(GATEWAY), ..MULTIPLEX });
     match (top, nested) {
         (Answer::Unsure { line: one, .. }, Answer::Unsure { line: other, .. }) if other < one => nested,
         (Answer::Unsure { .. }, _) | (_, Answer::Absent) => top,
@@ -63,7 +88,33 @@ pub fn multiplex(text: &[u8]) -> Answer {
     }
 }
 
-/// Reads a boolean. A value counts as `PyYAML`'s `safe_load` takes it: `true`, `yes`, `on` and their like without quotes are true.
+/// A value counts as `PyYAML`'s `safe_load` takes it: `true`, `yes`, `on` and their like without quotes are true.
+fn plain(value: &[u8]) -> Option<bool> {
+    let is_in = |words: &str| words.split(' ').any(|word| word.as_bytes() == value);
+    if is_in("true True TRUE yes Yes YES on On ON") {
+        Some(true)
+    } else if value.is_empty() || is_in("false False FALSE no No NO off Off OFF ~ null Null NULL") {
+        Some(false)
+    } else {
+        None
+    }
+}
+
+/// A value counts as the Python takes it: text is true if it is a word for yes, and anything else if it is neither zero nor empty.
+fn truth(value: &[u8]) -> Option<bool> {
+    let is_word = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_alphanumeric() || b" _-".contains(byte));
+    let word = match value {
+        b"" | b"~" | b"0" | b"[]" | b"{}" => return Some(false),
+        [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => return Some(true),
+        // Text with escapes, or with white space that is not ASCII, is left to a doubt.
+        [quote @ (b'"' | b'\''), text @ .., end] if quote == end && is_word(text) => text.trim_ascii(),
+        [first, ..] if first.is_ascii_alphabetic() && is_word(value) => value,
+        _ => return None,
+    };
+    Some([&b"1"[..], b"true", b"yes", b"on"].iter().any(|yes| word.eq_ignore_ascii_case(yes)))
+}
+
+/// Reads a boolean.
 fn boolean(text: &[u8], place: Place) -> Answer {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let key = place.key.as_bytes();
@@ -144,7 +195,6 @@ struct Reader<'a> {
 }
 
 const NOT_BLOCK: Doubt = "gateway is not a mapping in block style";
-const NO_BOOLEAN: Doubt = "multiplex_profiles is neither true nor false";
 
 impl<'a> Reader<'a> {
     fn new(text: &'a [u8], place: Place) -> Reader<'a> {
@@ -183,7 +233,7 @@ impl<'a> Reader<'a> {
     fn line(&mut self, indent: usize) -> Result<(), Doubt> {
         let head = self.scan.head(indent)?;
         if self.after_key.take().is_some_and(|key| indent > key || (indent == key && head.dash)) {
-            return Err(NO_BOOLEAN);
+            return Err(self.place.unclear);
         }
         let mapping = self.mapping(indent, head.dash)?;
         let name = match (mapping, head.key) {
@@ -216,14 +266,10 @@ impl<'a> Reader<'a> {
 
     /// Reads the value of the key, which must be on its line.
     fn key(&mut self, indent: usize) -> Result<(), Doubt> {
-        let value = match without_comment(self.scan.line()) {
-            b"true" | b"True" | b"TRUE" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" => true,
-            b"false" | b"False" | b"FALSE" | b"no" | b"No" | b"NO" | b"off" | b"Off" | b"OFF" | b""
-            | b"~" | b"null" | b"Null" | b"NULL" => false,
-            _ => return Err(NO_BOOLEAN),
-        };
+        let text = without_comment(self.scan.line());
+        let value = (self.place.boolean)(text).ok_or(self.place.unclear)?;
         if self.found.replace((value, self.scan.number())).is_some() {
-            return Err("multiplex_profiles stands twice");
+            return Err(self.place.twice);
         }
         self.scan.next_line();
         (self.plain, self.empty, self.after_key) = (None, None, Some(indent));

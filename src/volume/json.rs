@@ -45,6 +45,11 @@ impl<'a> Object<'a> {
         }
     }
 
+    /// Returns whether there is such a key, whatever its value is.
+    pub fn has(&self, key: &str) -> bool {
+        self.0.iter().any(|(name, _)| is_name(name, key))
+    }
+
     /// Sets a key to a value, which is JSON text: replaces its last member, or appends one.
     pub fn set(&mut self, key: &str, value: &'a str) {
         match self.0.iter_mut().rfind(|(name, _)| is_name(name, key)) {

@@ -62,7 +62,10 @@ impl Prior {
 
 /// Parses a state file. The error says why it is not usable.
 pub fn parse(bytes: &[u8]) -> Result<Prior, &'static str> {
-    let object = Object::parse(bytes)?;
+    decide(&Object::parse(bytes)?)
+}
+
+fn decide(object: &Object<'_>) -> Result<Prior, &'static str> {
     let prior = |word: String, key| {
         if word.len() > WORD_CAP {
             return Err("the state is longer than 16384 bytes");
@@ -81,17 +84,35 @@ pub fn parse(bytes: &[u8]) -> Result<Prior, &'static str> {
     }
 }
 
-/// Reads the state of a profile. A file that is there and not usable is no state; the reason is returned too.
-pub fn read(profile: &Dir) -> (Prior, Option<Reason>) {
-    let bytes = match file::read(profile, &STATE, CAP) {
-        Err(Reason::Errno(Errno::NOENT)) => return (Prior::default(), None),
-        Err(reason) => return (Prior::default(), Some(reason)),
-        Ok(bytes) => bytes,
-    };
-    match parse(&bytes) {
-        Ok(prior) => (prior, None),
-        Err(why) => (Prior::default(), Some(why.into())),
+/// What the state file of a profile has.
+#[derive(Default)]
+pub struct Report {
+    /// The state that decides; none if the file is not usable.
+    pub prior: Prior,
+    /// Why the file is not usable.
+    pub trouble: Option<Reason>,
+    /// Whether it lists the profiles that its gateway serves, also if these are none.
+    pub served: bool,
+}
+
+/// Reads the state file of a profile.
+pub fn read(profile: &Dir) -> Report {
+    let mut report = Report::default();
+    match file::read(profile, &STATE, CAP) {
+        Err(Reason::Errno(Errno::NOENT)) => (),
+        Err(reason) => report.trouble = Some(reason),
+        Ok(bytes) => {
+            let decided = Object::parse(&bytes).and_then(|object| {
+                report.served = object.has("served_profiles");
+                decide(&object)
+            });
+            match decided {
+                Ok(prior) => report.prior = prior,
+                Err(why) => report.trouble = Some(why.into()),
+            }
+        }
     }
+    report
 }
 
 #[cfg(test)]

@@ -91,6 +91,16 @@ def test_a_boot_makes_of_each_profile_what_it_is_to_be(yard, volume):
         assert sorted(slots) == sorted(f"gateway-{name}" for name in boots if boots[name]["action"] != "skipped")
 
 
+def test_with_the_topology_of_the_dockerfile_default_starts_for_the_others(yard, volume):
+    volume.profile("coder", "running")
+    (volume.profile("own", "running") / "config.yaml").write_text("gateway:\n  standalone: true\n")
+    with yard.boot(volume, topology=None) as box:
+        box.until({"default": "up", "coder": "down", "own": "up"})
+        assert {line["profile"]: line["folded_into_root"] for line in volume.boots()} == {"default": "True", "coder": "True", "own": "False"}
+        assert "topology: multiplex (environment)\n" in box.init("reconcile", "--explain").stdout.decode()
+        box.init("start", "coder", code=1)
+
+
 def test_a_gateway_is_what_hermes_would_have_started(yard, volume):
     volume.profile("coder", "running")
     long = "x" * 20000

@@ -194,9 +194,11 @@ class Yard:
         """Loads what another one saved."""
         self.podman("load", "-q", "-i", archive)
 
-    def start(self, volume, *command, options=(), image=IMAGE):
-        """Starts a container on a volume, detached."""
+    def start(self, volume, *command, options=(), image=IMAGE, topology="per-profile"):
+        """Starts a container on a volume, detached. `topology=None`: the one that the Dockerfile sets."""
         self.containers += 1
+        if topology is not None:
+            options = ["-e", f"HERMES_INIT_TOPOLOGY={topology}", *options]
         name = f"c{self.containers}"
         self.podman("run", "-d", "--name", name, "-v", f"{volume}:/opt/data", *options, image, *command)
         return Box(self, name)

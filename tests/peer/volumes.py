@@ -64,20 +64,20 @@ def both(value):
 
 STRANGE = "run\nning profile=evil"
 FAULTS = [
-    Fault("a profile name that can be no service's", "Bad", lambda _: None, both(RAISES), ("None", "skipped")),
-    Fault("one that is not an object, or not UTF-8", "list", write("gateway_state.json", b'["running"]'), both(RAISES), ("None", "registered")),
-    Fault("one that is not an object, or not UTF-8", "latin", write("gateway_state.json", b'{"gateway_state": "\xe9"}'), both(RAISES),
+    Fault("invalid profile name", "Bad", lambda _: None, both(RAISES), ("None", "skipped")),
+    Fault("state file that is not an object or not UTF-8", "list", write("gateway_state.json", b'["running"]'), both(RAISES), ("None", "registered")),
+    Fault("state file that is not an object or not UTF-8", "latin", write("gateway_state.json", b'{"gateway_state": "\xe9"}'), both(RAISES),
           ("None", "registered")),
-    Fault("one with a byte order mark", "bom", write("gateway_state.json", b'\xef\xbb\xbf{"gateway_state": "stopped"}'),
+    Fault("state file with a byte order mark", "bom", write("gateway_state.json", b'\xef\xbb\xbf{"gateway_state": "stopped"}'),
           {OLD: ("None", "registered"), NEW: ("stopped", "registered")}, ("stopped", "registered")),
     Fault("`gateway.pid`, `processes.json`", "piddir", lambda directory: (directory / "gateway.pid").mkdir(), both(RAISES), ("None", "registered")),
-    Fault("a profile that is a symlink", "linked", symlink_to_roots, both(("None", "registered")), ("None", "skipped")),
+    Fault("profile that is a symlink", "linked", symlink_to_roots, both(("None", "registered")), ("None", "skipped")),
     # No difference: neither takes it for a profile.
     Fault("", "default", lambda _: None, both(None), None),
-    Fault("longest name", "n" * 244, lambda _: None, both(RAISES), ("None", "skipped")),
+    Fault("longest profile name", "n" * 244, lambda _: None, both(RAISES), ("None", "skipped")),
     Fault("values in the log", "strange", write("gateway_state.json", json.dumps({"gateway_state": STRANGE}).encode()),
-          both((STRANGE, "registered")), (json.dumps(STRANGE), "registered")),
-    Fault("a state file that is not JSON", "linkstate", symlinked_state, both(("running", None)), ("None", "registered")),
+          both((STRANGE, "registered")), (json.dumps(STRANGE).replace(" ", r"\u0020").replace("=", r"\u003d"), "registered")),
+    Fault("state file that is not JSON", "linkstate", symlinked_state, both(("running", None)), ("None", "registered")),
 ]
 
 

@@ -136,16 +136,46 @@ impl View<'_> {
     /// Returns the row of a profile.
     fn profile(&self, forecast: &Forecast, slot: Option<&Name>) -> Result<Row> {
         let mut row = self.row(&forecast.profile);
-        row.wanted = Some(if forecast.starts { "up" } else { "down" });
+        row.wanted = Some(match forecast {
+            Forecast { starts: true, .. } => "up",
+            Forecast { folded: true, .. } => "by default",
+            _ => "down",
+        });
         match (slot, &forecast.reason) {
             (Some(slot), _) => self.query(&mut row, slot)?,
             (None, Some(why)) => {
                 row.wanted = None;
                 row.note = Some(why.clone());
             }
-            (None, None) => row.note = Some(self.advice(&row, "made since the last boot", "start")),
+            (None, None) => {
+                let what = self.why_missing(&row.profile);
+                row.note = Some(if forecast.served {
+                    format!("{what}: the gateway of default serves it")
+                } else {
+                    self.advice(&row, what, "start")
+                });
+            }
         }
         Ok(row)
+    }
+
+    /// Returns why a profile has no slot, as far as the boot log shows. All lines of one boot have the same time.
+    fn why_missing(&self, profile: &[u8]) -> &'static str {
+        let root = self.boot_of(ProfileName::root().text().as_bytes());
+        match self.boot_of(profile).filter(|entry| root.is_none_or(|root| root.time == entry.time)) {
+            Some(entry) if matches!(&*entry.action, b"started" | b"registered") => {
+                "the slot that the last boot made is gone"
+            }
+            Some(_) => "the last boot made no slot",
+            None => "made since the last boot",
+        }
+    }
+
+    /// Returns the newest line of the boot log for a profile.
+    fn boot_of(&self, profile: &[u8]) -> Option<&bootlog::Entry> {
+        let shown = FromVolume(profile).to_string();
+        let place = self.last_boot.binary_search_by(|entry| entry.profile.as_slice().cmp(shown.as_bytes()));
+        place.ok().and_then(|place| self.last_boot.get(place))
     }
 
     /// Returns the row of a slot without a profile.
@@ -168,9 +198,7 @@ impl View<'_> {
     }
 
     fn row(&self, profile: &[u8]) -> Row {
-        let shown = FromVolume(profile).to_string();
-        let place = self.last_boot.binary_search_by(|entry| entry.profile.as_slice().cmp(shown.as_bytes()));
-        let entry = place.ok().and_then(|place| self.last_boot.get(place));
+        let entry = self.boot_of(profile);
         Row {
             profile: profile.to_vec(),
             slot: None,

@@ -85,6 +85,76 @@ fn what_is_not_certain_is_said() {
 }
 
 #[test]
+fn standalone_is_a_boolean_or_a_word_for_yes() {
+    for (value, expected) in [
+        ("true", true),
+        ("yes", true),
+        ("On", true),
+        ("tRuE", true),
+        ("1", true),
+        ("7", true),
+        ("'Yes'", true),
+        ("\" on \" # by itself", true),
+        ("\"1\"", true),
+        ("false", false),
+        ("Off", false),
+        ("0", false),
+        ("'0'", false),
+        ("''", false),
+        ("~", false),
+        ("null", false),
+        ("", false),
+        ("[]", false),
+        ("{}", false),
+        ("maybe", false),
+        ("yes please", false),
+        ("'2'", false),
+    ] {
+        let text = format!("a: 1\ngateway:\n  standalone: {value}\nb: 2\n");
+        let line = 3;
+        let answer = if expected { Answer::True { line } } else { Answer::False { line } };
+        assert_eq!(standalone(text.as_bytes()), answer, "{value}");
+    }
+    for text in
+        ["", "standalone: true\n", "other:\n  standalone: true\n", "gateway:\n  x:\n    standalone: true\n"]
+    {
+        assert_eq!(standalone(text.as_bytes()), Answer::Absent, "{text:?}");
+    }
+}
+
+#[test]
+fn a_doubt_about_standalone_names_its_key() {
+    for value in [
+        "1.5",
+        "010",
+        "-1",
+        "[true]",
+        "{a: 1}",
+        "&a true",
+        "!!str yes",
+        "|",
+        "2026-01-01",
+        "'it''s'",
+        "\"\\x79es\"",
+        "é",
+    ] {
+        let text = format!("gateway:\n  standalone: {value}\n");
+        let answer = standalone(text.as_bytes());
+        assert!(
+            matches!(answer, Answer::Unsure { line: 2, why } if why.contains("gateway.standalone")),
+            "{value} {answer:?}"
+        );
+    }
+    for text in [
+        "gateway: {standalone: true}\n",
+        "gateway:\n  standalone:\n  - a\n",
+        "gateway:\n  standalone: true\n  standalone: true\n",
+    ] {
+        assert!(matches!(standalone(text.as_bytes()), Answer::Unsure { .. }), "{text:?}");
+    }
+}
+
+#[test]
 fn a_doubt_names_the_line_of_the_key() {
     for (text, at) in [
         ("a: 1\ngateway: {multiplex_profiles: true}\nb: 2\n", 2),

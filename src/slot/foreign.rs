@@ -1,0 +1,51 @@
+//! Slots that another program has made, for example the Python's service manager: their scripts are not this program's.
+
+use super::{ProfileName, layout, probe};
+use crate::sys::{Dir, Errno, Kind, Reason, file};
+
+/// Longest `run` of this program, in bytes: one `#!` line.
+const RUN_CAP: u64 = 256;
+
+/// Returns whether a profile's slot is supervised and has a `run` that this program has not written. Such a slot may have variables
+/// in its scripts that nobody else knows.
+pub fn is_in_use(scandir: &Dir, profile: &ProfileName) -> bool {
+    scandir.dir(profile.slot()).is_ok_and(|slot| has_foreign_run(&slot) && probe::is_supervised(&slot))
+}
+
+/// A missing or empty `run`, and one that is no regular file, is nobody's script. One that cannot be read is somebody's.
+fn has_foreign_run(slot: &Dir) -> bool {
+    if slot.meta(&layout::RUN).is_ok_and(|meta| meta.kind != Kind::Regular) {
+        return false;
+    }
+    match file::read(slot, &layout::RUN, RUN_CAP) {
+        Ok(text) => !text.is_empty() && !is_own(&text),
+        Err(Reason::Errno(Errno::NOENT)) => false,
+        Err(_) => true,
+    }
+}
+
+/// Returns whether a `run` is this program's, under any path.
+fn is_own(text: &[u8]) -> bool {
+    let line = text.strip_prefix(b"#!").and_then(|line| line.strip_suffix(b" gateway-run\n"));
+    line.is_some_and(|path| !path.contains(&b'\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_of_this_program_is_one_line_under_any_path() {
+        assert!(is_own(b"#!/usr/bin/hermes-init gateway-run\n"));
+        assert!(is_own(b"#!/opt/other/init gateway-run\n"));
+        for text in [
+            &b"#!/bin/sh\n"[..],
+            b"#!/bin/sh\nexec hermes-init gateway-run\n",
+            b"#!/command/with-contenv sh\nexport A=1\nexec hermes gateway run --replace\n",
+            b"#!/usr/bin/hermes-init gateway-run",
+            b"#!/usr/bin/hermes-init gateway-log\n",
+        ] {
+            assert!(!is_own(text), "{text:?}");
+        }
+    }
+}
