@@ -1,6 +1,6 @@
 //! s6's programs: where they are, and what their answers mean.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::show::Shown;
 use crate::slot::layout::{CONTROL, SUPERVISE};
 use crate::slot::probe;
 use crate::slot::scandir::SVSCAN;
-use crate::sys::process::{self, Ended, Environment, Program};
+use crate::sys::process::{self, Ended, Environment};
 use crate::sys::{Dir, Errno, Ids, Kind, Name, file, time};
 
 /// Directory of s6's programs in s6-overlay.
@@ -37,13 +37,10 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// As root, it runs as the first owner other than root of that directory and of `via`, the entry through which it acts. This owner
 /// can exchange what the tool opens by name, and so leads it no further than where the owner may go too.
 fn run(tool: &'static str, arguments: &[&str], place: &Dir, via: &Name) -> Result<Ended> {
-    let environment = Environment::own();
-    let Some(path) = find(OsStr::new(tool), &environment)? else {
+    let Some(path) = find(OsStr::new(tool), &Environment::own())? else {
         return Err(Error::new("run", tool, "it is neither in /command nor on PATH: install s6"));
     };
-    let argv = [tool].iter().chain(arguments).chain(&["."]).map(OsString::from).collect();
-    let program = Program { path, argv, environment };
-    let ended = owner(place, via).and_then(|user| program.run(place, user, LIMIT));
+    let ended = owner(place, via).and_then(|user| process::run(&path, arguments, place, user, LIMIT));
     ended.context("run", tool)
 }
 
@@ -73,7 +70,7 @@ fn failed(tool: &str, ended: &Ended) -> Error {
 
 /// Runs a tool for which any exit code but 0 is an error.
 fn tell(tool: &'static str, flags: &str, place: &Dir, via: &Name) -> Result<()> {
-    let ended = run(tool, &[flags], place, via)?;
+    let ended = run(tool, &[flags, "."], place, via)?;
     if ended.code == 0 { Ok(()) } else { Err(failed(tool, &ended)) }
 }
 
@@ -149,7 +146,7 @@ pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
         _ => (),
     }
     let fields = "up,wantedup,pid,updownfor,updownsince,readysince";
-    let ended = run(TOOL, &["-o", fields], service, &SUPERVISE)?;
+    let ended = run(TOOL, &["-o", fields, "."], service, &SUPERVISE)?;
     match ended.code {
         0 => {
             parse(&ended.stdout).map(Some).ok_or_else(|| Error::new("understand", TOOL, "its answer is new"))

@@ -41,11 +41,13 @@ fn control(live: &Live<'_>, command: Command, profile: &ProfileName, wait: Optio
     let state = if command == Command::Stop { STOPPED } else { RUNNING };
     // It is written before, so that nothing is lost if this process is killed, and so that a new gateway finds it. A gateway that
     // goes down may write its own view of the file over it, so it is written again when that one is gone.
-    let mut kept = request::keep(live, profile, state);
+    let mut kept = request::keep(live, profile, state, false);
     let mut done = Ok(());
     if let Some(slot) = found {
         let gateway = Gateway { live, profile, slot };
-        done = act(&gateway, command, wait, &mut || kept = request::keep(live, profile, state));
+        done = act(&gateway, command, wait, &mut |state| {
+            kept = request::keep(live, profile, state, true);
+        });
     } else {
         live.console.note(&format_args!("{} has no slot: the next boot keeps it down", profile.text()));
     }
@@ -56,18 +58,18 @@ fn control(live: &Live<'_>, command: Command, profile: &ProfileName, wait: Optio
     Err(Error::new("keep the request for", profile.text(), reason).with_code(REFUSED))
 }
 
-/// Has s6 do it. `keep_again` is called when a gateway is down.
+/// Has s6 do it. `keep` keeps the request again, for the state that is named.
 fn act(
     gateway: &Gateway<'_>,
     command: Command,
     wait: Option<Duration>,
-    keep_again: &mut dyn FnMut(),
+    keep: &mut dyn FnMut(&str),
 ) -> Result<()> {
     if command != Command::Start {
         // `s6-svc -r` would leave the gateway down: it ends with 0, after which its `finish` returns 125.
         let limit = wait.unwrap_or(DOWN);
         match gateway.bring_down(limit)? {
-            Down::Ended => keep_again(),
+            Down::Ended => keep(if command == Command::Stop { STOPPED } else { RUNNING }),
             Down::Newer => (),
             Down::Still => {
                 // A gateway that does not stop is left up, and comes up again if it is killed.
@@ -76,7 +78,14 @@ fn act(
             }
         }
     }
-    if command == Command::Stop { Ok(()) } else { gateway.bring_up(wait, keep_again) }
+    if command != Command::Stop {
+        return gateway.bring_up(wait, &mut || keep(RUNNING));
+    }
+    if gateway.is_wanted()? {
+        // Another command has started it meanwhile, and may have kept its request before this one did.
+        keep(RUNNING);
+    }
+    Ok(())
 }
 
 /// Opens the profile's slot, which is supervised then. `start` registers a profile that has none, for example one that was made

@@ -144,9 +144,14 @@ impl Gateway<'_> {
         )
     }
 
-    /// Commands the gateway to be up. With `wait`, waits until it has been up for a second. `is_down` is called if it first had to
-    /// come to its end.
-    pub fn bring_up(&self, wait: Option<Duration>, is_down: &mut dyn FnMut()) -> Result<()> {
+    /// Returns whether its supervisor has the order to keep it up.
+    pub fn is_wanted(&self) -> Result<bool> {
+        Ok(self.ask()?.is_some_and(|stat| stat.wanted))
+    }
+
+    /// Commands the gateway to be up. With `wait`, waits until it has been up for a second. `keep` keeps the request again: when a
+    /// gateway that first had to come to its end is down, and when the supervisor has the order.
+    pub fn bring_up(&self, wait: Option<Duration>, keep: &mut dyn FnMut()) -> Result<()> {
         let mut before = self.ask()?;
         let mut is_ending = false;
         // The end of a gateway undoes the order: its `finish` keeps it down if it ends with 0.
@@ -156,7 +161,7 @@ impl Gateway<'_> {
                 stat.is_none_or(|stat| stat.settled || stat.up && stat.pid != old)
             })?;
             if !is_ending {
-                is_down();
+                keep();
             }
             before = self.ask()?;
         }
@@ -168,6 +173,7 @@ impl Gateway<'_> {
             let reason = "its supervisor has not followed for 5 seconds: does another process read its FIFO?";
             return Err(self.fail("start", reason));
         }
+        keep();
         if is_ending {
             let error = self.fail("start", "it is still going down: start it again when it is down");
             if wait.is_some() {
@@ -180,17 +186,16 @@ impl Gateway<'_> {
 
     /// Waits until the gateway has been up for a second.
     fn stay_up(&self, limit: Duration) -> Result<()> {
-        let (mut first, mut is_over) = (None, false);
+        let (mut last, mut begin, mut is_over) = (None, Instant::now(), false);
         let done = self.watch(limit + STEADY, &mut |stat| {
-            let pid = stat.and_then(|stat| stat.pid);
+            let pid = stat.and_then(|stat| stat.pid.filter(|_| stat.wanted));
+            // Another command may have brought it down, to bring it up again.
             is_over = stat.is_some_and(|stat| stat.settled && !stat.wanted);
-            match &first {
-                Some((old, since)) if pid == Some(*old) => Instant::elapsed(since) >= STEADY,
-                _ => {
-                    first = pid.map(|pid| (pid, Instant::now()));
-                    is_over
-                }
+            let now = Some((pid, is_over));
+            if now != last {
+                (last, begin) = (now, Instant::now());
             }
+            (pid.is_some() || is_over) && begin.elapsed() >= STEADY
         })?;
         if is_over {
             return Err(self.fail("keep up", "it has ended, and stays down: its log says why"));

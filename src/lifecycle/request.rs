@@ -5,9 +5,10 @@ use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::show::FromVolume;
 use crate::slot::ProfileName;
-use crate::sys::{self, Dir, Ownership, time};
+use crate::sys::{self, Dir, Ownership};
 use crate::volume::home::Trusted;
 use crate::volume::profiles::{Found, Profiles};
+use crate::volume::state::STOPPED;
 use crate::volume::{Home, desire};
 
 /// Opens the directory of a profile. `None` if there is none; an error if what is there is no usable profile.
@@ -27,14 +28,18 @@ pub fn directory(settings: &Settings, profile: &ProfileName) -> Result<Option<Di
     Err(Error::new("use the profile", sys::label(&[b"profiles", profile.text().as_bytes()]), reason))
 }
 
-/// Writes the operator's request into the profile's state file.
-pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str) -> Result<()> {
+/// Writes the operator's request into the profile's state file. The next boot starts no profile that is not there.
+/// `again`: only if the file has another one.
+pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, again: bool) -> Result<()> {
     let Some(dir) = directory(live.settings, profile)? else {
+        if state == STOPPED {
+            return Ok(());
+        }
         let reason = "it is not on the volume, so the next boot starts nothing";
         return Err(Error::new("find the profile", profile.text(), reason));
     };
-    let aside =
-        desire::set(&dir, profile, state, time::now(), live.settings.owner.value, live.spec.ownership)?;
+    let owner = live.settings.owner.value;
+    let aside = desire::set(&dir, profile, state, again, owner, live.spec.ownership)?;
     if let Some(aside) = aside {
         let shown = FromVolume(aside.bytes());
         live.console

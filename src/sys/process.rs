@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
@@ -123,30 +123,38 @@ impl Program {
     pub fn exec(&self) -> Errno {
         errno::of_io(&self.command().exec())
     }
+}
 
-    /// Runs the program in the directory `place`, as `user` without supplementary groups if one is given. Fails with ETIMEDOUT, and
-    /// kills the program, if it has not ended after `limit`.
-    pub fn run(&self, place: &Dir, user: Option<Ids>, limit: Duration) -> Result<Ended, Errno> {
-        let mut command = self.command();
-        // The directory that is open, whatever has its name now. The new process has the descriptor until it executes the program.
-        command.current_dir(format!("/proc/self/fd/{}", place.as_fd().as_raw_fd()));
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        if let Some(ids) = user {
-            command.uid(ids.uid).gid(ids.gid);
-        }
-        let mut child = command.spawn().map_err(|error| errno::of_io(&error))?;
-        if !has_ended(&mut child, limit) {
-            // It may belong to a user whose processes this one may not kill, so the wait is bounded again.
-            let _ = child.kill();
-            has_ended(&mut child, Duration::from_secs(1));
-            return Err(Errno::TIMEDOUT);
-        }
-        let status = child.wait().map_err(|error| errno::of_io(&error))?;
-        let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-        let stdout = written(child.stdout.map(OwnedFd::from));
-        let stderr = written(child.stderr.map(OwnedFd::from));
-        Ok(Ended { code, stdout, stderr })
+/// Runs a program with this process's environment in the directory `place`, as `user` without supplementary groups if one is given.
+/// Fails with ETIMEDOUT, and kills the program, if it has not ended after `limit`.
+pub fn run(
+    path: &Path,
+    arguments: &[&str],
+    place: &Dir,
+    user: Option<Ids>,
+    limit: Duration,
+) -> Result<Ended, Errno> {
+    let mut command = Command::new(path);
+    // The directory that is open, whatever has its name now. The new process has the descriptor until it executes the program.
+    command.args(arguments).current_dir(format!("/proc/self/fd/{}", place.as_fd().as_raw_fd()));
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    if let Some(ids) = user {
+        command.uid(ids.uid).gid(ids.gid);
     }
+    let mut child = command.spawn().map_err(|error| errno::of_io(&error))?;
+    let interval = Duration::from_millis(1);
+    if !time::wait_until(limit, interval, &mut || !matches!(child.try_wait(), Ok(None))) {
+        // Without CAP_KILL, root may not end the process of another user.
+        if child.kill().is_ok() {
+            let _ = child.wait();
+        }
+        return Err(Errno::TIMEDOUT);
+    }
+    let status = child.wait().map_err(|error| errno::of_io(&error))?;
+    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
+    let stdout = written(child.stdout.map(OwnedFd::from));
+    let stderr = written(child.stderr.map(OwnedFd::from));
+    Ok(Ended { code, stdout, stderr })
 }
 
 /// How a program has ended.
@@ -158,11 +166,6 @@ pub struct Ended {
     pub stdout: Vec<u8>,
     /// The beginning of what it wrote to stderr.
     pub stderr: Vec<u8>,
-}
-
-/// Waits until a child has ended, at most `limit`. Returns whether it has.
-fn has_ended(child: &mut Child, limit: Duration) -> bool {
-    time::wait_until(limit, Duration::from_millis(1), &mut || !matches!(child.try_wait(), Ok(None)))
 }
 
 /// Returns what is in a pipe, at most a page. Does not wait for more: another process may hold the other end.

@@ -1,25 +1,25 @@
 //! The operator's request in `gateway_state.json`: `desired_state` and `updated_at` are set, every other member stays as it is.
 
-use super::json::Object;
+use super::json::{Object, Value};
 use super::profiles;
-use super::state::{CAP, STATE};
+use super::state::{CAP, Key, STATE};
 use crate::error::{Context, Error, Result};
 use crate::show::Quoted;
 use crate::slot::ProfileName;
 use crate::sys::file::Attributes;
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, localtime, lock};
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, localtime, lock, time};
 
 static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
 /// Number of names for broken state files. If all of them are taken, the state cannot be set any more.
 const BROKEN_MAX: u32 = 9;
 
-/// Sets the state of a profile, in one step, in its directory `dir`. `now` is in seconds since 1970. Owner and mode stay; a new
+/// Sets the state of a profile, in one step, in its directory `dir`. `again`: only if it is another one now. Owner and mode stay; a new
 /// file belongs to `owner`. A file that is no JSON object gets another name once the new one is written; that name is returned.
 pub fn set(
     dir: &Dir,
     profile: &ProfileName,
     state: &str,
-    now: i64,
+    again: bool,
     owner: Ids,
     ownership: &Ownership,
 ) -> Result<Option<Name>> {
@@ -40,9 +40,12 @@ pub fn set(
     let parsed = bytes.as_deref().map(Object::parse);
     let is_broken = matches!(parsed, Some(Err(_)));
     let mut object = parsed.and_then(std::result::Result::ok).unwrap_or_default();
+    if again && object.get(Key::Desired.text()) == Value::Text(state.to_owned()) {
+        return Ok(None);
+    }
     let (state, moment) =
-        (Quoted(state.as_bytes()).to_string(), Quoted(updated_at(now).as_bytes()).to_string());
-    object.set("desired_state", &state);
+        (Quoted(state.as_bytes()).to_string(), Quoted(updated_at(time::now()).as_bytes()).to_string());
+    object.set(Key::Desired.text(), &state);
     object.set("updated_at", &moment);
     let text = format!("{object}\n");
     let mut broken = None;
