@@ -219,15 +219,17 @@ pub fn parse(argv0: &OsStr, mut words: Vec<OsString>, program: &str) -> Result<R
     match first.as_bytes() {
         b"--help" | b"-h" => Ok(Request::Help(None)),
         b"--version" | b"-V" => Ok(Request::Version),
-        option if option.starts_with(b"-") => Err(unknown("option", option, &["--help", "--version"])),
+        option if option.starts_with(b"-") => {
+            Err(unknown("option", option, "--", &mut ["help", "version"].into_iter()))
+        }
         _ => parse_command(named(&first)?, words, program),
     }
 }
 
 /// Returns the command with this name.
 fn named(name: &OsStr) -> Result<Command, Usage> {
-    let names: Vec<&str> = GRAMMARS.iter().map(|grammar| grammar.name).collect();
-    Command::named(name).ok_or_else(|| unknown("command", name.as_bytes(), &names))
+    let mut names = GRAMMARS.iter().map(|grammar| grammar.name);
+    Command::named(name).ok_or_else(|| unknown("command", name.as_bytes(), "", &mut names))
 }
 
 fn parse_command(command: Command, words: Vec<OsString>, program: &str) -> Result<Request, Usage> {
@@ -330,16 +332,21 @@ fn seconds(text: &OsStr) -> Result<Duration, String> {
 }
 
 fn unknown_option(grammar: &Grammar, word: &str) -> Usage {
-    let options = grammar.options.split(' ').filter(|name| !name.is_empty()).chain(["help"]);
-    let known: Vec<String> = options.map(|name| format!("--{name}")).collect();
-    let known: Vec<&str> = known.iter().map(String::as_str).collect();
-    format!("{}: {}", grammar.name, unknown("option", word.as_bytes(), &known))
+    let mut known = grammar.options.split(' ').filter(|name| !name.is_empty()).chain(["help"]);
+    format!("{}: {}", grammar.name, unknown("option", word.as_bytes(), "--", &mut known))
 }
 
-/// Reports an unknown word and the known one that is nearest to it.
-fn unknown(what: &str, word: &[u8], known: &[&str]) -> Usage {
-    let nearest = known.iter().min_by_key(|candidate| distance(word, candidate.as_bytes()));
-    format!("unknown {what} {}; did you mean {}?", Shown(word), nearest.unwrap_or(&"help"))
+/// Reports an unknown word and the known one that is nearest to it. `prefix` precedes the known ones.
+fn unknown(what: &str, word: &[u8], prefix: &str, known: &mut dyn Iterator<Item = &'static str>) -> Usage {
+    let (mut nearest, mut least) = ("help", usize::MAX);
+    let bare = word.strip_prefix(prefix.as_bytes()).unwrap_or(word);
+    for candidate in known {
+        let steps = distance(bare, candidate.as_bytes());
+        if steps < least {
+            (nearest, least) = (candidate, steps);
+        }
+    }
+    format!("unknown {what} {}; did you mean {prefix}{nearest}?", Shown(word))
 }
 
 /// Returns the number of letters to insert, delete or replace to make one word of the other (Levenshtein distance).

@@ -5,8 +5,12 @@ use crate::cli::Command;
 /// Returns the page of a command; without a command, the overview. Its examples call `program`.
 pub fn page(command: Option<Command>, program: &str) -> String {
     // Pages write `@` for the executable.
-    let parts: Vec<&str> = text(command).split('@').collect();
-    parts.join(program)
+    let mut page = String::new();
+    for (at, part) in text(command).split('@').enumerate() {
+        page.push_str(if at == 0 { "" } else { program });
+        page.push_str(part);
+    }
+    page
 }
 
 fn text(command: Option<Command>) -> &'static str {
