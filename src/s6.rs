@@ -164,8 +164,8 @@ fn parse(text: &[u8]) -> Option<Stat> {
     let pid = decimal(words.next()?).filter(|_| up);
     let seconds = decimal(words.next()?)?;
     // TAI64N labels: their order is that of the moments.
-    let since = words.next()?;
-    let settled = !up && words.next()? >= since;
+    let (since, ready) = (words.next()?, words.next()?);
+    let settled = !up && ready >= since;
     Some(Stat { up, wanted, settled, pid, seconds, since: since.to_vec() })
 }
 
