@@ -206,7 +206,10 @@ def test_a_changed_state_is_mended_in_place_and_the_supervisor_lives_on(bed):
     pid, supervisors, inode = bed.pid_of(slot), bed.supervisors(), bed.path(slot).stat().st_ino
     bed.profile("coder", "stopped")
     (bed.path(slot) / "run").write_text("#!/bin/false\n")
-    boot(bed)
+    # A supervised slot with a script of another program is left as it is, unless the pass is told to adopt it.
+    assert b"action=registered" in boot(bed).stdout and not (bed.path(slot) / "down").exists()
+    assert (bed.path(slot) / "run").read_text() == "#!/bin/false\n"
+    boot(bed, "--adopt")
     assert (bed.path(slot) / "down").exists()
     assert (bed.path(slot) / "run").read_text().endswith("gateway-run\n")
     assert (bed.pid_of(slot), bed.supervisors(), bed.path(slot).stat().st_ino) == (pid, supervisors, inode)

@@ -24,7 +24,9 @@ def sealed():
 def test_sealed_the_hermes_user_starts_stops_waits_and_asks(sealed):
     for service in (sealed.slot("coder"), sealed.slot("coder") + "/log"):
         assert sealed.svstat(service, uid=HERMES) == "up"
-        for option, state in (("-d", "-D"), ("-u", "-u")):
+        # `s6-log -p` ignores SIGTERM; SIGHUP ends it.
+        down = "-dh" if service.endswith("/log") else "-d"
+        for option, state in ((down, "-D"), ("-u", "-u")):
             assert sealed.run(["timeout", "5", "s6-svc", option, service], uid=HERMES).returncode == 0
             assert sealed.run(["timeout", "9", "s6-svwait", state, "-t", "8000", service], uid=HERMES).returncode == 0
 
