@@ -63,6 +63,8 @@ def volume(top, count, state=None, lifecycle=True):
             (profile / "gateway_state.json").write_text(f'{{"gateway_state": "{state or ("running", "stopped")[number % 2]}"}}')
             if lifecycle:
                 (profile / "state/gateway.lifecycle.json").write_text('{"phase": "exited"}')
+        # Without a state of default the pass looks at all processes of the machine, whose number is not the program's.
+        (folder / "home/gateway_state.json").write_text('{"gateway_state": "stopped"}')
         subprocess.run(["chown", "-R", OWNER, folder / "home"], check=True, timeout=60)
         (folder / "service").mkdir()
         yield folder

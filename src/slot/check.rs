@@ -1,9 +1,8 @@
 //! Compares a slot with what it should be. Reads only.
 
-use super::layout::{
-    CONTROL_MODE, DIRECTORY, DOWN, EVENT, EVENT_MODE, File, LOG, SUPERVISE, SUPERVISE_CONTROL,
-    SUPERVISE_EVENT,
-};
+use std::ffi::CStr;
+
+use super::layout::{CONTROL_MODE, DIRECTORY, DOWN, EVENT_MODE, File, LOG, LOG_RUN, LOG_SKELETON, SKELETON};
 use super::{ProfileName, Spec, Want};
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, Reason, file};
 
@@ -42,14 +41,18 @@ impl Check<'_> {
         Ok(self.fits(slot.own_meta()?, DIRECTORY, body)
             && self.files(slot, &scripts)?
             && self.down(slot, want)?
-            && self.log(&slot.dir(&LOG)?)?
-            && self.skeleton(slot)?)
+            && self.log(slot)?
+            && self.skeleton(slot, &SKELETON)?)
     }
 
-    fn log(&self, log: &Dir) -> Result<bool, Reason> {
-        Ok(self.fits(log.own_meta()?, DIRECTORY, self.spec.policy.body)
-            && self.files(log, &[self.spec.log_file()])?
-            && self.skeleton(log)?)
+    /// The logger's service directory, seen from the slot: to open it costs two calls more.
+    fn log(&self, slot: &Dir) -> Result<bool, Reason> {
+        let log = slot.meta(&LOG)?;
+        if log.kind != Kind::Directory || !self.fits(log, DIRECTORY, self.spec.policy.body) {
+            return Ok(false);
+        }
+        let script = file::read_below(slot, &LOG_RUN, SCRIPT_CAP)?;
+        Ok(self.has(&script, self.spec.log_file()) && self.skeleton(slot, &LOG_SKELETON)?)
     }
 
     fn files(&self, dir: &Dir, files: &[File<'_>]) -> Result<bool, Reason> {
@@ -62,8 +65,11 @@ impl Check<'_> {
     }
 
     fn is(&self, dir: &Dir, what: File<'_>) -> Result<bool, Reason> {
-        let (content, meta) = file::read_meta(dir, what.name, SCRIPT_CAP)?;
-        Ok(content == what.content && self.fits(meta, what.mode, self.spec.policy.body))
+        Ok(self.has(&file::read_meta(dir, what.name, SCRIPT_CAP)?, what))
+    }
+
+    fn has(&self, (content, meta): &(Vec<u8>, Meta), what: File<'_>) -> bool {
+        content == what.content && self.fits(*meta, what.mode, self.spec.policy.body)
     }
 
     /// s6-supervise only asks whether `down` exists.
@@ -77,18 +83,20 @@ impl Check<'_> {
         }
     }
 
-    fn skeleton(&self, service: &Dir) -> Result<bool, Reason> {
+    fn skeleton(&self, slot: &Dir, paths: &[&'static CStr; 4]) -> Result<bool, Reason> {
         let policy = &self.spec.policy;
-        let event = |meta: Meta| meta.kind == Kind::Directory && self.fits(meta, EVENT_MODE, policy.skeleton);
-        if !event(service.meta(&EVENT)?) {
+        let [event, supervise, control, inner] = paths;
+        let is_event =
+            |meta: Meta| meta.kind == Kind::Directory && self.fits(meta, EVENT_MODE, policy.skeleton);
+        if !is_event(slot.meta_at(event)?) {
             return Ok(false);
         }
-        let supervise = service.meta(&SUPERVISE)?;
+        let supervise = slot.meta_at(supervise)?;
         if supervise.kind != Kind::Directory || !self.fits(supervise, policy.supervise, policy.skeleton) {
             return Ok(false);
         }
-        let control = service.meta_below(&SUPERVISE_CONTROL)?;
-        Ok(event(service.meta_below(&SUPERVISE_EVENT)?)
+        let control = slot.meta_at(control)?;
+        Ok(is_event(slot.meta_at(inner)?)
             && control.kind == Kind::Fifo
             && self.fits(control, CONTROL_MODE, policy.skeleton))
     }

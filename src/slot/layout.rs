@@ -1,5 +1,6 @@
 //! What a slot is made of: names, modes, contents and owners. Building, checking and updating read it here.
 
+use std::ffi::CStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -21,10 +22,13 @@ pub static EVENT: Name = Name::fixed(c"event");
 pub static SUPERVISE: Name = Name::fixed(c"supervise");
 /// The FIFO in the supervise directory that takes commands.
 pub static CONTROL: Name = Name::fixed(c"control");
-/// [`CONTROL`], from the service directory.
-pub static SUPERVISE_CONTROL: Below = Below::fixed(c"supervise/control", c"supervise", c"control");
-/// The `event` directory in the supervise directory, from the service directory.
-pub static SUPERVISE_EVENT: Below = Below::fixed(c"supervise/event", c"supervise", c"event");
+/// The logger's program, from the slot.
+pub static LOG_RUN: Below = Below::fixed(c"log/run", c"log", c"run");
+/// The parts of a skeleton, from its service directory: `event`, `supervise`, and `control` and `event` in that.
+pub static SKELETON: [&CStr; 4] = [c"event", c"supervise", c"supervise/control", c"supervise/event"];
+/// Those of the logger, from the slot.
+pub static LOG_SKELETON: [&CStr; 4] =
+    [c"log/event", c"log/supervise", c"log/supervise/control", c"log/supervise/event"];
 /// The environment directory that `gateway-run` loads.
 pub static ENV: Name = Name::fixed(c"env");
 

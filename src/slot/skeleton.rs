@@ -1,34 +1,45 @@
 //! The supervise skeleton: `event`, `supervise`, `supervise/event`, `supervise/control`. s6-supervise uses existing ones as they
 //! are (its mkdir and mkfifo accept EEXIST), so a skeleton that is made first decides who may command the service.
 
+use std::ffi::CStr;
+
 use super::layout::{CONTROL, CONTROL_MODE, EVENT, EVENT_MODE, Policy, SUPERVISE};
 use crate::error::{Error, Result};
 use crate::sys::{self, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file};
 
 /// Makes the skeleton in a new service directory that nobody else can write yet.
 pub fn make(service: &Dir, policy: &Policy, ownership: &Ownership) -> std::result::Result<(), Errno> {
-    make_event(service, policy, ownership)?;
-    service.mkdir(&SUPERVISE, policy.supervise)?;
-    let supervise = service.passage(&SUPERVISE)?;
-    make_event(&supervise, policy, ownership)?;
-    supervise.mkfifo(&CONTROL, CONTROL_MODE)?;
-    hand_over(&supervise, &CONTROL, policy.skeleton, ownership)?;
+    make_event(service, c"event", policy, ownership)?;
+    service.mkdir_at(c"supervise", policy.supervise)?;
+    make_event(service, c"supervise/event", policy, ownership)?;
+    service.mkfifo_at(c"supervise/control", CONTROL_MODE)?;
+    hand_over(service, c"supervise/control", policy.skeleton, ownership)?;
     // Last: from here on it may belong to another user.
-    hand_over(service, &SUPERVISE, policy.skeleton, ownership)
+    hand_over(service, c"supervise", policy.skeleton, ownership)
 }
 
-fn make_event(parent: &Dir, policy: &Policy, ownership: &Ownership) -> std::result::Result<(), Errno> {
-    parent.mkdir(&EVENT, EVENT_MODE)?;
+fn make_event(
+    service: &Dir,
+    path: &'static CStr,
+    policy: &Policy,
+    ownership: &Ownership,
+) -> std::result::Result<(), Errno> {
+    service.mkdir_at(path, EVENT_MODE)?;
     // mkdir takes setgid from the parent alone. The mode comes before the owner: only the owner may change it.
-    parent.chmod_own(&EVENT, EVENT_MODE)?;
-    hand_over(parent, &EVENT, policy.skeleton, ownership)
+    service.chmod_at(path, EVENT_MODE)?;
+    hand_over(service, path, policy.skeleton, ownership)
 }
 
-fn hand_over(dir: &Dir, name: &Name, ids: Ids, ownership: &Ownership) -> std::result::Result<(), Errno> {
+fn hand_over(
+    dir: &Dir,
+    path: &'static CStr,
+    ids: Ids,
+    ownership: &Ownership,
+) -> std::result::Result<(), Errno> {
     if ids == ownership.process() {
         return Ok(());
     }
-    ownership.change_at(dir, name, ids)
+    ownership.change_path(dir, path, ids)
 }
 
 /// What is done with existing parts of a skeleton.

@@ -1,7 +1,7 @@
 //! `Dir`: an open directory and the operations below it. Each takes one component and follows no symlink unless its name says
 //! so.
 
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
 use super::walk::{self, Rule};
-use super::{Below, Errno, Ids, Name, Reason};
+use super::{Errno, Ids, Name, Reason};
 
 /// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -163,8 +163,8 @@ impl Dir {
 
     /// Returns the attributes of an entry two steps below. The first step may follow a symlink, because the owner of this directory
     /// can exchange it at any time: use the answer only to decide whether to look closer.
-    pub fn meta_below(&self, below: &Below) -> Result<Meta, Errno> {
-        fs::statat(self, below.both, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
+    pub fn meta_at(&self, path: &'static CStr) -> Result<Meta, Errno> {
+        fs::statat(self, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
     }
 
     /// Returns whether a symlink points to nothing that stat(2) can find; false where this process may not look.
@@ -214,6 +214,16 @@ impl Dir {
         fs::mkdirat(self, name.c_str(), Mode::from_raw_mode(mode))
     }
 
+    /// [`Dir::mkdir`] for a path of the program's own, in a tree that nobody else can write.
+    pub fn mkdir_at(&self, path: &'static CStr, mode: u32) -> Result<(), Errno> {
+        fs::mkdirat(self, path, Mode::from_raw_mode(mode))
+    }
+
+    /// Makes a FIFO at a path of the program's own, in a tree that nobody else can write.
+    pub fn mkfifo_at(&self, path: &'static CStr, mode: u32) -> Result<(), Errno> {
+        fs::mknodat(self, path, FileType::Fifo, Mode::from_raw_mode(mode), 0)
+    }
+
     /// Makes a FIFO below.
     pub fn mkfifo(&self, name: &Name, mode: u32) -> Result<(), Errno> {
         fs::mknodat(self, name.c_str(), FileType::Fifo, Mode::from_raw_mode(mode), 0)
@@ -224,9 +234,9 @@ impl Dir {
         fs::fchmod(self, Mode::from_raw_mode(mode))
     }
 
-    /// Sets the mode of an entry by name: only for a directory that nobody else can write.
-    pub fn chmod_own(&self, name: &Name, mode: u32) -> Result<(), Errno> {
-        fs::chmodat(self, name.c_str(), Mode::from_raw_mode(mode), AtFlags::empty())
+    /// Sets the mode of what is at a path of the program's own, in a tree that nobody else can write.
+    pub fn chmod_at(&self, path: &'static CStr, mode: u32) -> Result<(), Errno> {
+        fs::chmodat(self, path, Mode::from_raw_mode(mode), AtFlags::empty())
     }
 
     /// Renames an entry within the directory or into another one, and replaces what has the new name.

@@ -119,13 +119,13 @@ pub fn read_system(path: &Path, cap: u64) -> Result<Vec<u8>, Reason> {
 }
 
 /// Reads a regular file two steps below `dir`, neither of which may be a symlink.
-pub fn read_below(dir: &Dir, below: &Below, cap: u64) -> Result<Vec<u8>, Reason> {
+pub fn read_below(dir: &Dir, below: &Below, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
     match fs::openat2(dir, below.both, flags, Mode::empty(), resolve) {
-        Ok(file) => read_open(&file, cap).map(|(bytes, _)| bytes),
+        Ok(file) => read_open(&file, cap),
         // Before Linux 5.6, or under a seccomp filter that does not know openat2: two steps.
-        Err(Errno::NOSYS | Errno::PERM) => read(&dir.passage(&below.via)?, &below.name, cap),
+        Err(Errno::NOSYS | Errno::PERM) => read_meta(&dir.passage(&below.via)?, &below.name, cap),
         Err(errno) => Err(refusal(errno)),
     }
 }

@@ -2,6 +2,7 @@
 //! once.
 
 use std::cell::RefCell;
+use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
@@ -68,6 +69,14 @@ impl Ownership {
     pub fn change(&self, file: impl AsFd, wanted: Ids) -> Result<(), Errno> {
         let (file, Ids { uid, gid }) = (file.as_fd(), wanted);
         self.tolerate(file, || fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+    }
+
+    /// [`Ownership::change_at`] for a path of the program's own, in a tree that nobody else can write.
+    pub fn change_path(&self, dir: &Dir, path: &'static CStr, wanted: Ids) -> Result<(), Errno> {
+        self.tolerate(dir.as_fd(), || {
+            let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
+            fs::chownat(dir, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
+        })
     }
 
     /// [`Ownership::change`] by name, without following a symlink: only for a directory that nobody else can write.

@@ -39,7 +39,8 @@ impl PriorExit {
 
     /// Reads the ledger of a profile. One that cannot be read is [`PriorExit::Unknown`].
     pub fn read(profile: &Dir) -> PriorExit {
-        file::read_below(profile, &LEDGER, CAP).map_or(PriorExit::Unknown, |bytes| PriorExit::parse(&bytes))
+        file::read_below(profile, &LEDGER, CAP)
+            .map_or(PriorExit::Unknown, |(bytes, _)| PriorExit::parse(&bytes))
     }
 }
 
