@@ -68,13 +68,11 @@ fn settings(
 
 fn profile(text: &mut String, pass: &Pass<'_>, action: &Action) -> std::fmt::Result {
     writeln!(text, "\nprofile {}", FromVolume(&action.profile))?;
-    let Some(name) = &action.name else {
-        return writeln!(
-            text,
-            "  at the next boot: no slot\n  because: {}",
-            action.verdict.reason().unwrap_or_default()
-        );
-    };
+    if let Some(why) = action.verdict.reason() {
+        let slot = if action.name.is_some() { "slot left as it is" } else { "no slot" };
+        return writeln!(text, "  at the next boot: {slot}\n  because: {why}");
+    }
+    let Some(name) = &action.name else { return Ok(()) };
     let (start, why) = match action.verdict {
         Verdict::Started => ("started", why_started(pass, name, action)),
         _ => ("stays down", why_down(pass, name, action)),
@@ -122,7 +120,7 @@ fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
     }
 }
 
-fn slot(pass: &Pass<'_>, name: &ProfileName, present: Present) -> String {
+fn slot(pass: &Pass<'_>, name: &ProfileName, present: Option<Present>) -> String {
     let entry = name.slot();
     let held = pass.scandir.as_ref().and_then(|scandir| scandir.dir(entry).ok());
     let supervised = match held {
@@ -131,9 +129,9 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, present: Present) -> String {
     };
     let shown = FromVolume(entry.bytes());
     match present {
-        Present::Absent => format!("{shown} is missing"),
-        Present::AsDesired => format!("{shown} is as desired, {supervised}"),
-        Present::Different => format!("{shown} differs from what is desired, {supervised}"),
+        None | Some(Present::Absent) => format!("{shown} is missing"),
+        Some(Present::AsDesired) => format!("{shown} is as desired, {supervised}"),
+        Some(Present::Different) => format!("{shown} differs from what is desired, {supervised}"),
     }
 }
 

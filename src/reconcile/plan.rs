@@ -23,7 +23,7 @@ pub enum Verdict {
     Registered,
     /// It can have no slot; the reason.
     Skipped(String),
-    /// It should have a slot and has none; the reason.
+    /// It should have a slot, which could not be made or looked at; the reason.
     Failed(String),
 }
 
@@ -38,7 +38,7 @@ impl Verdict {
         }
     }
 
-    /// Returns why it has no slot.
+    /// Returns why it is neither started nor registered.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Verdict::Started | Verdict::Registered => None,
@@ -61,8 +61,8 @@ pub struct Action {
     pub trouble: Option<Reason>,
     /// How its gateway ended last time.
     pub exit: PriorExit,
-    /// What the scan directory has.
-    pub present: Present,
+    /// What the scan directory has; `None` if that could not be found out. It is then left as it is.
+    pub present: Option<Present>,
     /// Its runtime files that are stale unless its gateway runs.
     pub stale: Vec<&'static Name>,
     /// Whether anything is, or would be, written.
@@ -70,15 +70,16 @@ pub struct Action {
 }
 
 impl Action {
-    fn without_slot(name: &Name, verdict: Verdict) -> Action {
+    /// Makes the action for a name that gets no slot, or whose slot is left as it is.
+    pub fn without_slot(name: &[u8], verdict: Verdict) -> Action {
         Action {
-            profile: name.bytes().to_vec(),
+            profile: name.to_vec(),
             name: None,
             verdict,
             prior: Prior::default(),
             trouble: None,
             exit: PriorExit::Unknown,
-            present: Present::Absent,
+            present: None,
             stale: Vec::new(),
             changed: false,
         }
@@ -126,8 +127,8 @@ pub fn plan(pass: &Pass<'_>) -> Plan {
 fn plan_found(pass: &Pass<'_>, profiles: &Profiles, name: &Name) -> Option<Action> {
     match profiles.look(name) {
         Found::Profile(profile, dir) => Some(plan_one(pass, &profile, Some(&dir))),
-        Found::Skipped(why) => Some(Action::without_slot(name, Verdict::Skipped(why.to_string()))),
-        Found::Failed(why) => Some(Action::without_slot(name, Verdict::Failed(why.to_string()))),
+        Found::Skipped(why) => Some(Action::without_slot(name.bytes(), Verdict::Skipped(why.to_string()))),
+        Found::Failed(why) => Some(Action::without_slot(name.bytes(), Verdict::Failed(why.to_string()))),
         Found::Dangling(reason) => {
             pass.console.warn(&Error::new("use", profiles::label_of(name), reason));
             None
@@ -145,21 +146,31 @@ fn plan_one(pass: &Pass<'_>, profile: &ProfileName, dir: Option<&Dir>) -> Action
     }
     let starts = prior.starts() && !pass.intent.holds_down(profile);
     let want = Want { down: !starts };
-    let present = match &pass.scandir {
-        Some(scandir) => check::inspect(scandir, profile, want, &pass.spec),
-        None => Present::Absent,
+    let (present, verdict) = match &pass.scandir {
+        Some(scandir) => match check::inspect(scandir, profile, want, &pass.spec) {
+            Ok(present) => (Some(present), verdict(starts)),
+            Err(error) => {
+                pass.console.warn(&error);
+                (None, Verdict::Failed(error.to_string()))
+            }
+        },
+        None => (Some(Present::Absent), verdict(starts)),
     };
     Action {
         profile: profile.text().as_bytes().to_vec(),
         name: Some(profile.clone()),
-        verdict: if starts { Verdict::Started } else { Verdict::Registered },
+        verdict,
         prior,
         trouble,
         exit: dir.map_or(PriorExit::Unknown, PriorExit::read),
         present,
         stale: dir.map(|dir| stale_files(pass, profile, dir)).unwrap_or_default(),
-        changed: present != Present::AsDesired,
+        changed: present.is_some_and(|present| present != Present::AsDesired),
     }
+}
+
+fn verdict(starts: bool) -> Verdict {
+    if starts { Verdict::Started } else { Verdict::Registered }
 }
 
 fn stale_files(pass: &Pass<'_>, profile: &ProfileName, dir: &Dir) -> Vec<&'static Name> {

@@ -1,10 +1,8 @@
 //! Compares a slot with what it should be. Reads only.
 
-use super::layout::{
-    CONTROL_MODE, DIRECTORY, DOWN, EVENT, EVENT_MODE, File, LOG, SUPERVISE, SUPERVISE_CONTROL,
-    SUPERVISE_EVENT,
-};
+use super::layout::{DIRECTORY, DOWN, EVENT, File, LOG, SUPERVISE, SUPERVISE_CONTROL, SUPERVISE_EVENT};
 use super::{ProfileName, Spec, Want};
+use crate::error::{Error, Result};
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, Reason, file};
 
 /// What the scan directory has under a slot's name.
@@ -21,23 +19,33 @@ pub enum Present {
 /// Largest script that is compared, in bytes. The program's own are one `#!` line.
 const SCRIPT_CAP: u64 = 4096;
 
-/// Compares the entry under the slot's name with what is wanted.
-pub fn inspect(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Present {
-    match scandir.dir(profile.slot()) {
-        Err(Errno::NOENT) => Present::Absent,
-        Ok(slot) if Check { spec, scandir }.slot(&slot, want).unwrap_or(false) => Present::AsDesired,
-        Ok(_) | Err(_) => Present::Different,
+/// Compares the entry under the slot's name with what is wanted. Fails if it could not be looked at: what is there is then unknown.
+pub fn inspect(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Result<Present> {
+    let check = Check { spec, scandir };
+    let fits = match scandir.dir(profile.slot()) {
+        Err(Errno::NOENT) => return Ok(Present::Absent),
+        slot => slot.map_err(Reason::from).and_then(|slot| check.slot(&slot, want)),
+    };
+    match fits {
+        Ok(true) => Ok(Present::AsDesired),
+        // A part that is missing, or of another type, is a difference.
+        Ok(false) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => {
+            Ok(Present::Different)
+        }
+        Err(reason) => Err(Error::new("look at", profile.slot(), reason)),
     }
 }
 
-/// Each step returns whether it found what is wanted. The caller takes an error as "no".
+type Answer = std::result::Result<bool, Reason>;
+
+/// Each step returns whether it found what is wanted.
 struct Check<'a> {
     spec: &'a Spec<'a>,
     scandir: &'a Dir,
 }
 
 impl Check<'_> {
-    fn slot(&self, slot: &Dir, want: Want) -> Result<bool, Reason> {
+    fn slot(&self, slot: &Dir, want: Want) -> Answer {
         let (body, scripts) = (self.spec.policy.body, self.spec.files());
         Ok(self.fits(slot.own_meta()?, DIRECTORY, body)
             && self.files(slot, &scripts)?
@@ -46,13 +54,13 @@ impl Check<'_> {
             && self.skeleton(slot)?)
     }
 
-    fn log(&self, log: &Dir) -> Result<bool, Reason> {
+    fn log(&self, log: &Dir) -> Answer {
         Ok(self.fits(log.own_meta()?, DIRECTORY, self.spec.policy.body)
             && self.files(log, &[self.spec.log_file()])?
             && self.skeleton(log)?)
     }
 
-    fn files(&self, dir: &Dir, files: &[File<'_>]) -> Result<bool, Reason> {
+    fn files(&self, dir: &Dir, files: &[File<'_>]) -> Answer {
         for file in files {
             if !self.is(dir, *file)? {
                 return Ok(false);
@@ -61,13 +69,13 @@ impl Check<'_> {
         Ok(true)
     }
 
-    fn is(&self, dir: &Dir, what: File<'_>) -> Result<bool, Reason> {
+    fn is(&self, dir: &Dir, what: File<'_>) -> Answer {
         let (content, meta) = file::read_meta(dir, what.name, SCRIPT_CAP)?;
         Ok(content == what.content && self.fits(meta, what.mode, self.spec.policy.body))
     }
 
     /// s6-supervise only asks whether `down` exists.
-    fn down(&self, slot: &Dir, want: Want) -> Result<bool, Reason> {
+    fn down(&self, slot: &Dir, want: Want) -> Answer {
         match slot.meta(&DOWN) {
             Err(Errno::NOENT) => Ok(!want.down),
             Ok(meta) => {
@@ -77,9 +85,9 @@ impl Check<'_> {
         }
     }
 
-    fn skeleton(&self, service: &Dir) -> Result<bool, Reason> {
+    fn skeleton(&self, service: &Dir) -> Answer {
         let policy = &self.spec.policy;
-        let event = |meta: Meta| meta.kind == Kind::Directory && self.fits(meta, EVENT_MODE, policy.skeleton);
+        let event = |meta: Meta| meta.kind == Kind::Directory && self.fits(meta, policy.event, policy.body);
         if !event(service.meta(&EVENT)?) {
             return Ok(false);
         }
@@ -90,7 +98,7 @@ impl Check<'_> {
         let control = service.meta_below(&SUPERVISE_CONTROL)?;
         Ok(event(service.meta_below(&SUPERVISE_EVENT)?)
             && control.kind == Kind::Fifo
-            && self.fits(control, CONTROL_MODE, policy.skeleton))
+            && self.fits(control, policy.control, policy.skeleton))
     }
 
     fn fits(&self, meta: Meta, mode: u32, want: Ids) -> bool {
