@@ -63,7 +63,7 @@ struct Grammar {
 
 const MANY: usize = usize::MAX;
 /// Options without a value. `wait` may take one; all others must.
-const FLAGS: &str = "dry-run explain json sealed print down adopt";
+const FLAGS: &str = "dry-run explain json sealed delegated print down adopt";
 
 const fn grammar(
     command: Command,
@@ -85,22 +85,22 @@ static GRAMMARS: [Grammar; 15] = [
     grammar(
         Command::Reconcile,
         "reconcile",
-        with_places!("dry-run explain json sealed adopt role topology"),
+        with_places!("dry-run explain json sealed delegated adopt role topology"),
         0..=0,
         "",
     ),
-    grammar(Command::FixPerms, "fix-perms", "dry-run json sealed owner", 0..=1, "DIR"),
-    grammar(Command::Seed, "seed", "sealed owner", 1..=MANY, "DIR"),
+    grammar(Command::FixPerms, "fix-perms", "dry-run json sealed delegated owner", 0..=1, "DIR"),
+    grammar(Command::Seed, "seed", "sealed delegated owner", 1..=MANY, "DIR"),
     grammar(Command::GatewayRun, "gateway-run", "print", 1..=2, "SERVICE"),
     grammar(Command::GatewayLog, "gateway-log", "print", 1..=2, "SERVICE"),
     grammar(Command::GatewayFinish, "gateway-finish", "", 0..=MANY, "EXITCODE"),
     grammar(Command::DashboardRun, "dashboard-run", "print", 0..=MANY, "SERVICE"),
     grammar(Command::DashboardFinish, "dashboard-finish", "", 0..=MANY, "EXITCODE"),
-    grammar(Command::Register, "register", with_places!("down env sealed"), 1..=1, "NAME"),
-    grammar(Command::Unregister, "unregister", with_places!("wait sealed"), 1..=1, "NAME"),
-    grammar(Command::Start, "start", with_places!("wait sealed topology"), 1..=MANY, "NAME"),
-    grammar(Command::Stop, "stop", with_places!("wait sealed topology"), 1..=MANY, "NAME"),
-    grammar(Command::Restart, "restart", with_places!("wait sealed topology"), 1..=MANY, "NAME"),
+    grammar(Command::Register, "register", with_places!("down env sealed delegated"), 1..=1, "NAME"),
+    grammar(Command::Unregister, "unregister", with_places!("wait sealed delegated"), 1..=1, "NAME"),
+    grammar(Command::Start, "start", with_places!("wait sealed delegated topology"), 1..=MANY, "NAME"),
+    grammar(Command::Stop, "stop", with_places!("wait sealed delegated topology"), 1..=MANY, "NAME"),
+    grammar(Command::Restart, "restart", with_places!("wait sealed delegated topology"), 1..=MANY, "NAME"),
     grammar(Command::Status, "status", with_places!("json topology"), 0..=MANY, "NAME"),
     grammar(Command::Help, "help", "", 0..=1, "COMMAND"),
 ];
@@ -128,7 +128,7 @@ impl Command {
     }
 
     /// Returns the command that a link to the executable names: its basename, without leading digits and hyphen.
-    fn of_applet(argv0: &OsStr) -> Option<Command> {
+    pub fn of_applet(argv0: &OsStr) -> Option<Command> {
         let argv0 = argv0.as_bytes();
         let base = argv0.rsplit(|byte| *byte == b'/').next().unwrap_or(argv0);
         let digits = base.iter().take_while(|byte| byte.is_ascii_digit()).count();
@@ -145,6 +145,17 @@ impl Command {
     pub fn writes(self) -> bool {
         use Command::{FixPerms, Reconcile, Register, Restart, Seed, Start, Stop, Unregister};
         matches!(self, FixPerms | Reconcile | Register | Restart | Seed | Start | Stop | Unregister)
+    }
+
+    /// Returns whether the command executes other programs.
+    pub fn executes(self) -> bool {
+        use Command::{
+            DashboardRun, GatewayLog, GatewayRun, Register, Restart, Start, Status, Stop, Unregister,
+        };
+        matches!(
+            self,
+            DashboardRun | GatewayLog | GatewayRun | Register | Restart | Start | Status | Stop | Unregister
+        )
     }
 
     /// Returns whether s6 runs the command with arguments of its own, none of which is an option.
@@ -166,6 +177,8 @@ pub struct Options {
     pub sealed: bool,
     /// Replace the scripts of supervised slots that another program has made.
     pub adopt: bool,
+    /// Delegated mode, also of a scan directory that is sealed now. `sealed` prevails.
+    pub delegated: bool,
     /// Print the program instead of executing it.
     pub print: bool,
     /// Do not start what is registered.
@@ -299,6 +312,7 @@ impl Options {
             "json" => self.json = true,
             "sealed" => self.sealed = true,
             "adopt" => self.adopt = true,
+            "delegated" => self.delegated = true,
             "print" => self.print = true,
             "down" => self.down = true,
             "wait" => self.wait = Some(if value.is_empty() { WAIT } else { seconds(&value)? }),

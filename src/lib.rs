@@ -49,6 +49,11 @@ pub fn run(argv: Vec<OsString>) -> u8 {
     if command.writes() {
         sys::process::clear_umask();
     }
+    if command.executes()
+        && let Err(error) = service::confine::prepare(command, &options, &console)
+    {
+        return console.fatal(&error);
+    }
     match command {
         Command::Reconcile => reconcile::run(&options, &console),
         Command::FixPerms => permissions::run(&options, &console),

@@ -9,10 +9,10 @@ use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
 use crate::role::{self, RoleChoice};
 use crate::show::Shown;
-use crate::slot::{Policy, env};
+use crate::slot::{Policy, env, scandir};
 use crate::sys::process::Environment;
 use crate::sys::users::{self, User};
-use crate::sys::{Dir, Errno, Ids, Name, Reason, file, label};
+use crate::sys::{Dir, Errno, Ids, Name, Reason, file, label, present};
 use crate::topology::{self, TopologyChoice};
 
 /// s6-overlay's container environment: one file for each variable.
@@ -39,6 +39,8 @@ pub enum Source {
     Container,
     /// /etc/passwd.
     Passwd,
+    /// The scan directory as it is.
+    ScanDirectory,
     /// The default.
     Default,
 }
@@ -51,6 +53,7 @@ impl Source {
             Source::Environment => "environment",
             Source::Container => "container environment",
             Source::Passwd => "/etc/passwd",
+            Source::ScanDirectory => "the scan directory is sealed",
             Source::Default => "default",
         }
     }
@@ -74,10 +77,8 @@ pub struct Lookup {
 impl Lookup {
     /// Opens the container environment, if there is one.
     pub fn new() -> Result<Lookup> {
-        let container = match Dir::at(Path::new(CONTAINER_ENVIRONMENT)) {
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => None,
-            found => Some(found.context("open", CONTAINER_ENVIRONMENT)?),
-        };
+        let found = Dir::at(Path::new(CONTAINER_ENVIRONMENT));
+        let container = present(found).context("open", CONTAINER_ENVIRONMENT)?;
         Ok(Lookup { own: Environment::own(), container })
     }
 
@@ -105,15 +106,30 @@ impl Lookup {
     /// Returns the value of a variable that says yes or no. Any other word is reported and counts as unset.
     pub fn flag(&self, variable: &str, words: Words, console: &Console) -> Result<Option<Setting<bool>>> {
         let Some(Setting { value, source }) = self.get(variable)? else { return Ok(None) };
-        for (words, meaning) in [(words.yes, true), (NO, false)] {
-            if words.split(',').any(|word| value.eq_ignore_ascii_case(word.trim_ascii_start())) {
-                return Ok(Some(Setting { value: meaning, source }));
+        let meaning = words.meaning(&value);
+        if meaning.is_none() {
+            words.report(variable, &value, "unset", console);
+        }
+        Ok(meaning.map(|value| Setting { value, source }))
+    }
+
+    /// Returns whether `HERMES_INIT_SEALED` says sealed, if it is set. It shuts something: any word but one for no counts as yes, and
+    /// so does a value that cannot be read. Both are reported.
+    pub fn sealed(&self, console: &Console) -> Option<Setting<bool>> {
+        match self.get(SEALED) {
+            Ok(None) => None,
+            Ok(Some(Setting { value, source })) => {
+                let meaning = YES.meaning(&value).unwrap_or_else(|| {
+                    YES.report(SEALED, &value, "sealed", console);
+                    true
+                });
+                Some(Setting { value: meaning, source })
+            }
+            Err(error) => {
+                console.warn(&format_args!("{error}: taken as sealed"));
+                Some(Setting { value: true, source: Source::Container })
             }
         }
-        let shown = Shown(value.as_bytes());
-        let yes = words.yes;
-        console.warn(&format_args!("{variable}={shown} is none of {yes} and none of {NO}: taken as unset"));
-        Ok(None)
     }
 
     /// Returns the value of a variable that is one of `words`. Any other word is reported and counts as unset, which is `auto`.
@@ -163,6 +179,20 @@ pub struct Words {
     yes: &'static str,
 }
 
+impl Words {
+    fn meaning(self, value: &OsStr) -> Option<bool> {
+        let is = |words: &str| words.split(", ").any(|word| value.eq_ignore_ascii_case(word));
+        [(self.yes, true), (NO, false)].into_iter().find_map(|(words, meaning)| is(words).then_some(meaning))
+    }
+
+    fn report(self, variable: &str, value: &OsStr, taken: &str, console: &Console) {
+        let (shown, yes) = (Shown(value.as_bytes()), self.yes);
+        console.warn(&format_args!("{variable}={shown} is none of {yes} and none of {NO}: taken as {taken}"));
+    }
+}
+
+/// The switch of sealed mode.
+const SEALED: &str = "HERMES_INIT_SEALED";
 /// 1, true, yes.
 pub const YES: Words = Words { yes: "1, true, yes" };
 /// 1, true, yes, on.
@@ -193,13 +223,7 @@ impl Settings {
         let home = path(options.hermes_home.as_deref(), &lookup, "HERMES_HOME", HOME)?;
         let scandir = path(options.scandir.as_deref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
         let owner = owner(options.owner.as_deref())?;
-        let sealed = if options.sealed {
-            Setting { value: true, source: Source::Option }
-        } else {
-            lookup
-                .flag("HERMES_INIT_SEALED", YES, console)?
-                .unwrap_or(Setting { value: false, source: Source::Default })
-        };
+        let sealed = sealed(options, &lookup, &scandir.value, console)?;
         let topology = topology(options.topology, &lookup, console)?;
         Ok(Settings { home, scandir, owner, sealed, topology, lookup })
     }
@@ -239,6 +263,24 @@ fn topology(
         TopologyChoice::parse(word.value.as_bytes()).map(|value| Setting { value, source: word.source })
     });
     Ok(found.unwrap_or(Setting { value: TopologyChoice::Auto, source: Source::Default }))
+}
+
+/// Returns whether the mode is sealed. What nobody sets follows the live scan directory: a command that has lost its environment
+/// must not open what is sealed.
+fn sealed(options: &Options, lookup: &Lookup, path: &Path, console: &Console) -> Result<Setting<bool>> {
+    if options.sealed || options.delegated {
+        return Ok(Setting { value: options.sealed, source: Source::Option });
+    }
+    if let Some(set) = lookup.sealed(console) {
+        return Ok(set);
+    }
+    let label = path.as_os_str().as_bytes();
+    let scandir = present(Dir::at(path)).context("open", label)?;
+    if !scandir.map_or(Ok(false), |dir| scandir::is_sealed(&dir)).context("look at", label)? {
+        return Ok(Setting { value: false, source: Source::Default });
+    }
+    console.note(&format_args!("{} is sealed, and stays so; --delegated hands it over", Shown(label)));
+    Ok(Setting { value: true, source: Source::ScanDirectory })
 }
 
 fn path(option: Option<&Path>, lookup: &Lookup, variable: &str, default: &str) -> Result<Setting<PathBuf>> {

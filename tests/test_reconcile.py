@@ -64,7 +64,7 @@ def volume(place):
     return Volume(place)
 
 
-def expected_slot(down, owner=OWNER, skeleton=OWNER, supervise="755"):
+def expected_slot(down, owner=OWNER, skeleton=OWNER, supervise="755", event="3730", control="660"):
     exe = os.path.realpath(executable()).encode()
     tree = {b".": f"dir 755 {owner}", b"log": f"dir 755 {owner}",
             b"type": f"file 644 {owner} {b'longrun' + bytes([10])!r}",
@@ -74,8 +74,8 @@ def expected_slot(down, owner=OWNER, skeleton=OWNER, supervise="755"):
     if down:
         tree[b"down"] = f"file 644 {owner} b''"
     for base in (b"", b"log/"):
-        tree |= {base + b"event": f"dir 3730 {skeleton}", base + b"supervise": f"dir {supervise} {skeleton}",
-                 base + b"supervise/event": f"dir 3730 {skeleton}", base + b"supervise/control": f"fifo 660 {skeleton}"}
+        tree |= {base + b"event": f"dir {event} {owner}", base + b"supervise": f"dir {supervise} {skeleton}",
+                 base + b"supervise/event": f"dir {event} {owner}", base + b"supervise/control": f"fifo {control} {skeleton}"}
     return tree
 
 

@@ -17,9 +17,9 @@ def seed(*arguments, code=0, before=()):
     return done
 
 
-def skeleton(owner=OWNER, supervise="755"):
-    return {b"event": f"dir 3730 {owner}", b"supervise": f"dir {supervise} {owner}", b"supervise/event": f"dir 3730 {owner}",
-            b"supervise/control": f"fifo 660 {owner}"}
+def skeleton(owner=OWNER, supervise="755", event=f"dir 3730 {OWNER}", control="660"):
+    return {b"event": event, b"supervise": f"dir {supervise} {owner}", b"supervise/event": event,
+            b"supervise/control": f"fifo {control} {owner}"}
 
 
 def below_log(tree):
@@ -40,7 +40,7 @@ def test_without_a_logger_there_is_none(place):
 
 def test_sealed_it_is_roots_with_the_owners_group(place):
     seed("--sealed", place)
-    assert snapshot(place) == {b".": "dir 755 0:0"} | skeleton("0:10000", "710")
+    assert snapshot(place) == {b".": "dir 755 0:0"} | skeleton("0:10000", "710", "dir 700 0:0", "620")
 
 
 def test_what_exists_is_left_as_it_is(place):

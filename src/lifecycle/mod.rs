@@ -56,17 +56,9 @@ impl Live<'_> {
     }
 
     /// Locks the scan directory until the result is dropped.
-    fn hold(&self) -> Result<Held> {
-        // The lock belongs to the descriptor: a second one can be closed.
-        let dir = self.scandir.readable().context("open", self.label())?;
-        lock::exclusive(&dir).context("lock", self.label())?;
-        Ok(Held { _dir: dir })
+    fn hold(&self) -> Result<lock::Held> {
+        lock::scan_directory(&self.scandir, self.spec.policy.sealed).context("lock", self.label())
     }
-}
-
-/// The lock of the scan directory.
-struct Held {
-    _dir: Dir,
 }
 
 /// Opens what a command works with, and calls it. Returns its exit code.

@@ -81,7 +81,7 @@ fn renew(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let _held = live.hold()?;
     let Some(old) = slot(live, profile)? else { return Ok(()) };
     let want = Want { down: old.meta(&layout::DOWN) != Err(Errno::NOENT) };
-    let as_desired = check::inspect(&live.scandir, profile, want, &live.spec) == Present::AsDesired;
+    let as_desired = check::inspect(&live.scandir, profile, want, &live.spec)? == Present::AsDesired;
     if as_desired && !probe::is_supervised(&old) {
         publish::publish(&live.scandir, profile, want, Present::Different, &live.spec)?;
     }

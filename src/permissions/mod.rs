@@ -40,7 +40,8 @@ fn fix_all(options: &Options, console: &Console) -> Result<u8> {
     };
     let names = services.names().context("list", label)?;
     let ownership = Ownership::new();
-    let fix = Fix::new(&settings.policy(ownership.process()), options.dry_run, &ownership);
+    let policy = settings.policy(ownership.process());
+    let fix = Fix::new(&policy, options.dry_run, &ownership);
     let outcomes: Vec<Outcome> = names.iter().filter_map(|name| fix.service(&services, name)).collect();
     let is_quiet = !options.json && !options.dry_run && settings.is_quiet();
     console.print(&report(&outcomes, options.json, is_quiet));

@@ -5,13 +5,12 @@ use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::show::FromVolume;
-use crate::slot::layout::{CONTROL, CONTROL_MODE, EVENT, EVENT_MODE, LOG, Policy, SUPERVISE};
+use crate::slot::layout::{CONTROL, EVENT, LOG, Policy, SEALED_SUPERVISE, SUPERVISE};
+use crate::slot::skeleton;
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file, label};
 
 /// Prefixes of s6-overlay's own services. Whoever commands them commands the supervision itself.
 const INTERNAL: [&[u8]; 2] = [b"s6rc-", b"s6-linux-"];
-/// Mode of `supervise`: the group may command and query the service, and cannot list the directory.
-const SUPERVISE_MODE: u32 = 0o710;
 /// Number of levels of directories below `supervise` that are entered. s6-supervise makes one.
 const DEPTH_MAX: u32 = 32;
 
@@ -71,16 +70,15 @@ impl Outcome {
         }
     }
 
-    fn fail(&mut self, path: &[u8], errno: Errno) {
-        self.reasons.push(format!("{}: {}", FromVolume(path), Reason::from(errno)));
+    fn fail(&mut self, why: String) {
+        self.reasons.push(why);
         self.action = Action::Failed;
     }
 }
 
 /// What all services have in common.
 pub struct Fix<'a> {
-    ids: Ids,
-    sealed: bool,
+    policy: &'a Policy,
     dry_run: bool,
     ownership: &'a Ownership,
     /// The errno with which the kernel refused something that root may do.
@@ -103,8 +101,8 @@ struct Target<'a> {
 
 impl<'a> Fix<'a> {
     /// Makes the fix for a policy.
-    pub fn new(policy: &Policy, dry_run: bool, ownership: &'a Ownership) -> Fix<'a> {
-        Fix { ids: policy.skeleton, sealed: policy.sealed, dry_run, ownership, denied: Cell::new(None) }
+    pub fn new(policy: &'a Policy, dry_run: bool, ownership: &'a Ownership) -> Fix<'a> {
+        Fix { policy, dry_run, ownership, denied: Cell::new(None) }
     }
 
     /// Returns the errno with which the kernel refused something that root may do, if it did.
@@ -118,19 +116,21 @@ impl<'a> Fix<'a> {
         if INTERNAL.iter().any(|prefix| name.bytes().starts_with(prefix)) {
             return Some(outcome.skip("s6-overlay's own"));
         }
-        let kind = services.meta(name).map(|meta| meta.kind);
-        match (kind, services.dir(name)) {
-            (Ok(Kind::Symlink), _) => outcome.refuse(name.bytes(), "is a symlink"),
-            (Ok(Kind::Directory), Ok(service)) => {
-                let is_supervised = self.parts(&service, &[], &mut outcome);
-                if !is_supervised && outcome.reasons.is_empty() {
-                    outcome.reasons.push("nobody supervises it".to_owned());
+        match services.meta(name).map(|meta| meta.kind) {
+            Ok(Kind::Symlink) => outcome.refuse(name.bytes(), "is a symlink"),
+            Ok(Kind::Directory) => match services.dir(name) {
+                Ok(service) => {
+                    let is_supervised = self.parts(&service, &[], &mut outcome);
+                    if !is_supervised && outcome.reasons.is_empty() {
+                        outcome.reasons.push("nobody supervises it".to_owned());
+                    }
+                    self.logger(&service, &mut outcome);
                 }
-                self.logger(&service, &mut outcome);
-            }
-            (Ok(Kind::Directory), Err(errno)) => self.trouble(name.bytes(), errno, &mut outcome),
-            // No directory; or it has vanished meanwhile.
-            _ => return None,
+                Err(errno) => self.trouble(name.bytes(), errno, &mut outcome),
+            },
+            // No service; or it has vanished meanwhile.
+            Ok(_) | Err(Errno::NOENT) => return None,
+            Err(errno) => self.trouble(name.bytes(), errno, &mut outcome),
         }
         if outcome.action == Action::Done && !outcome.reasons.is_empty() {
             outcome.action = Action::Skipped;
@@ -138,31 +138,44 @@ impl<'a> Fix<'a> {
         Some(outcome)
     }
 
-    /// Notes a failed system call. A missing permission is tolerated, and an entry that has vanished is none.
+    /// Notes a failed system call. A missing permission is tolerated, except in sealed mode, where it leaves something open. An entry
+    /// that has vanished is no failure.
     fn trouble(&self, path: &[u8], errno: Errno, outcome: &mut Outcome) {
+        let why = format!("{}: {}", FromVolume(path), Reason::from(errno));
         match errno {
             Errno::NOENT => (),
-            Errno::PERM | Errno::ACCESS => {
+            Errno::PERM | Errno::ACCESS if !self.policy.sealed => {
                 self.denied.set(Some(errno));
-                outcome.reasons.push(format!("{}: {}", FromVolume(path), Reason::from(errno)));
+                outcome.reasons.push(why);
             }
-            errno => outcome.fail(path, errno),
+            _ => outcome.fail(why),
         }
     }
 
     /// Handles the parts of a service directory. Returns whether there is any.
     fn parts(&self, service: &Dir, path: &[u8], outcome: &mut Outcome) -> bool {
-        let event = label(&[path, EVENT.bytes()]);
-        let event_dir = self.open(service, &EVENT, &event, outcome);
-        if let Some(dir) = &event_dir {
-            self.directory(dir, &event, Some(EVENT_MODE), outcome);
-        }
+        let has_event = self.event(service, path, outcome);
         let supervise = label(&[path, SUPERVISE.bytes()]);
         let supervise_dir = self.open(service, &SUPERVISE, &supervise, outcome);
         if let Some(dir) = &supervise_dir {
             self.supervise(dir, &supervise, outcome);
         }
-        event_dir.is_some() || supervise_dir.is_some()
+        has_event || supervise_dir.is_some()
+    }
+
+    /// Handles the `event` directory in a directory. Returns whether there is one.
+    fn event(&self, parent: &Dir, path: &[u8], outcome: &mut Outcome) -> bool {
+        let path = label(&[path, EVENT.bytes()]);
+        let Some(dir) = self.open(parent, &EVENT, &path, outcome) else { return false };
+        if !self.policy.sealed || self.dry_run {
+            self.directory(&dir, &path, Some(self.policy.event), self.policy.body, outcome);
+            return true;
+        }
+        match skeleton::seal_event(&dir, &path, self.policy.body, self.ownership) {
+            Ok(changed) => outcome.changed |= changed,
+            Err(error) => outcome.fail(error.to_string()),
+        }
+        true
     }
 
     fn logger(&self, service: &Dir, outcome: &mut Outcome) {
@@ -175,7 +188,8 @@ impl<'a> Fix<'a> {
             },
             Ok(Kind::Symlink) => outcome.refuse(LOG.bytes(), "is a symlink"),
             // A service may have no logger.
-            _ => (),
+            Ok(_) | Err(Errno::NOENT) => (),
+            Err(errno) => self.trouble(LOG.bytes(), errno, outcome),
         }
     }
 
@@ -192,20 +206,24 @@ impl<'a> Fix<'a> {
     }
 
     /// Handles a supervise directory: everything in it becomes the owner's. In sealed mode, if it is root's already, only `control`
-    /// is looked at.
+    /// and `event` are looked at.
     fn supervise(&self, supervise: &Dir, path: &[u8], outcome: &mut Outcome) {
-        let is_ours = self.sealed && supervise.own_meta().is_ok_and(|meta| meta.ids.uid == self.ids.uid);
-        if self.sealed {
+        let (sealed, ids) = (self.policy.sealed, self.policy.skeleton);
+        let is_ours = |meta: Meta| meta.ids.uid == ids.uid && meta.mode & skeleton::UNFINISHED == 0;
+        let is_ours = sealed && supervise.own_meta().is_ok_and(is_ours);
+        if sealed && !is_ours {
             // Before its entries: what is checked in it after that stays as it was checked.
-            self.directory(supervise, path, Some(SUPERVISE_MODE), outcome);
+            let mode = SEALED_SUPERVISE | skeleton::UNFINISHED;
+            self.directory(supervise, path, Some(mode), ids, outcome);
         }
         if is_ours {
+            self.event(supervise, path, outcome);
             self.entry(supervise, &CONTROL, path, outcome);
         } else {
             self.tree(supervise, path, 0, outcome);
         }
         // After its entries: root with CAP_CHOWN alone cannot enter a directory of another user.
-        self.directory(supervise, path, Some(SUPERVISE_MODE), outcome);
+        self.directory(supervise, path, Some(SEALED_SUPERVISE), ids, outcome);
     }
 
     fn tree(&self, dir: &Dir, path: &[u8], depth: u32, outcome: &mut Outcome) {
@@ -220,9 +238,11 @@ impl<'a> Fix<'a> {
                 self.entry(dir, &name, path, outcome);
             } else if depth == DEPTH_MAX {
                 outcome.refuse(&below, format_args!("is more than {DEPTH_MAX} directories deep"));
+            } else if depth == 0 && name == EVENT {
+                self.event(dir, path, outcome);
             } else if let Some(subdirectory) = self.open(dir, &name, &below, outcome) {
                 self.tree(&subdirectory, &below, depth + 1, outcome);
-                self.directory(&subdirectory, &below, None, outcome);
+                self.directory(&subdirectory, &below, None, self.policy.skeleton, outcome);
             }
         }
     }
@@ -243,8 +263,8 @@ impl<'a> Fix<'a> {
             }
             kind => return outcome.refuse(&path, format_args!("is {}", kind.text())),
         }
-        let mode = is_control.then_some(CONTROL_MODE);
-        if meta.links == 1 && self.is_right(meta, mode, dir) {
+        let (mode, ids) = (is_control.then_some(self.policy.control), self.policy.skeleton);
+        if meta.links == 1 && self.is_right(meta, mode, ids, dir) {
             return;
         }
         match file::open_checked(dir, name) {
@@ -252,39 +272,38 @@ impl<'a> Fix<'a> {
                 outcome.refuse(&path, "was exchanged for something else");
             }
             Ok((file, found)) => {
-                self.set(&Target { fd: file.as_fd(), found, path: &path, near: dir }, mode, outcome);
+                self.set(&Target { fd: file.as_fd(), found, path: &path, near: dir }, mode, ids, outcome);
             }
             Err(Reason::Errno(errno)) => self.trouble(&path, errno, outcome),
             Err(reason) => outcome.refuse(&path, reason),
         }
     }
 
-    fn directory(&self, dir: &Dir, path: &[u8], mode: Mode, outcome: &mut Outcome) {
+    fn directory(&self, dir: &Dir, path: &[u8], mode: Mode, ids: Ids, outcome: &mut Outcome) {
         match dir.own_meta() {
-            Ok(meta) if self.is_right(meta, mode, dir) => (),
-            Ok(found) => self.set(&Target { fd: dir.as_fd(), found, path, near: dir }, mode, outcome),
+            Ok(meta) if self.is_right(meta, mode, ids, dir) => (),
+            Ok(found) => self.set(&Target { fd: dir.as_fd(), found, path, near: dir }, mode, ids, outcome),
             Err(errno) => self.trouble(path, errno, outcome),
         }
     }
 
-    fn is_right(&self, meta: Meta, mode: Mode, near: &Dir) -> bool {
-        mode.is_none_or(|mode| mode == meta.mode) && self.ownership.accepts(meta.ids, self.ids, near)
+    fn is_right(&self, meta: Meta, mode: Mode, ids: Ids, near: &Dir) -> bool {
+        mode.is_none_or(|mode| mode == meta.mode) && self.ownership.accepts(meta.ids, ids, near)
     }
 
-    /// Sets the mode and then the owner of an open file: only its owner may change the mode.
-    fn set(&self, target: &Target<'_>, mode: Mode, outcome: &mut Outcome) {
+    /// Sets the mode and the owner of an open file.
+    fn set(&self, target: &Target<'_>, mode: Mode, ids: Ids, outcome: &mut Outcome) {
         if self.dry_run {
             outcome.changed = true;
             return;
         }
-        let mode = mode.filter(|mode| *mode != target.found.mode);
-        let is_foreign = !self.ownership.accepts(target.found.ids, self.ids, target.near);
-        let change_owner = || if is_foreign { self.ownership.change(target.fd, self.ids) } else { Ok(()) };
-        match mode.map_or(Ok(()), |mode| file::chmod(target.fd, mode)).and_then(|()| change_owner()) {
-            Ok(()) => {
-                outcome.changed |= mode.is_some() || (is_foreign && self.ownership.refused().is_none());
+        let Target { fd, found, path, near } = *target;
+        match skeleton::set(fd, found, mode, ids, near, self.ownership) {
+            Ok(_) if self.policy.sealed && found.ids.uid != ids.uid && self.ownership.refused().is_some() => {
+                outcome.fail(format!("{}: {}", FromVolume(path), skeleton::stays_open(found.ids)));
             }
-            Err(errno) => self.trouble(target.path, errno, outcome),
+            Ok(changed) => outcome.changed |= changed,
+            Err(errno) => self.trouble(path, errno, outcome),
         }
     }
 }

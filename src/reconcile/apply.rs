@@ -2,13 +2,13 @@
 
 use super::plan::{self, Action, Plan, Verdict};
 use super::{INCOMPLETE, Pass, hold, intent, report};
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::s6;
 use crate::slot::check::{self, Present};
 use crate::slot::scandir::{self, SERVICES_MAX, Survey};
 use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
 use crate::sys::file::Attributes;
-use crate::sys::{Dir, Errno, Name, time};
+use crate::sys::{Dir, Errno, Name, present, time};
 use crate::volume::bootlog;
 use crate::volume::profiles::{self, Found, Profiles};
 
@@ -35,10 +35,10 @@ fn dry_run(pass: &Pass<'_>) -> Plan {
     let mut plan = plan::plan(pass);
     for action in &mut plan.actions {
         let supervised = match (&pass.scandir, &action.name) {
-            (Some(scandir), Some(name)) => is_supervised(scandir, name),
+            (Some(scandir), Some(name)) => staging::is_supervised(scandir, name.slot()).unwrap_or(true),
             _ => false,
         };
-        action.changed |= !action.stale.is_empty() && !supervised;
+        action.changed |= !action.stale.is_empty() && !supervised && action.present.is_some();
     }
     plan
 }
@@ -46,25 +46,30 @@ fn dry_run(pass: &Pass<'_>) -> Plan {
 fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     let ownership = pass.spec.ownership;
     let is_sealed = pass.spec.policy.sealed;
-    hold(scandir, pass.console);
     if scandir.is_noexec() {
         let what = "the scan directory is mounted noexec: s6 can run none of the slots; mount it with exec";
         pass.console.warn(&what);
     }
-    // Sealing comes first: nobody else can replace what is made after it.
+    // Sealing comes first: nobody else can replace what is made after it, and the lock is such a file.
+    let mut is_complete = true;
     if is_sealed && ownership.is_root() {
-        warn(pass, scandir::seal(scandir, &pass.spec.policy, ownership));
+        scandir::seal(scandir, &pass.spec.policy, ownership, &mut |error| {
+            pass.console.warn(&error);
+            is_complete = false;
+        });
     }
-    let survey = tidy(pass, scandir);
+    let _held = hold(scandir, &pass.spec, pass.console);
+    let survey = tidy(pass, scandir, &mut is_complete);
     write_bootstrap(pass);
     let mut plan = plan::plan(pass);
     for action in &mut plan.actions {
         carry_out(pass, scandir, action);
     }
+    plan.is_complete &= is_complete;
     if ownership.is_root() {
-        update_other_slots(pass, scandir, &survey.slots, &plan.actions);
+        update_other_slots(pass, scandir, &survey.slots, &mut plan.actions);
         if is_sealed {
-            warn_of_foreign_services(pass, scandir, &survey);
+            plan.is_complete &= !has_foreign_services(pass, scandir, &survey);
         }
     }
     warn_of_too_many_services(pass, &plan.actions);
@@ -81,17 +86,20 @@ fn warn(pass: &Pass<'_>, done: Result<()>) {
     }
 }
 
-/// Sweeps leftovers and dangling slots. Returns the other entries.
-fn tidy(pass: &Pass<'_>, scandir: &Dir) -> Survey {
+/// Sweeps leftovers and dangling slots. Returns the other entries. Clears `is_complete` if something cannot be looked at.
+fn tidy(pass: &Pass<'_>, scandir: &Dir, is_complete: &mut bool) -> Survey {
     let survey = match scandir::survey(scandir) {
         Ok(survey) => survey,
         Err(errno) => {
             pass.console.warn(&Error::new("list", "the scan directory", errno));
+            *is_complete = false;
             return Survey::default();
         }
     };
     for name in &survey.leftovers {
-        warn(pass, sweep(scandir, name));
+        let swept = sweep(scandir, name);
+        *is_complete &= swept.is_ok();
+        warn(pass, swept.and_then(|swept| swept));
     }
     for name in &survey.dangling {
         if scandir::is_slot_name(name) {
@@ -107,12 +115,13 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir) -> Survey {
 }
 
 /// Removes a leftover. In a slot that is being unregistered, supervisors may only be starting.
-fn sweep(scandir: &Dir, name: &Name) -> Result<()> {
+fn sweep(scandir: &Dir, name: &Name) -> Result<Result<()>> {
     if staging::is_unregistered(name)
-        && let Ok(slot) = scandir.dir(name)
-        && !probe::is_supervised(&slot)
+        && let Some(slot) = present(scandir.dir(name)).context("look at the leftover", name)?
+        && !probe::supervision(&slot).context("look at the leftover", name)?
+        && let Err(error) = s6::reap(scandir, Some(&slot))
     {
-        s6::reap(scandir, Some(&slot))?;
+        return Ok(Err(error));
     }
     staging::sweep(scandir, name)
 }
@@ -125,28 +134,29 @@ fn write_bootstrap(pass: &Pass<'_>) {
     }
 }
 
-fn is_supervised(scandir: &Dir, name: &ProfileName) -> bool {
-    match scandir.dir(name.slot()) {
-        Ok(slot) => probe::is_supervised(&slot),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => false,
-        Err(_) => true,
+/// Carries out what is planned for one profile. A slot that could not be looked at is left as it is.
+fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
+    let Some(present) = action.present else { return };
+    match make(pass, scandir, action, present) {
+        Ok(removed) => action.changed |= removed,
+        Err(error) => {
+            pass.console.warn(&error);
+            action.verdict = Verdict::Failed(error.to_string());
+            action.changed = false;
+        }
     }
 }
 
-/// Makes the slot of one profile, and removes its stale files.
-fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
-    let Some(name) = &action.name else { return };
-    if !action.stale.is_empty() && !is_supervised(scandir, name) {
-        action.changed |= remove_stale(pass, name, &action.stale);
+/// Makes the slot of one profile, and removes its stale files. Returns whether there was any.
+fn make(pass: &Pass<'_>, scandir: &Dir, action: &Action, present: Present) -> Result<bool> {
+    let Some(name) = &action.name else { return Ok(false) };
+    let supervised =
+        || staging::is_supervised(scandir, name.slot()).context("find a supervisor of", name.slot());
+    let removed = !action.stale.is_empty() && !supervised()? && remove_stale(pass, name, &action.stale);
+    if !action.left {
+        publish::publish(scandir, name, action.want(), present, &pass.spec)?;
     }
-    if action.left {
-        return;
-    }
-    if let Err(error) = publish::publish(scandir, name, action.want(), action.present, &pass.spec) {
-        pass.console.warn(&error);
-        action.verdict = Verdict::Failed(error.to_string());
-        action.changed = false;
-    }
+    Ok(removed)
 }
 
 /// Removes stale runtime files. Returns whether there was any.
@@ -173,36 +183,54 @@ fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
 }
 
 /// Updates owners and modes of slots whose profile this pass has not found (deleted, or of another volume), so that they follow
-/// the mode of the pass. Whether they are down stays.
-fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &[Action]) {
-    let (policy, ownership) = (&pass.spec.policy, pass.spec.ownership);
+/// the mode of the pass. Whether they are down stays. Those that could not be updated become actions.
+fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &mut Vec<Action>) {
+    let mut failed = Vec::new();
     let mut done: Vec<&Name> =
         actions.iter().filter_map(|action| Some(action.name.as_ref()?.slot())).collect();
     done.sort_unstable();
     for entry in slots.iter().filter(|entry| done.binary_search(entry).is_err()) {
         let Some(name) = ProfileName::of_service(entry.bytes()) else { continue };
-        let Ok(slot) = scandir.dir(entry) else { continue };
-        // In sealed mode all of the slot is looked at: an earlier pass may have been killed after it took the slot itself.
-        let is_taken = slot.own_meta().is_ok_and(|meta| ownership.accepts(meta.ids, policy.body, scandir));
-        if is_taken && !policy.sealed {
-            continue;
+        if let Err(error) = update_other_slot(pass, scandir, &name) {
+            pass.console.warn(&error);
+            failed.push(Action::new(name.text().as_bytes(), None, Verdict::Failed(error.to_string())));
         }
-        let want = Want { down: slot.meta(&layout::DOWN).is_ok() };
-        let present = check::inspect(scandir, &name, want, &pass.spec);
-        if present == Present::Different {
-            warn(pass, publish::publish(scandir, &name, want, present, &pass.spec));
-        }
+    }
+    actions.append(&mut failed);
+}
+
+fn update_other_slot(pass: &Pass<'_>, scandir: &Dir, name: &ProfileName) -> Result<()> {
+    let (entry, policy) = (name.slot(), &pass.spec.policy);
+    let Some(slot) = present(scandir.dir(entry)).context("open", entry)? else { return Ok(()) };
+    let ids = slot.own_meta().context("look at", entry)?.ids;
+    // In sealed mode all of the slot is looked at: an earlier pass may have been killed after it took the slot itself.
+    if !policy.sealed && pass.spec.ownership.accepts(ids, policy.body, scandir) {
+        return Ok(());
+    }
+    let want = Want { down: slot.has(&layout::DOWN).context("look at", entry)? };
+    match check::inspect(scandir, name, want, &pass.spec)? {
+        Present::Different => publish::publish(scandir, name, want, Present::Different, &pass.spec),
+        _ => Ok(()),
     }
 }
 
-/// Sealed mode: reports services that another user can change.
-fn warn_of_foreign_services(pass: &Pass<'_>, scandir: &Dir, survey: &Survey) {
+/// Sealed mode: reports services that another user can change. Returns whether there are any, or one cannot be looked at.
+fn has_foreign_services(pass: &Pass<'_>, scandir: &Dir, survey: &Survey) -> bool {
+    let mut found = false;
     for name in survey.slots.iter().chain(&survey.others) {
-        if scandir.meta(name).is_ok_and(|meta| meta.ids.uid != pass.spec.policy.body.uid) {
-            let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
-            pass.console.warn(&Error::new("seal the service", name, reason));
-        }
+        let error = match scandir::owner_of(scandir, name) {
+            Ok(ids) if ids.uid == pass.spec.policy.body.uid => continue,
+            Ok(_) => {
+                let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
+                Error::new("seal the service", name, reason)
+            }
+            Err(Errno::NOENT) => continue,
+            Err(errno) => Error::new("look at the service", name, errno),
+        };
+        pass.console.warn(&error);
+        found = true;
     }
+    found
 }
 
 /// Names the profiles for which `default` starts although its own state does not say so.

@@ -79,13 +79,11 @@ fn topology(text: &mut String, pass: &Pass<'_>, plan: &Plan) -> std::fmt::Result
 
 fn profile(text: &mut String, pass: &Pass<'_>, plan: &Plan, action: &Action) -> std::fmt::Result {
     writeln!(text, "\nprofile {}", FromVolume(&action.profile))?;
-    let Some(name) = &action.name else {
-        return writeln!(
-            text,
-            "  at the next boot: no slot\n  because: {}",
-            action.verdict.reason().unwrap_or_default()
-        );
-    };
+    if let Some(why) = action.verdict.reason() {
+        let slot = if action.name.is_some() { "slot left as it is" } else { "no slot" };
+        return writeln!(text, "  at the next boot: {slot}\n  because: {why}");
+    }
+    let Some(name) = &action.name else { return Ok(()) };
     let (start, why) = match action.verdict {
         Verdict::Started => ("started", why_started(pass, plan, name, action)),
         _ => ("stays down", why_down(pass, name, action)),
@@ -163,9 +161,9 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
                 "{shown} was made by another program, {supervised}: it is left as it is, unless --adopt is given"
             )
         }
-        Present::Absent => format!("{shown} is missing"),
-        Present::AsDesired => format!("{shown} is as desired, {supervised}"),
-        Present::Different => format!("{shown} differs from what is desired, {supervised}"),
+        None | Some(Present::Absent) => format!("{shown} is missing"),
+        Some(Present::AsDesired) => format!("{shown} is as desired, {supervised}"),
+        Some(Present::Different) => format!("{shown} differs from what is desired, {supervised}"),
     }
 }
 

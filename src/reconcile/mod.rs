@@ -18,7 +18,7 @@ use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::{Setting, Settings};
 use crate::show::Shown;
 use crate::slot::{ProfileName, Spec};
-use crate::sys::{Dir, Errno, Ownership, lock};
+use crate::sys::{Dir, Errno, Ownership, lock, present};
 use crate::volume::Home;
 use crate::volume::home::Trusted;
 
@@ -134,8 +134,9 @@ pub fn spec<'a>(settings: &Settings, console: &Console, ownership: &'a Ownership
     let mut keeper = ownership.process();
     if settings.sealed.value && !ownership.is_root() {
         // Sealed slots are root's; without root, they belong to the owner of the scan directory.
-        let owner = Dir::at(&settings.scandir.value).and_then(|scandir| scandir.own_meta());
-        keeper = owner.map_or(keeper, |meta| meta.ids);
+        let path = &settings.scandir.value;
+        let owner = present(Dir::at(path).and_then(|scandir| scandir.own_meta()));
+        keeper = owner.context("look at", path.as_os_str().as_bytes())?.map_or(keeper, |meta| meta.ids);
     }
     let made = Spec::new(executable, settings.policy(keeper), ownership);
     made.map_err(|why| Error::new("use", executable.as_os_str().as_bytes(), why))
@@ -192,9 +193,12 @@ fn open_scandir(settings: &Settings, dry_run: bool) -> Result<Option<Dir>> {
     Dir::make_at(path).map(|(scandir, _)| Some(scandir)).context("open", label)
 }
 
-/// Locks the scan directory for this pass. A lock that somebody else keeps is reported; it stops no boot.
-fn hold(scandir: &Dir, console: &Console) {
-    if let Err(errno) = lock::exclusive(scandir) {
-        console.warn(&Error::new("lock", "the scan directory", errno));
+/// Locks the scan directory for this pass. A lock that somebody else keeps is reported; it stops no boot. A sealed one can be
+/// changed, and so locked, by its owner alone.
+fn hold(scandir: &Dir, spec: &Spec<'_>, console: &Console) -> Option<lock::Held> {
+    if spec.policy.body.uid != spec.ownership.process().uid && spec.policy.sealed {
+        return None;
     }
+    let held = lock::scan_directory(scandir, spec.policy.sealed);
+    held.inspect_err(|errno| console.warn(&Error::new("lock", "the scan directory", *errno))).ok()
 }

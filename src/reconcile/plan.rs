@@ -2,7 +2,7 @@
 
 use super::Pass;
 use super::topology::{self, Signs, Topology};
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::slot::check::{self, Present};
 use crate::slot::{ProfileName, Want, foreign};
 use crate::sys::{Dir, Errno, Name, Reason};
@@ -26,7 +26,7 @@ pub enum Verdict {
     Registered,
     /// It can have no slot; the reason.
     Skipped(String),
-    /// It should have a slot and has none; the reason.
+    /// It should have a slot, which could not be made or looked at; the reason.
     Failed(String),
 }
 
@@ -41,7 +41,7 @@ impl Verdict {
         }
     }
 
-    /// Returns why it has no slot.
+    /// Returns why it is neither started nor registered.
     pub fn reason(&self) -> Option<&str> {
         match self {
             Verdict::Started | Verdict::Registered => None,
@@ -70,8 +70,8 @@ pub struct Action {
     pub folded: bool,
     /// How its gateway ended last time.
     pub exit: PriorExit,
-    /// What the scan directory has.
-    pub present: Present,
+    /// What the scan directory has; `None` if that could not be found out. It is then left as it is.
+    pub present: Option<Present>,
     /// Its runtime files that are stale unless its gateway runs.
     pub stale: Vec<&'static Name>,
     /// Whether its slot is left as it is: another program has made it, and it is supervised.
@@ -81,7 +81,8 @@ pub struct Action {
 }
 
 impl Action {
-    fn new(profile: &[u8], name: Option<ProfileName>, verdict: Verdict) -> Action {
+    /// Makes the action of a name: no slot is looked at yet.
+    pub fn new(profile: &[u8], name: Option<ProfileName>, verdict: Verdict) -> Action {
         Action {
             profile: profile.to_vec(),
             name,
@@ -92,7 +93,7 @@ impl Action {
             served: false,
             folded: false,
             exit: PriorExit::Unknown,
-            present: Present::Absent,
+            present: None,
             stale: Vec::new(),
             left: false,
             changed: false,
@@ -239,13 +240,22 @@ fn decide(pass: &Pass<'_>, plan: &mut Plan) {
             wants && !action.served && !is_held
         };
         action.verdict = if starts { Verdict::Started } else { Verdict::Registered };
-        if let Some(scandir) = &pass.scandir {
-            action.present = check::inspect(scandir, name, Want { down: !starts }, &pass.spec);
-            action.left =
-                action.present == Present::Different && !pass.adopt && foreign::is_in_use(scandir, name);
+        match look_at_slot(pass, name, Want { down: !starts }) {
+            Ok((present, left)) => (action.present, action.left) = (Some(present), left),
+            Err(error) => {
+                pass.console.warn(&error);
+                action.verdict = Verdict::Failed(error.to_string());
+            }
         }
-        action.changed = action.present != Present::AsDesired && !action.left;
+        action.changed = !action.left && action.present.is_some_and(|present| present != Present::AsDesired);
     }
+}
+
+/// Compares a slot with what is wanted. Returns also whether it is left as it is.
+fn look_at_slot(pass: &Pass<'_>, name: &ProfileName, want: Want) -> Result<(Present, bool)> {
+    let Some(scandir) = &pass.scandir else { return Ok((Present::Absent, false)) };
+    let present = check::inspect(scandir, name, want, &pass.spec)?;
+    Ok((present, present == Present::Different && !pass.adopt && foreign::is_in_use(scandir, name)?))
 }
 
 fn stale_files(pass: &Pass<'_>, profile: &ProfileName, dir: &Dir) -> Vec<&'static Name> {

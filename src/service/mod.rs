@@ -5,6 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::number::decimal;
 
+pub mod confine;
 pub mod dashboard;
 pub mod gateway;
 mod launch;

@@ -2,8 +2,9 @@
 
 use std::ffi::CStr;
 
-use super::layout::{CONTROL_MODE, DIRECTORY, DOWN, EVENT_MODE, File, LOG, LOG_RUN, LOG_SKELETON, SKELETON};
+use super::layout::{DIRECTORY, DOWN, File, LOG, LOG_RUN, LOG_SKELETON, SKELETON};
 use super::{ProfileName, Spec, Want};
+use crate::error::{Error, Result};
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, Reason, file};
 
 /// What the scan directory has under a slot's name.
@@ -20,23 +21,33 @@ pub enum Present {
 /// Largest script that is compared, in bytes. The program's own are one `#!` line.
 const SCRIPT_CAP: u64 = 4096;
 
-/// Compares the entry under the slot's name with what is wanted.
-pub fn inspect(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Present {
-    match scandir.dir(profile.slot()) {
-        Err(Errno::NOENT) => Present::Absent,
-        Ok(slot) if Check { spec, scandir }.slot(&slot, want).unwrap_or(false) => Present::AsDesired,
-        Ok(_) | Err(_) => Present::Different,
+/// Compares the entry under the slot's name with what is wanted. Fails if it could not be looked at: what is there is then unknown.
+pub fn inspect(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Result<Present> {
+    let check = Check { spec, scandir };
+    let fits = match scandir.dir(profile.slot()) {
+        Err(Errno::NOENT) => return Ok(Present::Absent),
+        slot => slot.map_err(Reason::from).and_then(|slot| check.slot(&slot, want)),
+    };
+    match fits {
+        Ok(true) => Ok(Present::AsDesired),
+        // A part that is missing, or of another type, is a difference.
+        Ok(false) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => {
+            Ok(Present::Different)
+        }
+        Err(reason) => Err(Error::new("look at", profile.slot(), reason)),
     }
 }
 
-/// Each step returns whether it found what is wanted. The caller takes an error as "no".
+type Answer = std::result::Result<bool, Reason>;
+
+/// Each step returns whether it found what is wanted.
 struct Check<'a> {
     spec: &'a Spec<'a>,
     scandir: &'a Dir,
 }
 
 impl Check<'_> {
-    fn slot(&self, slot: &Dir, want: Want) -> Result<bool, Reason> {
+    fn slot(&self, slot: &Dir, want: Want) -> Answer {
         let (body, scripts) = (self.spec.policy.body, self.spec.files());
         Ok(self.fits(slot.own_meta()?, DIRECTORY, body)
             && self.files(slot, &scripts)?
@@ -46,7 +57,7 @@ impl Check<'_> {
     }
 
     /// The logger's service directory, seen from the slot: to open it costs two calls more.
-    fn log(&self, slot: &Dir) -> Result<bool, Reason> {
+    fn log(&self, slot: &Dir) -> Answer {
         let log = slot.meta(&LOG)?;
         if log.kind != Kind::Directory || !self.fits(log, DIRECTORY, self.spec.policy.body) {
             return Ok(false);
@@ -55,7 +66,7 @@ impl Check<'_> {
         Ok(self.has(&script, self.spec.log_file()) && self.skeleton(slot, &LOG_SKELETON)?)
     }
 
-    fn files(&self, dir: &Dir, files: &[File<'_>]) -> Result<bool, Reason> {
+    fn files(&self, dir: &Dir, files: &[File<'_>]) -> Answer {
         for file in files {
             if !self.is(dir, *file)? {
                 return Ok(false);
@@ -64,7 +75,7 @@ impl Check<'_> {
         Ok(true)
     }
 
-    fn is(&self, dir: &Dir, what: File<'_>) -> Result<bool, Reason> {
+    fn is(&self, dir: &Dir, what: File<'_>) -> Answer {
         Ok(self.has(&file::read_meta(dir, what.name, SCRIPT_CAP)?, what))
     }
 
@@ -73,7 +84,7 @@ impl Check<'_> {
     }
 
     /// s6-supervise only asks whether `down` exists.
-    fn down(&self, slot: &Dir, want: Want) -> Result<bool, Reason> {
+    fn down(&self, slot: &Dir, want: Want) -> Answer {
         match slot.meta(&DOWN) {
             Err(Errno::NOENT) => Ok(!want.down),
             Ok(meta) => {
@@ -83,11 +94,11 @@ impl Check<'_> {
         }
     }
 
-    fn skeleton(&self, slot: &Dir, paths: &[&'static CStr; 4]) -> Result<bool, Reason> {
+    fn skeleton(&self, slot: &Dir, paths: &[&'static CStr; 4]) -> Answer {
         let policy = &self.spec.policy;
         let [event, supervise, control, inner] = paths;
         let is_event =
-            |meta: Meta| meta.kind == Kind::Directory && self.fits(meta, EVENT_MODE, policy.skeleton);
+            |meta: Meta| meta.kind == Kind::Directory && self.fits(meta, policy.event, policy.body);
         if !is_event(slot.meta_at(event)?) {
             return Ok(false);
         }
@@ -98,7 +109,7 @@ impl Check<'_> {
         let control = slot.meta_at(control)?;
         Ok(is_event(slot.meta_at(inner)?)
             && control.kind == Kind::Fifo
-            && self.fits(control, CONTROL_MODE, policy.skeleton))
+            && self.fits(control, policy.control, policy.skeleton))
     }
 
     fn fits(&self, meta: Meta, mode: u32, want: Ids) -> bool {

@@ -1,7 +1,7 @@
 //! A slot's `env`: one file for each variable, as s6-envdir(1) reads environments.
 
 use super::layout::{ENV, Policy};
-use crate::sys::{Dir, Errno, Name, Ownership, Reason, file};
+use crate::sys::{Dir, Errno, Name, Ownership, Reason, file, present};
 
 /// A variable: its key and the content of its file, see [`encode`] and [`decode`].
 pub type Variable = (Name, Vec<u8>);
@@ -57,20 +57,22 @@ pub fn read(dir: &Dir, each: &mut dyn FnMut(Name, Result<Vec<u8>, Reason>)) -> R
 }
 
 /// Returns the variables in a slot's `env` that its successor takes over. That excludes what no registration can have put there:
-/// what is no regular file or cannot be read, a file with another hard link (it could be root's), and what exceeds the limit.
-pub fn of_slot(slot: &Dir) -> Vec<Variable> {
+/// what is no regular file, a file with another hard link (it could be root's), and what exceeds the limit. One that cannot be read
+/// is an error.
+pub fn of_slot(slot: &Dir) -> Result<Vec<Variable>, Reason> {
     let (mut variables, mut room) = (Vec::new(), SLOT_CAP);
-    let Ok(dir) = slot.dir(&ENV) else { return variables };
-    let names = dir.names().unwrap_or_default();
-    for key in names.into_iter().filter(|name| is_key(name.bytes())) {
-        if let Ok((content, meta)) = file::read_meta(&dir, &key, VALUE_CAP.min(room))
-            && meta.links == 1
-        {
-            room -= content.len() as u64;
-            variables.push((key, content));
+    let Some(dir) = present(slot.dir(&ENV))? else { return Ok(variables) };
+    for key in dir.names()?.into_iter().filter(|name| is_key(name.bytes())) {
+        match file::read_meta(&dir, &key, VALUE_CAP.min(room)) {
+            Ok((content, meta)) if meta.links == 1 => {
+                room -= content.len() as u64;
+                variables.push((key, content));
+            }
+            Ok(_) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT)) => (),
+            Err(reason) => return Err(reason),
         }
     }
-    variables
+    Ok(variables)
 }
 
 /// Writes variables into a new environment directory, with the owner and modes of the policy.

@@ -1,15 +1,20 @@
 //! Slots that another program has made, for example the Python's service manager: their scripts are not this program's.
 
 use super::{ProfileName, layout, probe};
-use crate::sys::{Dir, Errno, Kind, Reason, file};
+use crate::error::{Context, Result};
+use crate::sys::{Dir, Errno, Kind, Reason, file, present};
 
 /// Longest `run` of this program, in bytes: one `#!` line.
 const RUN_CAP: u64 = 256;
 
 /// Returns whether a profile's slot is supervised and has a `run` that this program has not written. Such a slot may have variables
 /// in its scripts that nobody else knows.
-pub fn is_in_use(scandir: &Dir, profile: &ProfileName) -> bool {
-    scandir.dir(profile.slot()).is_ok_and(|slot| has_foreign_run(&slot) && probe::is_supervised(&slot))
+pub fn is_in_use(scandir: &Dir, profile: &ProfileName) -> Result<bool> {
+    let slot = profile.slot();
+    match present(scandir.dir(slot)).context("look at", slot)? {
+        Some(dir) => Ok(has_foreign_run(&dir) && probe::supervision(&dir).context("look at", slot)?),
+        None => Ok(false),
+    }
 }
 
 /// A missing or empty `run`, and one that is no regular file, is nobody's script. One that cannot be read is somebody's.

@@ -38,10 +38,10 @@ pub const DIRECTORY: u32 = 0o755;
 pub const DATA: u32 = 0o644;
 /// Mode of programs.
 pub const PROGRAM: u32 = 0o755;
-/// Mode of `event`, as in s6: the group may subscribe, and may not remove the FIFOs of others.
-pub const EVENT_MODE: u32 = 0o3730;
-/// Mode of `control`: whoever can write to it commands the service.
-pub const CONTROL_MODE: u32 = 0o660;
+/// Mode of `supervise` in sealed mode: the group may command and query the service, and cannot list the directory.
+pub const SEALED_SUPERVISE: u32 = 0o710;
+/// Mode of `event` directories in sealed mode.
+pub const SEALED_EVENT: u32 = 0o700;
 
 /// The owners and modes of a slot.
 #[derive(Debug, Clone, Copy)]
@@ -52,23 +52,39 @@ pub struct Policy {
     pub owner: Ids,
     /// Owner of the slot, its files and `log`.
     pub body: Ids,
-    /// Owner of `event`, of `supervise` and of its entries.
+    /// Owner of `supervise` and of `control`. `event` directories are [`Policy::body`]'s.
     pub skeleton: Ids,
     /// Mode of `supervise`.
     pub supervise: u32,
+    /// Mode of `event` directories. s6-supervise opens every entry named `ftrig1:*` in them as root and follows symlinks: whoever
+    /// can make entries there can have root write to any file.
+    pub event: u32,
+    /// Mode of `control`. Whoever can write to it commands the service; whoever can read it can take commands of others away.
+    pub control: u32,
     /// Modes of `env` and of its files, which the gateway reads as the hermes user.
     pub env: (u32, u32),
 }
 
 impl Policy {
-    /// Delegated mode: the owner owns everything. Sealed mode: the keeper does, with the owner's group and s6's modes for the
-    /// skeleton.
+    /// Delegated mode: the owner owns everything, with the modes that Hermes Agent uses. Sealed mode: the keeper does; the owner's
+    /// group can pass through `supervise` and write to `control`, as with s6-svperms(8), and nobody else can use `event`.
     pub fn new(sealed: bool, owner: Ids, keeper: Ids) -> Policy {
         if sealed {
             let skeleton = Ids { uid: keeper.uid, gid: owner.gid };
-            Policy { sealed, owner, body: keeper, skeleton, supervise: 0o710, env: (0o750, 0o640) }
+            let (supervise, event, control) = (SEALED_SUPERVISE, SEALED_EVENT, 0o620);
+            Policy { sealed, owner, body: keeper, skeleton, supervise, event, control, env: (0o750, 0o640) }
         } else {
-            Policy { sealed, owner, body: owner, skeleton: owner, supervise: 0o755, env: (0o700, 0o600) }
+            let (supervise, event, control) = (0o755, 0o3730, 0o660);
+            Policy {
+                sealed,
+                owner,
+                body: owner,
+                skeleton: owner,
+                supervise,
+                event,
+                control,
+                env: (0o700, 0o600),
+            }
         }
     }
 }

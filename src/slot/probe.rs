@@ -2,14 +2,13 @@
 //! as it lives.
 
 use super::layout::{CONTROL, LOG, SUPERVISE};
-use crate::sys::{Dir, Errno, Name, file};
+use crate::sys::{Dir, Errno, Name, file, present};
 
 /// Returns whether a supervisor works in this service directory.
 pub fn is_held(service: &Dir) -> Result<bool, Errno> {
-    match service.passage(&SUPERVISE) {
-        Ok(supervise) => file::fifo_is_held(&supervise, &CONTROL),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(false),
-        Err(errno) => Err(errno),
+    match present(service.passage(&SUPERVISE))? {
+        Some(supervise) => file::fifo_is_held(&supervise, &CONTROL),
+        None => Ok(false),
     }
 }
 
@@ -21,9 +20,12 @@ pub fn is_ready(service: &Dir) -> bool {
         && service.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&STATUS)) != Err(Errno::NOENT)
 }
 
-/// Returns whether a supervisor works in the slot or in its logger's service directory. True where this process may not ask: a
-/// slot in use must not be replaced.
+/// Returns whether a supervisor works in the slot or in its logger's service directory.
+pub fn supervision(slot: &Dir) -> Result<bool, Errno> {
+    Ok(is_held(slot)? || present(slot.passage(&LOG))?.map_or(Ok(false), |log| is_held(&log))?)
+}
+
+/// [`supervision`]; true where this process cannot find out.
 pub fn is_supervised(slot: &Dir) -> bool {
-    let held = |service: &Dir| is_held(service).unwrap_or(true);
-    held(slot) || slot.passage(&LOG).is_ok_and(|log| held(&log))
+    supervision(slot).unwrap_or(true)
 }

@@ -1,10 +1,10 @@
 //! Publication: a slot appears in the scan directory complete or not at all. A supervised slot is updated in place, because its
 //! supervisor stays in the inode in which it was started.
 
-use super::check::Present;
+use super::check::{self, Present};
 use super::{ProfileName, Spec, Want, build, env, layout, probe, staging, update};
 use crate::error::{Context, Error, Result};
-use crate::sys::{Dir, Errno, Kind, Name};
+use crate::sys::{Dir, Errno, Kind, Name, present};
 
 /// Makes the slot of a profile what is wanted, given what is there now.
 pub fn publish(
@@ -17,7 +17,15 @@ pub fn publish(
     match present {
         Present::AsDesired => Ok(()),
         Present::Absent => add(scandir, profile, want, &[], spec),
-        Present::Different => change(scandir, profile, want, spec),
+        Present::Different => {
+            change(scandir, profile, want, spec)?;
+            // The kernel may have refused an owner change, which is tolerated elsewhere.
+            if spec.policy.sealed && check::inspect(scandir, profile, want, spec)? != Present::AsDesired {
+                let reason = "it stays open: this process may not change all owners and modes in it";
+                return Err(Error::new("seal", profile.slot(), reason));
+            }
+            Ok(())
+        }
     }
 }
 
@@ -36,24 +44,28 @@ pub fn add(
 
 fn change(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Result<()> {
     let slot = profile.slot();
-    let old = match scandir.dir(slot) {
-        Ok(old) if probe::is_supervised(&old) => return update::in_place(scandir, &old, profile, want, spec),
-        Ok(old) => Some(old),
-        Err(_) => None,
+    let vars = match present(scandir.dir(slot)).context("open", slot)? {
+        Some(old) if probe::supervision(&old).context("find a supervisor of", slot)? => {
+            return update::in_place(scandir, &old, profile, want, spec);
+        }
+        Some(old) => env::of_slot(&old).context("read the variables of", slot)?,
+        None if is_link_in_use(scandir, slot).context("look at", slot)? => {
+            let reason =
+                "a symlink of this name leads to a service that is supervised: remove the link first";
+            return Err(Error::new("replace", slot, reason));
+        }
+        None => Vec::new(),
     };
-    if old.is_none() && is_link_in_use(scandir, slot) {
-        let reason = "a symlink of this name leads to a service that is supervised: remove the link first";
-        return Err(Error::new("replace", slot, reason));
-    }
-    let vars = old.as_ref().map(env::of_slot).unwrap_or_default();
     let staged = build::build(scandir, profile, want, &vars, spec)?;
     exchange(scandir, &staged, profile).inspect_err(|_| discard(scandir, &staged))
 }
 
 /// Returns whether the entry is a symlink through which s6-svscan supervises a service.
-fn is_link_in_use(scandir: &Dir, slot: &Name) -> bool {
-    scandir.meta(slot).is_ok_and(|meta| meta.kind == Kind::Symlink)
-        && scandir.passage_through_link(slot).is_ok_and(|target| probe::is_supervised(&target))
+fn is_link_in_use(scandir: &Dir, slot: &Name) -> std::result::Result<bool, Errno> {
+    if scandir.meta(slot)?.kind != Kind::Symlink {
+        return Ok(false);
+    }
+    present(scandir.passage_through_link(slot))?.map_or(Ok(false), |target| probe::supervision(&target))
 }
 
 fn exchange(scandir: &Dir, staged: &Name, profile: &ProfileName) -> Result<()> {

@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 
-use super::layout::{CONTROL, Policy};
+use super::layout::{CONTROL, Policy, SEALED_SUPERVISE, SUPERVISE};
 use super::name::PREFIX;
+use super::skeleton::stays_open;
 use super::staging;
 use crate::error::{Context, Error, Result};
-use crate::sys::{self, Dir, Errno, Kind, Name, Ownership};
+use crate::sys::{self, Dir, Errno, Ids, Kind, Name, Ownership, Reason, lock, present};
 
 /// s6-svscan's own directory in the scan directory.
 pub static SVSCAN: Name = Name::fixed(c".s6-svscan");
@@ -66,6 +67,7 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Resul
     if found.ids != policy.owner {
         ownership.change(scandir, policy.owner).context("hand over", "the scan directory")?;
     }
+    lock::abolish(scandir).context("remove the lock of", "the scan directory")?;
     let Some(svscan) = open_svscan(scandir)? else { return Ok(()) };
     let meta = svscan.own_meta().context("look at", &SVSCAN)?;
     if meta.ids.uid != ownership.process().uid {
@@ -91,39 +93,102 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Resul
     Ok(())
 }
 
-/// Sealed mode: makes root the owner of the scan directory and of s6-svscan's own files, and removes the write permission of all
-/// others.
-pub fn seal(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Result<()> {
-    let found = scandir.own_meta().context("look at", "the scan directory")?;
-    if found.ids.uid != policy.body.uid && !ownership.accepts(found.ids, policy.body, scandir) {
-        ownership.change(scandir, policy.body).context("take back", "the scan directory")?;
+/// Sealed mode, as root: makes root the owner of the scan directory and of s6-svscan's own files, and removes the write permission
+/// of all others. Calls `report` for each that stays open.
+pub fn seal(scandir: &Dir, policy: &Policy, ownership: &Ownership, report: &mut dyn FnMut(Error)) {
+    if let Err(reason) = seal_top(scandir, policy, ownership) {
+        report(Error::new("seal the scan", "directory", reason));
+    }
+    if let Err(reason) = seal_svscan(scandir, policy, ownership) {
+        report(Error::new("seal", &SVSCAN, reason));
+    }
+}
+
+type Sealed = std::result::Result<(), Reason>;
+
+fn seal_top(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Sealed {
+    let mut found = scandir.own_meta()?;
+    if found.ids.uid != policy.body.uid {
+        ownership.change(scandir, policy.body)?;
+        // Its owner could change the mode until now.
+        found = scandir.own_meta()?;
     }
     if found.mode & 0o022 != 0 {
-        scandir.chmod(found.mode & !0o022).context("close", "the scan directory")?;
+        scandir.chmod(found.mode & !0o022)?;
     }
-    let Some(svscan) = open_svscan(scandir)? else { return Ok(()) };
-    let meta = svscan.own_meta().context("look at", &SVSCAN)?;
-    if meta.ids.uid != policy.body.uid {
-        let reason = "it is another user's, so s6-svscan's commands may be: restart the container";
-        return Err(Error::new("seal", &SVSCAN, reason));
+    if found.ids.uid == policy.body.uid { Ok(()) } else { Err(stays_open(found.ids)) }
+}
+
+fn seal_svscan(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Sealed {
+    let Some(svscan) = absent_or(scandir.dir(&SVSCAN))? else { return Ok(()) };
+    if svscan.own_meta()?.ids.uid != policy.body.uid {
+        return Err("it is another user's, so s6-svscan's commands may be: restart the container".into());
     }
-    for name in [&CONTROL, &LOCK] {
-        match svscan.meta(name) {
-            Ok(meta) if meta.ids.uid != policy.body.uid => {
-                ownership.change_at(&svscan, name, policy.body).context("take back", path_of(name))?;
-            }
-            Ok(_) | Err(Errno::NOENT) => (),
-            Err(errno) => return Err(Error::new("look at", path_of(name), errno)),
+    for (name, path) in [(&CONTROL, c"control"), (&LOCK, c"lock")] {
+        let Some(mut found) = present(svscan.meta(name))? else { continue };
+        if found.ids.uid != policy.body.uid {
+            ownership.change_at(&svscan, name, policy.body)?;
+            found = svscan.meta(name)?;
+        }
+        if found.ids.uid != policy.body.uid {
+            return Err(stays_open(found.ids));
+        }
+        // Its owner may have opened it to others. Nobody but root can write this directory, so the name still is what was looked at.
+        if found.mode & 0o077 != 0 && found.kind != Kind::Symlink {
+            svscan.chmod_at(path, 0o600)?;
         }
     }
     Ok(())
 }
 
-fn open_svscan(scandir: &Dir) -> Result<Option<Dir>> {
-    match scandir.dir(&SVSCAN) {
-        Err(Errno::NOENT) => Ok(None),
-        svscan => svscan.map(Some).context("open", &SVSCAN),
+/// Returns whether a live scan directory is sealed: s6-svscan has its control FIFO there, it is root's, and so is a slot with the
+/// modes of sealed mode.
+pub fn is_sealed(scandir: &Dir) -> std::result::Result<bool, Errno> {
+    if scandir.own_meta()?.ids.uid != 0 {
+        return Ok(false);
     }
+    let is_live = match present(scandir.passage(&SVSCAN))? {
+        // Other users may not be allowed to look into s6-svscan's directory. It makes the FIFO in every one.
+        Some(svscan) => svscan
+            .has(&CONTROL)
+            .or_else(|errno| if errno == Errno::ACCESS { Ok(true) } else { Err(errno) })?,
+        None => false,
+    };
+    let mut found = Ok(false);
+    if is_live {
+        scandir.each(&mut |name, _| {
+            if is_slot_name(&name) {
+                found = is_sealed_slot(scandir, &name);
+            }
+            if found == Ok(false) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+    }
+    found
+}
+
+fn is_sealed_slot(scandir: &Dir, name: &Name) -> std::result::Result<bool, Errno> {
+    let Some(slot) = present(scandir.passage(name))? else { return Ok(false) };
+    let supervise = present(slot.meta(&SUPERVISE))?;
+    Ok(supervise.is_some_and(|meta| meta.ids.uid == 0 && meta.mode == SEALED_SUPERVISE))
+}
+
+/// Returns the user to whom a service belongs; through a symlink, that of the directory behind it.
+pub fn owner_of(scandir: &Dir, name: &Name) -> std::result::Result<Ids, Errno> {
+    let found = scandir.meta(name)?;
+    if found.kind != Kind::Symlink || found.ids.uid != 0 {
+        return Ok(found.ids);
+    }
+    let target = present(scandir.passage_through_link(name))?;
+    target.map_or(Ok(found.ids), |target| Ok(target.own_meta()?.ids))
+}
+
+fn open_svscan(scandir: &Dir) -> Result<Option<Dir>> {
+    absent_or(scandir.dir(&SVSCAN)).context("open", &SVSCAN)
+}
+
+/// Sorts the answer of a look-up for s6-svscan's directory: anything else of that name is an error.
+fn absent_or(found: std::result::Result<Dir, Errno>) -> std::result::Result<Option<Dir>, Errno> {
+    if found.as_ref().err() == Some(&Errno::NOENT) { Ok(None) } else { found.map(Some) }
 }
 
 fn path_of(name: &Name) -> Vec<u8> {

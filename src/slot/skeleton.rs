@@ -2,17 +2,18 @@
 //! are (its mkdir and mkfifo accept EEXIST), so a skeleton that is made first decides who may command the service.
 
 use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use super::layout::{CONTROL, CONTROL_MODE, EVENT, EVENT_MODE, Policy, SUPERVISE};
-use crate::error::{Error, Result};
-use crate::sys::{self, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file};
+use super::layout::{CONTROL, EVENT, Policy, SEALED_EVENT, SUPERVISE};
+use crate::error::{Context, Error, Result};
+use crate::sys::{self, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file, remove};
 
 /// Makes the skeleton in a new service directory that nobody else can write yet.
 pub fn make(service: &Dir, policy: &Policy, ownership: &Ownership) -> std::result::Result<(), Errno> {
     make_event(service, c"event", policy, ownership)?;
     service.mkdir_at(c"supervise", policy.supervise)?;
     make_event(service, c"supervise/event", policy, ownership)?;
-    service.mkfifo_at(c"supervise/control", CONTROL_MODE)?;
+    service.mkfifo_at(c"supervise/control", policy.control)?;
     hand_over(service, c"supervise/control", policy.skeleton, ownership)?;
     // Last: from here on it may belong to another user.
     hand_over(service, c"supervise", policy.skeleton, ownership)
@@ -24,10 +25,10 @@ fn make_event(
     policy: &Policy,
     ownership: &Ownership,
 ) -> std::result::Result<(), Errno> {
-    service.mkdir_at(path, EVENT_MODE)?;
+    service.mkdir_at(path, policy.event)?;
     // mkdir takes setgid from the parent alone. The mode comes before the owner: only the owner may change it.
-    service.chmod_at(path, EVENT_MODE)?;
-    hand_over(service, path, policy.skeleton, ownership)
+    service.chmod_at(path, policy.event)?;
+    hand_over(service, path, policy.body, ownership)
 }
 
 fn hand_over(
@@ -62,16 +63,16 @@ pub fn complete(
     ownership: &Ownership,
 ) -> Result<bool> {
     let mut work = Completion { existing, policy, ownership, changed: false, failed: None };
-    if let Some(event) = work.open(service, path, &EVENT, EVENT_MODE) {
-        work.update(&event);
+    if let Some(event) = work.open(service, path, &EVENT, policy.event) {
+        work.update(&event, policy.body);
     }
     if let Some(supervise) = work.open(service, path, &SUPERVISE, policy.supervise) {
-        if let Some(event) = work.open(&supervise.dir, &supervise.path, &EVENT, EVENT_MODE) {
-            work.update(&event);
+        if let Some(event) = work.open(&supervise.dir, &supervise.path, &EVENT, policy.event) {
+            work.update(&event, policy.body);
         }
         work.fifo(&supervise.dir, &supervise.path);
         // Last: with CAP_CHOWN alone, root can make nothing in a directory of another user.
-        work.update(&supervise);
+        work.update(&supervise, policy.skeleton);
     }
     match work.failed {
         Some(error) => Err(error),
@@ -126,11 +127,11 @@ impl Completion<'_> {
         None
     }
 
-    fn update(&mut self, part: &Part) {
+    fn update(&mut self, part: &Part, ids: Ids) {
         if !part.is_new && self.existing == Existing::Leave {
             return;
         }
-        match set_attributes(&part.dir, part.mode, self.policy.skeleton, self.ownership) {
+        match set_attributes(&part.dir, part.mode, ids, self.ownership) {
             Ok(changed) => self.changed |= changed || part.is_new,
             Err(errno) => self.fail("set mode and owner of", &part.path, errno),
         }
@@ -138,7 +139,7 @@ impl Completion<'_> {
 
     fn fifo(&mut self, supervise: &Dir, path: &[u8]) {
         let path = sys::label(&[path, CONTROL.bytes()]);
-        let is_new = match supervise.mkfifo(&CONTROL, CONTROL_MODE) {
+        let is_new = match supervise.mkfifo(&CONTROL, self.policy.control) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
             Err(errno) => return self.fail("make", &path, errno),
@@ -146,7 +147,7 @@ impl Completion<'_> {
         match supervise.meta(&CONTROL) {
             Ok(meta) if meta.kind != Kind::Fifo => self.fail("use", &path, wrong_type(meta.kind, "a FIFO")),
             Ok(meta) if is_new || self.existing == Existing::Update => {
-                match set_fifo_attributes(supervise, meta, self.policy.skeleton, self.ownership) {
+                match set_fifo_attributes(supervise, meta, self.policy, self.ownership) {
                     Ok(changed) => self.changed |= changed || is_new,
                     Err(reason) => self.fail("set mode and owner of", &path, reason),
                 }
@@ -162,47 +163,116 @@ fn wrong_type(kind: Kind, wanted: &str) -> Reason {
     format!("is {}, and s6-supervise needs {wanted}: remove it", kind.text()).into()
 }
 
-/// Sets the mode and then the owner of an open directory. Returns whether that changed anything.
+/// Sets the mode and the owner of an open directory. Returns whether that changed anything.
 pub fn set_attributes(
     dir: &Dir,
     mode: u32,
     ids: Ids,
     ownership: &Ownership,
 ) -> std::result::Result<bool, Errno> {
-    let found = dir.own_meta()?;
-    let mut changed = false;
-    if found.mode != mode {
-        dir.chmod(mode)?;
-        changed = true;
+    set(dir.as_fd(), dir.own_meta()?, Some(mode), ids, dir, ownership)
+}
+
+/// Sets the mode (`None` leaves it) and the owner of an open file with the attributes `found`; `near` is a directory of the same
+/// file system. Returns whether that changed anything. Only the owner may change the mode: what is given away gets its mode first,
+/// and what is taken from another user its owner.
+pub fn set(
+    fd: BorrowedFd<'_>,
+    mut found: Meta,
+    mode: Option<u32>,
+    ids: Ids,
+    near: &Dir,
+    ownership: &Ownership,
+) -> std::result::Result<bool, Errno> {
+    let is_foreign = !ownership.accepts(found.ids, ids, near);
+    let is_taken = is_foreign && ids.uid == ownership.process().uid;
+    if is_taken {
+        ownership.change(fd, ids)?;
+        found = sys::dir::meta_of(fd)?;
     }
-    if !ownership.accepts(found.ids, ids, dir) {
-        ownership.change(dir, ids)?;
-        changed |= !ownership.is_refused_on(dir);
+    let mode = mode.filter(|mode| *mode != found.mode);
+    if let Some(mode) = mode {
+        file::chmod(fd, mode)?;
+    }
+    if is_foreign && !is_taken {
         // chown(2) by root clears setuid and setgid of files, not of directories: the mode stays.
+        ownership.change(fd, ids)?;
     }
-    Ok(changed)
+    Ok(mode.is_some() || is_foreign && !ownership.is_refused_on(near))
 }
 
 /// Sets mode and owner of `control` through the descriptor that was checked.
 fn set_fifo_attributes(
     supervise: &Dir,
     seen: Meta,
-    ids: Ids,
+    policy: &Policy,
     ownership: &Ownership,
 ) -> std::result::Result<bool, Reason> {
-    let is_owned = ownership.accepts(seen.ids, ids, supervise);
-    if is_owned && seen.mode == CONTROL_MODE {
+    if seen.mode == policy.control && ownership.accepts(seen.ids, policy.skeleton, supervise) {
         return Ok(false);
     }
     let (fifo, meta) = file::open_checked(supervise, &CONTROL)?;
     if meta.kind != Kind::Fifo {
         return Err("was exchanged meanwhile".into());
     }
-    if meta.mode != CONTROL_MODE {
-        file::chmod(&fifo, CONTROL_MODE)?;
+    Ok(set(fifo.as_fd(), meta, Some(policy.control), policy.skeleton, supervise, ownership)?)
+}
+
+/// Mode bit of a directory that is being sealed: if the pass is killed, the next one sees that it is not done.
+pub const UNFINISHED: u32 = 0o1000;
+
+/// Handles an entry of a directory that is being sealed.
+pub type Clean<'a> = &'a dyn Fn(&Name, Meta) -> std::result::Result<(), Reason>;
+
+/// Seals a directory of a service, if its owner or mode is not what is wanted: takes it from its owner, has `clean` handle each
+/// entry, and then sets the mode. `path` is the directory in messages. Fails if the kernel leaves it to another user. Returns
+/// whether anything changed.
+pub fn seal(
+    dir: &Dir,
+    path: &[u8],
+    mode: u32,
+    ids: Ids,
+    ownership: &Ownership,
+    clean: Clean<'_>,
+) -> Result<bool> {
+    take(dir, mode, ids, ownership, clean).context("seal", path)
+}
+
+fn take(
+    dir: &Dir,
+    mode: u32,
+    ids: Ids,
+    ownership: &Ownership,
+    clean: Clean<'_>,
+) -> std::result::Result<bool, Reason> {
+    let found = dir.own_meta()?;
+    if found.mode == mode && ownership.accepts(found.ids, ids, dir) {
+        return Ok(false);
     }
-    if !is_owned {
-        ownership.change(&fifo, ids)?;
+    set(dir.as_fd(), found, Some(mode | UNFINISHED), ids, dir, ownership)?;
+    if dir.own_meta()?.ids.uid != ids.uid {
+        return Err(stays_open(found.ids));
     }
+    for name in dir.names()? {
+        if let Some(meta) = sys::present(dir.meta(&name))? {
+            clean(&name, meta)?;
+        }
+    }
+    dir.chmod(mode)?;
     Ok(true)
+}
+
+/// Seals an `event` directory. FIFOs of root's own stay: a program of root's may be waiting on them. Anything else may lead
+/// s6-supervise to a file of root's.
+pub fn seal_event(dir: &Dir, path: &[u8], ids: Ids, ownership: &Ownership) -> Result<bool> {
+    seal(dir, path, SEALED_EVENT, ids, ownership, &|name, meta| {
+        let is_roots = meta.kind == Kind::Fifo && meta.ids.uid == ids.uid && meta.links == 1;
+        if is_roots { Ok(()) } else { Ok(remove::tree(dir, name)?) }
+    })
+}
+
+/// Returns why a part that the kernel leaves to another user is not sealed.
+#[cold]
+pub fn stays_open(ids: Ids) -> Reason {
+    format!("it stays uid {}'s: this process may not change owners", ids.uid).into()
 }

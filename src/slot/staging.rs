@@ -2,8 +2,8 @@
 
 use super::name::PREFIX;
 use super::{ProfileName, layout, probe};
-use crate::error::{Error, Result};
-use crate::sys::{Dir, Errno, Kind, Name, remove};
+use crate::error::{Context, Error, Result};
+use crate::sys::{Dir, Errno, Kind, Name, present, remove};
 
 /// Number of staging names of a profile. The next one is taken if a leftover cannot be removed.
 const TRIES: u32 = 9;
@@ -71,28 +71,36 @@ pub fn is_unregistered(name: &Name) -> bool {
 
 /// Removes a leftover. One that s6-svscan can see is renamed first, because an entry that vanishes aborts its scan. A slot that was
 /// being replaced and has no successor gets its name back, so that its environment is not lost. One in which supervisors work is
-/// left as it is.
-pub fn sweep(scandir: &Dir, name: &Name) -> Result<()> {
-    let fail = |errno| Error::new("sweep the leftover", name, errno);
-    if scandir.dir(name).is_ok_and(|slot| probe::is_supervised(&slot)) {
+/// left as it is. Fails if it cannot be looked at, and leaves it too; the inner result is that of the removal, without which a pass
+/// goes on.
+pub fn sweep(scandir: &Dir, name: &Name) -> Result<Result<()>> {
+    if is_supervised(scandir, name).context("look at the leftover", name)? {
         let reason = "supervisors live in it: unregister the profile, or run s6-svscanctl -an, to end them";
-        return Err(Error::new("sweep the leftover", name, reason));
+        return Ok(Err(Error::new("sweep the leftover", name, reason)));
     }
     let is_visible = !name.bytes().starts_with(b".");
     if is_visible && scandir.meta(name).is_ok_and(|meta| meta.kind == Kind::Symlink) {
         let reason = "it is a symlink, which no pass makes: leave it to what has made it";
-        return Err(Error::new("sweep the leftover", name, reason));
+        return Ok(Err(Error::new("sweep the leftover", name, reason)));
     }
     if let Some(profile) =
         name.bytes().strip_suffix(OUTGOING).and_then(|rest| rest.strip_prefix(HIDDEN.as_bytes()))
         && profile.len() < STEM
         && let Ok(profile) = ProfileName::parse(profile)
-        && is_whole(scandir, name)
-        && scandir.rename_new(name, profile.slot()).is_ok()
+        && is_whole(scandir, name).context("look at the leftover", name)?
     {
-        return Ok(());
+        match scandir.rename_new(name, profile.slot()) {
+            // It has a successor.
+            Err(Errno::EXIST | Errno::NOTEMPTY) => (),
+            done => return Ok(done.context("put back", name)),
+        }
     }
-    hide_and_remove(scandir, name).map_err(fail)
+    Ok(hide_and_remove(scandir, name).context("sweep the leftover", name))
+}
+
+/// Returns whether supervisors work in a directory. Anything else has none.
+pub fn is_supervised(scandir: &Dir, name: &Name) -> std::result::Result<bool, Errno> {
+    present(scandir.dir(name))?.map_or(Ok(false), |slot| probe::supervision(&slot))
 }
 
 /// Removes what interrupted passes and registrations have left of a profile. What remains is reported when no name is free.
@@ -107,10 +115,11 @@ pub fn sweep_own(scandir: &Dir, profile: &ProfileName) {
 }
 
 /// Returns whether a directory has the parts of a slot.
-fn is_whole(scandir: &Dir, name: &Name) -> bool {
-    scandir
-        .passage(name)
-        .is_ok_and(|slot| slot.meta(&layout::RUN).is_ok() && slot.meta(&layout::SUPERVISE).is_ok())
+fn is_whole(scandir: &Dir, name: &Name) -> std::result::Result<bool, Errno> {
+    match present(scandir.passage(name))? {
+        Some(slot) => Ok(slot.has(&layout::RUN)? && slot.has(&layout::SUPERVISE)?),
+        None => Ok(false),
+    }
 }
 
 /// Removes an entry of the scan directory: it gets a name that s6-svscan does not see, and is removed under that name.

@@ -1,11 +1,13 @@
 //! Updates a slot in place while it is supervised: each file is replaced by a rename, and the directories in which s6-supervise
 //! works stay.
 
-use super::layout::{self, DIRECTORY, DOWN, DOWN_FILE, File, LOG, SUPERVISE};
+use std::os::fd::AsFd;
+
+use super::layout::{self, CONTROL, DIRECTORY, DOWN, DOWN_FILE, EVENT, File, LOG, SUPERVISE};
 use super::skeleton::{self, Existing};
 use super::{ProfileName, Spec, Want, staging};
 use crate::error::{Context, Error, Result};
-use crate::sys::{self, Dir, Errno, Kind, Name, file, remove};
+use crate::sys::{self, Dir, Errno, Kind, Name, Reason, file, present, remove};
 
 /// Makes a supervised slot what is wanted, file by file. `down` takes effect when its supervisor starts again.
 pub fn in_place(scandir: &Dir, slot: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Result<()> {
@@ -13,7 +15,8 @@ pub fn in_place(scandir: &Dir, slot: &Dir, profile: &ProfileName, want: Want, sp
     let label = profile.slot().bytes();
     let log_label = &sys::label(&[label, LOG.bytes()]);
     work.take(slot, label)?;
-    if slot.meta(&LOG).is_ok_and(|meta| meta.kind != Kind::Directory) {
+    let log = present(slot.meta(&LOG)).context("look at", log_label)?;
+    if log.is_some_and(|meta| meta.kind != Kind::Directory) {
         remove::tree(slot, &LOG).context("remove", log_label)?;
     }
     match slot.mkdir(&LOG, DIRECTORY) {
@@ -44,39 +47,41 @@ struct Update<'a> {
 
 /// The entries of a sealed slot. The hermes user may have made others in a delegated one, and s6-supervise reads several.
 static ENTRIES: [&Name; 8] =
-    [&layout::TYPE, &layout::RUN, &layout::FINISH, &DOWN, &LOG, &layout::EVENT, &SUPERVISE, &layout::ENV];
+    [&layout::TYPE, &layout::RUN, &layout::FINISH, &DOWN, &LOG, &EVENT, &SUPERVISE, &layout::ENV];
 
 impl Update<'_> {
     /// Sets mode and owner of a service directory. In sealed mode this comes first: what is checked after it stays as it was checked.
     fn take(&self, dir: &Dir, label: &[u8]) -> Result<()> {
         let (policy, ownership) = (&self.spec.policy, self.spec.ownership);
-        let taken = policy.sealed && dir.own_meta().context("look at", label)?.ids != policy.body;
-        skeleton::set_attributes(dir, DIRECTORY, policy.body, ownership)
-            .context("set mode and owner of", label)?;
-        if taken && !ownership.is_refused_on(dir) {
-            for name in dir.names().context("list", label)? {
-                if !ENTRIES.contains(&&name) {
-                    remove::tree(dir, &name).context("remove", sys::label(&[label, name.bytes()]))?;
-                }
-            }
+        if !policy.sealed {
+            let set = skeleton::set_attributes(dir, DIRECTORY, policy.body, ownership);
+            return set.context("set mode and owner of", label).map(|_| ());
         }
-        Ok(())
+        let clean = |name: &Name, _| {
+            if ENTRIES.contains(&name) { Ok(()) } else { Ok(remove::tree(dir, name)?) }
+        };
+        skeleton::seal(dir, label, DIRECTORY, policy.body, ownership, &clean).map(|_| ())
     }
 
     /// Replaces a file that differs.
     fn file(&self, dir: &Dir, label: &[u8], what: File<'_>) -> Result<()> {
         let (policy, ownership) = (&self.spec.policy, self.spec.ownership);
         let cap = what.content.len() as u64;
-        if let Ok((content, meta)) = file::read_meta(dir, what.name, cap)
-            && content == what.content
-            && meta.mode == what.mode
-            && ownership.accepts(meta.ids, policy.body, self.scandir)
-        {
-            return Ok(());
-        }
         let label = &sys::label(&[label, what.name.bytes()]);
+        match file::read_meta(dir, what.name, cap) {
+            Ok((content, meta))
+                if content == what.content
+                    && meta.mode == what.mode
+                    && ownership.accepts(meta.ids, policy.body, self.scandir) =>
+            {
+                return Ok(());
+            }
+            Ok(_) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT)) => (),
+            Err(reason) => return Err(Error::new("read", label, reason)),
+        }
         // A directory cannot be replaced by the rename of a file.
-        if dir.meta(what.name).is_ok_and(|meta| meta.kind == Kind::Directory) {
+        let there = present(dir.meta(what.name)).context("look at", label)?;
+        if there.is_some_and(|meta| meta.kind == Kind::Directory) {
             remove::tree(dir, what.name).context("remove", label)?;
         }
         let attributes = file::Attributes { mode: what.mode, ids: policy.body, ownership, durable: false };
@@ -89,22 +94,19 @@ impl Update<'_> {
         let (policy, ownership) = (&self.spec.policy, self.spec.ownership);
         let (mode, file_mode) = policy.env;
         let label = &sys::label(&[self.profile.slot().bytes(), layout::ENV.bytes()]);
-        let dir = match slot.dir(&layout::ENV) {
-            // Anything but a directory is no environment.
-            Err(Errno::NOENT | Errno::NOTDIR) => return Ok(()),
-            dir => dir.context("open", label)?,
-        };
+        // Anything but a directory is no environment.
+        let Some(dir) = present(slot.dir(&layout::ENV)).context("open", label)? else { return Ok(()) };
         skeleton::set_attributes(&dir, mode, policy.skeleton, ownership)
             .context("set mode and owner of", label)?;
         for name in dir.names().context("list", label)? {
             let path = sys::label(&[label, name.bytes()]);
             // Other entries stay as they are: `gateway-run` reads only regular files, as the hermes user.
-            let Ok((file, meta)) = file::open_checked(&dir, &name) else { continue };
-            if meta.mode != file_mode {
-                file::chmod(&file, file_mode).context("set the mode of", &path)?;
-            }
-            if !ownership.accepts(meta.ids, policy.skeleton, &dir) {
-                ownership.change(&file, policy.skeleton).context("set the owner of", &path)?;
+            let set = file::open_checked(&dir, &name).and_then(|(file, found)| {
+                Ok(skeleton::set(file.as_fd(), found, Some(file_mode), policy.skeleton, &dir, ownership)?)
+            });
+            match set {
+                Ok(_) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT)) => (),
+                Err(reason) => return Err(Error::new("set mode and owner of", path, reason)),
             }
         }
         Ok(())
@@ -113,40 +115,46 @@ impl Update<'_> {
     fn skeleton(&self, service: &Dir, label: &[u8]) -> Result<()> {
         let (policy, ownership) = (&self.spec.policy, self.spec.ownership);
         if policy.sealed {
+            seal_event(service, label, self.spec)?;
             seal_supervise(service, &sys::label(&[label, SUPERVISE.bytes()]), self.spec)?;
         }
         skeleton::complete(service, label, Existing::Update, policy, ownership).map(|_| ())
     }
 }
 
-/// Makes root the owner of `supervise`, and removes the links in it: s6-supervise, as root, opens `death_tally` and `lock` by name
-/// and follows symlinks.
+/// Seals the `event` directory in a directory that is sealed. Anything else of that name is removed.
+fn seal_event(parent: &Dir, label: &[u8], spec: &Spec<'_>) -> Result<()> {
+    let label = &sys::label(&[label, EVENT.bytes()]);
+    match present(parent.dir(&EVENT)).context("open", label)? {
+        Some(event) => skeleton::seal_event(&event, label, spec.policy.body, spec.ownership).map(|_| ()),
+        None => remove::tree(parent, &EVENT).context("remove", label),
+    }
+}
+
+/// Makes root the owner of `supervise`, and removes what s6-supervise has not made: it opens `death_tally` and `lock`, as root, by
+/// name and follows symlinks.
 fn seal_supervise(service: &Dir, label: &[u8], spec: &Spec<'_>) -> Result<()> {
     let supervise = match service.dir(&SUPERVISE) {
         Err(Errno::NOENT) => return Ok(()),
         supervise => supervise.context("open", label)?,
     };
     let (policy, ownership) = (&spec.policy, spec.ownership);
-    skeleton::set_attributes(&supervise, policy.supervise, policy.skeleton, ownership)
-        .context("set mode and owner of", label)?;
-    for name in supervise.names().context("list", label)? {
-        let path = sys::label(&[label, name.bytes()]);
-        let meta = match supervise.meta(&name) {
-            Err(Errno::NOENT) => continue,
-            meta => meta.context("look at", &path)?,
-        };
-        match meta.kind {
-            Kind::Directory | Kind::Fifo => (),
-            Kind::Regular if meta.links == 1 => {
-                if !ownership.accepts(meta.ids, ownership.process(), &supervise)
-                    && let Ok((file, _)) = file::open_checked(&supervise, &name)
-                {
-                    ownership.change(&file, ownership.process()).context("take back", &path)?;
-                }
+    let keeper = ownership.process();
+    let clean = |name: &Name, meta: sys::Meta| match meta.kind {
+        Kind::Directory if *name == EVENT => Ok(()),
+        Kind::Fifo if *name == CONTROL => Ok(()),
+        Kind::Regular if meta.links == 1 => match file::open_checked(&supervise, name) {
+            // s6-supervise has renamed it.
+            Err(Reason::Errno(Errno::NOENT)) => Ok(()),
+            opened => {
+                let (file, found) = opened?;
+                let mode = Some(found.mode & !0o022);
+                skeleton::set(file.as_fd(), found, mode, keeper, &supervise, ownership)?;
+                Ok(())
             }
-            // s6-supervise makes neither symlinks nor hard links.
-            _ => supervise.unlink(&name).context("remove", &path)?,
-        }
-    }
-    Ok(())
+        },
+        _ => Ok(remove::tree(&supervise, name)?),
+    };
+    skeleton::seal(&supervise, label, policy.supervise, policy.skeleton, ownership, &clean)?;
+    seal_event(&supervise, label, spec)
 }

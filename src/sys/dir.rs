@@ -84,6 +84,16 @@ impl Meta {
     }
 }
 
+/// Sorts the answer of a look-up: present, absent (`None`), or failed. ENOENT is absence, and where a directory is looked for also
+/// ENOTDIR and ELOOP: something else has its name. Every other errno says nothing about what is there.
+pub fn present<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
+    match found {
+        Ok(found) => Ok(Some(found)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
+        Err(errno) => Err(errno),
+    }
+}
+
 /// Returns the attributes of an open file.
 pub fn meta_of(fd: impl AsFd) -> Result<Meta, Errno> {
     fs::fstat(fd).map(|stat| Meta::of(&stat))
@@ -92,6 +102,12 @@ pub fn meta_of(fd: impl AsFd) -> Result<Meta, Errno> {
 /// An open directory.
 #[derive(Debug)]
 pub struct Dir(OwnedFd);
+
+impl From<Dir> for OwnedFd {
+    fn from(dir: Dir) -> OwnedFd {
+        dir.0
+    }
+}
 
 impl AsFd for Dir {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -167,9 +183,15 @@ impl Dir {
         fs::statat(self, path, AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
     }
 
-    /// Returns whether a symlink points to nothing that stat(2) can find; false where this process may not look.
+    /// Returns whether there is an entry of this name.
+    pub fn has(&self, name: &Name) -> Result<bool, Errno> {
+        Ok(present(self.meta(name))?.is_some())
+    }
+
+    /// Returns whether a symlink points to nothing that stat(2) can find; false where that cannot be found out.
     pub fn dangles(&self, name: &Name) -> bool {
-        !matches!(fs::statat(self, name.c_str(), AtFlags::empty()), Ok(_) | Err(Errno::ACCESS))
+        let found = fs::statat(self, name.c_str(), AtFlags::empty());
+        matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG))
     }
 
     /// Returns the attributes of this directory.

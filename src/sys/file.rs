@@ -2,10 +2,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io;
+use rustix::process::{Resource, getrlimit};
 
 use super::dir::meta_of;
 use super::{Below, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason};
@@ -98,9 +100,16 @@ fn read_on(file: &OwnedFd, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno
     Ok(())
 }
 
-/// Writes all bytes, in one write(2) if the kernel takes them so.
+/// Writes all bytes, in one write(2) if the kernel takes them so. Fails with EFBIG at the limit of the size of files, `RLIMIT_FSIZE`.
 pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    static LIMIT: OnceLock<Option<u64>> = OnceLock::new();
+    let limit = *LIMIT.get_or_init(|| getrlimit(Resource::Fsize).current);
     while !bytes.is_empty() {
+        if let Some(limit) = limit
+            && end(file)? >= limit
+        {
+            return Err(Errno::FBIG);
+        }
         match io::write(file, bytes) {
             Ok(0) => return Err(Errno::IO),
             Ok(count) => bytes = bytes.get(count..).unwrap_or_default(),
@@ -109,6 +118,17 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Returns where the next write to a regular file begins; 0 for another kind of file. A write that begins at the limit of the size
+/// of files is SIGXFSZ, which ends the process: to ignore signals takes unsafe code, and programs that are executed would inherit
+/// it.
+fn end(file: BorrowedFd<'_>) -> Result<u64, Errno> {
+    let meta = meta_of(file)?;
+    if meta.kind != Kind::Regular {
+        return Ok(0);
+    }
+    if fs::fcntl_getfl(file)?.contains(OFlags::APPEND) { Ok(meta.size) } else { fs::tell(file) }
 }
 
 /// Reads a regular file of the image by its path; symlinks are followed, because root's own system files may be symlinks.

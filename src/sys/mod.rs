@@ -4,6 +4,7 @@
 pub mod dir;
 pub mod errno;
 pub mod file;
+pub mod inheritance;
 pub mod localtime;
 pub mod lock;
 pub mod name;
@@ -14,7 +15,7 @@ pub mod time;
 pub mod users;
 pub mod walk;
 
-pub use dir::{Dir, Kind, Meta};
+pub use dir::{Dir, Kind, Meta, present};
 pub use errno::{Errno, Reason};
 pub use name::{Below, Name};
 pub use ownership::{Ids, Ownership};
