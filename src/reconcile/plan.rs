@@ -1,6 +1,7 @@
 //! What the pass would do, found out without changing anything.
 
 use super::Pass;
+use crate::console::Console;
 use crate::error::Error;
 use crate::slot::check::{self, Present};
 use crate::slot::{ProfileName, Want};
@@ -28,6 +29,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Makes the verdict on a profile whose slot could not be made or looked at, and reports it.
+    #[inline(never)]
+    pub fn failed(error: &Error, console: &Console) -> Verdict {
+        console.warn(error);
+        Verdict::Failed(error.to_string())
+    }
+
     /// Returns the word in the log.
     pub fn word(&self) -> &'static str {
         match self {
@@ -149,10 +157,7 @@ fn plan_one(pass: &Pass<'_>, profile: &ProfileName, dir: Option<&Dir>) -> Action
     let (present, verdict) = match &pass.scandir {
         Some(scandir) => match check::inspect(scandir, profile, want, &pass.spec) {
             Ok(present) => (Some(present), verdict(starts)),
-            Err(error) => {
-                pass.console.warn(&error);
-                (None, Verdict::Failed(error.to_string()))
-            }
+            Err(error) => (None, Verdict::failed(&error, pass.console)),
         },
         None => (Some(Present::Absent), verdict(starts)),
     };
