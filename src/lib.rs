@@ -28,8 +28,8 @@ use cli::{Command, Request};
 use console::Console;
 
 /// Runs the program with this argv. Returns its exit code.
-pub fn run(argv: Vec<OsString>) -> u8 {
-    let mut words = argv.into_iter();
+pub fn run(argv: &[OsString]) -> u8 {
+    let mut words = argv.iter().cloned();
     let argv0 = words.next().unwrap_or_default();
     let console = Console::new("", sys::process::executable(&argv0));
     let program = console.program();
@@ -50,7 +50,7 @@ pub fn run(argv: Vec<OsString>) -> u8 {
         sys::process::clear_umask();
     }
     if command.executes()
-        && let Err(error) = service::confine::prepare(command, &options, &console)
+        && let Err(error) = service::confine::prepare(command, argv, &options, &console)
     {
         return console.fatal(&error);
     }

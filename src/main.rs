@@ -5,5 +5,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    ExitCode::from(hermes_init::run(std::env::args_os().collect()))
+    ExitCode::from(hermes_init::run(&std::env::args_os().collect::<Vec<_>>()))
 }

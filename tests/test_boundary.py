@@ -118,7 +118,7 @@ def can_command_s6_svscan(bed):
 
 def can_hold_up_root(bed):
     """A process of the hermes user holds every lock that it can get."""
-    hold = f"for file in {SERVICE} {SERVICE}/.*lock {bed.slot('coder')}; do (exec 5<$file && flock -n 5 && exec sleep 100) & done; sleep 100"
+    hold = f"for file in {SERVICE} {SERVICE}/.*lock {bed.slot('coder')}; do (exec 5<$file && flock 5 && exec sleep 100) & done; sleep 100"
     holder = subprocess.Popen(bed.command(["sh", "-c", hold], HERMES), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: bed.run(["flock", "-n", SERVICE, "true"]).returncode == 1, what="the lock")

@@ -17,7 +17,8 @@ def seed(*arguments, code=0, before=()):
     return done
 
 
-def skeleton(owner=OWNER, supervise="755", event=f"dir 3730 {OWNER}", control="660"):
+def skeleton(owner=OWNER, supervise="755", event=None, control="660"):
+    event = event or f"dir 3730 {owner}"
     return {b"event": event, b"supervise": f"dir {supervise} {owner}", b"supervise/event": event,
             b"supervise/control": f"fifo {control} {owner}"}
 

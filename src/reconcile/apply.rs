@@ -140,8 +140,7 @@ fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
     match make(pass, scandir, action, present) {
         Ok(removed) => action.changed |= removed,
         Err(error) => {
-            pass.console.warn(&error);
-            action.verdict = Verdict::Failed(error.to_string());
+            action.verdict = Verdict::failed(&error, pass.console);
             action.changed = false;
         }
     }
@@ -192,26 +191,34 @@ fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &
     for entry in slots.iter().filter(|entry| done.binary_search(entry).is_err()) {
         let Some(name) = ProfileName::of_service(entry.bytes()) else { continue };
         if let Err(error) = update_other_slot(pass, scandir, &name) {
-            pass.console.warn(&error);
-            failed.push(Action::new(name.text().as_bytes(), None, Verdict::Failed(error.to_string())));
+            let verdict = Verdict::failed(&error, pass.console);
+            failed.push(Action::new(name.text().as_bytes(), None, verdict));
         }
     }
     actions.append(&mut failed);
 }
 
 fn update_other_slot(pass: &Pass<'_>, scandir: &Dir, name: &ProfileName) -> Result<()> {
-    let (entry, policy) = (name.slot(), &pass.spec.policy);
-    let Some(slot) = present(scandir.dir(entry)).context("open", entry)? else { return Ok(()) };
-    let ids = slot.own_meta().context("look at", entry)?.ids;
-    // In sealed mode all of the slot is looked at: an earlier pass may have been killed after it took the slot itself.
-    if !policy.sealed && pass.spec.ownership.accepts(ids, policy.body, scandir) {
-        return Ok(());
-    }
-    let want = Want { down: slot.has(&layout::DOWN).context("look at", entry)? };
+    let Some(want) = other_slot(pass, scandir, name).context("look at", name.slot())? else { return Ok(()) };
     match check::inspect(scandir, name, want, &pass.spec)? {
         Present::Different => publish::publish(scandir, name, want, Present::Different, &pass.spec),
         _ => Ok(()),
     }
+}
+
+/// Returns what is wanted of a slot without a profile; `None` if it is right already.
+fn other_slot(
+    pass: &Pass<'_>,
+    scandir: &Dir,
+    name: &ProfileName,
+) -> std::result::Result<Option<Want>, Errno> {
+    let policy = &pass.spec.policy;
+    let Some(slot) = present(scandir.dir(name.slot()))? else { return Ok(None) };
+    // In sealed mode all of the slot is looked at: an earlier pass may have been killed after it took the slot itself.
+    if !policy.sealed && pass.spec.ownership.accepts(slot.own_meta()?.ids, policy.body, scandir) {
+        return Ok(None);
+    }
+    Ok(Some(Want { down: slot.has(&layout::DOWN)? }))
 }
 
 /// Sealed mode: reports services that another user can change. Returns whether there are any, or one cannot be looked at.

@@ -2,6 +2,7 @@
 
 use super::Pass;
 use super::topology::{self, Signs, Topology};
+use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::slot::check::{self, Present};
 use crate::slot::{ProfileName, Want, foreign};
@@ -31,6 +32,13 @@ pub enum Verdict {
 }
 
 impl Verdict {
+    /// Makes the verdict on a profile whose slot could not be made or looked at, and reports it.
+    #[inline(never)]
+    pub fn failed(error: &Error, console: &Console) -> Verdict {
+        console.warn(error);
+        Verdict::Failed(error.to_string())
+    }
+
     /// Returns the word in the log.
     pub fn word(&self) -> &'static str {
         match self {
@@ -242,10 +250,7 @@ fn decide(pass: &Pass<'_>, plan: &mut Plan) {
         action.verdict = if starts { Verdict::Started } else { Verdict::Registered };
         match look_at_slot(pass, name, Want { down: !starts }) {
             Ok((present, left)) => (action.present, action.left) = (Some(present), left),
-            Err(error) => {
-                pass.console.warn(&error);
-                action.verdict = Verdict::Failed(error.to_string());
-            }
+            Err(error) => action.verdict = Verdict::failed(&error, pass.console),
         }
         action.changed = !action.left && action.present.is_some_and(|present| present != Present::AsDesired);
     }

@@ -1,6 +1,7 @@
 //! What programs get that are executed here: no descriptor of somebody else's, and in sealed mode no way to gain privileges.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::cli::{Command, Options};
@@ -14,10 +15,11 @@ use crate::sys::{Dir, Kind, Ownership, inheritance, present};
 /// Where fdclose(1) of execline may be. None of these directories is another user's.
 const PLACES: &str = "/command:/usr/bin:/bin:/usr/lib/execline/bin";
 
-/// Prepares a command that executes other programs. To be called before anything else is done.
-pub fn prepare(command: Command, options: &Options, console: &Console) -> Result<()> {
+/// Prepares a command that executes other programs. To be called before anything else is done. `words` is
+/// the whole command line.
+pub fn prepare(command: Command, words: &[OsString], options: &Options, console: &Console) -> Result<()> {
     if Ownership::new().is_root() {
-        shed(command, console)?;
+        shed(command, words, console)?;
     }
     let is_service = matches!(command, Command::GatewayRun | Command::GatewayLog | Command::DashboardRun);
     if is_service && !options.print && is_sealed(console)? {
@@ -28,7 +30,7 @@ pub fn prepare(command: Command, options: &Options, console: &Console) -> Result
 
 /// Starts this program again without the descriptors above 2 that it has inherited, if there are any: root's programs, and those
 /// of the hermes user, would inherit them. fdclose(1) closes them, because safe Rust cannot close by number.
-fn shed(command: Command, console: &Console) -> Result<()> {
+fn shed(command: Command, words: &[OsString], console: &Console) -> Result<()> {
     let inherited = inheritance::descriptors().context("list", inheritance::PLACE)?;
     if inherited.is_empty() {
         return Ok(());
@@ -42,13 +44,17 @@ fn shed(command: Command, console: &Console) -> Result<()> {
     };
     let mut argv: Vec<OsString> = Vec::new();
     for number in inherited {
-        argv.extend([path.clone().into(), number]);
+        argv.push(path.clone().into());
+        argv.push(OsStr::from_bytes(number.bytes()).into());
     }
-    argv.extend([executable.into(), command.name().into()]);
-    let mut words = std::env::args_os();
-    let argv0 = words.next().unwrap_or_default();
+    argv.push(executable.into());
     // A link names the command; else the first argument does.
-    argv.extend(words.skip(usize::from(Command::of_applet(&argv0).is_none())));
+    if Command::of_applet(words.first().map_or(OsStr::new(""), |argv0| argv0)).is_some() {
+        argv.push(command.name().into());
+    }
+    for word in words.iter().skip(1) {
+        argv.push(word.clone());
+    }
     let program = Program { path, argv, environment: Environment::own() };
     Err(Error::new("run", tool, program.exec()))
 }

@@ -4,7 +4,7 @@
 use super::check::{self, Present};
 use super::{ProfileName, Spec, Want, build, env, layout, probe, staging, update};
 use crate::error::{Context, Error, Result};
-use crate::sys::{Dir, Errno, Kind, Name, present};
+use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
 
 /// Makes the slot of a profile what is wanted, given what is there now.
 pub fn publish(
@@ -21,7 +21,7 @@ pub fn publish(
             change(scandir, profile, want, spec)?;
             // The kernel may have refused an owner change, which is tolerated elsewhere.
             if spec.policy.sealed && check::inspect(scandir, profile, want, spec)? != Present::AsDesired {
-                let reason = "it stays open: this process may not change all owners and modes in it";
+                let reason = "it stays open: this process may not change all owners in it";
                 return Err(Error::new("seal", profile.slot(), reason));
             }
             Ok(())
@@ -44,20 +44,32 @@ pub fn add(
 
 fn change(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Result<()> {
     let slot = profile.slot();
-    let vars = match present(scandir.dir(slot)).context("open", slot)? {
-        Some(old) if probe::supervision(&old).context("find a supervisor of", slot)? => {
-            return update::in_place(scandir, &old, profile, want, spec);
-        }
-        Some(old) => env::of_slot(&old).context("read the variables of", slot)?,
-        None if is_link_in_use(scandir, slot).context("look at", slot)? => {
-            let reason =
-                "a symlink of this name leads to a service that is supervised: remove the link first";
-            return Err(Error::new("replace", slot, reason));
-        }
-        None => Vec::new(),
+    let vars = match look(scandir, slot).context("replace", slot)? {
+        Old::Supervised(old) => return update::in_place(scandir, &old, profile, want, spec),
+        Old::Idle(vars) => vars,
     };
     let staged = build::build(scandir, profile, want, &vars, spec)?;
     exchange(scandir, &staged, profile).inspect_err(|_| discard(scandir, &staged))
+}
+
+/// What is to be replaced.
+enum Old {
+    /// A slot in which supervisors work.
+    Supervised(Dir),
+    /// Anything else, with the variables that its successor takes over.
+    Idle(Vec<env::Variable>),
+}
+
+/// Looks at what is to be replaced. What cannot be looked at may be in use.
+fn look(scandir: &Dir, slot: &Name) -> std::result::Result<Old, Reason> {
+    match present(scandir.dir(slot))? {
+        Some(old) if probe::supervision(&old)? => Ok(Old::Supervised(old)),
+        Some(old) => Ok(Old::Idle(env::of_slot(&old)?)),
+        None if is_link_in_use(scandir, slot)? => {
+            Err("a symlink of this name leads to a service that is supervised: remove the link first".into())
+        }
+        None => Ok(Old::Idle(Vec::new())),
+    }
 }
 
 /// Returns whether the entry is a symlink through which s6-svscan supervises a service.

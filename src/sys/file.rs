@@ -120,15 +120,11 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Returns where the next write to a regular file begins; 0 for another kind of file. A write that begins at the limit of the size
-/// of files is SIGXFSZ, which ends the process: to ignore signals takes unsafe code, and programs that are executed would inherit
-/// it.
+/// Returns the size of a regular file, at whose end this program writes; 0 for another kind of file. A write that begins at the
+/// limit of the size of files is SIGXFSZ, which ends the process: to ignore signals takes unsafe code, and programs that are
+/// executed would inherit it.
 fn end(file: BorrowedFd<'_>) -> Result<u64, Errno> {
-    let meta = meta_of(file)?;
-    if meta.kind != Kind::Regular {
-        return Ok(0);
-    }
-    if fs::fcntl_getfl(file)?.contains(OFlags::APPEND) { Ok(meta.size) } else { fs::tell(file) }
+    meta_of(file).map(|meta| if meta.kind == Kind::Regular { meta.size } else { 0 })
 }
 
 /// Reads a regular file of the image by its path; symlinks are followed, because root's own system files may be symlinks.
