@@ -108,6 +108,12 @@ class PeerBed(Bed):
             assert (self.path("/run/again") / f"gateway-{name}" / "down").exists() == (outcome["action"] == "registered")
         return outcomes
 
+    def enable_api_server(self, profile="default", port=None):
+        """Enables a profile's API server in its .env: a gateway that serves several profiles takes no platform from its environment."""
+        words = {key: value for key, value in self.environment.items() if key.startswith("API_SERVER_")} | ({"API_SERVER_PORT": port} if port else {})
+        (self.home(profile) / ".env").write_text("".join(f"{key}={value}\n" for key, value in words.items()))
+        self.chown("/opt/data")
+
     def home(self, profile):
         return self.path(HOME) if profile == "default" else self.path(f"{HOME}/profiles/{profile}")
 

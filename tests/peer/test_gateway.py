@@ -100,6 +100,7 @@ def test_a_marker_that_an_earlier_stop_left_stops_nothing_and_is_replaced(real):
 def test_a_named_profile_is_served_by_default_and_starts_nothing():
     with PeerBed(NEW, real=True) as bed:
         bed.profile("coder", "running")
+        bed.enable_api_server()
         bed.boot()
         # Nobody ever started default: that coder wants to run does.
         assert bed.svstat(bed.slot("coder")) == "down"
@@ -123,8 +124,8 @@ def test_a_standalone_profile_has_a_gateway_of_its_own_beside_that_of_default():
         bed.profile("coder", "running")
         own = bed.profile("own", "running")
         (own / "config.yaml").write_text("gateway:\n  standalone: true\n")
-        (own / ".env").write_text(f"API_SERVER_PORT={bed.port + 1}\n")
-        bed.chown("/opt/data")
+        bed.enable_api_server()
+        bed.enable_api_server("own", bed.port + 1)
         bed.boot()
         bed.serving()
         wait_for(lambda: bed.state("own").get("gateway_state") == "running" and bed.state("own")["pid"] == bed.pid_of(bed.slot("own")), 60,
