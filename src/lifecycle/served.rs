@@ -14,8 +14,7 @@ pub fn refuse(live: &Live<'_>, command: Command, profile: &ProfileName) -> Resul
         return Ok(());
     }
     // It may read the whole volume. What it finds wrong there with other profiles is not the answer to this command.
-    let forecasts = reconcile::forecast(live.settings, &live.console.silent())?;
-    if !forecasts.iter().any(|forecast| forecast.served && forecast.name.as_ref() == Some(profile)) {
+    if !reconcile::is_served(live.settings, profile, &live.console.silent())? {
         return Ok(());
     }
     let (verb, program) = (command.name(), live.console.program());

@@ -100,6 +100,16 @@ pub struct Forecast {
 
 /// Returns what the next boot would do, from the volume as it is. Changes nothing.
 pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Forecast>> {
+    Ok(actions(settings, console)?.into_iter().map(Forecast::from).collect())
+}
+
+/// Returns whether the gateway of `default` serves a profile of the volume, so that it has no gateway of its own.
+pub fn is_served(settings: &Settings, profile: &ProfileName, console: &Console) -> Result<bool> {
+    let actions = actions(settings, console)?;
+    Ok(actions.iter().any(|action| action.served && action.profile == profile.text().as_bytes()))
+}
+
+fn actions(settings: &Settings, console: &Console) -> Result<Vec<plan::Action>> {
     let ownership = Ownership::new();
     let spec = spec(settings, console, &ownership)?;
     let home = open_home(settings, &ownership, true, console)?;
@@ -108,7 +118,7 @@ pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Forecast>>
     // The slots that are there change nothing about it.
     let pass =
         Pass { settings, home, scandir: None, spec, trusted, intent, console, dry_run: true, adopt: false };
-    Ok(plan::plan(&pass).actions.into_iter().map(Forecast::from).collect())
+    Ok(plan::plan(&pass).actions)
 }
 
 impl From<plan::Action> for Forecast {
