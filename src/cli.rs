@@ -11,6 +11,7 @@ use lexopt::{Arg, Error, Parser};
 
 use crate::number::decimal;
 use crate::role::RoleChoice;
+use crate::settings::services;
 use crate::show::Shown;
 
 /// The commands.
@@ -81,7 +82,13 @@ macro_rules! with_places {
 }
 
 static GRAMMARS: [Grammar; 15] = [
-    grammar(Command::Reconcile, "reconcile", with_places!("dry-run explain json sealed role"), 0..=0, ""),
+    grammar(
+        Command::Reconcile,
+        "reconcile",
+        with_places!("dry-run explain json sealed role max-services"),
+        0..=0,
+        "",
+    ),
     grammar(Command::FixPerms, "fix-perms", "dry-run json sealed owner", 0..=1, "DIR"),
     grammar(Command::Seed, "seed", "sealed owner", 1..=MANY, "DIR"),
     grammar(Command::GatewayRun, "gateway-run", "print", 1..=2, "SERVICE"),
@@ -171,6 +178,8 @@ pub struct Options {
     pub owner: Option<OsString>,
     /// The container's role.
     pub role: Option<RoleChoice>,
+    /// Number of services that s6-svscan handles.
+    pub max_services: Option<usize>,
     /// Variables for a gateway, `KEY=VALUE` each.
     pub env: Vec<OsString>,
     /// The operands.
@@ -292,6 +301,7 @@ impl Options {
             "scandir" => self.scandir = Some(value.into()),
             "owner" => self.owner = Some(value),
             "env" => self.env.push(value),
+            "max-services" => self.max_services = Some(services(&value)?),
             _ => {
                 let word = value.as_bytes();
                 let wrong = || format!("{} is none of gateway, frontend, auto", Shown(word));

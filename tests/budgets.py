@@ -16,6 +16,8 @@ from pathlib import Path
 from bed import APART, executable, wait_for
 
 OWNER = "10000:10000"
+# As many as the largest volume needs.
+APART = APART | {"HERMES_INIT_MAX_SERVICES": "20000"}
 KIB, MIB = 1 << 10, 1 << 20
 UNITS = {"": 1, "KiB": KIB, "MiB": MIB, "times": 1}
 
@@ -62,6 +64,8 @@ def volume(top, count, state=None, lifecycle=True):
             (profile / "gateway_state.json").write_text(f'{{"gateway_state": "{state or ("running", "stopped")[number % 2]}"}}')
             if lifecycle:
                 (profile / "state/gateway.lifecycle.json").write_text('{"phase": "exited"}')
+        # Without a state of the root profile, the processes of the machine are looked at: their number would count too.
+        (folder / "home/gateway_state.json").write_text('{"gateway_state": "stopped"}')
         subprocess.run(["chown", "-R", OWNER, folder / "home"], check=True, timeout=60)
         (folder / "service").mkdir()
         yield folder

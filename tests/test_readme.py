@@ -102,7 +102,7 @@ def grammar():
 def test_the_grammar_is_read_whole(grammar):
     assert sorted(grammar) == sorted([*COMMANDS, "help"])
     assert sorted({option for options in grammar.values() for option in options} - {"help"}) == [
-        "down", "dry-run", "env", "explain", "hermes-home", "json", "owner", "print", "role", "scandir", "sealed", "wait"]
+        "down", "dry-run", "env", "explain", "hermes-home", "json", "max-services", "owner", "print", "role", "scandir", "sealed", "wait"]
 
 
 def test_every_command_is_in_readme_manual_and_overview(grammar):

@@ -54,7 +54,10 @@ SHAPES = {
     "newline": (SVSCAN, [[*RC_INIT, WRAPPER, "x\nrole: frontend"]], '"x\\nrole: frontend"', None),
     "empty-words": (SVSCAN, [["sh", "", WRAPPER, "", "dashboard"]], "dashboard", "dashboard"),
     "many-words": (SVSCAN, [["sh", WRAPPER, "gateway", "run", *["x" * 1000] * 1000]], None, None),
-    "behind-many-words": (SVSCAN, [["sh", *["x" * 1000] * 1000, WRAPPER, "dashboard"]], "dashboard", "dashboard"),
+    "behind-many-words": (SVSCAN, [["sh", *["x" * 1000] * 3, WRAPPER, "dashboard"]], "dashboard", "dashboard"),
+    # Only the first 4 KiB of an argv are read.
+    "behind-too-many-words": (SVSCAN, [["sh", *["x" * 1000] * 1000, WRAPPER, "dashboard"]], "none found", None),
+    "cut-in-a-word": (SVSCAN, [["sh", "x" * (4096 - 3 - 1 - len(WRAPPER) - 1 - 9), WRAPPER, "dashboardx"]], "none found", None),
 }
 
 

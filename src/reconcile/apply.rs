@@ -1,13 +1,15 @@
 //! Carries out the plan: sweep, slots, hand-over or seal, log.
 
 use super::plan::{self, Action, Plan, Verdict};
-use super::{INCOMPLETE, Pass, hold, intent, report};
+use super::report::{self, Form};
+use super::{INCOMPLETE, Pass, hold, intent};
 use crate::error::{Error, Result};
 use crate::slot::check::{self, Present};
-use crate::slot::scandir::{self, SERVICES_MAX, Survey};
+use crate::slot::scandir::{self, Survey};
 use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
 use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, time};
+use crate::volume::Home;
 use crate::volume::bootlog;
 use crate::volume::profiles::{self, Found, Profiles};
 
@@ -17,15 +19,35 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
         Some(scandir) if !pass.dry_run => apply(pass, scandir),
         _ => dry_run(pass),
     };
-    pass.console.print(&report::lines(&plan.actions, json, &pass.settings.scandir.value));
-    if let (false, Some(home)) = (pass.dry_run, &pass.home) {
-        let stamp = report::stamp(&pass.settings.lookup, time::now());
-        let log = report::log_lines(&plan.actions, &stamp);
-        let (ownership, owner) = (pass.spec.ownership, pass.settings.owner.value);
-        warn(pass, bootlog::append(home, log.as_bytes(), pass.trusted, ownership, owner));
+    if let Some(sum) = report::sum(plan.others) {
+        pass.console.warn(&format_args!("profiles: {sum}"));
     }
-    let has_failed = plan.actions.iter().any(|action| matches!(action.verdict, Verdict::Failed(_)));
+    if plan.without_room > 0 {
+        pass.console.warn(&format_args!("{} profiles have no slot: {}", plan.without_room, plan.no_room));
+    }
+    // The log comes first: whoever reads stdout may have stopped doing so.
+    if let (false, Some(home)) = (pass.dry_run, &pass.home) {
+        warn(pass, write_log(pass, &plan, home));
+    }
+    let form = if json { Form::Objects(&pass.settings.scandir.value) } else { Form::Lines };
+    report::write(&plan, form, &mut |text| pass.console.print(text));
+    let has_failed = plan.actions.iter().any(Action::has_failed);
     if has_failed || !plan.is_complete { INCOMPLETE } else { 0 }
+}
+
+fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
+    let mut log = bootlog::open(home, pass.trusted, pass.spec.ownership, pass.settings.owner.value)?;
+    if let Some(error) = log.trouble.take() {
+        pass.console.warn(&error);
+    }
+    let stamp = report::stamp(&pass.settings.lookup, time::now());
+    let mut done = Ok(());
+    report::write(plan, Form::Log(&stamp), &mut |lines| {
+        if done.is_ok() {
+            done = log.append(lines);
+        }
+    });
+    done
 }
 
 fn dry_run(pass: &Pass<'_>) -> Plan {
@@ -64,7 +86,6 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
             warn_of_foreign_services(pass, scandir, &survey);
         }
     }
-    warn_of_too_many_services(pass, &plan.actions);
     // The hand-over comes last.
     if !is_sealed && ownership.is_root() {
         warn(pass, scandir::hand_over(scandir, &pass.spec.policy, ownership));
@@ -111,7 +132,7 @@ fn write_bootstrap(pass: &Pass<'_>) {
     }
 }
 
-fn is_supervised(scandir: &Dir, name: &ProfileName) -> bool {
+pub(super) fn is_supervised(scandir: &Dir, name: &ProfileName) -> bool {
     match scandir.dir(name.slot()) {
         Ok(slot) => probe::is_supervised(&slot),
         Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => false,
@@ -122,6 +143,9 @@ fn is_supervised(scandir: &Dir, name: &ProfileName) -> bool {
 /// Makes the slot of one profile, and removes its stale files.
 fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
     let Some(name) = &action.name else { return };
+    if let Verdict::Failed(_) = action.verdict {
+        return;
+    }
     if !action.stale.is_empty() && !is_supervised(scandir, name) {
         action.changed |= remove_stale(pass, name, &action.stale);
     }
@@ -185,15 +209,5 @@ fn warn_of_foreign_services(pass: &Pass<'_>, scandir: &Dir, survey: &Survey) {
             let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
             pass.console.warn(&Error::new("seal the service", name, reason));
         }
-    }
-}
-
-fn warn_of_too_many_services(pass: &Pass<'_>, actions: &[Action]) {
-    let services = 2 * actions.iter().filter(|action| action.name.is_some()).count();
-    if services > SERVICES_MAX {
-        pass.console.warn(&format_args!(
-            "{services} services (a slot and its logger are two), and s6-svscan handles {SERVICES_MAX} unless its option -C \
-             says otherwise: the rest will not run"
-        ));
     }
 }

@@ -3,16 +3,15 @@
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use super::Pass;
 use super::intent::Bootstrap;
-use super::plan::{Action, Verdict};
+use super::plan::{Action, Plan, Verdict};
+use super::{Pass, report};
 use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::Setting;
 use crate::show::{FromVolume, Shown};
 use crate::slot::check::Present;
 use crate::slot::{ProfileName, probe};
-use crate::sys::Kind;
-use crate::volume::profiles::{self, Found, Profiles};
+use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
 use crate::volume::state::{Key, RUNNING, STATE};
 
 /// Returns the text for a front end's container.
@@ -21,19 +20,17 @@ pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
 }
 
 /// Returns the text: the settings with their sources, then each profile.
-pub fn text(
-    pass: &Pass<'_>,
-    role: &Setting<RoleChoice>,
-    command: &ContainerCommand,
-    actions: &[Action],
-) -> String {
+pub fn text(pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerCommand, plan: &Plan) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
     let _ = settings(&mut text, pass, role, command);
-    for action in actions {
+    for action in &plan.actions {
         let _ = profile(&mut text, pass, action);
     }
-    let _ = no_profiles(&mut text, pass);
+    for name in &plan.rest {
+        let _ = profile(&mut text, pass, &plan.turned_away(name.bytes()));
+    }
+    let _ = no_profiles(&mut text, pass, plan.others);
     text
 }
 
@@ -138,25 +135,27 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, present: Present) -> String {
 }
 
 /// Lists the directories of `profiles` that are no profiles.
-fn no_profiles(text: &mut String, pass: &Pass<'_>) -> std::fmt::Result {
+fn no_profiles(text: &mut String, pass: &Pass<'_>, others: Others) -> std::fmt::Result {
     let Some(home) = &pass.home else { return Ok(()) };
     // The plan has reported what is wrong with `profiles` itself.
     let Ok(Some(found)) = Profiles::open(home, pass.trusted) else { return Ok(()) };
-    for name in found.names().unwrap_or_default() {
-        let label = profiles::label_of(&name);
-        match found.look(&name) {
-            Found::NoProfile if found.kind(&name) == Some(Kind::Directory) => {
-                writeln!(
-                    text,
-                    "\n{} is no profile\n  because: there is no SOUL.md in it",
-                    FromVolume(&label)
-                )?;
-            }
-            Found::Dangling(reason) => {
-                writeln!(text, "\n{} is no profile\n  because: it {reason}", FromVolume(&label))?;
-            }
-            _ => (),
+    let mut more = 0_usize;
+    for name in found.names().unwrap_or_default().names {
+        if !matches!(found.look(&name), Found::NoProfile) || !found.is_directory(&name) {
+            continue;
         }
+        more += 1;
+        if more <= LISTED {
+            let label = profiles::label_of(&name);
+            writeln!(text, "\n{} is no profile\n  because: there is no SOUL.md in it", FromVolume(&label))?;
+        }
+    }
+    more = more.saturating_sub(LISTED);
+    if more > 0 {
+        writeln!(text, "\n{more} more directories are no profiles\n  because: there is no SOUL.md in them")?;
+    }
+    if let Some(sum) = report::sum(others) {
+        writeln!(text, "\nprofiles: {sum}")?;
     }
     Ok(())
 }

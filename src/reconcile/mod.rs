@@ -68,7 +68,7 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
     let pass = Pass { settings: &settings, home, scandir, spec, trusted, intent, console, dry_run };
     if options.explain {
         let plan = plan::plan(&pass);
-        console.print(&explain::text(&pass, &role, &command, &plan.actions));
+        console.print(&explain::text(&pass, &role, &command, &plan));
         return Ok(0);
     }
     let code = apply::run(&pass, options.json);
@@ -99,7 +99,10 @@ pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Forecast>>
     let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
     let intent = intent::gather(settings, &ContainerCommand::default(), home.as_ref(), console)?;
     let pass = Pass { settings, home, scandir, spec, trusted, intent, console, dry_run: true };
-    Ok(plan::plan(&pass).actions.into_iter().map(Forecast::from).collect())
+    let mut plan = plan::plan(&pass);
+    let rest: Vec<plan::Action> = plan.rest.iter().map(|profile| plan.turned_away(profile.bytes())).collect();
+    plan.actions.extend(rest);
+    Ok(plan.actions.into_iter().map(Forecast::from).collect())
 }
 
 impl From<plan::Action> for Forecast {

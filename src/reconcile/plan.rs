@@ -1,12 +1,13 @@
 //! What the pass would do, found out without changing anything.
 
-use super::Pass;
+use super::{Pass, apply};
 use crate::error::Error;
 use crate::slot::check::{self, Present};
-use crate::slot::{ProfileName, Want};
+use crate::slot::layout::DOWN;
+use crate::slot::{ProfileName, Want, scandir};
 use crate::sys::{Dir, Errno, Name, Reason};
 use crate::volume::exit_ledger::PriorExit;
-use crate::volume::profiles::{self, Found, Profiles};
+use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
 use crate::volume::state::{self, Prior};
 
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
@@ -57,8 +58,10 @@ pub struct Action {
     pub verdict: Verdict,
     /// Its state.
     pub prior: Prior,
-    /// Why its state file is not usable.
+    /// Why its state file is not usable: an errno if it could not be read.
     pub trouble: Option<Reason>,
+    /// Whether its slot keeps the gateway down.
+    pub down: bool,
     /// How its gateway ended last time.
     pub exit: PriorExit,
     /// What the scan directory has.
@@ -70,13 +73,15 @@ pub struct Action {
 }
 
 impl Action {
-    fn without_slot(name: &Name, verdict: Verdict) -> Action {
+    /// Returns what happens to an entry of `profiles` that gets no slot.
+    pub fn without_slot(profile: &[u8], verdict: Verdict) -> Action {
         Action {
-            profile: name.bytes().to_vec(),
+            profile: profile.to_vec(),
             name: None,
             verdict,
             prior: Prior::default(),
             trouble: None,
+            down: true,
             exit: PriorExit::Unknown,
             present: Present::Absent,
             stale: Vec::new(),
@@ -86,7 +91,18 @@ impl Action {
 
     /// Returns the wanted state of the slot.
     pub fn want(&self) -> Want {
-        Want { down: self.verdict != Verdict::Started }
+        Want { down: self.down }
+    }
+
+    /// Returns whether the slot is not, or may not be, what the profile asks for.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.verdict, Verdict::Failed(_)) || matches!(self.trouble, Some(Reason::Errno(_)))
+    }
+
+    /// Returns why it has no slot, or why its state did not count.
+    pub fn reason(&self) -> Option<String> {
+        let trouble = || self.trouble.as_ref().map(|trouble| format!("gateway_state.json: {trouble}"));
+        self.verdict.reason().map(str::to_owned).or_else(trouble)
     }
 }
 
@@ -94,14 +110,47 @@ impl Action {
 pub struct Plan {
     /// `default` first, then the others in byte order.
     pub actions: Vec<Action>,
+    /// Further profiles, for which s6-svscan has no room, in byte order.
+    pub rest: Vec<Name>,
+    /// Why.
+    pub no_room: String,
+    /// Number of profiles without room, also of those in `actions`.
+    pub without_room: usize,
+    /// Further entries of `profiles`, which are no profiles.
+    pub others: Others,
     /// Whether all profiles are in it. If `profiles` cannot be listed, some may be missing.
     pub is_complete: bool,
 }
 
+impl Plan {
+    /// Returns what happens to a profile for which there is no room.
+    pub fn turned_away(&self, profile: &[u8]) -> Action {
+        Action::without_slot(profile, Verdict::Failed(self.no_room.clone()))
+    }
+}
+
+/// Number of services that may be added after the pass.
+const KEPT_FREE: usize = 4;
+
 /// Plans the pass.
 pub fn plan(pass: &Pass<'_>) -> Plan {
-    let root = plan_one(pass, &ProfileName::root(), pass.home.as_ref().map(|home| &home.dir));
-    let mut plan = Plan { actions: vec![root], is_complete: true };
+    let max = pass.settings.max_services;
+    let no_room = format!(
+        "no room: s6-svscan handles {max} services (--max-services), a slot and its logger are two, and {KEPT_FREE} stay free"
+    );
+    let mut plan = Plan {
+        actions: Vec::new(),
+        rest: Vec::new(),
+        no_room,
+        without_room: 0,
+        others: Others::default(),
+        is_complete: true,
+    };
+    let mut room = Room { slots: max.saturating_sub(services(pass) + KEPT_FREE) / 2, resting: Vec::new() };
+    let default = plan_one(pass, &ProfileName::root(), pass.home.as_ref().map(|home| &home.dir));
+    if !room.admit(&mut plan, default) {
+        plan.actions.push(plan.turned_away(ProfileName::root().text().as_bytes()));
+    }
     let Some(home) = &pass.home else { return plan };
     let profiles = match Profiles::open(home, pass.trusted) {
         Ok(Some(profiles)) => profiles,
@@ -113,24 +162,86 @@ pub fn plan(pass: &Pass<'_>) -> Plan {
             return plan;
         }
     };
-    match profiles.names() {
-        Ok(names) => plan.actions.extend(names.iter().filter_map(|name| plan_found(pass, &profiles, name))),
+    let listing = match profiles.names() {
+        Ok(listing) => listing,
         Err(error) => {
             pass.console.warn(&error);
             plan.is_complete = false;
+            return plan;
+        }
+    };
+    plan.others = listing.others;
+    let mut listed = 0;
+    for name in listing.names {
+        let found = profiles.look(&name);
+        let is_profile = matches!(found, Found::Profile(..) | Found::NoProfile);
+        if !is_profile && listed == LISTED {
+            plan.others.count(&found);
+            continue;
+        }
+        listed += usize::from(!is_profile);
+        if let Some(action) = plan_found(pass, &name, found)
+            && !room.admit(&mut plan, action)
+        {
+            plan.rest.push(name);
         }
     }
+    plan.is_complete &= plan.without_room + plan.others.failed == 0;
     plan
 }
 
-fn plan_found(pass: &Pass<'_>, profiles: &Profiles, name: &Name) -> Option<Action> {
-    match profiles.look(name) {
+/// Returns the number of services in the scan directory.
+fn services(pass: &Pass<'_>) -> usize {
+    let Some(scandir) = &pass.scandir else { return 0 };
+    match scandir::survey(scandir) {
+        Ok(survey) => survey.services(scandir),
+        Err(errno) => {
+            pass.console.warn(&Error::new("count the services of", "the scan directory", errno));
+            0
+        }
+    }
+}
+
+/// The room that s6-svscan has. One service too many, and it starts no new one at all.
+struct Room {
+    /// Number of slots that can be added.
+    slots: usize,
+    /// The places of new slots whose gateways stay down. They make room for gateways that run, the last one first.
+    resting: Vec<usize>,
+}
+
+impl Room {
+    /// Adds an action to the plan. Returns false if there is no room for its slot.
+    fn admit(&mut self, plan: &mut Plan, action: Action) -> bool {
+        let is_new = action.name.is_some() && action.present == Present::Absent;
+        if is_new && self.slots > 0 {
+            self.slots -= 1;
+            if action.verdict != Verdict::Started {
+                self.resting.push(plan.actions.len());
+            }
+        } else if is_new {
+            plan.without_room += 1;
+            let last = if action.verdict == Verdict::Started { self.resting.pop() } else { None };
+            let Some(last) = last else { return false };
+            let turned_away = plan.actions.get(last).map(|action| plan.turned_away(&action.profile));
+            if let (Some(place), Some(turned_away)) = (plan.actions.get_mut(last), turned_away) {
+                *place = turned_away;
+            }
+        }
+        plan.actions.push(action);
+        true
+    }
+}
+
+fn plan_found(pass: &Pass<'_>, name: &Name, found: Found) -> Option<Action> {
+    match found {
         Found::Profile(profile, dir) => Some(plan_one(pass, &profile, Some(&dir))),
-        Found::Skipped(why) => Some(Action::without_slot(name, Verdict::Skipped(why.to_string()))),
-        Found::Failed(why) => Some(Action::without_slot(name, Verdict::Failed(why.to_string()))),
+        Found::Skipped(why) => Some(Action::without_slot(name.bytes(), Verdict::Skipped(why.to_string()))),
+        Found::Failed(why) => Some(Action::without_slot(name.bytes(), Verdict::Failed(why.to_string()))),
         Found::Dangling(reason) => {
+            let why = reason.to_string();
             pass.console.warn(&Error::new("use", profiles::label_of(name), reason));
-            None
+            Some(Action::without_slot(name.bytes(), Verdict::Skipped(why)))
         }
         Found::NoProfile => None,
     }
@@ -144,15 +255,27 @@ fn plan_one(pass: &Pass<'_>, profile: &ProfileName, dir: Option<&Dir>) -> Action
         prior = pass.intent.bootstrap_state(profile).unwrap_or(prior);
     }
     let starts = prior.starts() && !pass.intent.holds_down(profile);
-    let want = Want { down: !starts };
+    let mut verdict = if starts { Verdict::Started } else { Verdict::Registered };
+    let mut down = !starts;
+    if let (Some(Reason::Errno(_)), Some(scandir)) = (&trouble, &pass.scandir)
+        && apply::is_supervised(scandir, profile)
+    {
+        // Nobody knows whether its gateway should run: it stays what it is.
+        match scandir.dir(profile.slot()).and_then(|slot| slot.meta(&DOWN)) {
+            Ok(_) => (),
+            Err(Errno::NOENT) => down = false,
+            Err(errno) => verdict = Verdict::Failed(Error::new("look at", profile.slot(), errno).to_string()),
+        }
+    }
     let present = match &pass.scandir {
-        Some(scandir) => check::inspect(scandir, profile, want, &pass.spec),
+        Some(scandir) => check::inspect(scandir, profile, Want { down }, &pass.spec),
         None => Present::Absent,
     };
     Action {
         profile: profile.text().as_bytes().to_vec(),
         name: Some(profile.clone()),
-        verdict: if starts { Verdict::Started } else { Verdict::Registered },
+        verdict,
+        down,
         prior,
         trouble,
         exit: dir.map_or(PriorExit::Unknown, PriorExit::read),

@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::plan::Action;
+use super::plan::{Action, Plan};
 use crate::settings::Lookup;
 use crate::show::{FromVolume, OrNull, Quoted, Sentence};
 use crate::sys::{file, label, localtime};
+use crate::volume::profiles::Others;
 
 /// Largest time zone file that is read, in bytes.
 const ZONE_CAP: u64 = 256 << 10;
@@ -21,23 +22,72 @@ fn fields(action: &Action) -> String {
         None => write!(line, "None"),
     };
     let _ = write!(line, " action={}", action.verdict.word());
-    if let Some(reason) = action.verdict.reason() {
-        let _ = write!(line, " reason={}", Sentence(reason));
+    if let Some(reason) = action.reason() {
+        let _ = write!(line, " reason={}", Sentence(&reason));
     }
     line
 }
 
-/// Returns the text for stdout: a line or a JSON object for each profile.
-pub fn lines(actions: &[Action], json: bool, scandir: &Path) -> String {
+/// The form of a report.
+#[derive(Clone, Copy)]
+pub enum Form<'a> {
+    /// A line for each profile, for stdout.
+    Lines,
+    /// A JSON object for each profile, with slots in this scan directory.
+    Objects(&'a Path),
+    /// A line for each profile with this time, for the log.
+    Log(&'a str),
+}
+
+/// Size of a part of a report, in bytes.
+const PART: usize = 64 << 10;
+
+/// Calls `out` with the report: whole lines, in parts, so that the memory for it does not grow with the number of profiles.
+pub fn write(plan: &Plan, form: Form<'_>, out: &mut dyn FnMut(&str)) {
     let mut text = String::new();
-    for action in actions {
-        if json {
-            object(&mut text, action, scandir);
-        } else {
-            let _ = writeln!(text, "reconcile: {}", fields(action));
+    let mut add = |text: &mut String, action: &Action| {
+        line(text, action, form);
+        if text.len() >= PART {
+            out(text);
+            text.clear();
         }
+    };
+    for action in &plan.actions {
+        add(&mut text, action);
     }
-    text
+    for profile in &plan.rest {
+        add(&mut text, &plan.turned_away(profile.bytes()));
+    }
+    let start = match form {
+        Form::Lines => "reconcile:",
+        Form::Log(stamp) => stamp,
+        // Entries that are no profiles are no objects.
+        Form::Objects(_) => "",
+    };
+    if let (Some(sum), false) = (sum(plan.others), start.is_empty()) {
+        let action = if plan.others.failed == 0 { "skipped" } else { "failed" };
+        let _ = writeln!(text, "{start} profiles action={action} reason={}", Sentence(&sum));
+    }
+    out(&text);
+}
+
+/// Returns what the entries are that are only counted, if there are any.
+pub fn sum(others: Others) -> Option<String> {
+    let Others { skipped, failed } = others;
+    let text = || format!("{skipped} more entries can have no slot, and {failed} were not looked at");
+    (skipped + failed > 0).then(text)
+}
+
+fn line(text: &mut String, action: &Action, form: Form<'_>) {
+    // Writing to a String cannot fail.
+    let _ = match form {
+        Form::Lines => writeln!(text, "reconcile: {}", fields(action)),
+        Form::Log(stamp) => writeln!(text, "{stamp} {} prior_exit={}", fields(action), action.exit.text()),
+        Form::Objects(scandir) => {
+            object(text, action, scandir);
+            Ok(())
+        }
+    };
 }
 
 fn object(text: &mut String, action: &Action, scandir: &Path) {
@@ -50,20 +100,11 @@ fn object(text: &mut String, action: &Action, scandir: &Path) {
         Quoted(&action.profile),
         OrNull(action.prior.word.as_deref().map(str::as_bytes)),
         action.verdict.word(),
-        OrNull(action.verdict.reason().map(str::as_bytes)),
+        OrNull(action.reason().as_deref().map(str::as_bytes)),
         action.changed,
         OrNull(slot.as_deref()),
         action.exit.text()
     );
-}
-
-/// Returns the text for the log: a line for each profile, all with this time.
-pub fn log_lines(actions: &[Action], stamp: &str) -> String {
-    let mut text = String::new();
-    for action in actions {
-        let _ = writeln!(text, "{stamp} {} prior_exit={}", fields(action), action.exit.text());
-    }
-    text
 }
 
 /// Returns a moment (seconds since 1970, UTC) in the container's local time: TZ, else /etc/localtime, else UTC.

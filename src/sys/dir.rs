@@ -109,15 +109,16 @@ impl Dir {
         fs::openat(fs::CWD, path, DIRECTORY, Mode::empty()).map(Dir)
     }
 
-    /// Opens the directory at a path of the operator's for passage; symlinks are followed.
-    pub(super) fn passage_at(path: &Path) -> Result<Dir, Errno> {
-        fs::openat(fs::CWD, path, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
+    /// Opens for passage the directory at which a path starts: the root, or the working directory.
+    pub(super) fn start(is_absolute: bool) -> Result<Dir, Errno> {
+        let start = if is_absolute { c"/" } else { c"." };
+        fs::openat(fs::CWD, start, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
     /// Opens the directory at a path of the operator's; makes it and its parents with mode 0755 where they are missing. Returns
     /// whether it was missing.
     pub fn make_at(path: &Path) -> Result<(Dir, bool), Reason> {
-        let (dir, made) = walk::open(path, Rule::Links(&|_| true), true)?;
+        let (dir, made) = walk::open(path, Rule::Links, true)?;
         Ok((dir.readable()?, made))
     }
 

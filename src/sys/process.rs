@@ -129,28 +129,42 @@ impl Program {
 /// Finds a program as execvp(3) does: the first entry of `path` that has a regular file of this name which this process may
 /// execute. An empty entry is the working directory.
 pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).find_map(|entry| {
-        let directory = if entry.as_os_str().is_empty() { Path::new(".") } else { &entry };
-        let candidate = directory.join(program);
-        let is_regular = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
-        let found = fs::access(&candidate, Access::EXEC_OK).is_ok()
-            && fs::stat(&candidate).is_ok_and(|stat| is_regular(stat.st_mode));
-        found.then_some(candidate)
-    })
+    find(program, path, None)
 }
 
 /// Finds a program that root may run: like [`find_on_path`], but only in directories that root alone can change. The error is one
 /// that is there and is not used, and why.
 pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, (PathBuf, Reason)> {
     let mut refused = None;
-    for entry in std::env::split_paths(path).filter(|entry| entry.is_absolute()) {
-        let Some(found) = find_on_path(program, entry.as_os_str()) else { continue };
-        match walk::open(&found, Rule::Program, false) {
-            Ok(_) => return Ok(Some(found)),
-            Err(why) => refused = Some((found, why)),
-        }
+    match find(program, path, Some(&mut refused)) {
+        None => refused.map_or(Ok(None), Err),
+        found => Ok(found),
     }
-    refused.map_or(Ok(None), Err)
+}
+
+/// Finds a program; with `refused`, one that root may run. One that it may not run is kept there.
+fn find(
+    program: &OsStr,
+    path: &OsStr,
+    mut refused: Option<&mut Option<(PathBuf, Reason)>>,
+) -> Option<PathBuf> {
+    std::env::split_paths(path).find_map(|entry| {
+        let directory = if entry.as_os_str().is_empty() { Path::new(".") } else { &entry };
+        let candidate = directory.join(program);
+        let is_regular = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
+        let found = fs::access(&candidate, Access::EXEC_OK).is_ok()
+            && fs::stat(&candidate).is_ok_and(|stat| is_regular(stat.st_mode));
+        if let (true, Some(refused)) = (found, &mut refused) {
+            let why = match walk::open(&candidate, Rule::Program, false) {
+                Ok(_) if candidate.is_absolute() => return Some(candidate),
+                Ok(_) => "its path is not absolute".into(),
+                Err(why) => why,
+            };
+            **refused = Some((candidate, why));
+            return None;
+        }
+        found.then_some(candidate)
+    })
 }
 
 /// Longest part of an argv that is read, in bytes.
@@ -159,7 +173,7 @@ const ARGV_MAX: u64 = 4096;
 /// Returns the argv of the first process that `wanted` accepts, each word with its NUL; process 1 comes first. What is longer than
 /// 4 KiB is cut after its last whole word. As root, only processes of root count: anybody can give a process any argv. Processes
 /// that vanish meanwhile or that this process may not see are passed over.
-pub fn find_argv(wanted: &dyn Fn(&[u8]) -> bool) -> Result<Option<Vec<u8>>, Errno> {
+pub fn find_argv(wanted: fn(&[u8]) -> bool) -> Result<Option<Vec<u8>>, Errno> {
     static FIRST: Name = Name::fixed(c"1");
     let proc = match Dir::at(Path::new("/proc")) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
@@ -187,7 +201,7 @@ fn argv_of(
     proc: &Dir,
     pid: &Name,
     is_root: bool,
-    wanted: &dyn Fn(&[u8]) -> bool,
+    wanted: fn(&[u8]) -> bool,
 ) -> Result<Option<Vec<u8>>, Errno> {
     static CMDLINE: Name = Name::fixed(c"cmdline");
     static STATUS: Name = Name::fixed(c"status");

@@ -52,9 +52,9 @@ impl Home {
     /// Opens the path step by step: it may lead through a directory of the hermes user, who can put a symlink there.
     fn walk(path: &Path, trusted: Trusted, make: bool) -> Result<Home> {
         // A process without root's permissions cannot be misled into using them.
-        let follow = |uid| trusted.me != 0 || trusted.includes(uid);
-        let opened = walk::open(path, Rule::Links(&follow), make)
-            .and_then(|(dir, made)| Ok(Home { dir: dir.readable()?, made }));
+        let rule = if trusted.me == 0 { Rule::LinksTo(trusted.owner) } else { Rule::Links };
+        let opened =
+            walk::open(path, rule, make).and_then(|(dir, made)| Ok(Home { dir: dir.readable()?, made }));
         opened.context("open", path.as_os_str().as_bytes())
     }
 }
@@ -95,7 +95,9 @@ pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result
         return Err(Refusal::Other(format!("is {}, not a directory", meta.kind.text()).into()));
     }
     let dir = match parent.passage_through_link(name) {
-        Err(Errno::NOENT) => return Err(Refusal::Other("is a symlink that leads nowhere".into())),
+        Err(Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG) => {
+            return Err(Refusal::Other("is a symlink that leads nowhere".into()));
+        }
         Err(Errno::NOTDIR) => return Err(Refusal::Other("is a symlink, but not to a directory".into())),
         dir => dir.map_err(other)?,
     };

@@ -81,7 +81,8 @@ pub fn parse(bytes: &[u8]) -> Result<Prior, &'static str> {
     }
 }
 
-/// Reads the state of a profile. A file that is there and not usable is no state; the reason is returned too.
+/// Reads the state of a profile. A file that is there and not usable is no state; the reason is returned too: a rule if its content
+/// is no use, an errno if it could not be read.
 pub fn read(profile: &Dir) -> (Prior, Option<Reason>) {
     let bytes = match file::read(profile, &STATE, CAP) {
         Err(Reason::Errno(Errno::NOENT)) => return (Prior::default(), None),
