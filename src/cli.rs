@@ -11,6 +11,7 @@ use lexopt::{Arg, Error, Parser};
 
 use crate::number::decimal;
 use crate::role::{self, RoleChoice};
+use crate::settings::services;
 use crate::show::Shown;
 use crate::topology::{self, TopologyChoice};
 
@@ -85,7 +86,7 @@ static GRAMMARS: [Grammar; 15] = [
     grammar(
         Command::Reconcile,
         "reconcile",
-        with_places!("dry-run explain json sealed delegated adopt role topology"),
+        with_places!("dry-run explain json sealed delegated adopt role topology max-services"),
         0..=0,
         "",
     ),
@@ -195,6 +196,8 @@ pub struct Options {
     pub role: Option<RoleChoice>,
     /// The topology.
     pub topology: Option<TopologyChoice>,
+    /// Number of services that s6-svscan handles.
+    pub max_services: Option<usize>,
     /// Variables for a gateway, `KEY=VALUE` each.
     pub env: Vec<OsString>,
     /// The operands.
@@ -324,6 +327,7 @@ impl Options {
                 let choice = TopologyChoice::parse(value.as_bytes());
                 self.topology = Some(choice.ok_or_else(|| none_of(&value, topology::WORDS))?);
             }
+            "max-services" => self.max_services = Some(services(&value)?),
             _ => {
                 let choice = RoleChoice::parse(value.as_bytes());
                 self.role = Some(choice.ok_or_else(|| none_of(&value, role::WORDS))?);

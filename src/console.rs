@@ -1,13 +1,14 @@
 //! The output of a command: results on stdout, messages on stderr as `hermes-init COMMAND: SEVERITY: MESSAGE`. A closed stdout or
 //! stderr stops nothing.
 
+use std::cell::Cell;
 use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::error::Error;
 use crate::show::Shown;
-use crate::sys::{Ids, Ownership, Reason, process};
+use crate::sys::{Errno, Ids, Ownership, Reason, process};
 
 /// The output of one command.
 #[derive(Debug, Clone)]
@@ -15,13 +16,15 @@ pub struct Console {
     command: &'static str,
     executable: Option<PathBuf>,
     is_silent: bool,
+    /// Why a result could not be written.
+    unwritten: Cell<Option<Errno>>,
 }
 
 impl Console {
     /// Makes the console of the command with this name; the program itself has none. `executable` is the absolute path of the
     /// running executable, if it is known.
     pub fn new(command: &'static str, executable: Option<PathBuf>) -> Console {
-        Console { command, executable, is_silent: false }
+        Console { command, executable, is_silent: false, unwritten: Cell::new(None) }
     }
 
     /// Returns a console that writes no messages.
@@ -85,7 +88,17 @@ impl Console {
 
     /// Writes a result to stdout.
     pub fn print(&self, text: &str) {
-        // `hermes-init … | head` is ordinary use.
-        let _ = process::to_stdout(text.as_bytes());
+        match process::to_stdout(text.as_bytes()) {
+            // `hermes-init … | head` is ordinary use.
+            Ok(()) | Err(Errno::PIPE) => (),
+            Err(errno) => self.unwritten.set(Some(errno)),
+        }
+    }
+
+    /// Returns the exit code of a command that was run for its results: 1 instead of 0 if one of them could not be written.
+    pub fn code(&self, code: u8) -> u8 {
+        let Some(errno) = self.unwritten.get() else { return code };
+        self.warn(&Error::new("write to", "stdout", errno));
+        code.max(1)
     }
 }

@@ -37,11 +37,11 @@ pub fn run(argv: &[OsString]) -> u8 {
         Err(usage) => return console.die(error::USAGE, &usage),
         Ok(Request::Help(command)) => {
             console.print(&help::page(command, &program));
-            return 0;
+            return console.code(0);
         }
         Ok(Request::Version) => {
             console.print(concat!("hermes-init ", env!("CARGO_PKG_VERSION"), "\n"));
-            return 0;
+            return console.code(0);
         }
         Ok(Request::Run(command, options)) => (command, options),
     };
@@ -54,7 +54,7 @@ pub fn run(argv: &[OsString]) -> u8 {
     {
         return console.fatal(&error);
     }
-    match command {
+    let code = match command {
         Command::Reconcile => reconcile::run(&options, &console),
         Command::FixPerms => permissions::run(&options, &console),
         Command::Seed => seed::run(&options, &console),
@@ -73,5 +73,9 @@ pub fn run(argv: &[OsString]) -> u8 {
             console.print(&help::page(None, &program));
             0
         }
-    }
+    };
+    // A boot step is run for what it does: nobody may read what it prints.
+    let is_boot_step = matches!(command, Command::Reconcile | Command::FixPerms);
+    let is_asked = options.json || options.dry_run || options.explain;
+    if is_boot_step && !is_asked { code } else { console.code(code) }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
+use crate::number::decimal;
 use crate::role::{self, RoleChoice};
 use crate::show::Shown;
 use crate::slot::{Policy, env, scandir};
@@ -27,6 +28,9 @@ const HERMES_IDS: Ids = Ids { uid: 10_000, gid: 10_000 };
 pub const HOME: &str = "/opt/data";
 /// s6-overlay's scan directory.
 const SCANDIR: &str = "/run/service";
+
+/// Number of services that s6-svscan handles by default (its option -C). A slot and its logger are two.
+const SERVICES: usize = 1000;
 
 /// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -212,6 +216,8 @@ pub struct Settings {
     pub sealed: Setting<bool>,
     /// The topology.
     pub topology: Setting<TopologyChoice>,
+    /// Number of services that s6-svscan handles.
+    pub max_services: usize,
     /// The source of further variables.
     pub lookup: Lookup,
 }
@@ -225,7 +231,8 @@ impl Settings {
         let owner = owner(options.owner.as_deref())?;
         let sealed = sealed(options, &lookup, &scandir.value, console)?;
         let topology = topology(options.topology, &lookup, console)?;
-        Ok(Settings { home, scandir, owner, sealed, topology, lookup })
+        let max_services = max_services(options.max_services, &lookup, console)?;
+        Ok(Settings { home, scandir, owner, sealed, topology, max_services, lookup })
     }
 
     /// Returns whether the container's boot is to be quiet: `S6_VERBOSITY` is 0.
@@ -281,6 +288,22 @@ fn sealed(options: &Options, lookup: &Lookup, path: &Path, console: &Console) ->
     }
     console.note(&format_args!("{} is sealed, and stays so; --delegated hands it over", Shown(label)));
     Ok(Setting { value: true, source: Source::ScanDirectory })
+}
+
+fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Result<usize> {
+    let setting = if option.is_none() { lookup.get("HERMES_INIT_MAX_SERVICES")? } else { None };
+    let Some(Setting { value, .. }) = setting else { return Ok(option.unwrap_or(SERVICES)) };
+    Ok(services(&value).unwrap_or_else(|why| {
+        console.warn(&format_args!("HERMES_INIT_MAX_SERVICES: {why}; taken as {SERVICES}"));
+        SERVICES
+    }))
+}
+
+/// Parses a number of services, 4 to 160000.
+pub fn services(text: &OsStr) -> std::result::Result<usize, String> {
+    let number = decimal(text.as_bytes()).and_then(|number| usize::try_from(number).ok());
+    let wrong = || format!("{} is no number of services, 4 to 160000", Shown(text.as_bytes()));
+    number.filter(|number| (4..=160_000).contains(number)).ok_or_else(wrong)
 }
 
 fn path(option: Option<&Path>, lookup: &Lookup, variable: &str, default: &str) -> Result<Setting<PathBuf>> {

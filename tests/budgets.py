@@ -16,6 +16,8 @@ from pathlib import Path
 from bed import APART, executable, wait_for
 
 OWNER = "10000:10000"
+# As many as the largest volume needs.
+APART = APART | {"HERMES_INIT_MAX_SERVICES": "20000"}
 KIB, MIB = 1 << 10, 1 << 20
 UNITS = {"": 1, "KiB": KIB, "MiB": MIB, "times": 1}
 

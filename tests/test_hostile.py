@@ -242,7 +242,7 @@ def test_states_of_a_megabyte_cost_no_memory(volume):
         volume.profile(f"p{number}", b'{"gateway_state": "' + b"x" * 1_000_000 + b'"}')
     volume.profile("coder", "x" * 256)
     done = volume.reconcile(before=limited(16))
-    assert done.stdout.count(b" prior_state=None action=registered\n") == 31 and done.stderr.count(b"longer than 16384 bytes") == 30
+    assert done.stdout.count(b" prior_state=None action=registered") == 31 and done.stdout.count(b' reason="gateway_state.json: ') == 30 and done.stderr.count(b"longer than 16384 bytes") == 30
     assert b"profile=coder prior_state=" + b'"' + b"x" * 256 in done.stdout
 
 
@@ -340,10 +340,13 @@ def test_six_hundred_profiles_and_heaps_of_junk_take_little_memory_and_few_descr
     for number in range(2000):
         (profiles / f"junk {number}").mkdir()
     hermes_owns(volume.home)
-    done = volume.reconcile(before=["prlimit", "--nofile=16", *limited(16)], timeout=60)
-    assert done.stdout.count(b"action=registered") == 601 and b"s6-svscan handles 1000" in done.stderr
-    assert len(os.listdir(volume.scandir)) == 601
-    again = volume.reconcile("--json", before=["prlimit", "--nofile=16", *limited(16)], timeout=60)
+    done = volume.reconcile(before=["prlimit", "--nofile=16", *limited(16)], timeout=60, code=1)
+    assert done.stdout.count(b"action=registered") == 498 and done.stdout.count(b"action=failed") == 103
+    assert b"103 profiles have no slot: no room: s6-svscan handles 1000" in done.stderr and len(os.listdir(volume.scandir)) == 498
+    for options, count in ([], 498), (["--max-services", "2000"], 601):
+        done = volume.reconcile(*options, before=["prlimit", "--nofile=16", *limited(16)], timeout=60, code=int(not options))
+        assert len(os.listdir(volume.scandir)) == done.stdout.count(b"action=registered") == count
+    again = volume.reconcile("--json", "--max-services=2000", before=["prlimit", "--nofile=16", *limited(16)], timeout=60)
     assert again.stdout.count(b'"changed": false') == 601
 
 

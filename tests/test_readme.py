@@ -102,8 +102,8 @@ def grammar():
 def test_the_grammar_is_read_whole(grammar):
     assert sorted(grammar) == sorted([*COMMANDS, "help"])
     assert sorted({option for options in grammar.values() for option in options} - {"help"}) == [
-        "adopt", "delegated", "down", "dry-run", "env", "explain", "hermes-home", "json", "owner", "print", "role", "scandir", "sealed",
-        "topology", "wait"]
+        "adopt", "delegated", "down", "dry-run", "env", "explain", "hermes-home", "json", "max-services", "owner", "print", "role",
+        "scandir", "sealed", "topology", "wait"]
 
 
 def test_every_command_is_in_readme_manual_and_overview(grammar):

@@ -1,14 +1,17 @@
 //! Carries out the plan: sweep, slots, hand-over or seal, log.
 
-use super::plan::{self, Action, Plan, Verdict};
-use super::{INCOMPLETE, Pass, hold, intent, report};
+use super::action::{Action, Verdict};
+use super::plan::{self, Plan};
+use super::report::{self, Form};
+use super::{INCOMPLETE, Pass, hold, intent};
 use crate::error::{Context, Error, Result};
 use crate::s6;
 use crate::slot::check::{self, Present};
-use crate::slot::scandir::{self, SERVICES_MAX, Survey};
+use crate::slot::scandir::{self, Survey};
 use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
 use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, present, time};
+use crate::volume::Home;
 use crate::volume::bootlog;
 use crate::volume::profiles::{self, Found, Profiles};
 
@@ -19,20 +22,44 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
         _ => dry_run(pass),
     };
     warn_of_the_fold(pass, &plan);
-    let is_quiet = !json && !pass.dry_run && pass.settings.is_quiet();
-    pass.console.print(&report::lines(&plan, json, is_quiet, &pass.settings.scandir.value));
-    if let (false, Some(home)) = (pass.dry_run, &pass.home) {
-        let stamp = report::stamp(&pass.settings.lookup, time::now());
-        let log = report::log_lines(&plan, &stamp);
-        let (ownership, owner) = (pass.spec.ownership, pass.settings.owner.value);
-        warn(pass, bootlog::append(home, log.as_bytes(), pass.trusted, ownership, owner));
+    if let Some(sum) = report::sum(plan.others) {
+        pass.console.warn(&format_args!("profiles: {sum}"));
     }
-    let has_failed = plan.actions.iter().any(|action| matches!(action.verdict, Verdict::Failed(_)));
+    if plan.room.turned_away > 0 {
+        pass.console
+            .warn(&format_args!("{} profiles have no slot: {}", plan.room.turned_away, plan.room.why));
+    }
+    // The log comes first: whoever reads stdout may have stopped doing so.
+    if let (false, Some(home)) = (pass.dry_run, &pass.home) {
+        warn(pass, write_log(pass, &plan, home));
+    }
+    let form = match json {
+        true => Form::Objects(&pass.settings.scandir.value),
+        false if !pass.dry_run && pass.settings.is_quiet() => Form::Failures,
+        false => Form::Lines,
+    };
+    report::write(&plan, form, &mut |text| pass.console.print(text));
+    let has_failed = plan.actions.iter().any(Action::has_failed);
     if has_failed || !plan.is_complete { INCOMPLETE } else { 0 }
 }
 
+fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
+    let mut log = bootlog::open(home, pass.trusted, pass.spec.ownership, pass.settings.owner.value)?;
+    if let Some(error) = log.trouble.take() {
+        pass.console.warn(&error);
+    }
+    let stamp = report::stamp(&pass.settings.lookup, time::now());
+    let mut done = Ok(());
+    report::write(plan, Form::Log(&stamp), &mut |lines| {
+        if done.is_ok() {
+            done = log.append(lines);
+        }
+    });
+    done
+}
+
 fn dry_run(pass: &Pass<'_>) -> Plan {
-    let mut plan = plan::plan(pass);
+    let mut plan = plan::dry(pass);
     for action in &mut plan.actions {
         let supervised = match (&pass.scandir, &action.name) {
             (Some(scandir), Some(name)) => staging::is_supervised(scandir, name.slot()).unwrap_or(true),
@@ -61,7 +88,7 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     let _held = hold(scandir, &pass.spec, pass.console);
     let survey = tidy(pass, scandir, &mut is_complete);
     write_bootstrap(pass);
-    let mut plan = plan::plan(pass);
+    let mut plan = plan::plan(pass, Some(&survey));
     for action in &mut plan.actions {
         carry_out(pass, scandir, action);
     }
@@ -72,7 +99,6 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
             plan.is_complete &= !has_foreign_services(pass, scandir, &survey);
         }
     }
-    warn_of_too_many_services(pass, &plan.actions);
     // The hand-over comes last.
     if !is_sealed && ownership.is_root() {
         warn(pass, scandir::hand_over(scandir, &pass.spec.policy, ownership));
@@ -249,16 +275,6 @@ fn warn_of_the_fold(pass: &Pass<'_>, plan: &Plan) {
         let names = plan.folded_names();
         pass.console.warn(&format_args!(
             "default starts, because its gateway serves profiles that want to run: {names}"
-        ));
-    }
-}
-
-fn warn_of_too_many_services(pass: &Pass<'_>, actions: &[Action]) {
-    let services = 2 * actions.iter().filter(|action| action.name.is_some()).count();
-    if services > SERVICES_MAX {
-        pass.console.warn(&format_args!(
-            "{services} services (a slot and its logger are two), and s6-svscan handles {SERVICES_MAX} unless its option -C \
-             says otherwise: the rest will not run"
         ));
     }
 }

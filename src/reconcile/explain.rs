@@ -3,17 +3,17 @@
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use super::Pass;
+use super::action::{Action, Verdict};
 use super::intent::Bootstrap;
-use super::plan::{self, Action, Plan, Verdict};
+use super::plan::{self, Plan};
+use super::{Pass, report};
 use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::Setting;
 use crate::show::{FromVolume, Shown};
 use crate::slot::check::Present;
 use crate::slot::{ProfileName, probe};
-use crate::sys::Kind;
 use crate::topology::TopologyChoice;
-use crate::volume::profiles::{self, Found, Profiles};
+use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
 use crate::volume::state::{Key, RUNNING, STATE};
 
 /// Returns the text for a front end's container.
@@ -30,7 +30,10 @@ pub fn text(pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerComm
     for action in &plan.actions {
         let _ = profile(&mut text, pass, plan, action);
     }
-    let _ = no_profiles(&mut text, pass);
+    for name in &plan.rest {
+        let _ = profile(&mut text, pass, plan, &plan.turned_away(name));
+    }
+    let _ = no_profiles(&mut text, pass, plan.others);
     text
 }
 
@@ -168,23 +171,31 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
 }
 
 /// Lists the directories of `profiles` that are no profiles.
-fn no_profiles(text: &mut String, pass: &Pass<'_>) -> std::fmt::Result {
+fn no_profiles(text: &mut String, pass: &Pass<'_>, others: Others) -> std::fmt::Result {
     let Some(home) = &pass.home else { return Ok(()) };
     // The plan has reported what is wrong with `profiles` itself.
     let Ok(Some(found)) = Profiles::open(home, pass.trusted) else { return Ok(()) };
-    for name in found.names().unwrap_or_default() {
-        let label = profiles::label_of(&name);
+    let mut more = 0_usize;
+    for name in found.names().unwrap_or_default().names {
         let why = match found.look(&name) {
-            Found::NoProfile if found.kind(&name) == Some(Kind::Directory) => {
-                "there is no SOUL.md in it".into()
-            }
-            Found::Dangling(reason) => format!("it {reason}"),
-            Found::Skipped(_) | Found::Failed(_) if plan::is_reserved(&name) => {
-                "the name is reserved for the profile at HERMES_HOME".into()
+            Found::NoProfile if found.is_directory(&name) => "there is no SOUL.md in it",
+            Found::Skipped(_) | Found::Failed(_) | Found::Dangling(_) if plan::is_reserved(&name) => {
+                "the name is reserved for the profile at HERMES_HOME"
             }
             _ => continue,
         };
-        writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume(&label))?;
+        more += 1;
+        if more <= LISTED {
+            let label = profiles::label_of(&name);
+            writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume(&label))?;
+        }
+    }
+    more = more.saturating_sub(LISTED);
+    if more > 0 {
+        writeln!(text, "\n{more} more directories are no profiles\n  because: there is no SOUL.md in them")?;
+    }
+    if let Some(sum) = report::sum(others) {
+        writeln!(text, "\nprofiles: {sum}")?;
     }
     Ok(())
 }

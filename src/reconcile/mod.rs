@@ -1,10 +1,12 @@
 //! The boot pass: one slot for every profile. `plan` reads, `apply` writes, `report` prints.
 
+mod action;
 mod apply;
 mod explain;
 mod intent;
 mod plan;
 mod report;
+mod room;
 mod topology;
 
 pub use report::stamp;
@@ -71,7 +73,7 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
     let adopt = options.adopt || settings.sealed.value;
     let pass = Pass { settings: &settings, home, scandir, spec, trusted, intent, console, dry_run, adopt };
     if options.explain {
-        let plan = plan::plan(&pass);
+        let plan = plan::dry(&pass);
         console.print(&explain::text(&pass, &role, &command, &plan));
         return Ok(0);
     }
@@ -109,7 +111,7 @@ pub fn is_served(settings: &Settings, profile: &ProfileName, console: &Console) 
     Ok(actions.iter().any(|action| action.served && action.profile == profile.text().as_bytes()))
 }
 
-fn actions(settings: &Settings, console: &Console) -> Result<Vec<plan::Action>> {
+fn actions(settings: &Settings, console: &Console) -> Result<Vec<action::Action>> {
     let ownership = Ownership::new();
     let spec = spec(settings, console, &ownership)?;
     let home = open_home(settings, &ownership, true, console)?;
@@ -118,13 +120,16 @@ fn actions(settings: &Settings, console: &Console) -> Result<Vec<plan::Action>> 
     // The slots that are there change nothing about it.
     let pass =
         Pass { settings, home, scandir: None, spec, trusted, intent, console, dry_run: true, adopt: false };
-    Ok(plan::plan(&pass).actions)
+    let mut plan = plan::dry(&pass);
+    let rest: Vec<action::Action> = plan.rest.iter().map(|profile| plan.turned_away(profile)).collect();
+    plan.actions.extend(rest);
+    Ok(plan.actions)
 }
 
-impl From<plan::Action> for Forecast {
-    fn from(action: plan::Action) -> Forecast {
+impl From<action::Action> for Forecast {
+    fn from(action: action::Action) -> Forecast {
         Forecast {
-            starts: action.verdict == plan::Verdict::Started,
+            starts: action.verdict == action::Verdict::Started,
             served: action.served,
             folded: action.folded && action.served,
             reason: action.verdict.reason().map(str::to_owned),

@@ -1,124 +1,37 @@
 //! What the pass would do, found out without changing anything.
 
 use super::Pass;
+use super::action::{Action, Verdict};
+use super::room::Room;
 use super::topology::{self, Signs, Topology};
-use crate::console::Console;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::slot::check::{self, Present};
-use crate::slot::{ProfileName, Want, foreign};
-use crate::sys::{Dir, Errno, Name, Reason};
+use crate::slot::layout::DOWN;
+use crate::slot::scandir::Survey;
+use crate::slot::{ProfileName, foreign, scandir};
+use crate::sys::{Dir, Errno, Name, Reason, present};
 use crate::topology::TopologyChoice;
 use crate::volume::Home;
 use crate::volume::exit_ledger::PriorExit;
-use crate::volume::profiles::{self, Found, Profiles};
-use crate::volume::state::{self, Prior, Report};
+use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
+use crate::volume::state::{self, Report};
 
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
 /// Files of a gateway with process numbers, which mean nothing in a new container.
 static STALE: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
 
-/// What happens to one profile.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
-    /// It has a slot and is started.
-    Started,
-    /// It has a slot and stays down.
-    Registered,
-    /// It can have no slot; the reason.
-    Skipped(String),
-    /// It should have a slot, which could not be made or looked at; the reason.
-    Failed(String),
-}
-
-impl Verdict {
-    /// Makes the verdict on a profile whose slot could not be made or looked at, and reports it.
-    #[inline(never)]
-    pub fn failed(error: &Error, console: &Console) -> Verdict {
-        console.warn(error);
-        Verdict::Failed(error.to_string())
-    }
-
-    /// Returns the word in the log.
-    pub fn word(&self) -> &'static str {
-        match self {
-            Verdict::Started => "started",
-            Verdict::Registered => "registered",
-            Verdict::Skipped(_) => "skipped",
-            Verdict::Failed(_) => "failed",
-        }
-    }
-
-    /// Returns why it is neither started nor registered.
-    pub fn reason(&self) -> Option<&str> {
-        match self {
-            Verdict::Started | Verdict::Registered => None,
-            Verdict::Skipped(why) | Verdict::Failed(why) => Some(why),
-        }
-    }
-}
-
-/// What the pass does for one profile.
-pub struct Action {
-    /// The profile's name as the volume has it.
-    pub profile: Vec<u8>,
-    /// The profile's name; `None` if it can have no slot.
-    pub name: Option<ProfileName>,
-    /// What happens.
-    pub verdict: Verdict,
-    /// Its state.
-    pub prior: Prior,
-    /// Why its state file is not usable.
-    pub trouble: Option<Reason>,
-    /// Whether it has a gateway of its own in every topology.
-    pub standalone: bool,
-    /// Whether the gateway of `default` serves it.
-    pub served: bool,
-    /// Whether it wants to run and the gateway of `default` starts for it; of `default`, whether it starts for others.
-    pub folded: bool,
-    /// How its gateway ended last time.
-    pub exit: PriorExit,
-    /// What the scan directory has; `None` if that could not be found out. It is then left as it is.
-    pub present: Option<Present>,
-    /// Its runtime files that are stale unless its gateway runs.
-    pub stale: Vec<&'static Name>,
-    /// Whether its slot is left as it is: another program has made it, and it is supervised.
-    pub left: bool,
-    /// Whether anything is, or would be, written.
-    pub changed: bool,
-}
-
-impl Action {
-    /// Makes the action of a name: no slot is looked at yet.
-    pub fn new(profile: &[u8], name: Option<ProfileName>, verdict: Verdict) -> Action {
-        Action {
-            profile: profile.to_vec(),
-            name,
-            verdict,
-            prior: Prior::default(),
-            trouble: None,
-            standalone: false,
-            served: false,
-            folded: false,
-            exit: PriorExit::Unknown,
-            present: None,
-            stale: Vec::new(),
-            left: false,
-            changed: false,
-        }
-    }
-
-    /// Returns the wanted state of the slot.
-    pub fn want(&self) -> Want {
-        Want { down: self.verdict != Verdict::Started }
-    }
-}
-
 /// The whole plan.
 pub struct Plan {
     /// `default` first, then the others in byte order.
     pub actions: Vec<Action>,
-    /// Which of them have a gateway of their own.
+    /// Further profiles, for which s6-svscan has no room, in byte order.
+    pub rest: Vec<Name>,
+    /// Who gets a slot.
+    pub room: Room,
+    /// Further entries of `profiles`, which are no profiles.
+    pub others: Others,
+    /// Which profiles have a gateway of their own.
     pub topology: Topology,
     /// Whether all profiles are in it. If `profiles` cannot be listed, some may be missing.
     pub is_complete: bool,
@@ -128,6 +41,11 @@ pub struct Plan {
 const NAMED: usize = 8;
 
 impl Plan {
+    /// Returns what happens to a profile for which there is no room.
+    pub fn turned_away(&self, profile: &Name) -> Action {
+        Action::new(profile.bytes(), None, Verdict::Failed(self.room.why.clone()))
+    }
+
     /// Returns the names of the profiles for which `default` starts.
     pub fn folded_names(&self) -> String {
         let mut text = String::new();
@@ -146,28 +64,61 @@ impl Plan {
     }
 }
 
-/// Plans the pass.
-pub fn plan(pass: &Pass<'_>) -> Plan {
+/// Plans a pass that changes nothing.
+pub fn dry(pass: &Pass<'_>) -> Plan {
+    let survey = pass.scandir.as_ref().map(scandir::survey).transpose();
+    let survey = survey.unwrap_or_else(|errno| {
+        pass.console.warn(&Error::new("list", "the scan directory", errno));
+        None
+    });
+    plan(pass, survey.as_ref())
+}
+
+/// Plans the pass. `survey` is what the scan directory has.
+pub fn plan(pass: &Pass<'_>, survey: Option<&Survey>) -> Plan {
     let home = pass.home.as_ref();
+    let mut plan = Plan {
+        actions: Vec::new(),
+        rest: Vec::new(),
+        room: Room::new(pass.settings.max_services, pass.scandir.as_ref().zip(survey)),
+        others: Others::default(),
+        topology: Topology::default(),
+        is_complete: true,
+    };
     let (root, served) = look(pass, &ProfileName::root(), home.map(|home| &home.dir));
-    let mut actions = vec![root];
-    let is_complete = home.is_none_or(|home| look_at_profiles(pass, home, &mut actions));
-    let standalone = actions.iter().find(|action| action.standalone).and_then(|action| action.name.clone());
+    if let Some(mut root) = plan.room.admit(&mut plan.actions, root) {
+        root.turn_away(&plan.room.why);
+        plan.actions.push(root);
+    }
+    let mut standalone = None;
+    if let Some(home) = home {
+        plan.is_complete = look_at_profiles(pass, home, &mut plan, &mut standalone);
+    }
+    plan.is_complete &= plan.room.turned_away + plan.others.failed == 0;
     let signs = Signs { multiplex: pass.intent.multiplexes(), served, standalone };
-    let topology = Topology::decide(pass.settings.topology.value, &signs, home, pass.console);
-    if let (true, Some(home)) = (topology.multiplex, home) {
+    plan.topology = Topology::decide(pass.settings.topology.value, &signs, home, pass.console);
+    if let (true, Some(home)) = (plan.topology.multiplex, home) {
         // Only for its warning.
         topology::is_standalone(&home.dir, &ProfileName::root(), pass.console);
     }
-    let mut plan = Plan { actions, topology, is_complete };
     decide(pass, &mut plan);
     plan
 }
 
-/// Looks at every entry of `profiles`. Returns whether all of them could be listed.
-fn look_at_profiles(pass: &Pass<'_>, home: &Home, actions: &mut Vec<Action>) -> bool {
-    let profiles = match Profiles::open(home, pass.trusted) {
-        Ok(Some(profiles)) => profiles,
+/// Looks at every entry of `profiles`; `standalone` becomes the first profile with a gateway of its own. Returns whether all of them
+/// could be listed.
+fn look_at_profiles(
+    pass: &Pass<'_>,
+    home: &Home,
+    plan: &mut Plan,
+    standalone: &mut Option<ProfileName>,
+) -> bool {
+    let found = Profiles::open(home, pass.trusted).and_then(|profiles| match profiles {
+        Some(profiles) => profiles.names().map(|listing| Some((profiles, listing))),
+        None => Ok(None),
+    });
+    let (profiles, listing) = match found {
+        Ok(Some(found)) => found,
         Ok(None) => return true,
         Err(error) => {
             pass.console.warn(&error);
@@ -175,32 +126,42 @@ fn look_at_profiles(pass: &Pass<'_>, home: &Home, actions: &mut Vec<Action>) -> 
             return error.errno().is_none();
         }
     };
-    match profiles.names() {
-        Ok(names) => actions.extend(names.iter().filter_map(|name| look_at_entry(pass, &profiles, name))),
-        Err(error) => {
-            pass.console.warn(&error);
-            return false;
+    plan.others = listing.others;
+    let mut listed = 0;
+    for name in listing.names {
+        let found = profiles.look(&name);
+        if !matches!(found, Found::Profile(..) | Found::NoProfile) {
+            if listed == LISTED {
+                plan.others.count(&found);
+                continue;
+            }
+            listed += 1;
+        }
+        let Some(action) = look_at_entry(pass, &name, found) else { continue };
+        if action.standalone && standalone.is_none() {
+            standalone.clone_from(&action.name);
+        }
+        if plan.room.admit(&mut plan.actions, action).is_some() {
+            plan.rest.push(name);
         }
     }
     true
 }
 
-fn look_at_entry(pass: &Pass<'_>, profiles: &Profiles, name: &Name) -> Option<Action> {
-    let (verdict, why): (fn(String) -> Verdict, Reason) = match profiles.look(name) {
+fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found) -> Option<Action> {
+    let dangles = matches!(found, Found::Dangling(_));
+    let (verdict, why): (fn(String) -> Verdict, Reason) = match found {
         Found::Profile(profile, dir) => return Some(look(pass, &profile, Some(&dir)).0),
         Found::NoProfile => return None,
-        Found::Skipped(why) => (Verdict::Skipped, why),
+        Found::Skipped(why) | Found::Dangling(why) => (Verdict::Skipped, why),
         Found::Failed(why) => (Verdict::Failed, why),
-        Found::Dangling(reason) => {
-            pass.console.warn(&Error::new("use", profiles::label_of(name), reason));
-            return None;
-        }
     };
-    if is_reserved(name) {
+    let text = why.to_string();
+    let is_reserved = is_reserved(name);
+    if is_reserved || dangles {
         pass.console.warn(&Error::new("use", profiles::label_of(name), why));
-        return None;
     }
-    Some(Action::new(name.bytes(), None, verdict(why.to_string())))
+    (!is_reserved).then(|| Action::new(name.bytes(), None, verdict(text)))
 }
 
 /// Returns whether an entry of `profiles` has the root profile's name, whose result is that of `HERMES_HOME`.
@@ -233,10 +194,10 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>) -> (Action, bool
 fn decide(pass: &Pass<'_>, plan: &mut Plan) {
     let multiplex = plan.topology.multiplex;
     let is_held = !multiplex && pass.intent.multiplexes();
-    let mut any = false;
+    let mut any = multiplex && plan.room.has_wish;
     // The root profile, the first one, comes last: it may have to start for the others.
     for action in plan.actions.iter_mut().rev() {
-        let Some(name) = &action.name else { continue };
+        let Some(name) = action.name.clone() else { continue };
         let wants = action.prior.starts();
         let starts = if name.is_root() {
             action.folded = any;
@@ -248,19 +209,29 @@ fn decide(pass: &Pass<'_>, plan: &mut Plan) {
             wants && !action.served && !is_held
         };
         action.verdict = if starts { Verdict::Started } else { Verdict::Registered };
-        match look_at_slot(pass, name, Want { down: !starts }) {
-            Ok((present, left)) => (action.present, action.left) = (Some(present), left),
-            Err(error) => action.verdict = Verdict::failed(&error, pass.console),
+        action.down = !starts;
+        if let Err(error) = look_at_slot(pass, &name, action) {
+            action.verdict = Verdict::failed(&error, pass.console);
         }
         action.changed = !action.left && action.present.is_some_and(|present| present != Present::AsDesired);
     }
 }
 
-/// Compares a slot with what is wanted. Returns also whether it is left as it is.
-fn look_at_slot(pass: &Pass<'_>, name: &ProfileName, want: Want) -> Result<(Present, bool)> {
-    let Some(scandir) = &pass.scandir else { return Ok((Present::Absent, false)) };
-    let present = check::inspect(scandir, name, want, &pass.spec)?;
-    Ok((present, present == Present::Different && !pass.adopt && foreign::is_in_use(scandir, name)?))
+/// Compares a slot with what is wanted.
+fn look_at_slot(pass: &Pass<'_>, name: &ProfileName, action: &mut Action) -> Result<()> {
+    action.present = Some(Present::Absent);
+    let Some(scandir) = &pass.scandir else { return Ok(()) };
+    action.present = None;
+    if action.down && matches!(action.trouble, Some(Reason::Errno(_))) {
+        // Nobody knows whether its gateway should run: a slot that is there stays what it is.
+        let down =
+            present(scandir.dir(name.slot())).and_then(|slot| slot.map_or(Ok(true), |dir| dir.has(&DOWN)));
+        action.down = down.context("look at", name.slot())?;
+    }
+    let present = check::inspect(scandir, name, action.want(), &pass.spec)?;
+    action.left = present == Present::Different && !pass.adopt && foreign::is_in_use(scandir, name)?;
+    action.present = Some(present);
+    Ok(())
 }
 
 fn stale_files(pass: &Pass<'_>, profile: &ProfileName, dir: &Dir) -> Vec<&'static Name> {

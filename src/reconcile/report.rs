@@ -4,10 +4,12 @@ use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::plan::{Action, Plan, Verdict};
+use super::action::{Action, Verdict};
+use super::plan::Plan;
 use crate::settings::Lookup;
 use crate::show::{FromVolume, OrNull, Quoted, Sentence};
 use crate::sys::{file, label, localtime};
+use crate::volume::profiles::Others;
 
 /// Largest time zone file that is read, in bytes.
 const ZONE_CAP: u64 = 256 << 10;
@@ -21,29 +23,92 @@ fn fields(action: &Action) -> String {
         None => write!(line, "None"),
     };
     let _ = write!(line, " action={}", action.verdict.word());
-    if let Some(reason) = action.verdict.reason() {
-        let _ = write!(line, " reason={}", Sentence(reason));
+    if let Some(reason) = action.reason() {
+        let _ = write!(line, " reason={}", Sentence(&reason));
     }
     line
 }
 
-/// Returns the text for stdout: a line or a JSON object for each profile; if `is_quiet`, only lines for failures.
-pub fn lines(plan: &Plan, json: bool, is_quiet: bool, scandir: &Path) -> String {
-    let mut text = String::new();
-    for action in &plan.actions {
-        if is_quiet && !matches!(action.verdict, Verdict::Failed(_)) {
-            continue;
-        }
-        if json {
-            object(&mut text, plan, action, scandir);
-        } else {
-            let _ = writeln!(text, "reconcile: {}", fields(action));
-        }
-    }
-    text
+/// The form of a report.
+#[derive(Clone, Copy)]
+pub enum Form<'a> {
+    /// A line for each profile, for stdout.
+    Lines,
+    /// A line for each failure, for stdout.
+    Failures,
+    /// A JSON object for each profile, with slots in this scan directory.
+    Objects(&'a Path),
+    /// A line for each profile with this time, for the log.
+    Log(&'a str),
 }
 
-fn object(text: &mut String, plan: &Plan, action: &Action, scandir: &Path) {
+/// Size of a part of a report, in bytes.
+const PART: usize = 64 << 10;
+
+/// Calls `out` with the report: whole lines, in parts, so that the memory for it does not grow with the number of profiles.
+pub fn write(plan: &Plan, form: Form<'_>, out: &mut dyn FnMut(&str)) {
+    let mut text = String::new();
+    let mut add = |text: &mut String, action: &Action| {
+        line(text, plan, action, form);
+        if text.len() >= PART {
+            out(text);
+            text.clear();
+        }
+    };
+    for action in &plan.actions {
+        add(&mut text, action);
+    }
+    for profile in &plan.rest {
+        add(&mut text, &plan.turned_away(profile));
+    }
+    let start = match form {
+        Form::Lines | Form::Failures => "reconcile:",
+        Form::Log(stamp) => stamp,
+        // Entries that are no profiles are no objects.
+        Form::Objects(_) => "",
+    };
+    if let (Some(sum), false) = (sum(plan.others), start.is_empty()) {
+        let action = if plan.others.failed == 0 { "skipped" } else { "failed" };
+        let _ = writeln!(text, "{start} profiles action={action} reason={}", Sentence(&sum));
+    }
+    out(&text);
+}
+
+/// Returns what the entries are that are only counted, if there are any.
+pub fn sum(others: Others) -> Option<String> {
+    let Others { skipped, failed } = others;
+    let text = || format!("{skipped} more entries can have no slot, and {failed} were not looked at");
+    (skipped + failed > 0).then(text)
+}
+
+fn line(text: &mut String, plan: &Plan, action: &Action, form: Form<'_>) {
+    let multiplex = plan.topology.multiplex;
+    // Writing to a String cannot fail.
+    let _ = match form {
+        Form::Failures if !matches!(action.verdict, Verdict::Failed(_)) => Ok(()),
+        Form::Lines | Form::Failures => writeln!(text, "reconcile: {}", fields(action)),
+        Form::Log(stamp) => {
+            // As Python prints a boolean.
+            let folded = match (multiplex, action.folded) {
+                (false, _) => "",
+                (true, true) => " folded_into_root=True",
+                (true, false) => " folded_into_root=False",
+            };
+            writeln!(text, "{stamp} {} prior_exit={}{folded}", fields(action), action.exit.text())
+        }
+        Form::Objects(scandir) => {
+            object(text, action, scandir);
+            if multiplex {
+                let _ = write!(text, ", \"folded_into_root\": {}", action.folded);
+            }
+            text.push_str("}\n");
+            Ok(())
+        }
+    };
+}
+
+/// Adds a JSON object without its end.
+fn object(text: &mut String, action: &Action, scandir: &Path) {
     let scandir = scandir.as_os_str().as_bytes();
     let slot = action.name.as_ref().map(|name| label(&[scandir, name.slot().bytes()]));
     let _ = write!(
@@ -53,29 +118,11 @@ fn object(text: &mut String, plan: &Plan, action: &Action, scandir: &Path) {
         Quoted(&action.profile),
         OrNull(action.prior.word.as_deref().map(str::as_bytes)),
         action.verdict.word(),
-        OrNull(action.verdict.reason().map(str::as_bytes)),
+        OrNull(action.reason().as_deref().map(str::as_bytes)),
         action.changed,
         OrNull(slot.as_deref()),
         action.exit.text()
     );
-    if plan.topology.multiplex {
-        let _ = write!(text, ", \"folded_into_root\": {}", action.folded);
-    }
-    text.push_str("}\n");
-}
-
-/// Returns the text for the log: a line for each profile, all with this time.
-pub fn log_lines(plan: &Plan, stamp: &str) -> String {
-    let mut text = String::new();
-    for action in &plan.actions {
-        let _ = write!(text, "{stamp} {} prior_exit={}", fields(action), action.exit.text());
-        if plan.topology.multiplex {
-            // As Python prints a boolean.
-            text.push_str(if action.folded { " folded_into_root=True" } else { " folded_into_root=False" });
-        }
-        text.push('\n');
-    }
-    text
 }
 
 /// Returns a moment (seconds since 1970, UTC) in the container's local time: TZ, else /etc/localtime, else UTC.

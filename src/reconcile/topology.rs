@@ -15,7 +15,7 @@ use crate::volume::profiles;
 static REWRITTEN: Name = Name::fixed(c".multiplex_opt_out_rewritten");
 
 /// The topology of a pass.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Topology {
     /// Whether the gateway of `default` serves every profile that is not standalone.
     pub multiplex: bool,

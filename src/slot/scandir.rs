@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::layout::{CONTROL, Policy, SEALED_SUPERVISE, SUPERVISE};
+use super::layout::{CONTROL, LOG, Policy, SEALED_SUPERVISE, SUPERVISE};
 use super::name::PREFIX;
 use super::skeleton::stays_open;
 use super::staging;
@@ -13,9 +13,6 @@ use crate::sys::{self, Dir, Errno, Ids, Kind, Name, Ownership, Reason, lock, pre
 pub static SVSCAN: Name = Name::fixed(c".s6-svscan");
 /// The file that s6-svscan locks, beside its control FIFO.
 static LOCK: Name = Name::fixed(c"lock");
-
-/// Default limit of s6-svscan's services (its option -C). A slot and its logger are two.
-pub const SERVICES_MAX: usize = 1000;
 
 /// The entries of a scan directory.
 #[derive(Debug, Default)]
@@ -53,6 +50,19 @@ pub fn survey(scandir: &Dir) -> std::result::Result<Survey, Errno> {
         list.sort_unstable();
     }
     Ok(survey)
+}
+
+impl Survey {
+    /// Returns the number of services that s6-svscan has or will have; a service with a logger is two.
+    pub fn services(&self, scandir: &Dir) -> usize {
+        let count = |name: &Name| match scandir.passage_through_link(name).and_then(|dir| dir.meta(&LOG)) {
+            // No directory: s6-svscan passes over it.
+            Err(Errno::NOTDIR) => 0,
+            Err(Errno::NOENT) => 1,
+            _ => 2,
+        };
+        2 * self.slots.len() + self.others.iter().map(count).sum::<usize>()
+    }
 }
 
 /// Returns whether an entry has the name of a slot.

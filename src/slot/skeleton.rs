@@ -128,13 +128,26 @@ impl Completion<'_> {
     }
 
     fn update(&mut self, part: &Part, ids: Ids) {
-        if !part.is_new && self.existing == Existing::Leave {
+        if !part.is_new && self.existing == Existing::Leave && !self.is_unfinished(part) {
             return;
         }
         match set_attributes(&part.dir, part.mode, ids, self.ownership) {
             Ok(changed) => self.changed |= changed || part.is_new,
             Err(errno) => self.fail("set mode and owner of", &part.path, errno),
         }
+    }
+
+    /// Returns whether an interrupted run has left a directory: this process's user made it, with the mode of a new one, and nothing
+    /// of others is in it.
+    fn is_unfinished(&self, part: &Part) -> bool {
+        let is_own = part.dir.own_meta().is_ok_and(|meta| self.is_new_ones(meta, part.mode));
+        is_own
+            && part.dir.names().is_ok_and(|names| names.iter().all(|name| [&EVENT, &CONTROL].contains(&name)))
+    }
+
+    fn is_new_ones(&self, meta: Meta, mode: u32) -> bool {
+        // mkdir does not set setgid.
+        meta.ids.uid == self.ownership.process().uid && (meta.mode ^ mode) & !0o2000 == 0
     }
 
     fn fifo(&mut self, supervise: &Dir, path: &[u8]) {
@@ -146,7 +159,11 @@ impl Completion<'_> {
         };
         match supervise.meta(&CONTROL) {
             Ok(meta) if meta.kind != Kind::Fifo => self.fail("use", &path, wrong_type(meta.kind, "a FIFO")),
-            Ok(meta) if is_new || self.existing == Existing::Update => {
+            Ok(meta)
+                if is_new
+                    || self.existing == Existing::Update
+                    || self.is_new_ones(meta, self.policy.control) =>
+            {
                 match set_fifo_attributes(supervise, meta, self.policy, self.ownership) {
                     Ok(changed) => self.changed |= changed || is_new,
                     Err(reason) => self.fail("set mode and owner of", &path, reason),

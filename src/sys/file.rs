@@ -38,13 +38,13 @@ pub fn read_meta(dir: &Dir, name: &Name, cap: u64) -> Result<(Vec<u8>, Meta), Re
     read_open(&file, cap)
 }
 
-/// Reads the first `most` bytes of a file of the kernel's, in /proc.
+/// Reads the first `most` bytes of a file of the kernel's, in /proc, which come at once.
 pub fn read_start(dir: &Dir, name: &Name, most: u64) -> Result<Vec<u8>, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = fs::openat(dir, name.c_str(), flags, Mode::empty())?;
     let mut bytes = Vec::new();
     let most = usize::try_from(most).unwrap_or(0);
-    read_on(&file, &mut bytes, most)?;
+    read_some(&file, &mut bytes, most)?;
     bytes.truncate(most);
     Ok(bytes)
 }
@@ -276,22 +276,38 @@ pub struct Appender {
     pub fresh: bool,
 }
 
+/// Number of times that a file may come and go while it is opened.
+const TRIES: u32 = 100;
+
 impl Appender {
     /// Opens a regular file for appending; makes it with mode 0644 if it is missing. Follows no symlink and never blocks.
     pub fn open(dir: &Dir, name: &Name) -> Result<Appender, Reason> {
-        let append = OFlags::WRONLY | OFlags::APPEND;
-        let (file, fresh) = match open(dir, name, append) {
-            Err(Reason::Errno(Errno::NOENT)) => {
-                let make = append | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-                (fs::openat(dir, name.c_str(), make, Mode::from_raw_mode(0o644)).map_err(refusal)?, true)
+        let append = OFlags::RDWR | OFlags::APPEND;
+        let make = append | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let mut tries = 0;
+        let (file, fresh) = loop {
+            match open(dir, name, append) {
+                Err(Reason::Errno(Errno::NOENT)) => (),
+                file => break (file?, false),
             }
-            file => (file?, false),
+            match fs::openat(dir, name.c_str(), make, Mode::from_raw_mode(0o644)) {
+                // Another process has made it meanwhile; it may have renamed it before that.
+                Err(Errno::EXIST) if tries < TRIES => tries += 1,
+                file => break (file.map_err(refusal)?, true),
+            }
         };
         let meta = meta_of(&file)?;
         if meta.kind != Kind::Regular {
             return Err(NOT_REGULAR.into());
         }
         Ok(Appender { file, meta, fresh })
+    }
+
+    /// Returns the last byte of a file that is not empty.
+    pub fn last(&self) -> Result<u8, Errno> {
+        let mut last = [0];
+        io::pread(&self.file, &mut last, self.meta.size.saturating_sub(1))?;
+        Ok(last[0])
     }
 
     /// Changes the file's owner.

@@ -3,7 +3,7 @@
 use super::home::{self, Home, Refusal, Trusted};
 use crate::error::{Context, Error, Result};
 use crate::show::FromVolume;
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, file};
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, file, lock};
 
 static LOGS: Name = Name::fixed(c"logs");
 static LOG: Name = Name::fixed(c"container-boot.log");
@@ -13,15 +13,36 @@ const ROTATE: u64 = 262_144;
 
 const LOG_PATH: &str = "logs/container-boot.log";
 
-/// Appends whole lines in one write. New files belong to the owner. Nothing is written to a symlink or a FIFO.
-pub fn append(home: &Home, lines: &[u8], trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<()> {
+/// The log, open for appending.
+pub struct Log {
+    file: file::Appender,
+    /// Whether its last line has no end.
+    is_torn: bool,
+    /// Why it could not be rotated.
+    pub trouble: Option<Error>,
+}
+
+/// Opens the log, and rotates it if it is large. New files belong to the owner. A symlink or a FIFO is not opened.
+pub fn open(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<Log> {
     let logs = logs(home, trusted, ownership, owner)?;
     let open = || file::Appender::open(&logs, &LOG).map_err(|reason| Error::new("open", LOG_PATH, reason));
-    let mut log = open()?;
     // A log with another name could be any file that the owner chose: the lines go to a new one.
-    if log.meta.size >= ROTATE || log.meta.links > 1 {
-        logs.rename(&LOG, &logs, &ROTATED).context("rotate", LOG_PATH)?;
+    let is_full = |log: &file::Appender| log.meta.size >= ROTATE || log.meta.links > 1;
+    let (mut log, mut trouble) = (open()?, None);
+    if is_full(&log) {
+        // Several containers may have the volume: the second one finds a new log, which is not to be rotated.
+        let held = logs.readable().context("open", &LOGS)?;
+        let locked = lock::exclusive(&held);
         log = open()?;
+        if is_full(&log) {
+            // Some file systems have no locks. A lock that somebody keeps is no reason to lose lines.
+            let rotated =
+                if locked == Err(Errno::AGAIN) { locked } else { logs.rename(&LOG, &logs, &ROTATED) };
+            match rotated.context("rotate", LOG_PATH) {
+                Ok(()) => log = open()?,
+                Err(error) => trouble = Some(error),
+            }
+        }
         if log.meta.links > 1 {
             return Err(Error::new("write", LOG_PATH, "has more than one hard link"));
         }
@@ -29,7 +50,17 @@ pub fn append(home: &Home, lines: &[u8], trusted: Trusted, ownership: &Ownership
     if log.fresh && log.meta.ids != owner {
         log.change_owner(ownership, owner).context("change the owner of", LOG_PATH)?;
     }
-    log.append(lines).context("write", LOG_PATH)
+    // A disk that was full may have kept half a line.
+    let is_torn = log.meta.size > 0 && log.last().context("read", LOG_PATH)? != b'\n';
+    Ok(Log { file: log, is_torn, trouble })
+}
+
+impl Log {
+    /// Appends whole lines in one write.
+    pub fn append(&mut self, lines: &str) -> Result<()> {
+        let start = if std::mem::take(&mut self.is_torn) { "\n" } else { "" };
+        self.file.append([start, lines].concat().as_bytes()).context("write", LOG_PATH)
+    }
 }
 
 /// Largest log that is read, in bytes. A pass that starts below the size of rotation may exceed that size.

@@ -95,7 +95,9 @@ pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result
         return Err(Refusal::Other(format!("is {}, not a directory", meta.kind.text()).into()));
     }
     let dir = match parent.passage_through_link(name) {
-        Err(Errno::NOENT) => return Err(Refusal::Other("is a symlink that leads nowhere".into())),
+        Err(Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG) => {
+            return Err(Refusal::Other("is a symlink that leads nowhere".into()));
+        }
         Err(Errno::NOTDIR) => return Err(Refusal::Other("is a symlink, but not to a directory".into())),
         dir => dir.map_err(other)?,
     };

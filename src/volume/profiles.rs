@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::home::{self, Home, Refusal, Trusted};
-use crate::error::{Error, Result};
+use crate::error::{Context, Result};
 use crate::slot::ProfileName;
-use crate::sys::{self, Dir, Errno, Kind, Name, Reason, walk};
+use crate::sys::{self, Dir, Errno, Kind, Name, Reason, dir, walk};
 
 static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it is no profile, a backup for example.
@@ -25,6 +25,41 @@ pub enum Found {
     Dangling(Reason),
 }
 
+/// Number of entries that are no profiles and are reported one by one.
+pub const LISTED: usize = 20;
+/// Space for the names of a listing, in bytes: some 100,000 short ones.
+const NAMES_MAX: usize = 6 << 20;
+/// What a name takes in memory beside its bytes.
+const NAME_SIZE: usize = 32;
+
+/// The entries of `profiles`.
+#[derive(Default)]
+pub struct Listing {
+    /// The names, in byte order.
+    pub names: Vec<Name>,
+    /// The entries for whose names there was no room.
+    pub others: Others,
+}
+
+/// Entries that are only counted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Others {
+    /// Those that can have no slot.
+    pub skipped: usize,
+    /// Those that were not looked at.
+    pub failed: usize,
+}
+
+impl Others {
+    /// Counts an entry.
+    pub fn count(&mut self, found: &Found) {
+        match found {
+            Found::Failed(_) => self.failed += 1,
+            _ => self.skipped += 1,
+        }
+    }
+}
+
 /// The directory `profiles`, open.
 pub struct Profiles {
     dir: Dir,
@@ -41,21 +76,30 @@ impl Profiles {
         }
     }
 
-    /// Returns the names of the entries that may be profiles, in byte order.
-    pub fn names(&self) -> Result<Vec<Name>> {
-        let list = || {
-            let mut names = Vec::new();
-            self.dir.readable()?.each(&mut |name, kind| {
+    /// Lists the entries that may be profiles, as far as there is room for their names. Those that can have no slot because of their
+    /// names take at most half of it.
+    pub fn names(&self) -> Result<Listing> {
+        let mut listing = Listing::default();
+        let (mut room, mut done) = (NAMES_MAX, Ok(()));
+        let listed = self.dir.readable().and_then(|dir| {
+            dir.each(&mut |name, kind| {
                 // Some file systems do not report the type of an entry; it is Other then.
                 if matches!(kind, Kind::Directory | Kind::Symlink | Kind::Other) {
-                    names.push(name);
+                    let size = name.bytes().len() + NAME_SIZE;
+                    let kept = if ProfileName::parse(name.bytes()).is_err() { NAMES_MAX / 2 } else { 0 };
+                    if room < size + kept {
+                        listing.others.failed += 1;
+                    } else {
+                        room -= size;
+                        done = dir::add(&mut listing.names, name);
+                    }
                 }
-                ControlFlow::Continue(())
-            })?;
-            names.sort_unstable();
-            Ok(names)
-        };
-        list().map_err(|errno: Errno| Error::new("list", &PROFILES, errno))
+                if done.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            })
+        });
+        listed.and(done).context("list", &PROFILES)?;
+        listing.names.sort_unstable();
+        Ok(listing)
     }
 
     /// Looks at an entry.
@@ -64,17 +108,19 @@ impl Profiles {
             Ok(dir) => judge(name, dir),
             Err(Refusal::Missing) => Found::NoProfile,
             Err(Refusal::Foreign(uid)) => Found::Skipped(walk::foreign(uid)),
-            Err(Refusal::Other(reason)) => match self.dir.meta(name) {
-                Ok(meta) if meta.kind == Kind::Symlink => Found::Dangling(reason),
-                Ok(meta) if meta.kind == Kind::Directory => Found::Failed(reason),
-                _ => Found::NoProfile,
+            // A rule speaks of what is there, an errno of a look that failed.
+            Err(Refusal::Other(Reason::Errno(errno))) => Found::Failed(errno.into()),
+            Err(Refusal::Other(reason)) => match self.dir.meta(name).map(|meta| meta.kind) {
+                Ok(Kind::Symlink) => Found::Dangling(reason),
+                Ok(_) | Err(Errno::NOENT) => Found::NoProfile,
+                Err(errno) => Found::Failed(errno.into()),
             },
         }
     }
 
-    /// Returns the type of an entry, if there is one.
-    pub fn kind(&self, name: &Name) -> Option<Kind> {
-        self.dir.meta(name).ok().map(|meta| meta.kind)
+    /// Returns whether an entry is a directory, as far as this process can tell.
+    pub fn is_directory(&self, name: &Name) -> bool {
+        self.dir.meta(name).is_ok_and(|meta| meta.kind == Kind::Directory)
     }
 
     /// Returns whether anything but a file has a profile's name.

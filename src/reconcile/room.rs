@@ -1,0 +1,67 @@
+//! Which profiles get a slot where s6-svscan has no room for all: one service too many, and it starts no new one at all.
+
+use super::action::Action;
+use crate::slot::scandir::Survey;
+use crate::sys::{Dir, Name};
+
+/// Number of services that may be added after the pass.
+const KEPT_FREE: usize = 4;
+
+/// The room that s6-svscan has.
+pub struct Room {
+    /// Why a profile gets no slot.
+    pub why: String,
+    /// Number of profiles that get none.
+    pub turned_away: usize,
+    /// Whether one of these wants to run and has no gateway of its own by its config.yaml.
+    pub has_wish: bool,
+    /// Number of slots that can be added.
+    slots: usize,
+    /// The slots that are there, in byte order.
+    known: Vec<Name>,
+    /// The places of new slots of profiles that do not want to run. They make room for those that do, the last one first.
+    resting: Vec<usize>,
+}
+
+impl Room {
+    /// Makes the room of a scan directory where s6-svscan handles `max` services.
+    pub fn new(max: usize, found: Option<(&Dir, &Survey)>) -> Room {
+        let (used, mut known) = found
+            .map_or((0, Vec::new()), |(scandir, survey)| (survey.services(scandir), survey.slots.clone()));
+        known.sort_unstable();
+        Room {
+            why: format!(
+                "no room: s6-svscan handles {max} services (--max-services), a slot and its logger are two, and {KEPT_FREE} stay free"
+            ),
+            turned_away: 0,
+            has_wish: false,
+            slots: max.saturating_sub(used + KEPT_FREE) / 2,
+            known,
+            resting: Vec::new(),
+        }
+    }
+
+    /// Adds an action to the others. Returns it if there is no room for its slot.
+    pub fn admit(&mut self, actions: &mut Vec<Action>, action: Action) -> Option<Action> {
+        let is_new = action.name.as_ref().is_some_and(|name| self.known.binary_search(name.slot()).is_err());
+        let wants = action.prior.starts();
+        if is_new && self.slots == 0 {
+            self.turned_away += 1;
+            let last = if wants { self.resting.pop() } else { None };
+            match last.and_then(|last| actions.get_mut(last)) {
+                Some(resting) => resting.turn_away(&self.why),
+                None => {
+                    self.has_wish |= wants && !action.standalone;
+                    return Some(action);
+                }
+            }
+        } else if is_new {
+            self.slots -= 1;
+            if !wants {
+                self.resting.push(actions.len());
+            }
+        }
+        actions.push(action);
+        None
+    }
+}
