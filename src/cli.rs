@@ -2,6 +2,7 @@
 //! applet names read it.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -117,6 +118,22 @@ static APPLETS: [(&str, Command); 2] =
 impl Command {
     fn grammar(self) -> Option<&'static Grammar> {
         GRAMMARS.iter().find(|grammar| grammar.command == self)
+    }
+
+    /// Returns whether the command has this option.
+    pub fn has(self, option: &str) -> bool {
+        self.grammar().is_some_and(|grammar| lists(grammar.options, option))
+    }
+
+    /// Adds the command's name, and what follows it on a command line.
+    pub fn write_synopsis(self, out: &mut String) {
+        let Some(Grammar { name, operands, operand, .. }) = self.grammar() else { return };
+        let (open, close) = if *operands.start() == 0 { ("[", "]") } else { ("", "") };
+        let more = if *operands.end() > 2 { "..." } else { "" };
+        let operand =
+            if operand.is_empty() { String::new() } else { format!(" {open}{operand}{close}{more}") };
+        // Writing to a String cannot fail.
+        let _ = writeln!(out, "{name} [OPTION]...{operand}");
     }
 
     /// Returns the command's name.

@@ -24,8 +24,8 @@ struct Failure {
 
 impl Error {
     /// Makes an error with the exit code [`SYSTEM`]. `object` is printed escaped, see [`crate::show`].
-    pub fn new(verb: &'static str, object: impl AsRef<[u8]>, reason: impl Into<Reason>) -> Error {
-        Error::make(verb, object.as_ref(), reason.into())
+    pub fn new(verb: &'static str, object: impl AsRef<[u8]>, reason: impl Why) -> Error {
+        reason.error(verb, object.as_ref())
     }
 
     // Out of line: it is called everywhere, and rarely.
@@ -68,6 +68,40 @@ impl fmt::Display for Error {
     }
 }
 
+/// Why an operation failed: an errno, a rule, or either.
+pub trait Why {
+    /// Makes the error of the operation.
+    fn error(self, verb: &'static str, object: &[u8]) -> Error;
+}
+
+impl Why for Reason {
+    fn error(self, verb: &'static str, object: &[u8]) -> Error {
+        Error::make(verb, object, self)
+    }
+}
+
+impl Why for Errno {
+    #[cold]
+    #[inline(never)]
+    fn error(self, verb: &'static str, object: &[u8]) -> Error {
+        Error::make(verb, object, self.into())
+    }
+}
+
+impl Why for &'static str {
+    #[cold]
+    #[inline(never)]
+    fn error(self, verb: &'static str, object: &[u8]) -> Error {
+        Error::make(verb, object, self.into())
+    }
+}
+
+impl Why for String {
+    fn error(self, verb: &'static str, object: &[u8]) -> Error {
+        Error::make(verb, object, self.into())
+    }
+}
+
 /// The result of an operation that can fail with an [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -77,12 +111,9 @@ pub trait Context<T> {
     fn context(self, verb: &'static str, object: impl AsRef<[u8]>) -> Result<T>;
 }
 
-impl<T, E: Into<Reason>> Context<T> for std::result::Result<T, E> {
+impl<T, E: Why> Context<T> for std::result::Result<T, E> {
     fn context(self, verb: &'static str, object: impl AsRef<[u8]>) -> Result<T> {
-        match self {
-            Ok(done) => Ok(done),
-            Err(reason) => Err(Error::make(verb, object.as_ref(), reason.into())),
-        }
+        self.map_err(|reason| reason.error(verb, object.as_ref()))
     }
 }
 

@@ -4,10 +4,10 @@
 use std::time::{Duration, Instant};
 
 use super::{INTERVAL, Live, REFUSED, request};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, Why};
 use crate::s6::{self, Stat};
 use crate::slot::{ProfileName, probe};
-use crate::sys::{Dir, Reason, time};
+use crate::sys::{Dir, time};
 use crate::volume::{planned, profiles};
 
 /// Time that a gateway has to be down, unless `--wait` says otherwise: the time that it takes to drain.
@@ -39,7 +39,7 @@ pub enum Down {
 }
 
 impl Gateway<'_> {
-    fn fail(&self, verb: &'static str, reason: impl Into<Reason>) -> Error {
+    fn fail(&self, verb: &'static str, reason: impl Why) -> Error {
         Error::new(verb, self.profile.slot(), reason).with_code(REFUSED)
     }
 

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use super::layout::{CONTROL, EVENT, Policy, SEALED_EVENT, SUPERVISE};
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, Why};
 use crate::sys::{self, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file, remove};
 
 /// Makes the skeleton in a new service directory that nobody else can write yet.
@@ -97,7 +97,7 @@ struct Part {
 }
 
 impl Completion<'_> {
-    fn fail(&mut self, verb: &'static str, path: &[u8], reason: impl Into<Reason>) {
+    fn fail(&mut self, verb: &'static str, path: &[u8], reason: impl Why) {
         self.failed.get_or_insert(Error::new(verb, path, reason));
     }
 
