@@ -211,10 +211,10 @@ fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
 /// the mode of the pass. Whether they are down stays. Those that could not be updated become actions.
 fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &mut Vec<Action>) {
     let mut failed = Vec::new();
-    let mut done: Vec<&Name> =
-        actions.iter().filter_map(|action| Some(action.name.as_ref()?.slot())).collect();
+    let mut done: Vec<&[u8]> =
+        actions.iter().filter_map(|action| Some(action.name.as_ref()?.slot().bytes())).collect();
     done.sort_unstable();
-    for entry in slots.iter().filter(|entry| done.binary_search(entry).is_err()) {
+    for entry in slots.iter().filter(|entry| done.binary_search(&entry.bytes()).is_err()) {
         let Some(name) = ProfileName::of_service(entry.bytes()) else { continue };
         if let Err(error) = update_other_slot(pass, scandir, &name) {
             let verdict = Verdict::failed(&error, pass.console);

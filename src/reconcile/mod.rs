@@ -1,6 +1,6 @@
 //! The boot pass: one slot for every profile. `plan` reads, `apply` writes, `report` prints.
 
-mod action;
+pub mod action;
 mod apply;
 mod explain;
 mod intent;
@@ -11,6 +11,7 @@ mod topology;
 
 pub use report::stamp;
 
+use self::action::Action;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::cli::Options;
@@ -82,36 +83,8 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
     Ok(code)
 }
 
-/// What the next boot would do with one profile.
-pub struct Forecast {
-    /// The profile's name as the volume has it.
-    pub profile: Vec<u8>,
-    /// The profile's name; `None` if it can have no slot.
-    pub name: Option<ProfileName>,
-    /// Whether its gateway would be started.
-    pub starts: bool,
-    /// Whether the gateway of `default` serves it.
-    pub served: bool,
-    /// Whether the gateway of `default` would be started for it.
-    pub folded: bool,
-    /// Why it would have no slot.
-    pub reason: Option<String>,
-    /// Whether it has a state file. The root profile is on every volume, also on an unused one.
-    pub has_state: bool,
-}
-
 /// Returns what the next boot would do, from the volume as it is. Changes nothing.
-pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Forecast>> {
-    Ok(actions(settings, console)?.into_iter().map(Forecast::from).collect())
-}
-
-/// Returns whether the gateway of `default` serves a profile of the volume, so that it has no gateway of its own.
-pub fn is_served(settings: &Settings, profile: &ProfileName, console: &Console) -> Result<bool> {
-    let actions = actions(settings, console)?;
-    Ok(actions.iter().any(|action| action.served && action.profile == profile.text().as_bytes()))
-}
-
-fn actions(settings: &Settings, console: &Console) -> Result<Vec<action::Action>> {
+pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Action>> {
     let ownership = Ownership::new();
     let spec = spec(settings, console, &ownership)?;
     let home = open_home(settings, &ownership, true, console)?;
@@ -121,23 +94,17 @@ fn actions(settings: &Settings, console: &Console) -> Result<Vec<action::Action>
     let pass =
         Pass { settings, home, scandir: None, spec, trusted, intent, console, dry_run: true, adopt: false };
     let mut plan = plan::dry(&pass);
-    let rest: Vec<action::Action> = plan.rest.iter().map(|profile| plan.turned_away(profile)).collect();
-    plan.actions.extend(rest);
+    for profile in &plan.rest {
+        let action = plan.turned_away(profile);
+        plan.actions.push(action);
+    }
     Ok(plan.actions)
 }
 
-impl From<action::Action> for Forecast {
-    fn from(action: action::Action) -> Forecast {
-        Forecast {
-            starts: action.verdict == action::Verdict::Started,
-            served: action.served,
-            folded: action.folded && action.served,
-            reason: action.verdict.reason().map(str::to_owned),
-            has_state: action.prior.word.is_some() || action.trouble.is_some(),
-            profile: action.profile,
-            name: action.name,
-        }
-    }
+/// Returns whether the gateway of `default` serves a profile of the volume, so that it has no gateway of its own.
+pub fn is_served(settings: &Settings, profile: &ProfileName, console: &Console) -> Result<bool> {
+    let actions = forecast(settings, console)?;
+    Ok(actions.iter().any(|action| action.served && action.profile == profile.text().as_bytes()))
 }
 
 /// Returns what all slots with these settings have in common.

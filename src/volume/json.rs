@@ -57,23 +57,6 @@ impl<'a> Object<'a> {
             None => self.0.push((Quoted(key.as_bytes()).to_string().into(), value)),
         }
     }
-
-    /// Returns for each member whether it is the last one with its name.
-    fn last_ones(&self) -> Vec<bool> {
-        let mut order: Vec<(Cow<'_, str>, usize)> =
-            self.0.iter().enumerate().map(|(at, (name, _))| (decoded(name), at)).collect();
-        order.sort_unstable();
-        let mut last = vec![true; order.len()];
-        for pair in order.windows(2) {
-            if let [(name, at), (next, _)] = pair
-                && name == next
-                && let Some(last) = last.get_mut(*at)
-            {
-                *last = false;
-            }
-        }
-        last
-    }
 }
 
 /// Returns whether JSON text is the name of a key.
@@ -90,15 +73,13 @@ fn decoded(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// Writes the object as JSON text on one line. Of a key that occurs more than once, the last member is written.
+/// Writes the object as JSON text on one line, with every member, also of a key that occurs more than once.
 impl fmt::Display for Object<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "{";
-        for ((name, value), is_last) in self.0.iter().zip(self.last_ones()) {
-            if is_last {
-                write!(out, "{separator}{name}: {value}")?;
-                separator = ", ";
-            }
+        for (name, value) in &self.0 {
+            write!(out, "{separator}{name}: {value}")?;
+            separator = ", ";
         }
         out.write_str(if self.0.is_empty() { "{}" } else { "}" })
     }

@@ -8,7 +8,8 @@ use super::{REFUSED, request};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Result};
-use crate::reconcile::{self, Forecast};
+use crate::reconcile;
+use crate::reconcile::action::{Action, Verdict};
 use crate::s6;
 use crate::settings::Settings;
 use crate::show::FromVolume;
@@ -59,10 +60,12 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
         let mut wanted: Vec<&[u8]> = options.operands.iter().map(|name| name.as_bytes()).collect();
         wanted.sort_unstable();
         wanted.dedup();
-        rows.retain(|row| wanted.binary_search(&row.profile.as_slice()).is_ok());
-        let mut found: Vec<&[u8]> = rows.iter().map(|row| row.profile.as_slice()).collect();
-        found.sort_unstable();
-        for name in wanted.iter().filter(|name| found.binary_search(name).is_err()) {
+        let mut missing = vec![true; wanted.len()];
+        rows.retain(|row| {
+            let place = wanted.binary_search(&row.profile.as_slice()).ok();
+            place.and_then(|place| missing.get_mut(place)).map(|missing| *missing = false).is_some()
+        });
+        for (name, _) in wanted.iter().zip(missing).filter(|(_, missing)| *missing) {
             let (shown, program) = (FromVolume(name), console.program());
             let profile = ProfileName::parse(name).ok();
             match profile.map(|profile| request::directory(&settings, &profile)) {
@@ -111,7 +114,7 @@ struct View<'a> {
 
 impl View<'_> {
     /// Returns the rows: the profiles in the boot pass's order, then the slots without a profile.
-    fn rows(&self, slots: &[Name], forecasts: &[Forecast]) -> Result<Vec<Row>> {
+    fn rows(&self, slots: &[Name], forecasts: &[Action]) -> Result<Vec<Row>> {
         let mut with_profile = Vec::new();
         let mut rows = Vec::new();
         for forecast in forecasts {
@@ -120,32 +123,32 @@ impl View<'_> {
                 .as_ref()
                 .map(ProfileName::slot)
                 .filter(|slot| slots.binary_search(slot).is_ok());
-            with_profile.extend(slot);
+            with_profile.extend(slot.map(Name::bytes));
             // The root profile is on every volume, also on an unused one.
             if slot.is_some() || !is_unused_root(forecast) {
                 rows.push(self.profile(forecast, slot)?);
             }
         }
         with_profile.sort_unstable();
-        for slot in slots.iter().filter(|slot| with_profile.binary_search(slot).is_err()) {
+        for slot in slots.iter().filter(|slot| with_profile.binary_search(&slot.bytes()).is_err()) {
             rows.push(self.orphan(slot)?);
         }
         Ok(rows)
     }
 
     /// Returns the row of a profile.
-    fn profile(&self, forecast: &Forecast, slot: Option<&Name>) -> Result<Row> {
+    fn profile(&self, forecast: &Action, slot: Option<&Name>) -> Result<Row> {
         let mut row = self.row(&forecast.profile);
         row.wanted = Some(match forecast {
-            Forecast { starts: true, .. } => "up",
-            Forecast { folded: true, .. } => "by default",
+            Action { verdict: Verdict::Started, .. } => "up",
+            Action { folded: true, served: true, .. } => "by default",
             _ => "down",
         });
-        match (slot, &forecast.reason) {
+        match (slot, forecast.verdict.reason()) {
             (Some(slot), _) => self.query(&mut row, slot)?,
             (None, Some(why)) => {
                 row.wanted = None;
-                row.note = Some(why.clone());
+                row.note = Some(why.to_owned());
             }
             (None, None) => {
                 let what = self.why_missing(&row.profile);
@@ -253,6 +256,8 @@ impl View<'_> {
     }
 }
 
-fn is_unused_root(forecast: &Forecast) -> bool {
-    forecast.name.as_ref().is_some_and(ProfileName::is_root) && !forecast.has_state
+fn is_unused_root(forecast: &Action) -> bool {
+    forecast.name.as_ref().is_some_and(ProfileName::is_root)
+        && forecast.prior.word.is_none()
+        && forecast.trouble.is_none()
 }
