@@ -27,7 +27,9 @@ pub fn page(command: Option<Command>, program: &str) -> String {
     // Texts have `$` in the place of the options.
     let (above, below) = text.split_once("$\n").unwrap_or((text, ""));
     let mut page = String::from("usage: hermes-init ");
-    command.iter().for_each(|command| command.write_synopsis(&mut page));
+    if let Some(command) = command {
+        command.write_synopsis(&mut page);
+    }
     page.push_str(above);
     let mut title = "options (environment, default)\n";
     for (option, meaning) in OPTIONS {

@@ -342,7 +342,7 @@ def test_the_lock_file_of_a_sealed_scan_directory_is_roots_whatever_was_there(be
 
 
 @pytest.mark.parametrize("errno", ["EMFILE", "EACCES", "EIO"])
-@pytest.mark.parametrize("call, path", [("openat", "gateway-coder"), ("openat", "run"), ("openat", "log"), ("openat", "control"),
+@pytest.mark.parametrize("call, path", [("openat", "gateway-coder"), ("openat", "finish"), ("openat", "log"), ("openat", "control"),
                                         ("newfstatat", "down")])
 def test_a_live_slot_that_cannot_be_looked_at_is_left_as_it_is(bed, call, path, errno):
     """The slot differs from what is wanted, so a pass that can look would update it."""

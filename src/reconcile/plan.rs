@@ -77,6 +77,7 @@ pub fn dry(pass: &Pass<'_>) -> Plan {
 /// Plans the pass. `survey` is what the scan directory has.
 pub fn plan(pass: &Pass<'_>, survey: Option<&Survey>) -> Plan {
     let home = pass.home.as_ref();
+    let known = survey.map_or(&[][..], |survey| &survey.slots);
     let mut plan = Plan {
         actions: Vec::new(),
         rest: Vec::new(),
@@ -86,13 +87,13 @@ pub fn plan(pass: &Pass<'_>, survey: Option<&Survey>) -> Plan {
         is_complete: true,
     };
     let (root, served) = look(pass, &ProfileName::root(), home.map(|home| &home.dir));
-    if let Some(mut root) = plan.room.admit(&mut plan.actions, root) {
+    if let Some(mut root) = plan.room.admit(&mut plan.actions, root, known) {
         root.turn_away(&plan.room.why);
         plan.actions.push(root);
     }
     let mut standalone = None;
     if let Some(home) = home {
-        plan.is_complete = look_at_profiles(pass, home, &mut plan, &mut standalone);
+        plan.is_complete = look_at_profiles(pass, home, known, &mut plan, &mut standalone);
     }
     plan.is_complete &= plan.room.turned_away + plan.others.failed == 0;
     let signs = Signs { multiplex: pass.intent.multiplexes(), served, standalone };
@@ -110,6 +111,7 @@ pub fn plan(pass: &Pass<'_>, survey: Option<&Survey>) -> Plan {
 fn look_at_profiles(
     pass: &Pass<'_>,
     home: &Home,
+    known: &[Name],
     plan: &mut Plan,
     standalone: &mut Option<ProfileName>,
 ) -> bool {
@@ -141,7 +143,7 @@ fn look_at_profiles(
         if action.standalone && standalone.is_none() {
             standalone.clone_from(&action.name);
         }
-        if plan.room.admit(&mut plan.actions, action).is_some() {
+        if plan.room.admit(&mut plan.actions, action, known).is_some() {
             plan.rest.push(name);
         }
     }

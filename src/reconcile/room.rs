@@ -17,8 +17,6 @@ pub struct Room {
     pub has_wish: bool,
     /// Number of slots that can be added.
     slots: usize,
-    /// The slots that are there, in byte order.
-    known: Vec<Name>,
     /// The places of new slots of profiles that do not want to run. They make room for those that do, the last one first.
     resting: Vec<usize>,
 }
@@ -36,25 +34,22 @@ impl Room {
             turned_away: 0,
             has_wish: false,
             slots: max.saturating_sub(used + KEPT_FREE) / 2,
-            known,
             resting: Vec::new(),
         }
     }
 
-    /// Adds an action to the others. Returns it if there is no room for its slot.
-    pub fn admit(&mut self, actions: &mut Vec<Action>, action: Action) -> Option<Action> {
-        let is_new = action.name.as_ref().is_some_and(|name| self.known.binary_search(name.slot()).is_err());
+    /// Adds an action to the others. Returns it if there is no room for its slot. `known` are the slots that are there, in byte order.
+    pub fn admit(&mut self, actions: &mut Vec<Action>, action: Action, known: &[Name]) -> Option<Action> {
+        let is_new = action.name.as_ref().is_some_and(|name| known.binary_search(name.slot()).is_err());
         let wants = action.prior.starts();
         if is_new && self.slots == 0 {
             self.turned_away += 1;
             let last = if wants { self.resting.pop() } else { None };
-            match last.and_then(|last| actions.get_mut(last)) {
-                Some(resting) => resting.turn_away(&self.why),
-                None => {
-                    self.has_wish |= wants && !action.standalone;
-                    return Some(action);
-                }
-            }
+            let Some(resting) = last.and_then(|last| actions.get_mut(last)) else {
+                self.has_wish |= wants && !action.standalone;
+                return Some(action);
+            };
+            resting.turn_away(&self.why);
         } else if is_new {
             self.slots -= 1;
             if !wants {

@@ -75,6 +75,9 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
             code = REFUSED;
         }
     }
+    if rows.iter().any(|row| row.state == UNKNOWN) {
+        code = REFUSED;
+    }
     console.print(&if options.json { render::objects(&rows) } else { render::table(&rows) });
     Ok(code)
 }
@@ -90,6 +93,9 @@ fn last_boot(settings: &Settings) -> Vec<bootlog::Entry> {
     entries.dedup_by(|later, first| later.profile == first.profile);
     entries
 }
+
+/// The state of a service that could not be asked; the note says why.
+const UNKNOWN: &str = "unknown";
 
 /// A row of the table. A field that is not known is `None`.
 struct Row {
@@ -224,7 +230,7 @@ impl View<'_> {
         let path = s6::path_of(&self.settings.scandir.value, slot.bytes());
         row.slot = Some(path.as_os_str().as_bytes().to_vec());
         let Some(scandir) = &self.scandir else { return Ok(()) };
-        row.state = "unknown";
+        row.state = UNKNOWN;
         let dir = match scandir.passage(slot) {
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let kind = scandir.meta(slot).context("look at", slot)?.kind;
