@@ -75,6 +75,8 @@ pub struct Entry {
     pub action: Vec<u8>,
     /// The time of the pass, in the container's local time.
     pub time: Vec<u8>,
+    /// The number of lines that are newer.
+    pub age: usize,
 }
 
 /// Returns the lines of the log, the newest first; none if it cannot be read.
@@ -83,14 +85,16 @@ pub fn entries(home: &Home, trusted: Trusted) -> Vec<Entry> {
     if let Ok(logs) = home::open_linkable(&home.dir, &LOGS, trusted) {
         for name in [&LOG, &ROTATED] {
             let text = file::read(&logs, name, READ).unwrap_or_default();
-            entries.extend(text.rsplit(|byte| *byte == b'\n').filter_map(entry));
+            for line in text.rsplit(|byte| *byte == b'\n') {
+                entries.extend(entry(line, entries.len()));
+            }
         }
     }
     entries
 }
 
 /// `TIME profile=NAME prior_state=STATE action=ACTION …`. A quoted value may hold blanks, but no quote that is not escaped.
-fn entry(line: &[u8]) -> Option<Entry> {
+fn entry(line: &[u8], age: usize) -> Option<Entry> {
     let (time, rest) = field(line, b" profile=")?;
     let (profile, rest) = field(rest, b" prior_state=")?;
     let (_, rest) = field(rest, b" action=")?;
@@ -101,6 +105,7 @@ fn entry(line: &[u8]) -> Option<Entry> {
         profile: profile.to_vec(),
         action: action.to_vec(),
         time: time.to_vec(),
+        age,
     })
 }
 

@@ -88,8 +88,8 @@ fn last_boot(settings: &Settings) -> Vec<bootlog::Entry> {
     // A log that cannot be read leaves the column empty.
     let home = Home::open(&settings.home.value, trusted);
     let mut entries = home.map(|home| bootlog::entries(&home, trusted)).unwrap_or_default();
-    // The sort is stable: the newest line of a profile stays its first one.
-    entries.sort_by(|one, other| one.profile.cmp(&other.profile));
+    // The newest line of a profile is its first one.
+    entries.sort_unstable_by(|one, other| (&one.profile, one.age).cmp(&(&other.profile, other.age)));
     entries.dedup_by(|later, first| later.profile == first.profile);
     entries
 }
