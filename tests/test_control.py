@@ -211,7 +211,7 @@ def test_a_fifo_instead_of_the_status_keeps_nobody_waiting(live, uid):
     done = live.run(["sh", "-ec", f"cd {live.slot('coder')}/supervise; mv status old; mkfifo status"], uid=HERMES)
     assert done.returncode == 0, done
     start = time.monotonic()
-    done = live.init("status", uid=uid)
+    done = live.init("status", uid=uid, code=1)
     assert b"supervise/status" in done.stdout and b"FIFO" in done.stdout
     assert b"supervise/status" in live.init("stop", "coder", uid=uid, code=111).stderr
     assert time.monotonic() - start < 4

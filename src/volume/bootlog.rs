@@ -147,7 +147,8 @@ mod tests {
 
     #[test]
     fn a_line_of_the_log_is_read_back_and_no_value_forges_it() {
-        let read = |line: &str| entry(line.as_bytes()).map(|entry| (entry.profile, entry.action, entry.time));
+        let read =
+            |line: &str| entry(line.as_bytes(), 0).map(|entry| (entry.profile, entry.action, entry.time));
         let said = |profile: &str, action: &str| {
             Some((profile.as_bytes().to_vec(), action.as_bytes().to_vec(), b"T".to_vec()))
         };

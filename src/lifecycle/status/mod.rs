@@ -75,7 +75,7 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
             code = REFUSED;
         }
     }
-    if rows.iter().any(|row| row.state == UNKNOWN) {
+    if rows.iter().any(|row| row.failed) {
         code = REFUSED;
     }
     console.print(&if options.json { render::objects(&rows) } else { render::table(&rows) });
@@ -94,9 +94,6 @@ fn last_boot(settings: &Settings) -> Vec<bootlog::Entry> {
     entries
 }
 
-/// The state of a service that could not be asked; the note says why.
-const UNKNOWN: &str = "unknown";
-
 /// A row of the table. A field that is not known is `None`.
 struct Row {
     profile: Vec<u8>,
@@ -107,6 +104,8 @@ struct Row {
     wanted: Option<&'static str>,
     last_boot: Option<Vec<u8>>,
     note: Option<String>,
+    /// Whether the service could not be asked; the note says why.
+    failed: bool,
 }
 
 struct View<'a> {
@@ -217,6 +216,7 @@ impl View<'_> {
             wanted: None,
             last_boot: entry.map(|entry| [&entry.action, &b" "[..], &entry.time].concat()),
             note: None,
+            failed: false,
         }
     }
 
@@ -230,7 +230,7 @@ impl View<'_> {
         let path = s6::path_of(&self.settings.scandir.value, slot.bytes());
         row.slot = Some(path.as_os_str().as_bytes().to_vec());
         let Some(scandir) = &self.scandir else { return Ok(()) };
-        row.state = UNKNOWN;
+        row.state = "unknown";
         let dir = match scandir.passage(slot) {
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let kind = scandir.meta(slot).context("look at", slot)?.kind;
@@ -239,6 +239,7 @@ impl View<'_> {
             }
             Err(errno) => {
                 row.note = Some(Reason::from(errno).to_string());
+                row.failed = true;
                 return Ok(());
             }
             Ok(dir) => dir,
@@ -255,7 +256,10 @@ impl View<'_> {
                     row.since = Some(reconcile::stamp(&self.settings.lookup, since));
                 }
                 Ok(None) => row.state = "unsupervised",
-                Err(error) => row.note = Some(error.to_string()),
+                Err(error) => {
+                    row.note = Some(error.to_string());
+                    row.failed = true;
+                }
             }
         }
         Ok(())
