@@ -120,7 +120,7 @@ pub(super) fn finish_earlier(live: &Live<'_>, profile: &ProfileName) -> Result<(
 /// Removes a hidden slot whose supervisors have ended. The caller holds the lock, because two processes that remove one tree are in
 /// each other's way.
 fn remove_ended(live: &Live<'_>, gone: &Name) -> Result<()> {
-    if live.scandir.dir(gone).is_ok_and(|slot| probe::is_supervised(&slot)) {
+    if staging::is_supervised(&live.scandir, gone).context("look at", gone)? {
         // Another process has hidden a new one of this name, and ends it.
         return Ok(());
     }

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::launch::{self, Launch};
+use super::launch::{self, Launch, words};
 use super::{BAD_CONFIGURATION, PERMANENT_FAILURE, exit_code};
 use crate::cli::Options;
 use crate::console::Console;
@@ -13,7 +13,7 @@ use crate::s6;
 use crate::settings::{self, Lookup, Settings};
 use crate::show::{FromVolume, Shown};
 use crate::slot::{ProfileName, layout};
-use crate::sys::{Dir, Errno, Ids, Meta, Name, Reason, file, lock};
+use crate::sys::{Dir, Errno, Ids, Meta, Name, Reason, file, lock, present};
 
 /// Returns the profile of the service whose name s6-supervise passes as the last argument.
 fn profile(options: &Options) -> std::result::Result<ProfileName, String> {
@@ -39,24 +39,22 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     // From here on as the hermes user, who controls what follows.
     let mut environment = base.clone();
     environment.set("HOME", &runner.user.home);
-    match slot(options, profile, console) {
-        Ok(slot) => {
-            if let Ok(directory) = slot.dir(&layout::ENV) {
-                settings::load(&mut environment, &directory, layout::ENV.bytes(), console);
-            }
-        }
+    let variables = slot(options, profile, console)
+        .and_then(|slot| present(slot.dir(&layout::ENV)).context("open", &layout::ENV));
+    match variables {
+        Ok(Some(directory)) => settings::load(&mut environment, &directory, layout::ENV.bytes(), console),
+        Ok(None) => (),
         Err(error) => console.warn(&error),
     }
     // Without the first, the gateway would call the service manager again, which would start it again.
     for marker in ["HERMES_S6_SUPERVISED_CHILD", "HERMES_SUPERVISED_CHILD"] {
         environment.set(marker, "1");
     }
-    let mut argv = vec!["hermes"];
-    if !profile.is_root() {
-        argv.extend(["-p", profile.text()]);
-    }
-    argv.extend(["gateway", "run", "--replace"]);
-    let argv = argv.into_iter().map(OsString::from).collect();
+    let argv = if profile.is_root() {
+        words(&["hermes", "gateway", "run", "--replace"])
+    } else {
+        words(&["hermes", "-p", profile.text(), "gateway", "run", "--replace"])
+    };
     let launch = Launch { argv, is_s6: false, environment, directory: Some(runner.user.home.clone()) };
     Ok(launch.carry_out(&runner, &base, options.print, console))
 }
@@ -108,7 +106,7 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     let mut argv = vec![program, "-p".into()];
     if is_usable {
         // `T` directly before the directory, to which alone it applies.
-        argv.extend(["n10", "s1000000", "T"].map(OsString::from));
+        argv.append(&mut words(&["n10", "s1000000", "T"]));
         argv.push(directory);
     }
     // `1`, the container's log, comes last: the prefix would apply to all that comes after it.

@@ -13,6 +13,12 @@ use crate::show::Shown;
 use crate::sys::process::{self, Environment, Program};
 use crate::sys::{Errno, Ownership};
 
+/// Returns the words of an argv.
+#[inline(never)]
+pub fn words(words: &[&str]) -> Vec<OsString> {
+    words.iter().map(OsString::from).collect()
+}
+
 /// Exit code if a program is not found, as in a shell.
 const NOT_FOUND: u8 = 127;
 /// Exit code if a program is found and cannot be executed, as in a shell.

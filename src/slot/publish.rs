@@ -2,7 +2,7 @@
 //! supervisor stays in the inode in which it was started.
 
 use super::check::{self, Present};
-use super::{ProfileName, Spec, Want, build, env, layout, probe, staging, update};
+use super::{ProfileName, Spec, Want, build, env, probe, staging, update};
 use crate::error::{Context, Error, Result};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
 
@@ -103,9 +103,4 @@ fn exchange(scandir: &Dir, staged: &Name, profile: &ProfileName) -> Result<()> {
 /// Removes an entry with a staging name. If that fails, s6-svscan does not see it, and the next pass sweeps it.
 fn discard(scandir: &Dir, name: &Name) {
     let _ = staging::hide_and_remove(scandir, name);
-}
-
-/// Returns whether a profile has a slot: a directory with a `run` in it.
-pub fn exists(scandir: &Dir, profile: &ProfileName) -> bool {
-    scandir.passage(profile.slot()).is_ok_and(|slot| slot.meta(&layout::RUN).is_ok())
 }
