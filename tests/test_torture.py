@@ -10,8 +10,8 @@ SEED = 16
 
 
 @pytest.mark.parametrize("what, scenarios, count", [
-    ("on the volume, in a scan directory and in static services", offline, 80),
-    ("in the programs of services", services, 56),
+    ("on the volume, in a scan directory and in static services", offline, 120),
+    ("in the programs of services", services, 140),
     ("on a live container", lambda: live(False), 28),
     ("on a live sealed container", lambda: live(True), 22)], ids=["offline", "services", "delegated", "sealed"])
 def test_a_failed_call_or_a_kill_leaves_no_half_slot_no_torn_file_and_no_false_success(what, scenarios, count):
