@@ -6,7 +6,7 @@ import pytest
 from torture import live, offline, services, torture
 
 pytestmark = [pytest.mark.s6, pytest.mark.strace]
-SEED = 16
+SEED = 1
 
 
 @pytest.mark.parametrize("what, scenarios, count", [
