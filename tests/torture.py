@@ -363,7 +363,9 @@ class Live:
         done = self.run(case.inject())
         service, home = bed.path("/run/service"), bed.path("/opt/data")
         wrong = outcome(case, done) + half_made(service) + torn(home)
-        if done.returncode == 0 and case.errno and not self.goal(yard, done):
+        # A reader that has gone away is no failure of `status`.
+        unread = self.goal is is_said and case.errno == "EPIPE"
+        if done.returncode == 0 and case.errno and not unread and not self.goal(yard, done):
             wrong.append(f"exit code 0, and not everything was done: {done}")
         leftovers = [str(path) for path in home.rglob("*.tmp")]
         if case.errno and case.call != "unlinkat":
@@ -558,7 +560,7 @@ def shuffled(found, choose):
     choose.shuffle(groups)
     for group in groups:
         choose.shuffle(group)
-    return [group[turn] for turn in range(max(map(len, groups))) for group in groups if turn < len(group)][::-1]
+    return [group[turn] for turn in range(max(map(len, groups), default=0)) for group in groups if turn < len(group)][::-1]
 
 
 def in_turn(queues):
@@ -569,9 +571,9 @@ def in_turn(queues):
                 yield queue.pop()
 
 
-def torture(scenarios, seed, seconds=None, count=None, say=print):
-    """Runs cases of all scenarios in turn, until the time is over or `count` of them have run. Returns the descriptions of those
-    that went wrong."""
+def torture(scenarios, seed, seconds=None, count=None, calls=None, say=print):
+    """Runs cases of all scenarios in turn, until the time is over or `count` of them have run; if given, only those of some `calls`.
+    Returns the descriptions of those that went wrong."""
     end = None if seconds is None else time.monotonic() + seconds
     choose = random.Random(seed)
     say(f"torture: seed {seed}")
@@ -579,7 +581,8 @@ def torture(scenarios, seed, seconds=None, count=None, say=print):
     try:
         for scenario in scenarios:
             started.append(scenario)
-            queues.append(shuffled(scenario.start(), choose))
+            found = scenario.start()
+            queues.append(shuffled([case for case in found if not calls or case.call in calls], choose))
         total = sum(map(len, queues))
         for case in in_turn(queues):
             if ran == count or end is not None and time.monotonic() > end:
