@@ -604,6 +604,8 @@ def torture(scenarios, seed, seconds=None, count=None, calls=None, say=print):
 
 
 if __name__ == "__main__":
+    # A run that is ended early also removes its namespaces and folders.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     length = float(sys.argv[1]) if len(sys.argv) > 1 else 600
     chosen = int(sys.argv[2]) if len(sys.argv) > 2 else random.randrange(1 << 32)
     sys.exit(1 if torture(everything(), chosen, seconds=length) else 0)
