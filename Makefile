@@ -1,5 +1,5 @@
 # `make` builds the executable, `make test` tests it (`make image-test`: only the tests in containers), `make peer-test` tests
-# it beside the real Hermes Agent, `make demo` demonstrates it.
+# it beside the real Hermes Agent, `make torture` makes its system calls fail, `make demo` demonstrates it.
 
 TARGET  := x86_64-unknown-linux-musl
 PREFIX  := /usr
@@ -34,6 +34,13 @@ image-test: $(EXE)
 peer-test: $(EXE)
 	tests/setup
 	tests/peer/run
+
+# Every system call of every command fails once with each errno, and is the last one once: a sample that takes SECONDS. SEED repeats one.
+SECONDS := 600
+SEED    :=
+torture: $(EXE)
+	tests/setup
+	PYTHONDONTWRITEBYTECODE=1 HERMES_INIT=$(abspath $(EXE)) tests/python tests/torture.py $(SECONDS) $(SEED)
 
 demo: $(EXE)
 	tests/demo $(EXE)
@@ -84,4 +91,4 @@ uninstall:
 clean:
 	rm -rf target
 
-.PHONY: all test image-test peer-test demo install uninstall clean
+.PHONY: all test image-test peer-test torture demo install uninstall clean

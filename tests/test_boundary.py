@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from bed import HERMES, ROOT, Bed, run, wait_for
+from test_permissions import SERVICES, static
 from test_reconcile import Volume
 from tree import identity, snapshot
 
@@ -137,6 +138,42 @@ def can_gain_privileges(bed):
     return "NoNewPrivs:\t0" in bed.path(f"/proc/{pid}/status").read_text()
 
 
+def can_decide_the_next_boot(bed):
+    """A profile that the hermes user makes is started by the pass of root."""
+    assert hermes(bed, "mkdir -p /opt/data/profiles/mine; cd /opt/data/profiles/mine; touch SOUL.md; echo '{\"desired_state\": \"running\"}' > gateway_state.json")
+    bed.init("reconcile")
+    return os.path.exists(bed.path(f"{bed.slot('mine')}/run")) and not os.path.exists(bed.path(f"{bed.slot('mine')}/down"))
+
+
+def can_command_a_static_service(bed, name="dashboard"):
+    static(bed, name)
+    bed.rescan()
+    service = f"{SERVICES}/{name}"
+    wait_for(lambda: bed.svstat(service) == "up" and bed.svstat(f"{service}/log") == "up", what=name)
+    bed.init("fix-perms", SERVICES)
+    if not hermes(bed, f"s6-svc -d {service}"):
+        return False
+    wait_for(lambda: bed.svstat(service, uid=HERMES) == "down", what="down")
+    return True
+
+
+def can_command_a_service_of_s6_overlay(bed):
+    return can_command_a_static_service(bed, "s6rc-oneshot-runner")
+
+
+def can_lead_a_pass_outside(bed):
+    """Links in the place of a profile, of files in one, and of the log."""
+    secret, folder = rootfile(bed), bed.path("/run/rootdir")
+    folder.mkdir()
+    for name in ("SOUL.md", "gateway.pid", "processes.json"):
+        (folder / name).write_text("root's")
+    before = snapshot(folder)
+    assert hermes(bed, "cd /opt/data; mkdir -p profiles; ln -s /run/rootdir profiles/away; ln -sfn /run/rootfile gateway_state.json; rm -rf logs; mkdir logs; "
+                       "ln -s /run/rootfile logs/container-boot.log; ln -s /run/rootfile logs/container-boot.log.1")
+    bed.init("reconcile", environment={"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"}, code=None)
+    return secret.read_text() != "root's" or snapshot(folder) != before
+
+
 ROWS = {
     "start, stop and query a gateway (`s6-svc`, `s6-svstat`)": (True, True, can_start),
     "wait with `s6-svwait` and `s6-svlisten1`": (True, False, can_wait_with_svwait),
@@ -148,6 +185,10 @@ ROWS = {
     "take commands away that root gives to a gateway": (True, False, can_swallow_commands),
     "hold up `register` of root": (True, False, can_hold_up_root),
     "use `sudo` and other setuid programs in a gateway": (True, False, can_gain_privileges),
+    "decide what the next boot starts (profiles and their states)": (True, True, can_decide_the_next_boot),
+    "start, stop and query the image's static services": (True, True, can_command_a_static_service),
+    "command s6-overlay's own services": (False, False, can_command_a_service_of_s6_overlay),
+    "have a boot pass write or remove files outside the volume, through links on it": (False, False, can_lead_a_pass_outside),
 }
 
 

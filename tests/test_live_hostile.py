@@ -238,10 +238,12 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
     os.chown(live.path("/run/service/.link"), HERMES, HERMES, follow_symlinks=False)
     racer = subprocess.Popen(live.command([sys.executable, Path(__file__).parent / "racer.py", HERMES, f"/run/service/{name}", "/run/service/.link"]),
                              stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    met = 0
+    met = rounds = 0
     try:
-        end = time.monotonic() + 2.5
-        while time.monotonic() < end:
+        end = time.monotonic() + 90
+        while rounds < 6 or (name == "gateway-new" and not met):
+            assert time.monotonic() < end, (rounds, met)
+            rounds += 1
             for command in (["register", "new", "--down", "--env", "A=b"], ["unregister", "new"]):
                 done = live.run(["timeout", "-s", "KILL", "3", "/run/bed/bin/hermes-init", *command])
                 assert done.returncode in (0, 1, 111, 137, -9) and b"panic" not in done.stderr, done
@@ -253,7 +255,6 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
     finally:
         racer.kill()
         racer.wait(timeout=10)
-    assert met > 0 or name != "gateway-new"
     live.run(["sh", "-c", "cd /run/service; rm -rf .link .trash.* gateway-new .gateway-new.*; s6-svscanctl -an ."])
     live.init("register", "new", uid=0)
     live.init("unregister", "new", uid=0)

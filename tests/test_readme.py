@@ -180,3 +180,13 @@ def test_what_the_readme_says_of_files_is_there():
     for target in set(re.findall(r"(?:`|^    )make ([a-z-]+)", README, re.M)):
         assert re.search(rf"^{re.escape(target)}:", targets, re.M), target
     assert Path(ROOT / "tests/demo").stat().st_mode & 0o111
+
+
+def test_the_page_of_the_tests_names_every_test_file_and_no_other():
+    page = (ROOT / "tests/README.md").read_text()
+    named = set(re.findall(r"`(test_\w+\.py)`", page))
+    assert named == {path.name for path in (ROOT / "tests").glob("test_*.py")}
+    for name in re.findall(r"`([\w/]+(?:/|\.py|\.md))`", page):
+        assert (ROOT / "tests" / name).exists(), name
+    for target in re.findall(r"`make ([a-z-]+)", page):
+        assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), target
