@@ -129,13 +129,16 @@ class PeerBed(Bed):
         log = self.home(profile) / "logs/gateway.log"
 
         def serves():
-            pid = self.pid_of(self.slot(profile))
             try:
-                # Once, when all of it is up; of this start, since each start has its log anew.
-                state, ready = self.state(profile), "Ctrl+C" in log.read_text()
-            except (OSError, ValueError):
+                # "Ctrl+C" comes once, when all of it is up; of this start, since each start has its log anew.
+                state = self.state(profile)
+                if state["gateway_state"] != "running" or state["pid"] == other_than or "Ctrl+C" not in log.read_text():
+                    return False
+            except (OSError, ValueError, KeyError):
                 return False
-            return ready and pid not in (-1, other_than) and state.get("pid") == pid and state.get("gateway_state") == "running" and self.answers() and pid
+            # Only now what takes processes: while it starts, it needs the processor itself.
+            pid = self.pid_of(self.slot(profile))
+            return pid == state["pid"] and self.answers() and pid
 
         try:
             pid = wait_for(serves, seconds, f"the gateway of {profile}")
@@ -149,6 +152,10 @@ class PeerBed(Bed):
         log = self.home(profile) / "logs/gateway.log"
         log.write_bytes(b"")
         (self.home(profile) / "gateway-starts.log").unlink(missing_ok=True)
+
+    def was_told(self, profile="default"):
+        """Whether the gateway took its last end, since `serving`, for a planned one, as its log has it."""
+        return "as a planned gateway stop" in (self.home(profile) / "logs/gateway.log").read_text()
 
     def ends_of(self, profile="default"):
         """The exit codes of the gateway so far, the oldest first, as s6-supervise keeps them."""

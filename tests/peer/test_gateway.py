@@ -5,7 +5,7 @@ import json
 import pytest
 
 from bed import HERMES, wait_for
-from peer import MARKER, NEW, PeerBed, owners
+from peer import MARKER, NEW, OLD, PeerBed, owners
 
 
 @pytest.fixture
@@ -48,44 +48,65 @@ def test_one_that_was_killed_comes_up_again_and_the_log_says_so(real):
     assert (outcome["action"], outcome["prior_exit"]) == ("started", "unclean" if bed.version == NEW else "unknown")
 
 
-def planned_stop(bed, profile="default"):
-    """Its last end was one that it had been told of, and nothing is left of that."""
-    assert bed.svstat(bed.slot(profile)) == "down"
-    assert bed.ends_of(profile)[-1] == 0, "it was not told that it is stopped"
-    state = bed.state(profile)
-    assert (state["gateway_state"], state["desired_state"]) == ("stopped", "stopped")
+def planned_end(bed, profile="default"):
+    """The gateway took its end for a planned one, and nothing is left of the marker.
+
+    Upstream makes 0 and `stopped` of that, but for one case: 0.19.0 looks for the marker every half second, too, and if it finds it
+    before the signal comes, its handler runs twice, the second time without a marker: 1 and `running`."""
+    assert bed.was_told(profile), "it was not told that it is stopped"
     assert not (bed.home(profile) / MARKER).exists()
+    end = (bed.ends_of(profile)[-1], bed.state(profile)["gateway_state"])
+    assert end == (0, "stopped") or bed.version == OLD and end == (1, "running"), (bed.home(profile) / "logs/gateway.log").read_text()
+
+
+def planned_stop(bed, profile="default"):
+    """A stop that the next boot keeps, however the gateway ended."""
+    assert bed.svstat(bed.slot(profile)) == "down" and bed.state(profile)["desired_state"] == "stopped"
+    planned_end(bed, profile)
+
+
+def mark(bed, pid):
+    """Has the gateway find a marker before any signal comes."""
+    marker = bed.home("default") / MARKER
+    bed.python("import json\n"
+               "from gateway.status import write_planned_stop_marker\n"
+               f"print(json.dumps(write_planned_stop_marker({pid})))")
+    wait_for(lambda: not marker.exists(), 10, "the marker to be read")
 
 
 def test_stop_survives_a_boot_ten_times_of_ten(real):
-    """A boot right after the command, whatever the gateway wrote while it went down."""
+    """A boot right after the command, whatever the gateway wrote while it went down; once when the signal comes after the marker was read."""
     bed, pid = real
     for number in range(10):
+        if number == 5:
+            mark(bed, pid)
         bed.init("stop", "default", *(["--wait"] if number % 2 else []), uid=HERMES)
         outcome = bed.next_boot()["default"]
         assert (outcome["action"], outcome["prior_state"]) == ("registered", "stopped"), number
         planned_stop(bed)
-        bed.init("start", "default", uid=HERMES)
-        pid = bed.serving(other_than=pid)
-        assert bed.next_boot()["default"]["action"] == "started"
+        if number < 9:
+            bed.init("start", "default", uid=HERMES)
+            pid = bed.serving(other_than=pid)
+            assert bed.next_boot()["default"]["action"] == "started"
 
 
 def test_restart_and_unregister_are_planned(real):
     bed, pid = real
     bed.init("restart", "default", "--wait", uid=HERMES)
+    assert bed.was_told(), "the first one was not told that it is stopped"
     again = bed.serving(other_than=pid)
-    assert bed.ends_of() == [0], "the first one was not told that it is stopped"
+    assert bed.ends_of() == [0] or bed.version == OLD and bed.ends_of() == [1]
     assert bed.state("default")["desired_state"] == "running" and not (bed.home("default") / MARKER).exists()
     bed.init("unregister", "default", uid=HERMES)
     assert not bed.path(bed.slot("default")).exists() and not bed.path(f"/proc/{again}").exists()
-    assert bed.state("default")["gateway_state"] == "stopped" and not (bed.home("default") / MARKER).exists()
+    assert bed.was_told() and not (bed.home("default") / MARKER).exists()
 
 
 def test_its_stop_on_our_slot_is_planned(real):
     bed, _ = real
     assert bed.manager("m.stop('gateway-default')") is None
     bed.down()
-    assert bed.ends_of() == [0] and bed.state("default")["gateway_state"] == "stopped"
+    planned_end(bed)
 
 
 def test_a_marker_that_an_earlier_stop_left_stops_nothing_and_is_replaced(real):
