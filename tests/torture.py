@@ -475,7 +475,9 @@ def outcome(case, done, codes=(0, 1, 111)):
     wrong = [] if done.returncode in codes else [f"ended with {done.returncode}"]
     if b"panicked" in done.stderr and case.errno != "ENOMEM":
         wrong.append("it panicked")
-    if done.returncode in (1, 111) and not done.stderr and b"failed" not in done.stdout and b"reason=" not in done.stdout:
+    # A report says it in its own lines: `action=failed`, `reason=`, or the note of a row.
+    said = done.stderr or any(word in done.stdout for word in (b"failed", b"reason=", b" unable to "))
+    if done.returncode in (1, 111) and not said:
         wrong.append("it failed without a message")
     return wrong
 
