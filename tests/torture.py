@@ -476,7 +476,7 @@ def outcome(case, done, codes=(0, 1, 111)):
     if b"panicked" in done.stderr and case.errno != "ENOMEM":
         wrong.append("it panicked")
     # A report says it in its own lines: `action=failed`, `reason=`, or the note of a row.
-    said = done.stderr or any(word in done.stdout for word in (b"failed", b"reason=", b" unable to "))
+    said = done.stderr or any(word in done.stdout for word in (b"failed", b"reason=", b"unable to "))
     if done.returncode in (1, 111) and not said:
         wrong.append("it failed without a message")
     return wrong
