@@ -81,12 +81,13 @@ def test_a_slot_that_was_being_replaced_gets_its_name_back(volume):
     assert volume.slot.stat().st_ino == inode and (volume.slot / "env/TOKEN").read_text() == "secret"
 
 
-@pytest.mark.parametrize("how", ["owner", "mode"])
+@pytest.mark.parametrize("how", ["owner", "mode", "links"])
 def test_a_staging_directory_that_is_not_this_process_s_own_is_not_filled(volume, place, how):
-    """The hermes user exchanges the directory between mkdir and open: strace runs slowly enough for a stop at the second openat."""
+    """The hermes user exchanges the directory between mkdir and open: strace delays the end of mkdir."""
     tool = place / "exchange"
-    change = {"owner": f"chown {OWNER}", "mode": "chmod 777"}[how]
-    tool.write_text(f"#!/bin/sh\nwhile [ ! -d {volume.scandir}/.gateway-coder.tmp ]; do :; done\n{change} {volume.scandir}/.gateway-coder.tmp\n")
+    staging = volume.scandir / ".gateway-coder.tmp"
+    change = {"owner": f"chown {OWNER} {staging}", "mode": f"chmod 777 {staging}", "links": f"mkdir {staging}/inner"}[how]
+    tool.write_text(f"#!/bin/sh\nwhile [ ! -d {staging} ]; do :; done\n{change}\n")
     tool.chmod(0o755)
     with subprocess.Popen([tool]) as other:
         done = volume.run("reconcile", inject=["mkdirat:delay_exit=1500000"])
