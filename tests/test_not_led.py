@@ -376,6 +376,17 @@ def test_s6_svscan_gets_no_service_too_many_and_those_that_run_come_first(volume
     assert len(os.listdir(volume.scandir)) == 34
 
 
+def test_default_has_a_slot_whoever_else_wants_one(volume):
+    """In `multiplex` its gateway serves the others, also those that have no slot."""
+    (volume.home / "gateway_state.json").write_text('{"gateway_state": "stopped"}')
+    for number in range(9):
+        volume.profile(f"p{number}", "running")
+    done = volume.reconcile("--max-services", "12", "--topology", "multiplex", code=1)
+    slots = sorted(name for name in os.listdir(volume.scandir) if name.startswith("gateway-"))
+    assert slots == ["gateway-default", "gateway-p0", "gateway-p1", "gateway-p2"]
+    assert b"profile=default prior_state=stopped action=started" in done.stdout and not (volume.scandir / "gateway-default/down").exists()
+
+
 @pytest.mark.parametrize("word, shown", [("0", "0"), ("x", "x"), ("200000", "200000"), ("-1", "-1"), ("1e3", "1e3")])
 def test_a_number_of_services_that_is_none_is_said(volume, word, shown):
     done = volume.reconcile(environment={"HERMES_INIT_MAX_SERVICES": word})

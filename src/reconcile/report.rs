@@ -62,10 +62,11 @@ pub fn write(plan: &Plan, form: Form<'_>, out: &mut dyn FnMut(&str)) {
         add(&mut text, &plan.turned_away(profile));
     }
     let start = match form {
-        Form::Lines | Form::Failures => "reconcile:",
-        Form::Log(stamp) => stamp,
         // Entries that are no profiles are no objects.
         Form::Objects(_) => "",
+        Form::Failures if plan.others.failed == 0 => "",
+        Form::Lines | Form::Failures => "reconcile:",
+        Form::Log(stamp) => stamp,
     };
     if let (Some(sum), false) = (sum(plan.others), start.is_empty()) {
         let action = if plan.others.failed == 0 { "skipped" } else { "failed" };

@@ -24,9 +24,7 @@ pub struct Room {
 impl Room {
     /// Makes the room of a scan directory where s6-svscan handles `max` services.
     pub fn new(max: usize, found: Option<(&Dir, &Survey)>) -> Room {
-        let (used, mut known) = found
-            .map_or((0, Vec::new()), |(scandir, survey)| (survey.services(scandir), survey.slots.clone()));
-        known.sort_unstable();
+        let used = found.map_or(0, |(scandir, survey)| survey.services(scandir));
         Room {
             why: format!(
                 "no room: s6-svscan handles {max} services (--max-services), a slot and its logger are two, and {KEPT_FREE} stay free"
@@ -52,7 +50,8 @@ impl Room {
             resting.turn_away(&self.why);
         } else if is_new {
             self.slots -= 1;
-            if !wants {
+            // The root profile, the first one, may have to start for the others.
+            if !wants && !actions.is_empty() {
                 self.resting.push(actions.len());
             }
         }
