@@ -12,8 +12,8 @@ use lexopt::{Arg, Error, Parser};
 
 use crate::number::decimal;
 use crate::role::{self, RoleChoice};
-use crate::settings::services;
 use crate::show::Shown;
+use crate::suggest::unknown;
 use crate::topology::{self, TopologyChoice};
 
 /// The commands.
@@ -371,31 +371,9 @@ fn unknown_option(grammar: &Grammar, word: &str) -> Usage {
     format!("{}: {}", grammar.name, unknown("option", word.as_bytes(), "--", &mut known))
 }
 
-/// Reports an unknown word and the known one that is nearest to it. `prefix` precedes the known ones.
-fn unknown(what: &str, word: &[u8], prefix: &str, known: &mut dyn Iterator<Item = &'static str>) -> Usage {
-    let (mut nearest, mut least) = ("help", usize::MAX);
-    let bare = word.strip_prefix(prefix.as_bytes()).unwrap_or(word);
-    for candidate in known {
-        let steps = distance(bare, candidate.as_bytes());
-        if steps < least {
-            (nearest, least) = (candidate, steps);
-        }
-    }
-    format!("unknown {what} {}; did you mean {prefix}{nearest}?", Shown(word))
-}
-
-/// Returns the number of letters to insert, delete or replace to make one word of the other (Levenshtein distance).
-fn distance(one: &[u8], other: &[u8]) -> usize {
-    // The row of the table for the letters of `one` so far. Known words are shorter than the row.
-    let mut row: [usize; 32] = std::array::from_fn(|column| column);
-    for (line, letter) in one.iter().take(64).enumerate() {
-        let (mut corner, mut left) = (line, line + 1);
-        for (cell, against) in row.iter_mut().skip(1).zip(other) {
-            let exchanged = corner + usize::from(letter != against);
-            corner = *cell;
-            left = exchanged.min(corner + 1).min(left + 1);
-            *cell = left;
-        }
-    }
-    row.get(other.len()).copied().unwrap_or(usize::MAX)
+/// Parses a number of services, 4 to 160000.
+pub fn services(text: &OsStr) -> Result<usize, String> {
+    let number = decimal(text.as_bytes()).and_then(|number| usize::try_from(number).ok());
+    let wrong = || format!("{} is no number of services, 4 to 160000", Shown(text.as_bytes()));
+    number.filter(|number| (4..=160_000).contains(number)).ok_or_else(wrong)
 }

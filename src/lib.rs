@@ -18,6 +18,7 @@ pub mod service;
 pub mod settings;
 pub mod show;
 pub mod slot;
+pub mod suggest;
 pub mod sys;
 pub mod topology;
 pub mod volume;

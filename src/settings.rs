@@ -4,16 +4,15 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::cli::Options;
+use crate::cli::{Options, services};
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
-use crate::number::decimal;
 use crate::role::{self, RoleChoice};
 use crate::show::Shown;
 use crate::slot::{Policy, env, scandir};
 use crate::sys::process::Environment;
 use crate::sys::users::{self, User};
-use crate::sys::{Dir, Errno, Ids, Name, Reason, file, label, present};
+use crate::sys::{Dir, Ids, Name, file, label, present};
 use crate::topology::{self, TopologyChoice};
 
 /// s6-overlay's container environment: one file for each variable.
@@ -72,6 +71,9 @@ pub struct Setting<T> {
     pub source: Source,
 }
 
+/// The words that a setting can be, and what they mean.
+type Choice<T> = (&'static str, fn(&[u8]) -> Option<T>);
+
 /// This process's environment and the container environment.
 pub struct Lookup {
     own: Environment,
@@ -92,13 +94,9 @@ impl Lookup {
             return Ok(Some(Setting { value: value.to_owned(), source: Source::Environment }));
         }
         let (Some(container), Some(name)) = (&self.container, Name::new(variable)) else { return Ok(None) };
-        let content = match file::read(container, &name, VALUE_CAP) {
-            Err(Reason::Errno(Errno::NOENT)) => return Ok(None),
-            content => {
-                content.context("read", label(&[CONTAINER_ENVIRONMENT.as_bytes(), variable.as_bytes()]))?
-            }
-        };
-        let value = env::decode(content).filter(|value| !value.is_empty());
+        let label = label(&[CONTAINER_ENVIRONMENT.as_bytes(), variable.as_bytes()]);
+        let content = file::find(container, &name, VALUE_CAP).context("read", label)?;
+        let value = content.and_then(env::decode).filter(|value| !value.is_empty());
         Ok(value.map(|value| Setting { value: OsString::from_vec(value), source: Source::Container }))
     }
 
@@ -136,15 +134,26 @@ impl Lookup {
         }
     }
 
-    /// Returns the value of a variable that is one of `words`. Any other word is reported and counts as unset, which is `auto`.
-    fn word(&self, variable: &str, words: &str, console: &Console) -> Result<Option<Setting<OsString>>> {
-        let Some(setting) = self.get(variable)? else { return Ok(None) };
-        if words.split(", ").any(|word| setting.value == word) {
-            return Ok(Some(setting));
+    /// Returns what an option says, else a variable, else `default`. A word that `parse` does not know is reported; it counts as unset.
+    fn choice<T>(
+        &self,
+        option: Option<T>,
+        variable: &str,
+        (words, parse): Choice<T>,
+        default: T,
+        console: &Console,
+    ) -> Result<Setting<T>> {
+        if let Some(value) = option {
+            return Ok(Setting { value, source: Source::Option });
         }
-        let shown = Shown(setting.value.as_bytes());
-        console.warn(&format_args!("{variable}={shown} is none of {words}: taken as auto"));
-        Ok(None)
+        if let Some(Setting { value: word, source }) = self.get(variable)? {
+            if let Some(value) = parse(word.as_bytes()) {
+                return Ok(Setting { value, source });
+            }
+            let shown = Shown(word.as_bytes());
+            console.warn(&format_args!("{variable}={shown} is none of {words}: taken as auto"));
+        }
+        Ok(Setting { value: default, source: Source::Default })
     }
 
     /// Returns the container environment as `s6-envdir -Lf` gives it to a program whose environment has only PATH; without a
@@ -230,7 +239,9 @@ impl Settings {
         let scandir = path(options.scandir.as_deref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
         let owner = owner(options.owner.as_deref())?;
         let sealed = sealed(options, &lookup, &scandir.value, console)?;
-        let topology = topology(options.topology, &lookup, console)?;
+        let words = (topology::WORDS, TopologyChoice::parse as fn(&[u8]) -> _);
+        let topology =
+            lookup.choice(options.topology, "HERMES_INIT_TOPOLOGY", words, TopologyChoice::Auto, console)?;
         let max_services = max_services(options.max_services, &lookup, console)?;
         Ok(Settings { home, scandir, owner, sealed, topology, max_services, lookup })
     }
@@ -248,28 +259,9 @@ impl Settings {
 
     /// Returns the container's role as an option or a variable sets it.
     pub fn role(&self, options: &Options, console: &Console) -> Result<Setting<RoleChoice>> {
-        if let Some(value) = options.role {
-            return Ok(Setting { value, source: Source::Option });
-        }
-        let found = self.lookup.word("HERMES_INIT_ROLE", role::WORDS, console)?.and_then(|word| {
-            RoleChoice::parse(word.value.as_bytes()).map(|value| Setting { value, source: word.source })
-        });
-        Ok(found.unwrap_or(Setting { value: RoleChoice::Auto, source: Source::Default }))
+        let words = (role::WORDS, RoleChoice::parse as fn(&[u8]) -> _);
+        self.lookup.choice(options.role, "HERMES_INIT_ROLE", words, RoleChoice::Auto, console)
     }
-}
-
-fn topology(
-    option: Option<TopologyChoice>,
-    lookup: &Lookup,
-    console: &Console,
-) -> Result<Setting<TopologyChoice>> {
-    if let Some(value) = option {
-        return Ok(Setting { value, source: Source::Option });
-    }
-    let found = lookup.word("HERMES_INIT_TOPOLOGY", topology::WORDS, console)?.and_then(|word| {
-        TopologyChoice::parse(word.value.as_bytes()).map(|value| Setting { value, source: word.source })
-    });
-    Ok(found.unwrap_or(Setting { value: TopologyChoice::Auto, source: Source::Default }))
 }
 
 /// Returns whether the mode is sealed. What nobody sets follows the live scan directory: a command that has lost its environment
@@ -297,13 +289,6 @@ fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Re
         console.warn(&format_args!("HERMES_INIT_MAX_SERVICES: {why}; taken as {SERVICES}"));
         SERVICES
     }))
-}
-
-/// Parses a number of services, 4 to 160000.
-pub fn services(text: &OsStr) -> std::result::Result<usize, String> {
-    let number = decimal(text.as_bytes()).and_then(|number| usize::try_from(number).ok());
-    let wrong = || format!("{} is no number of services, 4 to 160000", Shown(text.as_bytes()));
-    number.filter(|number| (4..=160_000).contains(number)).ok_or_else(wrong)
 }
 
 fn path(option: Option<&Path>, lookup: &Lookup, variable: &str, default: &str) -> Result<Setting<PathBuf>> {

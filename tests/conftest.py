@@ -62,6 +62,18 @@ def place():
 
 
 @pytest.fixture
+def home(place):
+    """The directory of a HERMES_HOME that gives a pass something to do, and of a scan directory."""
+    profile = place / "home/profiles/coder"
+    profile.mkdir(parents=True)
+    (profile / "SOUL.md").touch()
+    (profile / "gateway_state.json").write_text('{"desired_state": "running"}')
+    (profile / "gateway.pid").write_text("1")
+    (place / "service").mkdir()
+    return place
+
+
+@pytest.fixture
 def bed():
     """A test bed with s6-svscan."""
     with Bed() as started:

@@ -61,18 +61,6 @@ SHAPES = {
 }
 
 
-@pytest.fixture
-def home(place):
-    """A HERMES_HOME that gives a pass something to do, and a scan directory."""
-    profile = place / "home/profiles/coder"
-    profile.mkdir(parents=True)
-    (profile / "SOUL.md").touch()
-    (profile / "gateway_state.json").write_text('{"desired_state": "running"}')
-    (profile / "gateway.pid").write_text("1")
-    (place / "service").mkdir()
-    return place
-
-
 def where(place):
     return ["--hermes-home", place / "home", "--scandir", place / "service", "--owner", OWNER]
 

@@ -22,9 +22,12 @@ pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
         }
     }
     with_live(options, console, &|live| {
+        let served = served::find(live, command, &profiles)?;
         let mut code = 0;
         for profile in &profiles {
-            if let Err(error) = control(live, command, profile, options.wait) {
+            let done = served::refuse(live, command, profile, &served)
+                .and_then(|()| control(live, command, profile, options.wait));
+            if let Err(error) = done {
                 console.warn(&error);
                 if code == 0 {
                     code = error.code();
@@ -36,7 +39,6 @@ pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
 }
 
 fn control(live: &Live<'_>, command: Command, profile: &ProfileName, wait: Option<Duration>) -> Result<()> {
-    served::refuse(live, command, profile)?;
     let found = find(live, command, profile)?;
     let state = if command == Command::Stop { STOPPED } else { RUNNING };
     // It is written before, so that nothing is lost if this process is killed, and so that a new gateway finds it. A gateway that

@@ -10,12 +10,12 @@ use super::{
 };
 use crate::cli::Options;
 use crate::console::Console;
-use crate::error::{Error, Result, USAGE};
+use crate::error::{Context, Error, Result, USAGE};
 use crate::s6;
 use crate::slot::check::{self, Present};
 use crate::slot::env::{self, Variable};
 use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
-use crate::sys::{Dir, Errno};
+use crate::sys::Dir;
 
 /// Time after which a slot that s6-svscan has not taken gets a new inode.
 const MISSED: Duration = Duration::from_secs(2);
@@ -80,7 +80,7 @@ pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
 fn renew(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let _held = live.hold()?;
     let Some(old) = slot(live, profile)? else { return Ok(()) };
-    let want = Want { down: old.meta(&layout::DOWN) != Err(Errno::NOENT) };
+    let want = Want { down: old.has(&layout::DOWN).context("look at", profile.slot())? };
     let as_desired = check::inspect(&live.scandir, profile, want, &live.spec)? == Present::AsDesired;
     if as_desired && !probe::is_supervised(&old) {
         publish::publish(&live.scandir, profile, want, Present::Different, &live.spec)?;

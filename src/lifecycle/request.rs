@@ -5,27 +5,16 @@ use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::show::FromVolume;
 use crate::slot::ProfileName;
-use crate::sys::{self, Dir, Ownership};
+use crate::sys::{Dir, Ownership};
 use crate::volume::home::Trusted;
-use crate::volume::profiles::{Found, Profiles};
 use crate::volume::state::STOPPED;
-use crate::volume::{Home, desire};
+use crate::volume::{Home, desire, profiles};
 
 /// Opens the directory of a profile. `None` if there is none; an error if what is there is no usable profile.
 pub fn directory(settings: &Settings, profile: &ProfileName) -> Result<Option<Dir>> {
-    let trusted = Trusted { owner: settings.owner.value.uid, me: Ownership::new().process().uid };
+    let trusted = Trusted::new(settings.owner.value, &Ownership::new());
     let home = Home::open(&settings.home.value, trusted)?;
-    if profile.is_root() {
-        return Ok(Some(home.dir));
-    }
-    let Some(profiles) = Profiles::open(&home, trusted)? else { return Ok(None) };
-    let reason = match profiles.profile(profile) {
-        Found::Profile(_, dir) => return Ok(Some(dir)),
-        Found::Failed(reason) | Found::Skipped(reason) | Found::Dangling(reason) => reason,
-        Found::NoProfile if profiles.has(profile) => "it has no SOUL.md, so it is no profile".into(),
-        Found::NoProfile => return Ok(None),
-    };
-    Err(Error::new("use the profile", sys::label(&[b"profiles", profile.text().as_bytes()]), reason))
+    if profile.is_root() { Ok(Some(home.dir)) } else { profiles::directory(&home, trusted, profile) }
 }
 
 /// Writes the operator's request into the profile's state file. The next boot starts no profile that is not there.

@@ -13,7 +13,7 @@ use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, present, time};
 use crate::volume::Home;
 use crate::volume::bootlog;
-use crate::volume::profiles::{self, Found, Profiles};
+use crate::volume::profiles;
 
 /// Runs the pass, or only plans it in a dry run, and reports it. Returns the exit code.
 pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
@@ -26,8 +26,8 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
         pass.console.warn(&format_args!("profiles: {sum}"));
     }
     if plan.room.turned_away > 0 {
-        pass.console
-            .warn(&format_args!("{} profiles have no slot: {}", plan.room.turned_away, plan.room.why));
+        let (count, why) = (plan.room.turned_away, &plan.room.why);
+        pass.console.warn(&format_args!("profiles without a slot: {count}: {why}"));
     }
     // The log comes first: whoever reads stdout may have stopped doing so.
     if let (false, Some(home)) = (pass.dry_run, &pass.home) {
@@ -101,7 +101,10 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     }
     // The hand-over comes last.
     if !is_sealed && ownership.is_root() {
-        warn(pass, scandir::hand_over(scandir, &pass.spec.policy, ownership));
+        let handed_over = scandir::hand_over(scandir, &pass.spec.policy, ownership);
+        // What is not s6-svscan's own is refused by a rule; an errno leaves something undone.
+        plan.is_complete &= handed_over.as_ref().err().and_then(Error::errno).is_none();
+        warn(pass, handed_over);
     }
     plan
 }
@@ -187,15 +190,17 @@ fn make(pass: &Pass<'_>, scandir: &Dir, action: &Action, present: Present) -> Re
 /// Removes stale runtime files. Returns whether there was any.
 fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
     let Some(home) = &pass.home else { return false };
-    let profile = match Profiles::open(home, pass.trusted) {
-        _ if name.is_root() => None,
-        Ok(Some(profiles)) => match profiles.profile(name) {
-            Found::Profile(_, dir) => Some(dir),
-            _ => return false,
-        },
-        _ => return false,
+    let named = if name.is_root() { Ok(None) } else { profiles::directory(home, pass.trusted, name) };
+    let dir = match &named {
+        Ok(Some(dir)) => dir,
+        Ok(None) if name.is_root() => &home.dir,
+        // It has vanished meanwhile.
+        Ok(None) => return false,
+        Err(error) => {
+            pass.console.warn(error);
+            return false;
+        }
     };
-    let dir = profile.as_ref().unwrap_or(&home.dir);
     let mut removed = false;
     for file in stale {
         match dir.unlink(file) {

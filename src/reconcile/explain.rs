@@ -11,7 +11,7 @@ use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::Setting;
 use crate::show::{FromVolume, Shown};
 use crate::slot::check::Present;
-use crate::slot::{ProfileName, probe};
+use crate::slot::{ProfileName, staging};
 use crate::topology::TopologyChoice;
 use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
 use crate::volume::state::{Key, RUNNING, STATE};
@@ -27,12 +27,9 @@ pub fn text(pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerComm
     // Writing to a String cannot fail.
     let _ = settings(&mut text, pass, role, command);
     let _ = topology(&mut text, pass, plan);
-    for action in &plan.actions {
+    plan.each(&mut |action| {
         let _ = profile(&mut text, pass, plan, action);
-    }
-    for name in &plan.rest {
-        let _ = profile(&mut text, pass, plan, &plan.turned_away(name));
-    }
+    });
     let _ = no_profiles(&mut text, pass, plan.others);
     text
 }
@@ -45,13 +42,14 @@ fn settings(
 ) -> std::fmt::Result {
     let settings = pass.settings;
     write!(text, "role: gateway ({}; container command:", role.source.text())?;
-    // It has decided already, unless an option or a variable has.
-    let words = command.words().unwrap_or_default();
-    if words.is_empty() {
-        text.push_str(" none found");
-    }
-    for word in words {
-        write!(text, " {}", Shown(word))?;
+    match command.words() {
+        Err(error) => write!(text, " {error}")?,
+        Ok([]) => text.push_str(" none found"),
+        Ok(words) => {
+            for word in words {
+                write!(text, " {}", Shown(word))?;
+            }
+        }
     }
     text.push_str(")\n");
     for (name, path) in [("HERMES_HOME", &settings.home), ("scan directory", &settings.scandir)] {
@@ -152,10 +150,11 @@ fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
 
 fn slot(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
     let entry = name.slot();
-    let held = pass.scandir.as_ref().and_then(|scandir| scandir.dir(entry).ok());
+    let held = pass.scandir.as_ref().map_or(Ok(false), |scandir| staging::is_supervised(scandir, entry));
     let supervised = match held {
-        Some(slot) if probe::is_supervised(&slot) => "supervised",
-        _ => "not supervised",
+        Ok(true) => "supervised",
+        Ok(false) => "not supervised",
+        Err(_) => "perhaps supervised",
     };
     let shown = FromVolume(entry.bytes());
     match action.present {

@@ -6,7 +6,7 @@ use crate::role::ContainerCommand;
 use crate::settings::{Settings, Source, YES, YES_OR_ON};
 use crate::slot::ProfileName;
 use crate::sys::file::Attributes;
-use crate::sys::{Errno, Name, Reason, file};
+use crate::sys::{Errno, Name, file};
 use crate::topology::TopologyChoice;
 use crate::volume::Home;
 use crate::volume::config::{self, Answer};
@@ -39,6 +39,8 @@ pub struct Intent {
     pub multiplex: Option<Multiplexing>,
     /// Why the root profile starts without a state file, if it does.
     pub bootstrap: Option<Bootstrap>,
+    /// Why nobody knows whether the root profile has a state file.
+    pub unseen: Option<Errno>,
 }
 
 /// Reads it from the environment, the container's command and `HERMES_HOME`.
@@ -52,8 +54,10 @@ pub fn gather(
         TopologyChoice::Multiplex => None,
         _ => Some(multiplexing(settings, home, console)?),
     };
-    let bootstrap = bootstrap(settings, command, home, console)?;
-    Ok(Intent { multiplex, bootstrap })
+    // Any entry of that name is a state, also one that is not usable.
+    let is_new = home.map_or(Ok(true), |home| home.dir.has(&state::STATE).map(|has| !has));
+    let bootstrap = if is_new == Ok(true) { bootstrap(settings, command, console)? } else { None };
+    Ok(Intent { multiplex, bootstrap, unseen: is_new.err() })
 }
 
 impl Intent {
@@ -76,9 +80,9 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
     }
     let off = |why: &str| Ok(Multiplexing { on: false, why: why.to_owned() });
     let Some(home) = home else { return off("default") };
-    let text = match file::read(&home.dir, &CONFIG, config::CAP) {
-        Ok(text) => text,
-        Err(Reason::Errno(Errno::NOENT)) => return off("default"),
+    let text = match file::find(&home.dir, &CONFIG, config::CAP) {
+        Ok(Some(text)) => text,
+        Ok(None) => return off("default"),
         Err(reason) => {
             console.warn(&Error::new("read", &CONFIG, reason));
             return off("config.yaml cannot be read");
@@ -100,15 +104,10 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
 fn bootstrap(
     settings: &Settings,
     command: &ContainerCommand,
-    home: Option<&Home>,
     console: &Console,
 ) -> Result<Option<Bootstrap>> {
     let variable = settings.lookup.get("HERMES_GATEWAY_BOOTSTRAP_STATE")?;
     let variable = variable.filter(|state| state.value == RUNNING);
-    // Any entry of that name is a state, also one that is not usable.
-    if !home.is_none_or(|home| home.dir.meta(&state::STATE) == Err(Errno::NOENT)) {
-        return Ok(None);
-    }
     let is_legacy = command.is_gateway_run().unwrap_or_else(|error| {
         console.warn(&error);
         false

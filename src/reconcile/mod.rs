@@ -20,7 +20,7 @@ use crate::error::{Context, Error, Result};
 use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::{Setting, Settings};
 use crate::show::Shown;
-use crate::slot::{ProfileName, Spec};
+use crate::slot::Spec;
 use crate::sys::{Dir, Errno, Ownership, lock, present};
 use crate::volume::Home;
 use crate::volume::home::Trusted;
@@ -66,13 +66,9 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
     }
     let ownership = Ownership::new();
     let dry_run = options.dry_run || options.explain;
-    let spec = spec(&settings, console, &ownership)?;
-    let home = open_home(&settings, &ownership, dry_run, console)?;
-    let scandir = open_scandir(&settings, dry_run)?;
-    let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
-    let intent = intent::gather(&settings, &command, home.as_ref(), console)?;
-    let adopt = options.adopt || settings.sealed.value;
-    let pass = Pass { settings: &settings, home, scandir, spec, trusted, intent, console, dry_run, adopt };
+    let mut pass = prepare(&settings, &command, &ownership, dry_run, console)?;
+    pass.scandir = open_scandir(&settings, dry_run)?;
+    pass.adopt = options.adopt || settings.sealed.value;
     if options.explain {
         let plan = plan::dry(&pass);
         console.print(&explain::text(&pass, &role, &command, &plan));
@@ -85,26 +81,25 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
 
 /// Returns what the next boot would do, from the volume as it is. Changes nothing.
 pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Action>> {
-    let ownership = Ownership::new();
-    let spec = spec(settings, console, &ownership)?;
-    let home = open_home(settings, &ownership, true, console)?;
-    let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
-    let intent = intent::gather(settings, &ContainerCommand::default(), home.as_ref(), console)?;
     // The slots that are there change nothing about it.
-    let pass =
-        Pass { settings, home, scandir: None, spec, trusted, intent, console, dry_run: true, adopt: false };
-    let mut plan = plan::dry(&pass);
-    for profile in &plan.rest {
-        let action = plan.turned_away(profile);
-        plan.actions.push(action);
-    }
-    Ok(plan.actions)
+    let ownership = Ownership::new();
+    let pass = prepare(settings, &ContainerCommand::default(), &ownership, true, console)?;
+    Ok(plan::dry(&pass).into_actions())
 }
 
-/// Returns whether the gateway of `default` serves a profile of the volume, so that it has no gateway of its own.
-pub fn is_served(settings: &Settings, profile: &ProfileName, console: &Console) -> Result<bool> {
-    let actions = forecast(settings, console)?;
-    Ok(actions.iter().any(|action| action.served && action.profile == profile.text().as_bytes()))
+/// Gathers what a pass works with, without a scan directory.
+fn prepare<'a>(
+    settings: &'a Settings,
+    command: &ContainerCommand,
+    ownership: &'a Ownership,
+    dry_run: bool,
+    console: &'a Console,
+) -> Result<Pass<'a>> {
+    let spec = spec(settings, console, ownership)?;
+    let trusted = Trusted::new(settings.owner.value, ownership);
+    let home = open_home(settings, ownership, trusted, dry_run, console)?;
+    let intent = intent::gather(settings, command, home.as_ref(), console)?;
+    Ok(Pass { settings, home, scandir: None, spec, trusted, intent, console, dry_run, adopt: false })
 }
 
 /// Returns what all slots with these settings have in common.
@@ -141,12 +136,12 @@ fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Result<Op
 fn open_home(
     settings: &Settings,
     ownership: &Ownership,
+    trusted: Trusted,
     dry_run: bool,
     console: &Console,
 ) -> Result<Option<Home>> {
     let path = &settings.home.value;
     if dry_run {
-        let trusted = Trusted { owner: settings.owner.value.uid, me: ownership.process().uid };
         return match Home::open(path, trusted) {
             Err(error) if error.errno() == Some(Errno::NOENT) => {
                 console.warn(&error);

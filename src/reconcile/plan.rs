@@ -41,9 +41,25 @@ pub struct Plan {
 const NAMED: usize = 8;
 
 impl Plan {
-    /// Returns what happens to a profile for which there is no room.
-    pub fn turned_away(&self, profile: &Name) -> Action {
+    fn turned_away(&self, profile: &Name) -> Action {
         Action::new(profile.bytes(), None, Verdict::Failed(self.room.why.clone()))
+    }
+
+    /// Returns what happens to every profile, also those for which there is no room.
+    pub fn into_actions(mut self) -> Vec<Action> {
+        for profile in std::mem::take(&mut self.rest) {
+            let action = self.turned_away(&profile);
+            self.actions.push(action);
+        }
+        self.actions
+    }
+
+    /// Calls `each` with what happens to every profile, also those for which there is no room.
+    pub fn each(&self, each: &mut dyn FnMut(&Action)) {
+        self.actions.iter().for_each(&mut *each);
+        for profile in &self.rest {
+            each(&self.turned_away(profile));
+        }
     }
 
     /// Returns the names of the profiles for which `default` starts.
@@ -173,7 +189,9 @@ pub fn is_reserved(name: &Name) -> bool {
 
 /// Looks at a profile on the volume. Returns also whether its state file has `served_profiles`.
 fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>) -> (Action, bool) {
-    let Report { mut prior, trouble, served } = dir.map(state::read).unwrap_or_default();
+    let Report { mut prior, trouble, served } = dir.map_or_else(Report::default, state::read);
+    let unseen = pass.intent.unseen.filter(|_| name.is_root()).map(Reason::from);
+    let trouble = trouble.or(unseen);
     if let Some(reason) = &trouble {
         pass.console.warn(&Error::new("use", profiles::label(name, &state::STATE), reason.clone()));
     } else if prior.word.is_none() {
@@ -186,7 +204,7 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>) -> (Action, bool
         trouble,
         standalone,
         exit: dir.map_or(PriorExit::Unknown, PriorExit::read),
-        stale: dir.map(|dir| stale_files(pass, name, dir)).unwrap_or_default(),
+        stale: dir.map_or_else(Vec::new, |dir| stale_files(pass, name, dir)),
         ..Action::new(name.text().as_bytes(), Some(name.clone()), Verdict::Registered)
     };
     (action, served)

@@ -55,12 +55,7 @@ pub fn write(plan: &Plan, form: Form<'_>, out: &mut dyn FnMut(&str)) {
             text.clear();
         }
     };
-    for action in &plan.actions {
-        add(&mut text, action);
-    }
-    for profile in &plan.rest {
-        add(&mut text, &plan.turned_away(profile));
-    }
+    plan.each(&mut |action| add(&mut text, action));
     let start = match form {
         // Entries that are no profiles are no objects.
         Form::Objects(_) => "",

@@ -5,7 +5,7 @@ use super::intent::CONFIG;
 use crate::console::Console;
 use crate::error::Error;
 use crate::slot::ProfileName;
-use crate::sys::{Dir, Errno, Name, Reason, file};
+use crate::sys::{Dir, Errno, Name, file};
 use crate::topology::TopologyChoice;
 use crate::volume::Home;
 use crate::volume::config::{self, Answer};
@@ -69,10 +69,10 @@ fn was_rewritten(home: &Home, console: &Console) -> bool {
 /// Returns whether a profile has a gateway of its own where the gateway of `default` serves the others: `gateway.standalone` in its
 /// config.yaml. What cannot be read for certain is reported and counts as no. The root profile is never standalone.
 pub fn is_standalone(dir: &Dir, profile: &ProfileName, console: &Console) -> bool {
-    let reason = match file::read(dir, &CONFIG, config::CAP) {
-        Err(Reason::Errno(Errno::NOENT)) => return false,
+    let reason = match file::find(dir, &CONFIG, config::CAP) {
+        Ok(None) => return false,
         Err(reason) => reason,
-        Ok(text) => match config::standalone(&text) {
+        Ok(Some(text)) => match config::standalone(&text) {
             Answer::True { .. } if profile.is_root() => {
                 console.warn(
                     &"gateway.standalone in config.yaml is ignored: the gateway of default serves other profiles",

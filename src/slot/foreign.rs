@@ -2,7 +2,7 @@
 
 use super::{ProfileName, layout, probe};
 use crate::error::{Context, Result};
-use crate::sys::{Dir, Errno, Kind, Reason, file, present};
+use crate::sys::{Dir, Kind, file, present};
 
 /// Longest `run` of this program, in bytes: one `#!` line.
 const RUN_CAP: u64 = 256;
@@ -22,9 +22,8 @@ fn has_foreign_run(slot: &Dir) -> bool {
     if slot.meta(&layout::RUN).is_ok_and(|meta| meta.kind != Kind::Regular) {
         return false;
     }
-    match file::read(slot, &layout::RUN, RUN_CAP) {
-        Ok(text) => !text.is_empty() && !is_own(&text),
-        Err(Reason::Errno(Errno::NOENT)) => false,
+    match file::find(slot, &layout::RUN, RUN_CAP) {
+        Ok(text) => text.is_some_and(|text| !text.is_empty() && !is_own(&text)),
         Err(_) => true,
     }
 }

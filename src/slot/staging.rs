@@ -79,7 +79,9 @@ pub fn sweep(scandir: &Dir, name: &Name) -> Result<Result<()>> {
         return Ok(Err(Error::new("sweep the leftover", name, reason)));
     }
     let is_visible = !name.bytes().starts_with(b".");
-    if is_visible && scandir.meta(name).is_ok_and(|meta| meta.kind == Kind::Symlink) {
+    let found =
+        if is_visible { present(scandir.meta(name)).context("look at the leftover", name)? } else { None };
+    if found.is_some_and(|meta| meta.kind == Kind::Symlink) {
         let reason = "it is a symlink, which no pass makes: leave it to what has made it";
         return Ok(Err(Error::new("sweep the leftover", name, reason)));
     }

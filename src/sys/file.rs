@@ -32,6 +32,14 @@ pub fn read(dir: &Dir, name: &Name, cap: u64) -> Result<Vec<u8>, Reason> {
     read_meta(dir, name, cap).map(|(bytes, _)| bytes)
 }
 
+/// [`read`]; absence is `None`.
+pub fn find(dir: &Dir, name: &Name, cap: u64) -> Result<Option<Vec<u8>>, Reason> {
+    match read(dir, name, cap) {
+        Err(Reason::Errno(Errno::NOENT)) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 /// [`read`], with the file's attributes.
 pub fn read_meta(dir: &Dir, name: &Name, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     let file = open(dir, name, OFlags::RDONLY)?;

@@ -3,7 +3,7 @@
 use super::home::{self, Home, Refusal, Trusted};
 use crate::error::{Context, Error, Result};
 use crate::show::FromVolume;
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, file, lock};
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, file, label, lock};
 
 static LOGS: Name = Name::fixed(c"logs");
 static LOG: Name = Name::fixed(c"container-boot.log");
@@ -79,15 +79,25 @@ pub struct Entry {
     pub age: usize,
 }
 
-/// Returns the lines of the log, the newest first; none if it cannot be read.
-pub fn entries(home: &Home, trusted: Trusted) -> Vec<Entry> {
+/// Returns the lines of the log, the newest first. `report` is called for what cannot be read.
+pub fn entries(home: &Home, trusted: Trusted, report: &mut dyn FnMut(Error)) -> Vec<Entry> {
     let mut entries = Vec::new();
-    if let Ok(logs) = home::open_linkable(&home.dir, &LOGS, trusted) {
-        for name in [&LOG, &ROTATED] {
-            let text = file::read(&logs, name, READ).unwrap_or_default();
-            for line in text.rsplit(|byte| *byte == b'\n') {
-                entries.extend(entry(line, entries.len()));
-            }
+    let logs = match home::open_linkable(&home.dir, &LOGS, trusted) {
+        Ok(logs) => logs,
+        Err(Refusal::Missing) => return entries,
+        Err(refusal) => {
+            report(home::refused(&LOGS, refusal));
+            return entries;
+        }
+    };
+    for name in [&LOG, &ROTATED] {
+        let text = file::find(&logs, name, READ).unwrap_or_else(|reason| {
+            report(Error::new("read", label(&[LOGS.bytes(), name.bytes()]), reason));
+            None
+        });
+        let text = text.unwrap_or_default();
+        for line in text.rsplit(|byte| *byte == b'\n') {
+            entries.extend(entry(line, entries.len()));
         }
     }
     entries

@@ -17,6 +17,11 @@ pub struct Trusted {
 }
 
 impl Trusted {
+    /// Makes the trust of this process in the hermes user.
+    pub fn new(owner: Ids, ownership: &Ownership) -> Trusted {
+        Trusted { owner: owner.uid, me: ownership.process().uid }
+    }
+
     /// Returns whether a user is trusted: the hermes user, and this process's user unless that is root. A process without root's
     /// permissions cannot be misled into using them.
     pub fn includes(self, uid: u32) -> bool {
@@ -40,8 +45,7 @@ impl Home {
 
     /// Opens `HERMES_HOME`, or makes it for the owner.
     pub fn open_or_make(path: &Path, ownership: &Ownership, owner: Ids) -> Result<Home> {
-        let trusted = Trusted { owner: owner.uid, me: ownership.process().uid };
-        let home = Home::walk(path, trusted, true)?;
+        let home = Home::walk(path, Trusted::new(owner, ownership), true)?;
         if home.made {
             let label = path.as_os_str().as_bytes();
             hand_over_new(&home.dir, owner, ownership).context("change the owner of", label)?;

@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use super::home::{self, Home, Refusal, Trusted};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::slot::ProfileName;
 use crate::sys::{self, Dir, Errno, Kind, Name, Reason, dir, walk};
 
@@ -133,6 +133,18 @@ impl Profiles {
     pub fn profile(&self, profile: &ProfileName) -> Found {
         Name::new(profile.text()).map_or(Found::NoProfile, |name| self.look(&name))
     }
+}
+
+/// Opens the directory of a named profile. `None` if there is none; an error if what is there is no usable profile.
+pub fn directory(home: &Home, trusted: Trusted, profile: &ProfileName) -> Result<Option<Dir>> {
+    let Some(profiles) = Profiles::open(home, trusted)? else { return Ok(None) };
+    let reason = match profiles.profile(profile) {
+        Found::Profile(_, dir) => return Ok(Some(dir)),
+        Found::Failed(reason) | Found::Skipped(reason) | Found::Dangling(reason) => reason,
+        Found::NoProfile if profiles.has(profile) => "it has no SOUL.md, so it is no profile".into(),
+        Found::NoProfile => return Ok(None),
+    };
+    Err(Error::new("use the profile", sys::label(&[PROFILES.bytes(), profile.text().as_bytes()]), reason))
 }
 
 /// Decides what a directory of `profiles` is.

@@ -1,7 +1,7 @@
 //! `gateway_state.json`: the state that a gateway last wrote, and the one that its operator last asked for.
 
 use super::json::{Object, Value};
-use crate::sys::{Dir, Errno, Name, Reason, file};
+use crate::sys::{Dir, Name, Reason, file};
 
 /// The state file of a profile.
 pub static STATE: Name = Name::fixed(c"gateway_state.json");
@@ -98,10 +98,10 @@ pub struct Report {
 /// Reads the state file of a profile.
 pub fn read(profile: &Dir) -> Report {
     let mut report = Report::default();
-    match file::read(profile, &STATE, CAP) {
-        Err(Reason::Errno(Errno::NOENT)) => (),
+    match file::find(profile, &STATE, CAP) {
+        Ok(None) => (),
         Err(reason) => report.trouble = Some(reason),
-        Ok(bytes) => {
+        Ok(Some(bytes)) => {
             let decided = Object::parse(&bytes).and_then(|object| {
                 report.served = object.has("served_profiles");
                 decide(&object)

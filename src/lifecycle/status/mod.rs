@@ -47,11 +47,13 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
             Vec::new()
         }
     };
+    let (last_boot, is_log_complete) = last_boot(&settings, console);
     let view = View {
         settings: &settings,
         scandir,
         program: console.program(),
-        last_boot: last_boot(&settings),
+        last_boot,
+        is_log_complete,
         now: time::now(),
     };
     let mut rows = view.rows(&slots, &forecasts)?;
@@ -82,16 +84,21 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
     Ok(code)
 }
 
-/// Returns the newest line of the boot log for each profile, in byte order of the profiles.
-fn last_boot(settings: &Settings) -> Vec<bootlog::Entry> {
-    let trusted = Trusted { owner: settings.owner.value.uid, me: Ownership::new().process().uid };
-    // A log that cannot be read leaves the column empty.
-    let home = Home::open(&settings.home.value, trusted);
-    let mut entries = home.map(|home| bootlog::entries(&home, trusted)).unwrap_or_default();
+/// Returns the newest line of the boot log for each profile, in byte order of the profiles, and whether all of the log could be read.
+/// What could not is reported, and leaves the column empty.
+fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bool) {
+    let trusted = Trusted::new(settings.owner.value, &Ownership::new());
+    // The forecast has reported what is wrong with HERMES_HOME itself.
+    let Ok(home) = Home::open(&settings.home.value, trusted) else { return (Vec::new(), false) };
+    let mut is_complete = true;
+    let mut entries = bootlog::entries(&home, trusted, &mut |error| {
+        console.warn(&error);
+        is_complete = false;
+    });
     // The newest line of a profile is its first one.
     entries.sort_unstable_by(|one, other| (&one.profile, one.age).cmp(&(&other.profile, other.age)));
     entries.dedup_by(|later, first| later.profile == first.profile);
-    entries
+    (entries, is_complete)
 }
 
 /// A row of the table. A field that is not known is `None`.
@@ -114,6 +121,8 @@ struct View<'a> {
     /// How notes call the executable.
     program: String,
     last_boot: Vec<bootlog::Entry>,
+    /// Whether all of the boot log could be read.
+    is_log_complete: bool,
     now: i64,
 }
 
@@ -175,6 +184,7 @@ impl View<'_> {
                 "the slot that the last boot made is gone"
             }
             Some(_) => "the last boot made no slot",
+            None if !self.is_log_complete => "it has no slot",
             None => "made since the last boot",
         }
     }
