@@ -25,7 +25,7 @@ pub fn page(command: Option<Command>, program: &str) -> String {
         Some(Command::Status) => include_str!("help/status.txt"),
     };
     // Texts have `$` in the place of the options.
-    let (above, below) = text.split_once("$\n").unwrap_or((text, ""));
+    let (above, below) = text.split_once('$').unwrap_or((text, ""));
     let mut page = String::from("usage: hermes-init ");
     if let Some(command) = command {
         command.write_synopsis(&mut page);
@@ -39,6 +39,7 @@ pub fn page(command: Option<Command>, program: &str) -> String {
             title = "";
         }
     }
+    let below = below.strip_prefix('\n').unwrap_or(below);
     page.push_str(if title.is_empty() { "\n" } else { "" });
     page.push_str(below);
     written(&page, program)

@@ -3,12 +3,13 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde_core::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::value::RawValue;
+use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::show::Quoted;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
+/// JSON's blanks.
+const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
 /// A JSON object: the name and the value of each member as JSON text, in the object's order.
 #[derive(Debug, Default)]
@@ -30,9 +31,8 @@ impl<'a> Object<'a> {
     pub fn parse(bytes: &'a [u8]) -> Result<Object<'a>, &'static str> {
         let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
         let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8")?;
-        serde_json::from_str(text).map_err(|_| {
-            // serde_json stops at the first byte of another value, before it knows whether the rest is JSON.
-            let is_json = serde_json::from_str::<&RawValue>(text).is_ok();
+        Rest(text).object().ok_or_else(|| {
+            let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
             if is_json { "not a JSON object" } else { "not JSON" }
         })
     }
@@ -41,7 +41,7 @@ impl<'a> Object<'a> {
     pub fn get(&self, key: &str) -> Value {
         match self.0.iter().rfind(|(name, _)| is_name(name, key)) {
             None | Some((_, "null")) => Value::Absent,
-            Some((_, value)) => serde_json::from_str(value).map_or(Value::Other, Value::Text),
+            Some((_, value)) => string(value).map_or(Value::Other, Value::Text),
         }
     }
 
@@ -69,7 +69,7 @@ fn is_name(text: &str, key: &str) -> bool {
 fn decoded(text: &str) -> Cow<'_, str> {
     match text.get(1..text.len().saturating_sub(1)) {
         Some(plain) if !plain.contains('\\') => plain.into(),
-        _ => serde_json::from_str::<String>(text).map_or(text.into(), Cow::from),
+        _ => string(text).map_or(text.into(), Cow::from),
     }
 }
 
@@ -85,29 +85,98 @@ impl fmt::Display for Object<'_> {
     }
 }
 
-impl<'de> Deserialize<'de> for Object<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Object<'de>, D::Error> {
-        deserializer.deserialize_map(Members)
+/// What is left of a text in which `serde_json` finds the end of each value. It skips values without recursion, whatever their
+/// depth.
+struct Rest<'a>(&'a str);
+
+impl<'a> Rest<'a> {
+    /// Takes the next value, or the name of a member, as JSON text.
+    fn value(&mut self) -> Option<&'a str> {
+        let mut values = serde_json::Deserializer::from_str(self.0).into_iter::<IgnoredAny>();
+        values.next()?.ok()?;
+        let (value, rest) = self.0.split_at_checked(values.byte_offset())?;
+        self.0 = rest;
+        Some(value.trim_start_matches(BLANKS))
+    }
+
+    /// Takes a character, if it is the next one after blanks.
+    fn takes(&mut self, character: char) -> bool {
+        let rest = self.0.trim_start_matches(BLANKS).strip_prefix(character);
+        self.0 = rest.unwrap_or(self.0);
+        rest.is_some()
+    }
+
+    /// Takes an object, which has to be all that is left.
+    fn object(mut self) -> Option<Object<'a>> {
+        let mut members = Vec::new();
+        let mut ends = self.takes('{').then(|| self.takes('}'))?;
+        while !ends {
+            let name = self.value().filter(|name| name.starts_with('"'))?;
+            let value = self.takes(':').then(|| self.value())??;
+            members.push((name.into(), value));
+            ends = self.takes('}');
+            if !ends && !self.takes(',') {
+                return None;
+            }
+        }
+        self.0.trim_start_matches(BLANKS).is_empty().then_some(Object(members))
     }
 }
 
-/// Collects the members of an object. Names are read as raw values too, so that their bytes are kept. Raw values are skipped
-/// without recursion, whatever their depth.
-struct Members;
+/// Returns the string that JSON text is; `None` if it is another value, or has half of a surrogate pair in it.
+fn string(text: &str) -> Option<String> {
+    serde_json::from_str::<Text>(text).ok()?.0
+}
 
-impl<'de> Visitor<'de> for Members {
-    type Value = Object<'de>;
+/// A string; of any other value, `None`.
+struct Text(Option<String>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        deserializer.deserialize_any(AnyText)
+    }
+}
+
+/// Takes a value of any type, so that none is an error: serde's errors are texts, which nobody would read.
+struct AnyText;
+
+impl<'de> Visitor<'de> for AnyText {
+    type Value = Text;
 
     fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("an object")
+        out.write_str("a value")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Object<'de>, A::Error> {
-        let mut members = Vec::new();
-        while let Some((name, value)) = map.next_entry::<&RawValue, &RawValue>()? {
-            members.push((name.get().into(), value.get()));
-        }
-        Ok(Object(members))
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text(Some(text.to_owned())))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_unit<E>(self) -> Result<Text, E> {
+        Ok(Text(None))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Text, A::Error> {
+        Ok(Text(None))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Text, A::Error> {
+        Ok(Text(None))
     }
 }
 
