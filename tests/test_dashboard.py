@@ -33,6 +33,11 @@ def test_finish_answers_whatever_it_is_given(arguments):
     assert init("dashboard-finish", *arguments).returncode == 125
 
 
+@pytest.mark.parametrize("code", ["111", "126", "127"])
+def test_what_a_restart_does_not_change_is_permanent(code):
+    assert init("dashboard-finish", "./finish", code, "0", "dashboard", HERMES_DASHBOARD="1").returncode == 125
+
+
 @pytest.mark.parametrize("arguments", [["./finish", "78", "0", "dashboard"], ["./finish", "78", "0", "dashboard", "7"], ["78", "0", "dashboard"]])
 def test_a_bad_configuration_is_permanent(arguments):
     assert init("dashboard-finish", *arguments, HERMES_DASHBOARD="1").returncode == 125

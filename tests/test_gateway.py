@@ -89,7 +89,82 @@ def test_without_the_skeleton_the_hermes_user_is_shut_out(bed):
     assert bed.run(["timeout", "5", "s6-svwait", "-d", "-t", "500", "/run/service/plain"], uid=HERMES).returncode == 111
 
 
-@pytest.mark.parametrize("code", [78, 0])
+def starts(bed, profile):
+    """Returns how often the stand-in of a profile has been started."""
+    return bed.log().count(b"%s: started %s\n" % (profile.encode(), profile.encode()))
+
+
+def test_a_gateway_that_dies_again_and_again_makes_pauses(bed):
+    bed.tell("coder", "exit 1")
+    bed.profile("coder", "running")
+    boot(bed)
+    wait_for(lambda: starts(bed, "coder") == 5, 15, "five starts")
+    time.sleep(1.5)
+    slot = bed.slot("coder")
+    assert starts(bed, "coder") == 5 and bed.svstat(slot) == "up"
+    wait_for(lambda: starts(bed, "coder") == 6, 5, "the sixth start")
+    time.sleep(3.5)
+    assert starts(bed, "coder") == 6
+    # Each step is said once, in the container's log and in the gateway's own.
+    pause = b"coder dies again and again: it is started %d seconds after its last end"
+    current = bed.path("/opt/data/logs/gateways/coder/current")
+    assert [bed.log().count(pause % length) for length in (2, 4, 8)] == [1, 1, 0]
+    assert [current.read_bytes().count(pause % length) for length in (2, 4, 8)] == [1, 1, 0]
+    # A stop ends the pause at once, and whoever starts it again does not wait.
+    before = time.monotonic()
+    bed.init("stop", "--wait=5", "coder", uid=HERMES)
+    assert time.monotonic() - before < 2 and starts(bed, "coder") == 6
+    bed.tell("coder", "sleep")
+    bed.init("start", "--wait=5", "coder", uid=HERMES)
+    wait_for(lambda: starts(bed, "coder") == 7, 1.5, "the start that somebody wants")
+
+
+def test_the_pauses_can_be_switched_off(bed):
+    (bed.path("/run/s6/container_environment") / "HERMES_INIT_BACKOFF").write_text("0")
+    bed.tell("coder", "exit 1")
+    bed.profile("coder", "running")
+    boot(bed)
+    wait_for(lambda: starts(bed, "coder") >= 8, 15, "eight starts")
+
+
+def test_a_tally_that_cannot_be_used_stops_no_gateway(bed):
+    bed.profile("coder", "running")
+    bed.init("reconcile")
+    tally = bed.path(f"{bed.slot('coder')}/supervise/death_tally")
+    tally.symlink_to("/etc/shadow")
+    done = bed.run(["timeout", "3", "sh", "-c", "cd /run/service/gateway-coder && exec ./run gateway-coder"])
+    assert b"warning: unable to use supervise/death_tally: is a symlink" in done.stderr and bed.record("coder")
+
+
+def test_a_program_that_is_missing_is_not_started_again(bed):
+    bed.path("/run/bed/bin/hermes").unlink()
+    bed.profile("coder", "running")
+    boot(bed)
+    up(bed, bed.slot("coder"), "down")
+    time.sleep(2.2)
+    assert bed.svstat(bed.slot("coder")) == "down"
+    assert bed.log().count(b"gateway-run: fatal: unable to run hermes") == 1
+
+
+def test_a_logger_that_cannot_drop_waits_before_it_ends(bed):
+    bed.profile("coder", "running")
+    bed.init("reconcile")
+    drop = ["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "timeout", "2", "/run/bed/bin/hermes-init", "gateway-log", "./run", "gateway-coder/log"]
+    done = bed.run(drop)
+    # 124 is timeout's: SIGTERM ends the wait.
+    assert done.returncode == 124 and b"gateway-log: fatal: unable to drop privileges" in done.stderr, done
+
+
+def test_a_pass_says_when_nobody_can_become_the_hermes_user(bed):
+    bed.profile("coder", "running")
+    done = bed.run(["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "/run/bed/bin/hermes-init", "reconcile"])
+    assert done.returncode == 1, done
+    assert b"reconcile: warning: unable to change to the hermes user 10000:10000: Operation not permitted; no gateway can run" in done.stderr
+    assert bed.path(bed.slot("coder")).exists()
+    assert b"unable" not in bed.init("reconcile").stderr
+
+
+@pytest.mark.parametrize("code", [78, 0, 111, 126, 127])
 def test_a_permanent_failure_and_an_intended_end_stay_down(bed, code):
     bed.tell("coder", f"exit {code}")
     bed.profile("coder", "running")

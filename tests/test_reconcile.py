@@ -511,7 +511,8 @@ def test_with_cap_chown_alone_modes_and_owners_are_exact(volume):
     caps = "-all,+chown"
     for directory in (volume.home, volume.home / "profiles", volume.home / "profiles/coder"):
         directory.chmod(0o777)
-    volume.reconcile(before=["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}"])
+    done = volume.reconcile(before=["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}"], code=1)
+    assert b"unable to change to the hermes user" in done.stderr
     assert snapshot(volume.slot("coder")) == expected_slot(down=False)
 
 
@@ -521,7 +522,8 @@ def test_a_user_namespace_that_maps_nobody_else_is_tolerated(place):
               '"$0" reconcile --hermes-home home --scandir service --owner 10000:10000 --role gateway')
     done = run(["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", "sh", "-c", script, executable()],
                cwd=place)
-    assert done.returncode == 0 and done.stderr.count(b"not allowed to change owners") == 1, done
+    assert done.returncode == 1 and done.stderr.count(b"not allowed to change owners") == 1, done
+    assert done.stderr.count(b"reconcile: warning: unable to change to the hermes user 10000:10000: ") == 1, done
     done = run(["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", executable(), "reconcile", "--json",
                 "--hermes-home", "home", "--scandir", "service", "--owner", "10000:10000", "--role", "gateway"], cwd=place)
     assert b'"changed": true' not in done.stdout and done.stdout, done

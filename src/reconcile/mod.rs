@@ -13,11 +13,13 @@ pub use report::stamp;
 
 use self::action::Action;
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result};
 use crate::role::{ContainerCommand, RoleChoice};
+use crate::service::launch;
 use crate::settings::{Setting, Settings};
 use crate::show::Shown;
 use crate::slot::Spec;
@@ -74,8 +76,16 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
         console.print(&explain::text(&pass, &role, &command, &plan));
         return Ok(0);
     }
-    let code = apply::run(&pass, options.json);
+    let mut code = apply::run(&pass, options.json);
     console.note_refusal(&ownership);
+    if ownership.is_root() && !dry_run {
+        // `spec` has found the executable.
+        let executable = console.executable().unwrap_or(Path::new("/"));
+        if let Err(error) = launch::try_to_drop(executable) {
+            console.warn(&error);
+            code = INCOMPLETE;
+        }
+    }
     Ok(code)
 }
 

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use super::launch::{self, Launch};
-use super::{BAD_CONFIGURATION, PERMANENT_FAILURE, exit_code};
+use super::{PERMANENT_FAILURE, exit_code, is_permanent};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::Result;
@@ -58,8 +58,7 @@ fn launch(options: &Options, console: &Console) -> Result<u8> {
 
 /// Runs `dashboard-finish`. Returns 125 if the dashboard stays down, else 0, whatever its arguments are.
 pub fn finish(options: &Options) -> u8 {
-    let is_misconfigured = exit_code(&options.operands) == Some(BAD_CONFIGURATION);
     // If the switch cannot be read, `run` reports that.
     let is_off = Lookup::new().and_then(|lookup| is_on(&lookup, "HERMES_DASHBOARD")).is_ok_and(|on| !on);
-    if is_misconfigured || is_off { PERMANENT_FAILURE } else { 0 }
+    if is_permanent(exit_code(&options.operands)) || is_off { PERMANENT_FAILURE } else { 0 }
 }

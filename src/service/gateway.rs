@@ -3,9 +3,11 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
 
 use super::launch::{self, Launch, words};
-use super::{BAD_CONFIGURATION, PERMANENT_FAILURE, exit_code};
+use super::{PERMANENT_FAILURE, backoff, exit_code, is_permanent};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
@@ -13,7 +15,10 @@ use crate::s6;
 use crate::settings::{self, Lookup, Settings};
 use crate::show::{FromVolume, Shown};
 use crate::slot::{ProfileName, layout};
-use crate::sys::{Dir, Errno, Ids, Meta, Name, Reason, file, lock, present};
+use crate::sys::{Dir, Errno, Ids, Meta, Name, Reason, file, lock, present, time};
+
+/// Time that a logger which cannot become s6-log waits before it ends.
+const FAILED_LOGGER: Duration = Duration::from_mins(1);
 
 /// Returns the profile of the service whose name s6-supervise passes as the last argument.
 fn profile(options: &Options) -> std::result::Result<ProfileName, String> {
@@ -31,9 +36,13 @@ pub fn run(options: &Options, console: &Console) -> u8 {
 }
 
 fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
-    let base = Lookup::new()?.environment(console);
+    let lookup = Lookup::new()?;
+    let base = lookup.environment(console);
     let runner = settings::runner()?;
     if !options.print {
+        if lookup.flag("HERMES_INIT_BACKOFF", settings::YES, console)?.is_none_or(|backoff| backoff.value) {
+            make_pause(profile, console);
+        }
         launch::drop_privileges(&runner)?;
     }
     // From here on as the hermes user, who controls what follows.
@@ -59,6 +68,26 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     Ok(launch.carry_out(&runner, &base, options.print, console))
 }
 
+/// Waits while the gateway has to make a pause. That is in `run`, where `s6-svc -d` ends it at once, and not in `finish`.
+fn make_pause(profile: &ProfileName, console: &Console) {
+    let pause = match Dir::at(Path::new(".")).map_err(Reason::from).and_then(|slot| backoff::pause(&slot)) {
+        Ok(None) => return,
+        Ok(Some(pause)) => pause,
+        Err(reason) => return console.warn(&Error::new("use", "supervise/death_tally", reason)),
+    };
+    let backoff::Pause { until, length, is_repeated } = pause;
+    if !is_repeated {
+        // On stdout, which the logger reads: the gateway's own log has it, and the container's.
+        console.print(&format!(
+            "hermes-init gateway-run: warning: {} dies again and again: it is started {length} seconds after its last end\n",
+            profile.text()
+        ));
+    }
+    // A clock that was set back makes no pause longer.
+    let left = until.saturating_sub(time::now()).clamp(0, length);
+    sleep(Duration::from_secs(left.unsigned_abs()));
+}
+
 /// Opens the slot: s6-supervise starts `run` in it, and `--print` is called elsewhere.
 fn slot(options: &Options, profile: &ProfileName, console: &Console) -> Result<Dir> {
     let path = if options.print {
@@ -72,7 +101,14 @@ fn slot(options: &Options, profile: &ProfileName, console: &Console) -> Result<D
 /// Runs `gateway-log`: becomes s6-log as the hermes user. Returns an exit code if that fails.
 pub fn log(options: &Options, console: &Console) -> u8 {
     match profile(options) {
-        Ok(profile) => log_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
+        Ok(profile) => {
+            let code = log_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error));
+            if !options.print {
+                // s6-supervise starts a logger again at once: a `finish` cannot keep it down without freezing the gateway.
+                sleep(FAILED_LOGGER);
+            }
+            code
+        }
         Err(why) => console.die(USAGE, &why),
     }
 }
@@ -155,13 +191,11 @@ fn unusable(path: &Path, reason: Reason) -> Error {
     Error::new("log to", path.as_os_str().as_bytes(), reason)
 }
 
-/// Runs `gateway-finish`. Returns the exit code that tells s6-supervise whether to start the gateway again: it stays down after a
-/// wrong configuration and after an intended end.
+/// Runs `gateway-finish`. Returns the exit code that tells s6-supervise whether to start the gateway again: it stays down after an
+/// intended end, and where a restart changes nothing.
 pub fn finish(options: &Options) -> u8 {
-    match exit_code(&options.operands) {
-        Some(0 | BAD_CONFIGURATION) => PERMANENT_FAILURE,
-        _ => 0,
-    }
+    let code = exit_code(&options.operands);
+    if code == Some(0) || is_permanent(code) { PERMANENT_FAILURE } else { 0 }
 }
 
 #[cfg(test)]
@@ -174,11 +208,14 @@ mod tests {
     }
 
     #[test]
-    fn only_an_intended_end_and_a_bad_configuration_stay_down() {
+    fn only_an_intended_end_and_a_permanent_failure_stay_down() {
         for words in [
             &["./finish", "0", "0", "gateway-x"][..],
             &["./finish", "78", "0", "gateway-x", "99"],
             &["0", "0", "gateway-x"],
+            &["./finish", "111", "0", "gateway-x"],
+            &["./finish", "126", "0", "gateway-x"],
+            &["./finish", "127", "0", "gateway-x"],
         ] {
             assert_eq!(finish_of(words), 125, "{words:?}");
         }

@@ -3,26 +3,23 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use super::{NOT_EXECUTABLE, NOT_FOUND};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::s6;
-use crate::settings::Runner;
+use crate::settings::{self, Runner};
 use crate::show::Shown;
 use crate::sys::process::{self, Environment, Program};
-use crate::sys::{Errno, Ownership};
+use crate::sys::{Dir, Errno, Ownership, Reason};
 
 /// Returns the words of an argv.
 #[inline(never)]
 pub fn words(words: &[&str]) -> Vec<OsString> {
     words.iter().map(OsString::from).collect()
 }
-
-/// Exit code if a program is not found, as in a shell.
-const NOT_FOUND: u8 = 127;
-/// Exit code if a program is found and cannot be executed, as in a shell.
-const NOT_EXECUTABLE: u8 = 126;
 
 /// Changes to the hermes user for good if this process is root; does nothing otherwise. To be called before anything that the
 /// hermes user controls is touched. A refusal is an error, so that nothing of the hermes user runs as root by accident.
@@ -35,6 +32,30 @@ pub fn drop_privileges(runner: &Runner) -> Result<()> {
         Error::new("drop privileges to", format!("{}:{}", user.ids.uid, user.ids.gid), errno)
     })
 }
+
+/// Tries in a child process whether this one, as root, can change to the hermes user, as service programs do. It cannot in a user
+/// namespace that does not map the user, nor without the capabilities SETUID and SETGID.
+pub fn try_to_drop(executable: &Path) -> Result<()> {
+    let user = settings::runner()?.user.ids;
+    let root = Path::new("/");
+    let tried =
+        Dir::at(root).and_then(|root| process::run(executable, &["--version"], &root, Some(user), LIMIT));
+    match tried {
+        Err(errno @ (Errno::INVAL | Errno::PERM)) => {
+            let reason = format!(
+                "{}; no gateway can run: the container's user namespace needs this user and group, and root the \
+                 capabilities SETUID and SETGID",
+                Reason::from(errno)
+            );
+            Err(Error::new("change to the hermes user", format!("{}:{}", user.uid, user.gid), reason))
+        }
+        // Whether that user may execute this program does not matter: s6-supervise executes it as root.
+        _ => Ok(()),
+    }
+}
+
+/// Time after which a child that does nothing is killed.
+const LIMIT: Duration = Duration::from_secs(5);
 
 /// A program to become.
 pub struct Launch {

@@ -1,11 +1,12 @@
 """What a real container showed: the numbers are those of issue 18's list."""
 
 import re
+import time
 
 import pytest
 
-from bed import wait_for
-from yard import BASE, IMAGE
+from bed import HERMES, wait_for
+from yard import BASE, IMAGE, Volume
 
 NEWER = f"{BASE}-3.2.3.2"
 # s6-overlay 3.2.3.2 has the image's bundles in another place.
@@ -55,6 +56,22 @@ def test_5_the_last_words_of_a_gateway_are_kept_when_the_container_stops(yard, v
         assert re.findall(r"(?:draining|stopped) coder.*", volume.current("coder")) == lines
         assert re.findall(r"(?:draining|stopped) coder.*", box.log()) == lines
         assert volume.state("coder")["gateway_state"] == "stopped" and not (volume.home("coder") / "gateway.pid").exists()
+
+
+def test_8_nothing_loops_where_nobody_can_become_the_hermes_user(yard, place):
+    """A user namespace with only uid 0 in it: setresuid to 10000 is EINVAL."""
+    volume = Volume(place / "volume", owner=100000)
+    volume.profile("coder", "running")
+    options = ("--uidmap", "0:100000:1", "--gidmap", "0:100000:1", "-e", "HERMES_DASHBOARD=1", "--entrypoint", "/init")
+    with yard.boot(volume, options=options) as box:
+        time.sleep(3)
+        said = box.log()
+        # No service ends more than twice in three seconds.
+        ends = {service: int(box.sh(f"cat /run/service/{service}/supervise/death_tally 2>/dev/null | wc -c", user="root")) // 12
+                for service in ("gateway-coder", "gateway-coder/log", "gateway-default/log", "dashboard")}
+        assert {service: count for service, count in ends.items() if count > 2} == {}, said
+        assert "/etc/cont-init.d/02-reconcile-profiles exited 1\n" in said
+        assert re.search(rf"reconcile: .*{HERMES}.*Invalid argument", said), said
 
 
 def test_10_a_line_in_the_containers_log_says_whose_it_is(yard, volume):

@@ -1,0 +1,135 @@
+//! The pause of a gateway that dies again and again. s6-supervise notes the deaths of a service in `supervise/death_tally`, which
+//! s6-svdt(8) prints: 14 bytes for each, the time as a TAI64N label, the exit code, and the signal.
+
+use crate::sys::{Below, Dir, Errno, Reason, file};
+
+static TALLY: Below = Below::fixed(c"supervise/death_tally", c"supervise", c"death_tally");
+/// Size of an entry, in bytes.
+const ENTRY: usize = 14;
+/// Largest tally, in bytes: s6-supervise keeps 4096 deaths at most.
+const CAP: u64 = 4096 * ENTRY as u64;
+/// Number of deaths that s6-supervise keeps by default. Of a longer row the first are forgotten.
+const KEPT: usize = 100;
+/// The TAI64 label of the beginning of 1970.
+const EPOCH: i64 = (1 << 62) + 10;
+/// A gateway that was up for so long, in seconds, starts from nothing; and the longest pause.
+const MINUTE: i64 = 60;
+/// Number of deaths within a minute after which there is a pause.
+const DEATHS: usize = 5;
+/// The first pause, in seconds. Each is twice the one before, up to a minute.
+const FIRST: i64 = 2;
+/// The step from which on the pause is a minute.
+const LAST: u32 = 6;
+/// The signal with which s6-svc stops a service.
+const SIGTERM: u8 = 15;
+
+/// A pause before the next start.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// When it is over, in seconds since 1970.
+    pub until: i64,
+    /// Its length in seconds.
+    pub length: i64,
+    /// Whether the pause before it was as long.
+    pub is_repeated: bool,
+}
+
+/// Returns the pause that the gateway of a slot has to make after its deaths; `None` if it may start at once.
+pub fn pause(slot: &Dir) -> Result<Option<Pause>, Reason> {
+    match file::read_below(slot, &TALLY, CAP) {
+        Err(Reason::Errno(Errno::NOENT)) => Ok(None),
+        tally => Ok(after(&tally?.0)),
+    }
+}
+
+fn length(step: u32) -> i64 {
+    match step {
+        0 => 0,
+        1..LAST => FIRST << (step - 1),
+        _ => MINUTE,
+    }
+}
+
+fn after(tally: &[u8]) -> Option<Pause> {
+    let mut step = if tally.len() >= KEPT * ENTRY { LAST + 1 } else { 0 };
+    let mut row: Vec<i64> = Vec::new();
+    let mut last = None;
+    for entry in tally.chunks_exact(ENTRY) {
+        let (Some(label), Some(&[code, signal])) = (entry.first_chunk(), entry.last_chunk()) else {
+            continue;
+        };
+        let time = i64::from_be_bytes(*label).saturating_sub(EPOCH);
+        // Somebody who stops a gateway and starts it again does not wait.
+        let is_wanted = code == 0 || signal == SIGTERM;
+        let lived = last.map_or(0, |last| time.saturating_sub(last).saturating_sub(length(step)));
+        if is_wanted || lived >= MINUTE {
+            step = 0;
+            row.clear();
+        }
+        last = Some(time);
+        if is_wanted {
+            continue;
+        }
+        row.push(time);
+        let is_row =
+            row.iter().rev().nth(DEATHS - 1).is_some_and(|first| time.saturating_sub(*first) < MINUTE);
+        step += u32::from(step > 0 || is_row);
+    }
+    let length = length(step);
+    let until = last?.saturating_add(length);
+    (step > 0).then_some(Pause { until, length, is_repeated: step > LAST })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(deaths: &[(i64, u8, u8)]) -> Vec<u8> {
+        let entry = |(time, code, signal): &(i64, u8, u8)| {
+            [&(EPOCH + time).to_be_bytes()[..], &[0, 0, 0, 1], &[*code, *signal]].concat()
+        };
+        deaths.iter().flat_map(entry).collect()
+    }
+
+    fn pauses(deaths: &[(i64, u8, u8)]) -> Option<i64> {
+        after(&tally(deaths)).map(|pause| pause.length)
+    }
+
+    #[test]
+    fn pauses_grow_up_to_a_minute_and_stay_there() {
+        let (mut now, mut deaths, mut seen) = (1_700_000_000, Vec::new(), Vec::new());
+        for _ in 0..KEPT + 50 {
+            deaths.push((now, 1, 0));
+            let kept = deaths.get(deaths.len().saturating_sub(KEPT)..).unwrap_or_default();
+            let pause = after(&tally(kept));
+            seen.push(pause.as_ref().map_or(0, |pause| pause.length));
+            assert_eq!(pause.as_ref().is_some_and(|pause| pause.is_repeated), seen.len() > 10);
+            now = pause.map_or(now, |pause| pause.until) + 1;
+        }
+        assert!(seen.starts_with(&[0, 0, 0, 0, 2, 4, 8, 16, 32, 60, 60, 60]));
+        assert!(seen.iter().skip(9).all(|length| *length == 60));
+    }
+
+    #[test]
+    fn only_a_row_of_deaths_counts() {
+        let row = [(0, 1, 0), (1, 1, 0), (2, 137, 9), (3, 1, 0), (4, 1, 0)];
+        assert_eq!(pauses(&row), Some(2));
+        assert_eq!(pauses(&row[..4]), None);
+        // Somebody stopped it.
+        assert_eq!(pauses(&[&row[..], &[(5, 143, 15)]].concat()), None);
+        assert_eq!(pauses(&[&row[..], &[(5, 0, 0)]].concat()), None);
+        // It was up for a minute.
+        assert_eq!(pauses(&[&row[..], &[(4 + 2 + 60, 1, 0)]].concat()), None);
+        assert_eq!(pauses(&[&row[..], &[(4 + 2 + 59, 1, 0)]].concat()), Some(4));
+        // Five in more than a minute.
+        assert_eq!(pauses(&[(0, 1, 0), (20, 1, 0), (40, 1, 0), (59, 1, 0), (60, 1, 0)]), None);
+    }
+
+    #[test]
+    fn what_is_no_tally_is_no_reason() {
+        for text in [&b""[..], b"x", &[0xff; 13], &[0xff; 14], &[0; 70], &[0x7f; 140]] {
+            let _ = after(text);
+        }
+        assert_eq!(after(&[0; 13]), None);
+    }
+}
