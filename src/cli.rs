@@ -98,12 +98,18 @@ static GRAMMARS: [Grammar; 15] = [
     grammar(Command::GatewayFinish, "gateway-finish", "", 0..=MANY, "EXITCODE"),
     grammar(Command::DashboardRun, "dashboard-run", "print", 0..=MANY, "SERVICE"),
     grammar(Command::DashboardFinish, "dashboard-finish", "", 0..=MANY, "EXITCODE"),
-    grammar(Command::Register, "register", with_places!("down env sealed delegated"), 1..=1, "NAME"),
+    grammar(Command::Register, "register", with_places!("down env role sealed delegated"), 1..=1, "NAME"),
     grammar(Command::Unregister, "unregister", with_places!("wait sealed delegated"), 1..=1, "NAME"),
-    grammar(Command::Start, "start", with_places!("wait sealed delegated topology"), 1..=MANY, "NAME"),
-    grammar(Command::Stop, "stop", with_places!("wait sealed delegated topology"), 1..=MANY, "NAME"),
-    grammar(Command::Restart, "restart", with_places!("wait sealed delegated topology"), 1..=MANY, "NAME"),
-    grammar(Command::Status, "status", with_places!("json topology"), 0..=MANY, "NAME"),
+    grammar(Command::Start, "start", with_places!("wait role sealed delegated topology"), 1..=MANY, "NAME"),
+    grammar(Command::Stop, "stop", with_places!("wait role sealed delegated topology"), 1..=MANY, "NAME"),
+    grammar(
+        Command::Restart,
+        "restart",
+        with_places!("wait role sealed delegated topology"),
+        1..=MANY,
+        "NAME",
+    ),
+    grammar(Command::Status, "status", with_places!("json role topology"), 0..=MANY, "NAME"),
     grammar(Command::Help, "help", "", 0..=1, "COMMAND"),
 ];
 

@@ -122,7 +122,8 @@ def start_up():
 
 def peak_memory(command):
     """Returns the peak resident memory of a command (VmHWM) in bytes. strace holds the process when it is about to exit.
-    Not its children, for whose end it waits. The ru_maxrss of wait4(2) is no use here: it includes the memory of this Python, from before the execve(2)."""
+    Its children are not held: it waits for their end. The ru_maxrss of wait4(2) is no use here: it includes the memory of this
+    Python, from before the execve(2)."""
     held = subprocess.Popen(["strace", "-o", "/dev/null", "-e", "trace=exit_group",
                              "-e", "inject=exit_group:delay_enter=120000000", *command],
                             stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=APART)

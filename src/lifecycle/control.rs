@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use super::gateway::{DOWN, Down, Gateway};
-use super::{Live, REFUSED, SUPERVISION, profile, register, request, served, slot, with_live};
+use super::{
+    Live, REFUSED, SUPERVISION, profile, register, request, require_gateway_container, served, slot,
+    with_live,
+};
 use crate::cli::{Command, Options};
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -22,6 +25,9 @@ pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
         }
     }
     with_live(options, console, &|live| {
+        if command != Command::Stop {
+            require_gateway_container(live, options)?;
+        }
         let served = served::find(live, command, &profiles)?;
         let mut code = 0;
         for profile in &profiles {

@@ -17,6 +17,7 @@ use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
 use crate::reconcile;
+use crate::role::ContainerCommand;
 use crate::settings::Settings;
 use crate::slot::{ProfileName, Spec, layout, probe};
 use crate::sys::{Dir, Errno, Kind, Name, Ownership, lock, time};
@@ -81,6 +82,14 @@ fn with_live(options: &Options, console: &Console, command: &dyn Fn(&Live<'_>) -
         Ok(code)
     };
     run().unwrap_or_else(|error| console.fatal(&error))
+}
+
+/// Fails in a front end's container: the gateway's container would start the same gateway.
+fn require_gateway_container(live: &Live<'_>, options: &Options) -> Result<()> {
+    let role = live.settings.role(options, live.console)?;
+    let Some(why) = reconcile::frontend(&role, &ContainerCommand::default())? else { return Ok(()) };
+    let reason = format!("{why}; do it there (--role gateway overrides this)");
+    Err(Error::new("run a gateway in", "this container", reason).with_code(REFUSED))
 }
 
 /// Parses a profile's name on the command line.

@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::{
-    Live, REFUSED, SUPERVISION, is_fully_supervised, profile, request, slot, unregister, wait_until,
-    with_live,
+    Live, REFUSED, SUPERVISION, is_fully_supervised, profile, request, require_gateway_container, slot,
+    unregister, wait_until, with_live,
 };
 use crate::cli::Options;
 use crate::console::Console;
@@ -29,6 +29,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
         Err(error) => return console.fatal(&error),
     };
     with_live(options, console, &|live| {
+        require_gateway_container(live, options)?;
         if let Err(error) = request::directory(live.settings, &profile) {
             console.warn(&error);
         }

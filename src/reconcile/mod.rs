@@ -7,6 +7,7 @@ mod intent;
 mod plan;
 mod report;
 mod room;
+mod runnable;
 mod topology;
 
 pub use report::stamp;
@@ -19,7 +20,6 @@ use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result};
 use crate::role::{ContainerCommand, RoleChoice};
-use crate::service::launch;
 use crate::settings::{Setting, Settings};
 use crate::show::Shown;
 use crate::slot::Spec;
@@ -81,7 +81,7 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
     if ownership.is_root() && !dry_run {
         // `spec` has found the executable.
         let executable = console.executable().unwrap_or(Path::new("/"));
-        if let Err(error) = launch::try_to_drop(executable) {
+        if let Err(error) = runnable::try_to_drop(executable) {
             console.warn(&error);
             code = INCOMPLETE;
         }
@@ -129,8 +129,8 @@ pub fn spec<'a>(settings: &Settings, console: &Console, ownership: &'a Ownership
     made.map_err(|why| Error::new("use", executable.as_os_str().as_bytes(), why))
 }
 
-/// Returns why no gateways are reconciled in this container, if it is a front end's.
-fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Result<Option<String>> {
+/// Returns why no gateway belongs in this container, if it is a front end's.
+pub fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Result<Option<String>> {
     Ok(match role.value {
         RoleChoice::Gateway => None,
         RoleChoice::Frontend => Some(format!("the role is frontend ({})", role.source.text())),

@@ -7,14 +7,14 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::launch::{self, Launch, words};
-use super::{PERMANENT_FAILURE, backoff, exit_code, is_permanent};
+use super::{PERMANENT_FAILURE, exit_code, is_permanent};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
 use crate::s6;
 use crate::settings::{self, Lookup, Settings};
 use crate::show::{FromVolume, Shown};
-use crate::slot::{ProfileName, layout};
+use crate::slot::{ProfileName, backoff, layout};
 use crate::sys::{Dir, Errno, Ids, Meta, Name, Reason, file, lock, present, time};
 
 /// Time that a logger which cannot become s6-log waits before it ends.

@@ -3,17 +3,16 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
 
 use super::{NOT_EXECUTABLE, NOT_FOUND};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::s6;
-use crate::settings::{self, Runner};
+use crate::settings::Runner;
 use crate::show::Shown;
 use crate::sys::process::{self, Environment, Program};
-use crate::sys::{Dir, Errno, Ownership, Reason};
+use crate::sys::{Errno, Ownership};
 
 /// Returns the words of an argv.
 #[inline(never)]
@@ -32,30 +31,6 @@ pub fn drop_privileges(runner: &Runner) -> Result<()> {
         Error::new("drop privileges to", format!("{}:{}", user.ids.uid, user.ids.gid), errno)
     })
 }
-
-/// Tries in a child process whether this one, as root, can change to the hermes user, as service programs do. It cannot in a user
-/// namespace that does not map the user, nor without the capabilities SETUID and SETGID.
-pub fn try_to_drop(executable: &Path) -> Result<()> {
-    let user = settings::runner()?.user.ids;
-    let root = Path::new("/");
-    let tried =
-        Dir::at(root).and_then(|root| process::run(executable, &["--version"], &root, Some(user), LIMIT));
-    match tried {
-        Err(errno @ (Errno::INVAL | Errno::PERM)) => {
-            let reason = format!(
-                "{}; no gateway can run: the container's user namespace needs this user and group, and root the \
-                 capabilities SETUID and SETGID",
-                Reason::from(errno)
-            );
-            Err(Error::new("change to the hermes user", format!("{}:{}", user.uid, user.gid), reason))
-        }
-        // Whether that user may execute this program does not matter: s6-supervise executes it as root.
-        _ => Ok(()),
-    }
-}
-
-/// Time after which a child that does nothing is killed.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// A program to become.
 pub struct Launch {

@@ -6,11 +6,10 @@ use std::os::unix::ffi::OsStrExt;
 use crate::error::SYSTEM;
 use crate::number::decimal;
 
-pub mod backoff;
 pub mod confine;
 pub mod dashboard;
 pub mod gateway;
-pub mod launch;
+mod launch;
 
 /// Exit code of a `finish` after which s6-supervise does not start the service again, as after `s6-svc -O`.
 const PERMANENT_FAILURE: u8 = 125;

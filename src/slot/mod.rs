@@ -1,5 +1,6 @@
 //! The s6 side: what a slot (the service directory of a gateway) is made of, and how it is published, checked, updated and removed.
 
+pub mod backoff;
 pub mod build;
 pub mod check;
 pub mod env;
@@ -11,6 +12,7 @@ pub mod publish;
 pub mod scandir;
 pub mod skeleton;
 pub mod staging;
+pub mod tally;
 pub mod update;
 
 pub use layout::{Policy, Spec, Want};

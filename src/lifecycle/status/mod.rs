@@ -2,6 +2,7 @@
 
 mod render;
 
+use std::cell::OnceCell;
 use std::os::unix::ffi::OsStrExt;
 
 use super::{REFUSED, request};
@@ -10,14 +11,19 @@ use crate::console::Console;
 use crate::error::{Context, Result};
 use crate::reconcile;
 use crate::reconcile::action::{Action, Verdict};
+use crate::role::ContainerCommand;
 use crate::s6;
 use crate::settings::Settings;
 use crate::show::FromVolume;
+use crate::slot::layout::LOG;
 use crate::slot::name::PREFIX;
-use crate::slot::{ProfileName, probe, scandir};
+use crate::slot::{ProfileName, backoff, probe, scandir, tally};
 use crate::sys::{Dir, Errno, Name, Ownership, Reason, time};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, bootlog};
+
+/// Time in which two deaths of a logger are worth a note, in seconds: one that cannot work ends once a minute.
+const RECENT: i64 = 180;
 
 /// Runs the command. Returns its exit code.
 pub fn run(options: &Options, console: &Console) -> u8 {
@@ -40,7 +46,9 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
         None => Vec::new(),
         Some(dir) => scandir::survey(dir).context("list", label)?.slots,
     };
-    let forecasts = match reconcile::forecast(&settings, console) {
+    // What is wrong with other profiles is not the answer to a question about some.
+    let reporter = if options.operands.is_empty() { console.clone() } else { console.silent() };
+    let forecasts = match reconcile::forecast(&settings, &reporter) {
         Ok(forecasts) => forecasts,
         Err(error) => {
             console.warn(&error);
@@ -50,6 +58,9 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
     let (last_boot, is_log_complete) = last_boot(&settings, console);
     let view = View {
         settings: &settings,
+        options,
+        console,
+        frontend: OnceCell::new(),
         scandir,
         program: console.program(),
         last_boot,
@@ -117,6 +128,10 @@ struct Row {
 
 struct View<'a> {
     settings: &'a Settings,
+    options: &'a Options,
+    console: &'a Console,
+    /// Why no gateway belongs in this container; not looked for yet.
+    frontend: OnceCell<Option<String>>,
     scandir: Option<Dir>,
     /// How notes call the executable.
     program: String,
@@ -132,11 +147,10 @@ impl View<'_> {
         let mut with_profile = Vec::new();
         let mut rows = Vec::new();
         for forecast in forecasts {
-            let slot = forecast
-                .name
-                .as_ref()
-                .map(ProfileName::slot)
-                .filter(|slot| slots.binary_search(slot).is_ok());
+            // A profile that cannot be read may have a slot too.
+            let name = ProfileName::parse(&forecast.profile).ok();
+            let place = name.and_then(|name| slots.binary_search(name.slot()).ok());
+            let slot = place.and_then(|place| slots.get(place));
             with_profile.extend(slot.map(Name::bytes));
             // The root profile is on every volume, also on an unused one.
             if slot.is_some() || !is_unused_root(forecast) {
@@ -153,27 +167,46 @@ impl View<'_> {
     /// Returns the row of a profile.
     fn profile(&self, forecast: &Action, slot: Option<&Name>) -> Result<Row> {
         let mut row = self.row(&forecast.profile);
-        row.wanted = Some(match forecast {
-            Action { verdict: Verdict::Started, .. } => "up",
-            Action { folded: true, served: true, .. } => "by default",
-            _ => "down",
-        });
-        match (slot, forecast.verdict.reason()) {
-            (Some(slot), _) => self.query(&mut row, slot)?,
-            (None, Some(why)) => {
-                row.wanted = None;
-                row.note = Some(why.to_owned());
-            }
-            (None, None) => {
-                let what = self.why_missing(&row.profile);
-                row.note = Some(if forecast.served {
-                    format!("{what}: the gateway of default serves it")
-                } else {
-                    self.advice(&row, what, "start")
-                });
-            }
+        row.wanted = match forecast {
+            Action { verdict: Verdict::Started, .. } => Some("up"),
+            Action { folded: true, served: true, .. } => Some("by default"),
+            Action { verdict: Verdict::Skipped(_), .. } => None,
+            _ if forecast.has_failed() => Some("unknown"),
+            _ => Some("down"),
+        };
+        let reason = forecast.reason();
+        if let Some(slot) = slot {
+            self.query(&mut row, slot)?;
+            row.note = row.note.or(reason);
+        } else if let Some(why) = forecast.verdict.reason() {
+            row.note = Some(why.to_owned());
+        } else if let Some(why) = self.frontend() {
+            row.wanted = None;
+            row.note = Some(why.to_owned());
+        } else {
+            let what = self.why_missing(&row.profile);
+            row.note = Some(if forecast.served {
+                format!("{what}: the gateway of default serves it")
+            } else {
+                self.advice(&row, what, "start")
+            });
         }
         Ok(row)
+    }
+
+    /// Returns why no gateway belongs in this container, if it is a front end's.
+    fn frontend(&self) -> Option<&str> {
+        let look = || {
+            let role = self.settings.role(self.options, self.console)?;
+            reconcile::frontend(&role, &ContainerCommand::default())
+        };
+        let found = self.frontend.get_or_init(|| {
+            look().unwrap_or_else(|error| {
+                self.console.warn(&error);
+                None
+            })
+        });
+        found.as_deref()
     }
 
     /// Returns why a profile has no slot, as far as the boot log shows. All lines of one boot have the same time.
@@ -207,7 +240,10 @@ impl View<'_> {
         row.note =
             Some(match ProfileName::parse(profile).map(|name| request::directory(self.settings, &name)) {
                 Ok(Ok(None)) => self.advice(&row, "its profile is gone", "unregister"),
-                Ok(Err(error)) => error.to_string(),
+                Ok(Err(error)) => {
+                    row.wanted = Some("unknown");
+                    error.to_string()
+                }
                 // A new one.
                 Ok(Ok(Some(_))) => return Ok(row),
                 Err(_) => "no profile can have this slot".to_owned(),
@@ -233,6 +269,25 @@ impl View<'_> {
     /// Returns a note with the command that helps.
     fn advice(&self, row: &Row, what: &str, command: &str) -> String {
         format!("{what}: {} {command} {}", self.program, FromVolume(&row.profile))
+    }
+
+    fn stamp(&self, time: i64) -> String {
+        reconcile::stamp(&self.settings.lookup, time)
+    }
+
+    /// Returns what is wrong with a gateway that is up for s6, as far as this user may look: it makes a pause, or its logger dies.
+    fn trouble(&self, slot: &Dir) -> Option<String> {
+        if let Ok(Some(pause)) = backoff::pause(slot)
+            && pause.until > self.now
+        {
+            return Some(format!(
+                "dies again and again: waiting, starts again at {}",
+                self.stamp(pause.until)
+            ));
+        }
+        let deaths = slot.passage(&LOG).map_err(Reason::from).and_then(|log| tally::read(&log)).ok()?;
+        let recent = deaths.iter().filter(|death| self.now.saturating_sub(death.time) < RECENT).count();
+        (recent > 1).then(|| "its logger dies again and again: the container's log says why".to_owned())
     }
 
     /// Asks s6 about a slot.
@@ -263,7 +318,10 @@ impl View<'_> {
                     row.state = if stat.up { "up" } else { "down" };
                     row.pid = stat.pid;
                     let since = self.now.saturating_sub_unsigned(stat.seconds);
-                    row.since = Some(reconcile::stamp(&self.settings.lookup, since));
+                    row.since = Some(self.stamp(since));
+                    if stat.up {
+                        row.note = self.trouble(&dir);
+                    }
                 }
                 Ok(None) => row.state = "unsupervised",
                 Err(error) => {

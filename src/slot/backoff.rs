@@ -1,17 +1,8 @@
-//! The pause of a gateway that dies again and again. s6-supervise notes the deaths of a service in `supervise/death_tally`, which
-//! s6-svdt(8) prints: 14 bytes for each, the time as a TAI64N label, the exit code, and the signal.
+//! The pause of a gateway that dies again and again.
 
-use crate::sys::{Below, Dir, Errno, Reason, file};
+use super::tally::{self, Death, KEPT};
+use crate::sys::{Dir, Reason};
 
-static TALLY: Below = Below::fixed(c"supervise/death_tally", c"supervise", c"death_tally");
-/// Size of an entry, in bytes.
-const ENTRY: usize = 14;
-/// Largest tally, in bytes: s6-supervise keeps 4096 deaths at most.
-const CAP: u64 = 4096 * ENTRY as u64;
-/// Number of deaths that s6-supervise keeps by default. Of a longer row the first are forgotten.
-const KEPT: usize = 100;
-/// The TAI64 label of the beginning of 1970.
-const EPOCH: i64 = (1 << 62) + 10;
 /// A gateway that was up for so long, in seconds, starts from nothing; and the longest pause.
 const MINUTE: i64 = 60;
 /// Number of deaths within a minute after which there is a pause.
@@ -36,10 +27,7 @@ pub struct Pause {
 
 /// Returns the pause that the gateway of a slot has to make after its deaths; `None` if it may start at once.
 pub fn pause(slot: &Dir) -> Result<Option<Pause>, Reason> {
-    match file::read_below(slot, &TALLY, CAP) {
-        Err(Reason::Errno(Errno::NOENT)) => Ok(None),
-        tally => Ok(after(&tally?.0)),
-    }
+    tally::read(slot).map(|deaths| after(&deaths))
 }
 
 fn length(step: u32) -> i64 {
@@ -50,15 +38,11 @@ fn length(step: u32) -> i64 {
     }
 }
 
-fn after(tally: &[u8]) -> Option<Pause> {
-    let mut step = if tally.len() >= KEPT * ENTRY { LAST + 1 } else { 0 };
+fn after(deaths: &[Death]) -> Option<Pause> {
+    let mut step = if deaths.len() >= KEPT { LAST + 1 } else { 0 };
     let mut row: Vec<i64> = Vec::new();
     let mut last = None;
-    for entry in tally.chunks_exact(ENTRY) {
-        let (Some(label), Some(&[code, signal])) = (entry.first_chunk(), entry.last_chunk()) else {
-            continue;
-        };
-        let time = i64::from_be_bytes(*label).saturating_sub(EPOCH);
+    for Death { time, code, signal } in deaths.iter().copied() {
         // Somebody who stops a gateway and starts it again does not wait.
         let is_wanted = code == 0 || signal == SIGTERM;
         let lived = last.map_or(0, |last| time.saturating_sub(last).saturating_sub(length(step)));
@@ -84,24 +68,21 @@ fn after(tally: &[u8]) -> Option<Pause> {
 mod tests {
     use super::*;
 
-    fn tally(deaths: &[(i64, u8, u8)]) -> Vec<u8> {
-        let entry = |(time, code, signal): &(i64, u8, u8)| {
-            [&(EPOCH + time).to_be_bytes()[..], &[0, 0, 0, 1], &[*code, *signal]].concat()
-        };
-        deaths.iter().flat_map(entry).collect()
+    fn deaths(of: &[(i64, u8, u8)]) -> Vec<Death> {
+        of.iter().map(|(time, code, signal)| Death { time: *time, code: *code, signal: *signal }).collect()
     }
 
-    fn pauses(deaths: &[(i64, u8, u8)]) -> Option<i64> {
-        after(&tally(deaths)).map(|pause| pause.length)
+    fn pauses(of: &[(i64, u8, u8)]) -> Option<i64> {
+        after(&deaths(of)).map(|pause| pause.length)
     }
 
     #[test]
     fn pauses_grow_up_to_a_minute_and_stay_there() {
-        let (mut now, mut deaths, mut seen) = (1_700_000_000, Vec::new(), Vec::new());
+        let (mut now, mut row, mut seen) = (1_700_000_000, Vec::new(), Vec::new());
         for _ in 0..KEPT + 50 {
-            deaths.push((now, 1, 0));
-            let kept = deaths.get(deaths.len().saturating_sub(KEPT)..).unwrap_or_default();
-            let pause = after(&tally(kept));
+            row.push((now, 1, 0));
+            let kept = row.get(row.len().saturating_sub(KEPT)..).unwrap_or_default();
+            let pause = after(&deaths(kept));
             seen.push(pause.as_ref().map_or(0, |pause| pause.length));
             assert_eq!(pause.as_ref().is_some_and(|pause| pause.is_repeated), seen.len() > 10);
             now = pause.map_or(now, |pause| pause.until) + 1;
@@ -123,13 +104,5 @@ mod tests {
         assert_eq!(pauses(&[&row[..], &[(4 + 2 + 59, 1, 0)]].concat()), Some(4));
         // Five in more than a minute.
         assert_eq!(pauses(&[(0, 1, 0), (20, 1, 0), (40, 1, 0), (59, 1, 0), (60, 1, 0)]), None);
-    }
-
-    #[test]
-    fn what_is_no_tally_is_no_reason() {
-        for text in [&b""[..], b"x", &[0xff; 13], &[0xff; 14], &[0; 70], &[0x7f; 140]] {
-            let _ = after(text);
-        }
-        assert_eq!(after(&[0; 13]), None);
     }
 }

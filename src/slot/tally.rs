@@ -1,0 +1,58 @@
+//! The deaths of a service. s6-supervise notes them in `supervise/death_tally`, which s6-svdt(8) prints: 14 bytes for each, the time
+//! as a TAI64N label, the exit code, and the signal.
+
+use crate::sys::{Below, Dir, Errno, Reason, file};
+
+static TALLY: Below = Below::fixed(c"supervise/death_tally", c"supervise", c"death_tally");
+/// Size of an entry, in bytes.
+const ENTRY: usize = 14;
+/// Largest tally, in bytes: s6-supervise keeps 4096 deaths at most.
+const CAP: u64 = 4096 * ENTRY as u64;
+/// Number of deaths that s6-supervise keeps by default. Of a longer row the first are forgotten.
+pub const KEPT: usize = 100;
+/// The TAI64 label of the beginning of 1970, as s6 has it.
+const EPOCH: i64 = (1 << 62) + 10;
+
+/// A death of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// When, in seconds since 1970.
+    pub time: i64,
+    /// The exit code.
+    pub code: u8,
+    /// The signal, or 0.
+    pub signal: u8,
+}
+
+/// Reads the deaths of a service, the oldest first. There are none before the first one.
+pub fn read(service: &Dir) -> Result<Vec<Death>, Reason> {
+    match file::read_below(service, &TALLY, CAP) {
+        Err(Reason::Errno(Errno::NOENT)) => Ok(Vec::new()),
+        tally => Ok(parse(&tally?.0)),
+    }
+}
+
+fn parse(tally: &[u8]) -> Vec<Death> {
+    let death = |entry: &[u8]| {
+        let (label, &[code, signal]) = (entry.first_chunk()?, entry.last_chunk()?);
+        Some(Death { time: i64::from_be_bytes(*label).saturating_sub(EPOCH), code, signal })
+    };
+    tally.chunks_exact(ENTRY).filter_map(death).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_read_and_what_is_none_is_passed_over() {
+        let entry = |time: i64| [&(EPOCH + time).to_be_bytes()[..], &[0, 0, 0, 1], &[1, 9]].concat();
+        let two = [entry(1_700_000_000), entry(1_700_000_001)].concat();
+        let death = |time| Death { time, code: 1, signal: 9 };
+        assert_eq!(parse(&two), [death(1_700_000_000), death(1_700_000_001)]);
+        assert_eq!(parse(&two[..27]), [death(1_700_000_000)]);
+        for (text, number) in [(&b""[..], 0), (b"x", 0), (&[0xff; 13], 0), (&[0xff; 14], 1), (&[0; 70], 5)] {
+            assert_eq!(parse(text).len(), number);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+"""status: what it says of containers, profiles and loggers that are not as they should be; and start and register where no gateway
+belongs."""
+
+import json
+import struct
+import time
+
+import pytest
+
+from bed import HERMES, wait_for
+
+pytestmark = pytest.mark.s6
+FRONTEND = {"HERMES_INIT_ROLE": "frontend"}
+
+
+def rows(bed, *arguments, **options):
+    done = bed.init("status", "--json", *arguments, **options)
+    return {row["profile"]: row for row in map(json.loads, done.stdout.splitlines())}
+
+
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_in_a_front_ends_container_no_gateway_is_started_nor_advised(live, uid):
+    live.profile("new", "running")
+    before = live.supervisors()
+    for command in (["start", "new"], ["restart", "coder"], ["register", "new"], ["start", "coder"]):
+        done = live.init(*command, uid=uid, environment=FRONTEND, code=1)
+        assert b"the role is frontend (environment)" in done.stderr and b"--role gateway" in done.stderr
+    assert live.supervisors() == before
+    row = rows(live, uid=uid, environment=FRONTEND)["new"]
+    assert (row["state"], row["wanted"]) == ("no slot", None)
+    assert row["note"] == "the role is frontend (environment)"
+    # A stop starts nothing, and the role can be given.
+    live.init("stop", "coder", uid=uid, environment=FRONTEND)
+    assert " start new" in rows(live, "--role", "gateway", uid=uid, environment=FRONTEND)["new"]["note"]
+    live.init("start", "--wait", "--role", "gateway", "new", uid=uid, environment=FRONTEND)
+    assert live.svstat(live.slot("new")) == "up"
+    live.init("register", "--role", "gateway", "--down", "other", uid=uid, environment=FRONTEND)
+
+
+def test_the_role_is_not_looked_for_where_every_profile_has_its_slot(live):
+    # A word that is no role is reported when it is looked at.
+    wrong = {"HERMES_INIT_ROLE": "nonsense"}
+    assert b"HERMES_INIT_ROLE" not in live.init("status", uid=HERMES, environment=wrong).stderr
+    live.profile("new", "running")
+    done = live.init("status", uid=HERMES, environment=wrong)
+    assert b"HERMES_INIT_ROLE" in done.stderr and b" start new" in done.stdout
+
+
+def test_status_of_one_profile_is_silent_about_the_others(live):
+    live.profile("broken").joinpath("gateway_state.json").write_text("nonsense")
+    (live.path("/opt/data/profiles") / "lost").symlink_to("nowhere")
+    everything = live.init("status", uid=HERMES)
+    assert b"profiles/broken/gateway_state.json" in everything.stderr and b"profiles/lost" in everything.stderr
+    assert live.init("status", "coder", uid=HERMES).stderr == b""
+    # Of the one that is asked about, the note tells it.
+    live.init("reconcile")
+    live.rescan()
+    done = live.init("status", "broken", uid=HERMES)
+    assert done.stderr == b"" and b"gateway_state.json: not JSON" in done.stdout
+
+
+def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):
+    live.run(["chown", "-R", "0:0", "/opt/data/profiles/coder"])
+    live.run(["chmod", "700", "/opt/data/profiles/coder"])
+    listed = [json.loads(line) for line in live.init("status", "--json", uid=HERMES).stdout.splitlines()]
+    assert [row["profile"] for row in listed] == ["default", "coder"]
+    coder = listed[1]
+    assert (coder["state"], coder["wanted"]) == ("up", "unknown") and "Permission denied" in coder["note"]
+    assert "gone" not in coder["note"] and "unregister" not in coder["note"]
+    # Neither has a state file that root alone may read a known word in it.
+    live.run(["chmod", "755", "/opt/data/profiles/coder"])
+    live.run(["chmod", "600", "/opt/data/profiles/coder/gateway_state.json"])
+    coder = rows(live, uid=HERMES)["coder"]
+    assert coder["wanted"] == "unknown" and coder["note"] == "gateway_state.json: Permission denied"
+    assert rows(live, uid=0)["coder"]["wanted"] == "up"
+    # With a volume that cannot be entered, nothing is gone either.
+    live.run(["chmod", "700", "/opt/data"])
+    live.run(["chown", "0:0", "/opt/data"])
+    done = live.init("status", "--json", uid=HERMES)
+    assert b"gone" not in done.stdout and b"unregister" not in done.stdout
+    assert {row["wanted"] for row in map(json.loads, done.stdout.splitlines())} == {"unknown"}
+
+
+def tally(*ages, code=1):
+    """Returns the text of a death_tally: deaths that many seconds ago."""
+    now = time.time()
+    return b"".join(struct.pack(">QIBB", (1 << 62) + 10 + int(now - age), 0, code, 0) for age in ages)
+
+
+def test_a_logger_that_restarts_has_a_note(live):
+    deaths = live.path(live.slot("coder")) / "log/supervise/death_tally"
+    for text, note in ((tally(400, 300), None), (tally(400, 10), None), (tally(70, 10), "its logger dies again and again"),
+                       (b"x" * 27, None), (b"\xff" * 28, None)):
+        deaths.write_bytes(text)
+        found = rows(live, uid=HERMES)["coder"]["note"]
+        assert (found or "").startswith(note or "") and (found is None) == (note is None), text
+
+
+def test_a_gateway_that_makes_a_pause_has_a_note(live):
+    live.tell("coder", "exit 1")
+    live.init("restart", "coder", uid=HERMES)
+    wait_for(lambda: "waiting, starts again at 20" in (rows(live, uid=HERMES)["coder"]["note"] or ""), 20, "the pause")
+    assert rows(live, uid=HERMES)["coder"]["state"] == "up"
