@@ -10,7 +10,7 @@ use crate::error::{Context, Error, Result, USAGE};
 use crate::role::{self, RoleChoice};
 use crate::show::Shown;
 use crate::slot::{Policy, env, scandir};
-use crate::sys::process::Environment;
+use crate::sys::process::{self, Environment};
 use crate::sys::users::{self, User};
 use crate::sys::{Dir, Ids, Name, file, label, present};
 use crate::topology::{self, TopologyChoice};
@@ -23,6 +23,8 @@ const VALUE_CAP: u64 = 128 << 10;
 const HERMES: &str = "hermes";
 /// The ids of that user where /etc/passwd has no such entry: those of the image.
 const HERMES_IDS: Ids = Ids { uid: 10_000, gid: 10_000 };
+/// The variable of the volume.
+pub const HOME_VARIABLE: &str = "HERMES_HOME";
 /// Default of `HERMES_HOME`, and home of a hermes user without one.
 pub const HOME: &str = "/opt/data";
 /// s6-overlay's scan directory.
@@ -93,11 +95,16 @@ impl Lookup {
         if let Some(value) = self.own.get(variable).filter(|value| !value.is_empty()) {
             return Ok(Some(Setting { value: value.to_owned(), source: Source::Environment }));
         }
+        Ok(self.contained(variable)?.map(|value| Setting { value, source: Source::Container }))
+    }
+
+    /// Returns a variable's value in the container environment.
+    pub fn contained(&self, variable: &str) -> Result<Option<OsString>> {
         let (Some(container), Some(name)) = (&self.container, Name::new(variable)) else { return Ok(None) };
         let label = label(&[CONTAINER_ENVIRONMENT.as_bytes(), variable.as_bytes()]);
         let content = file::find(container, &name, VALUE_CAP).context("read", label)?;
         let value = content.and_then(env::decode).filter(|value| !value.is_empty());
-        Ok(value.map(|value| Setting { value: OsString::from_vec(value), source: Source::Container }))
+        Ok(value.map(OsString::from_vec))
     }
 
     /// Returns a variable's value, or `default` if it is unset.
@@ -235,7 +242,7 @@ impl Settings {
     /// Takes each setting from the first source that has it.
     pub fn gather(options: &Options, console: &Console) -> Result<Settings> {
         let lookup = Lookup::new()?;
-        let home = path(options.hermes_home.as_deref(), &lookup, "HERMES_HOME", HOME)?;
+        let home = path(options.hermes_home.as_deref(), &lookup, HOME_VARIABLE, HOME)?;
         let scandir = path(options.scandir.as_deref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
         let owner = owner(options.owner.as_deref())?;
         let sealed = sealed(options, &lookup, &scandir.value, console)?;
@@ -343,7 +350,7 @@ fn named_owner(text: &[u8], passwd: &[u8]) -> Result<Ids> {
 pub struct Runner {
     /// Name, user, primary group and home.
     pub user: User,
-    /// All its groups.
+    /// All its groups, and those that the container was started with (`group_add`): process 1 has them.
     pub groups: Vec<u32>,
 }
 
@@ -360,5 +367,12 @@ pub fn runner() -> Result<Runner> {
     if user.home.as_os_str().is_empty() {
         user.home = HOME.into();
     }
-    Ok(Runner { groups: users::groups_of(&groups, &user), user })
+    let mut groups = users::groups_of(&groups, &user);
+    for gid in process::groups_of_first() {
+        // Root's group is not handed on.
+        if gid != 0 && !groups.contains(&gid) {
+            groups.push(gid);
+        }
+    }
+    Ok(Runner { user, groups })
 }

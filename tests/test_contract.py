@@ -22,7 +22,7 @@ def slots(story):
     for name in sorted(os.listdir(story.scandir)):
         tree = snapshot(story.scandir / name)
         for word, down in (("up", False), ("down", True)):
-            if tree == expected_slot(down):
+            if tree == expected_slot(down, home=story.home):
                 lines.append(f"{name} {word}")
                 break
         else:

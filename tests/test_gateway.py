@@ -150,7 +150,7 @@ def test_a_logger_that_cannot_drop_waits_before_it_ends(bed):
     bed.profile("coder", "running")
     bed.init("reconcile")
     drop = ["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "timeout", "2", "/run/bed/bin/hermes-init", "gateway-log", "./run", "gateway-coder/log"]
-    done = bed.run(drop)
+    done = bed.run(["sh", "-c", 'cd /run/service/gateway-coder/log && exec "$@"', "sh", *drop])
     # 124 is timeout's: SIGTERM ends the wait.
     assert done.returncode == 124 and b"gateway-log: fatal: unable to drop privileges" in done.stderr, done
 
@@ -319,6 +319,36 @@ def test_print_shows_and_runs_nothing(bed):
     shown = bed.init("gateway-log", "--print", "gateway-coder/log").stdout
     assert b"argv: s6-log -p n10 s1000000 T /opt/data/logs/gateways/coder pcoder: 1\n" in shown
     assert not bed.path("/run/bed/identity.coder").exists() and not bed.path("/opt/data/logs/gateways").exists()
+
+
+def test_what_the_pass_resolved_reaches_gateway_and_logger():
+    """HERMES_HOME comes from an option here, and from no variable."""
+    with Bed() as bed:
+        bed.path("/run/s6/container_environment/HERMES_HOME").unlink()
+        for folder in ("/opt/data", "/run/other volume"):
+            bed.run(["sh", "-ec", 'mkdir -p "$0/profiles/coder"; touch "$0/profiles/coder/SOUL.md"; chown -R 10000:10000 "$0"', folder])
+            (bed.path(folder) / "profiles/coder/gateway_state.json").write_text('{"gateway_state": "running"}')
+        bed.init("reconcile", "--hermes-home", "/run/other volume")
+        bed.rescan()
+        assert bed.record("coder")[2][b"HERMES_HOME"] == b"/run/other volume"
+        wait_for((bed.path("/run/other volume") / "logs/gateways/coder/current").exists, what="the log")
+        assert not bed.path("/opt/data/logs/gateways").exists()
+        shown = bed.init("gateway-run", "--print", "gateway-coder").stdout + bed.init("gateway-log", "--print", "gateway-coder/log").stdout
+        assert b'set: HERMES_HOME="/run/other volume"' in shown and b'"/run/other volume/logs/gateways/coder"' in shown
+        # By default, too, and mended like everything in the slot.
+        (bed.path(bed.slot("coder")) / "run").write_text("#!/run/bed/bin/hermes-init gateway-run\nHERMES_HOME=/etc\n")
+        assert b'"changed": true' in bed.init("reconcile", "--json").stdout
+        assert (bed.path(bed.slot("coder")) / "run").read_text() == "#!/run/bed/bin/hermes-init gateway-run\nHERMES_HOME=/opt/data\n"
+
+
+def test_the_groups_that_the_container_was_started_with_are_kept(bed):
+    """Process 1 has them; root's is not handed on."""
+    bed.profile("coder", "running")
+    bed.init("reconcile")
+    script = "cd /run/service/gateway-coder && exec timeout 3 ./run gateway-coder"
+    (bed.folder / "status").write_text("Name:\tx\nGroups:\t0 44 998 4294967295 1234 \n")
+    done = bed.run(["unshare", "-m", "sh", "-c", f"mount --bind {bed.folder}/status /proc/1/status && {script}"])
+    assert bed.record("coder")[1] == f"{HERMES} {HERMES} {HERMES} 44 {DOCKER} 1234 /opt/data", done
 
 
 def test_a_remapped_user_owns_its_slots():

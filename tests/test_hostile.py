@@ -259,7 +259,7 @@ def test_without_proc_a_link_of_cont_init_leads_to_the_executable(volume):
         command = ["reconcile"] if name == "hermes-init" else []
         done = run([*argv, folder / name, *command, *volume.options()], env=APART)
         assert done.returncode == 0, done
-        assert (volume.slot("default") / "run").read_text() == f"#!{folder}/hermes-init gateway-run\n"
+        assert (volume.slot("default") / "run").read_text() == f"#!{folder}/hermes-init gateway-run\nHERMES_HOME={volume.home}\n"
         shutil.rmtree(volume.scandir)
     done = run([*argv, "sh", "-c", f'cd {folder} && PATH=. exec hermes-init reconcile "$@"', "sh", *volume.options()],
                env=APART)

@@ -14,13 +14,13 @@ pub use report::stamp;
 
 use self::action::Action;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result};
 use crate::role::{ContainerCommand, RoleChoice};
-use crate::settings::{Setting, Settings};
+use crate::settings::{HOME_VARIABLE, Setting, Settings};
 use crate::show::Shown;
 use crate::slot::Spec;
 use crate::sys::{Dir, Errno, Ownership, lock, present};
@@ -125,8 +125,18 @@ pub fn spec<'a>(settings: &Settings, console: &Console, ownership: &'a Ownership
         let owner = present(Dir::at(path).and_then(|scandir| scandir.own_meta()));
         keeper = owner.context("look at", path.as_os_str().as_bytes())?.map_or(keeper, |meta| meta.ids);
     }
-    let made = Spec::new(executable, settings.policy(keeper), ownership);
+    let home = &settings.home.value;
+    // What the container environment has, a gateway gets from there.
+    let is_contained =
+        settings.lookup.contained(HOME_VARIABLE)?.is_some_and(|value| home == Path::new(&value));
+    let home = if is_contained { None } else { absolute(home) };
+    let made = Spec::new(executable, home.as_deref(), settings.policy(keeper), ownership);
     made.map_err(|why| Error::new("use", executable.as_os_str().as_bytes(), why))
+}
+
+/// Returns the path of `HERMES_HOME` for a gateway, whose working directory is another: always the same, however it is written.
+fn absolute(home: &Path) -> Option<PathBuf> {
+    if home.is_absolute() { Some(home.components().collect()) } else { Dir::at(home).ok()?.path() }
 }
 
 /// Returns why no gateway belongs in this container, if it is a front end's.

@@ -48,9 +48,13 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     // From here on as the hermes user, who controls what follows.
     let mut environment = base.clone();
     environment.set("HOME", &runner.user.home);
-    let variables = slot(options, profile, console)
-        .and_then(|slot| present(slot.dir(&layout::ENV)).context("open", &layout::ENV));
-    match variables {
+    let slot = slot(options, profile, console).and_then(|slot| {
+        if let Some(home) = home(&slot)? {
+            environment.set(settings::HOME_VARIABLE, home);
+        }
+        present(slot.dir(&layout::ENV)).context("open", &layout::ENV)
+    });
+    match slot {
         Ok(Some(directory)) => settings::load(&mut environment, &directory, layout::ENV.bytes(), console),
         Ok(None) => (),
         Err(error) => console.warn(&error),
@@ -66,6 +70,12 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     };
     let launch = Launch { argv, is_s6: false, environment, directory: Some(runner.user.home.clone()) };
     Ok(launch.carry_out(&runner, &base, options.print, console))
+}
+
+/// Returns the `HERMES_HOME` in the `run` of a service directory.
+fn home(service: &Dir) -> Result<Option<OsString>> {
+    let script = file::find(service, &layout::RUN, layout::SCRIPT_CAP).context("read", &layout::RUN)?;
+    Ok(script.as_deref().and_then(layout::home_in).map(OsStr::to_owned))
 }
 
 /// Waits while the gateway has to make a pause. That is in `run`, where `s6-svc -d` ends it at once, and not in `finish`.
@@ -116,7 +126,14 @@ pub fn log(options: &Options, console: &Console) -> u8 {
 fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
     let environment = lookup.environment(console);
-    let home = lookup.get_or("HERMES_HOME", settings::HOME)?;
+    let service = slot(options, profile, console).and_then(|slot| {
+        home(&if options.print { slot.dir(&layout::LOG).context("open", &layout::LOG)? } else { slot })
+    });
+    let home = service.unwrap_or_else(|error| {
+        console.warn(&error);
+        None
+    });
+    let home = home.map_or_else(|| lookup.get_or(settings::HOME_VARIABLE, settings::HOME), Ok)?;
     // s6-log recognizes a directory by its first character.
     let mut directory = OsString::from(if home.as_bytes().starts_with(b"/") { "" } else { "./" });
     for part in [home.as_os_str(), OsStr::new("/logs/gateways/"), OsStr::new(profile.text())] {

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 
-use super::layout::{DIRECTORY, DOWN, File, LOG, LOG_RUN, LOG_SKELETON, SKELETON};
+use super::layout::{DIRECTORY, DOWN, File, LOG, LOG_RUN, LOG_SKELETON, SCRIPT_CAP, SKELETON};
 use super::{ProfileName, Spec, Want};
 use crate::error::{Error, Result};
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, Reason, file};
@@ -17,9 +17,6 @@ pub enum Present {
     /// Anything else: a slot that differs, or no slot.
     Different,
 }
-
-/// Largest script that is compared, in bytes. The program's own are one `#!` line.
-const SCRIPT_CAP: u64 = 4096;
 
 /// Compares the entry under the slot's name with what is wanted. Fails if it could not be looked at: what is there is then unknown.
 pub fn inspect(scandir: &Dir, profile: &ProfileName, want: Want, spec: &Spec<'_>) -> Result<Present> {

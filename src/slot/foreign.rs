@@ -4,9 +4,6 @@ use super::{ProfileName, layout, probe};
 use crate::error::{Context, Result};
 use crate::sys::{Dir, Kind, file, present};
 
-/// Longest `run` of this program, in bytes: one `#!` line.
-const RUN_CAP: u64 = 256;
-
 /// Returns whether a profile's slot is supervised and has a `run` that this program has not written. Such a slot may have variables
 /// in its scripts that nobody else knows.
 pub fn is_in_use(scandir: &Dir, profile: &ProfileName) -> Result<bool> {
@@ -22,7 +19,7 @@ fn has_foreign_run(slot: &Dir) -> bool {
     if slot.meta(&layout::RUN).is_ok_and(|meta| meta.kind != Kind::Regular) {
         return false;
     }
-    match file::find(slot, &layout::RUN, RUN_CAP) {
+    match file::find(slot, &layout::RUN, layout::SCRIPT_CAP) {
         Ok(text) => text.is_some_and(|text| !text.is_empty() && !is_own(&text)),
         Err(_) => true,
     }
@@ -30,8 +27,10 @@ fn has_foreign_run(slot: &Dir) -> bool {
 
 /// Returns whether a `run` is this program's, under any path.
 fn is_own(text: &[u8]) -> bool {
-    let line = text.strip_prefix(b"#!").and_then(|line| line.strip_suffix(b" gateway-run\n"));
-    line.is_some_and(|path| !path.contains(&b'\n'))
+    let mut lines = text.splitn(2, |byte| *byte == b'\n');
+    let (first, rest) = (lines.next().unwrap_or_default(), lines.next());
+    let is_own = first.starts_with(b"#!") && first.ends_with(b" gateway-run");
+    is_own && (rest == Some(b"") || layout::home_in(text).is_some())
 }
 
 #[cfg(test)]
@@ -39,11 +38,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_script_of_this_program_is_one_line_under_any_path() {
+    fn a_script_of_this_program_is_one_line_under_any_path_and_a_home() {
         assert!(is_own(b"#!/usr/bin/hermes-init gateway-run\n"));
         assert!(is_own(b"#!/opt/other/init gateway-run\n"));
+        assert!(is_own(b"#!/usr/bin/hermes-init gateway-run\nHERMES_HOME=/opt/data\n"));
         for text in [
             &b"#!/bin/sh\n"[..],
+            b"#!/usr/bin/hermes-init gateway-run\nexec hermes\n",
+            b"#!/usr/bin/hermes-init gateway-run\nHERMES_HOME=/opt/data",
+            b"#!/bin/sh\nHERMES_HOME=/opt/data\n",
             b"#!/bin/sh\nexec hermes-init gateway-run\n",
             b"#!/command/with-contenv sh\nexport A=1\nexec hermes gateway run --replace\n",
             b"#!/usr/bin/hermes-init gateway-run",

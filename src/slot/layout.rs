@@ -1,6 +1,6 @@
 //! What a slot is made of: names, modes, contents and owners. Building, checking and updating read it here.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -89,6 +89,20 @@ impl Policy {
     }
 }
 
+/// Largest script that is read, in bytes. The program's own are a `#!` line and a path.
+pub const SCRIPT_CAP: u64 = 8192;
+
+/// Begin of what comes after the `#!` line of `run` and `log/run`; the path and a newline follow. The kernel reads the first line
+/// alone.
+const HOME_IS: &[u8] = b"HERMES_HOME=";
+
+/// Returns the `HERMES_HOME` in a script.
+pub fn home_in(script: &[u8]) -> Option<&OsStr> {
+    let line = script.iter().position(|byte| *byte == b'\n')? + 1;
+    let home = script.get(line..)?.strip_prefix(HOME_IS)?.strip_suffix(b"\n")?;
+    Some(OsStr::from_bytes(home))
+}
+
 /// What all slots of a pass have in common.
 pub struct Spec<'a> {
     /// The owners and modes.
@@ -105,9 +119,10 @@ const SHEBANG_MAX: usize = 255;
 
 impl<'a> Spec<'a> {
     /// Makes the specification of slots whose scripts name the program at `executable`. The error says why a `#!` line cannot name
-    /// that path.
+    /// that path. `home` is `HERMES_HOME` where the container environment does not have it; [`home_in`] finds it in a script.
     pub fn new(
         executable: &Path,
+        home: Option<&Path>,
         policy: Policy,
         ownership: &'a Ownership,
     ) -> Result<Spec<'a>, &'static str> {
@@ -116,7 +131,15 @@ impl<'a> Spec<'a> {
             return Err("a #! line cannot name a path with white space in it: install it elsewhere");
         }
         let script = |command: &str| [b"#!", executable, b" ", command.as_bytes(), b"\n"].concat();
-        let (run, finish, log_run) = (script("gateway-run"), script("gateway-finish"), script("gateway-log"));
+        let (mut run, finish, mut log_run) =
+            (script("gateway-run"), script("gateway-finish"), script("gateway-log"));
+        if let Some(home) = home {
+            for script in [&mut run, &mut log_run] {
+                script.extend_from_slice(HOME_IS);
+                script.extend_from_slice(home.as_os_str().as_bytes());
+                script.push(b'\n');
+            }
+        }
         if finish.len() > SHEBANG_MAX {
             return Err("the path is too long for a #! line: install it elsewhere");
         }

@@ -4,8 +4,8 @@
 use std::ffi::{CStr, CString};
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
@@ -192,6 +192,11 @@ impl Dir {
     pub fn dangles(&self, name: &Name) -> bool {
         let found = fs::statat(self, name.c_str(), AtFlags::empty());
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG))
+    }
+
+    /// Returns the absolute path of this directory, as /proc has it.
+    pub fn path(&self) -> Option<PathBuf> {
+        std::fs::read_link(format!("/proc/self/fd/{}", self.0.as_raw_fd())).ok()
     }
 
     /// Returns the attributes of this directory.

@@ -15,7 +15,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use crate::number::decimal;
 
 use super::walk::{self, Rule};
-use super::{Dir, Errno, Ids, Name, Reason, errno, file, time};
+use super::{Dir, Errno, Ids, Name, Reason, errno, file, time, users};
 
 /// Returns whether this process runs as root.
 pub fn is_root() -> bool {
@@ -59,6 +59,17 @@ pub fn become_user(ids: Ids, groups: &[u32]) -> Result<(), Errno> {
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)
 }
+
+/// Returns the supplementary groups of process 1, which are those that a container is started with. Without /proc there are none to
+/// find.
+pub fn groups_of_first() -> Vec<u32> {
+    let status = file::read_system(Path::new("/proc/1/status"), STATUS_CAP).unwrap_or_default();
+    let groups = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Groups:"));
+    groups.unwrap_or_default().split(u8::is_ascii_whitespace).filter_map(users::number).collect()
+}
+
+/// Largest file of /proc about a process that is read, in bytes. A process has 65536 groups at most.
+const STATUS_CAP: u64 = 1 << 20;
 
 /// The environment of a program: each variable's key and value.
 #[derive(Debug, Clone, Default)]

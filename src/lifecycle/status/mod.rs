@@ -3,6 +3,7 @@
 mod render;
 
 use std::cell::OnceCell;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use super::{REFUSED, request};
@@ -70,17 +71,11 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
     let mut rows = view.rows(&slots, &forecasts)?;
     let mut code = 0;
     if !options.operands.is_empty() {
-        let mut wanted: Vec<&[u8]> = options.operands.iter().map(|name| name.as_bytes()).collect();
-        wanted.sort_unstable();
-        wanted.dedup();
-        let mut missing = vec![true; wanted.len()];
-        rows.retain(|row| {
-            let place = wanted.binary_search(&row.profile.as_slice()).ok();
-            place.and_then(|place| missing.get_mut(place)).map(|missing| *missing = false).is_some()
-        });
-        for (name, _) in wanted.iter().zip(missing).filter(|(_, missing)| *missing) {
-            let (shown, program) = (FromVolume(name), console.program());
-            let profile = ProfileName::parse(name).ok();
+        let is = |row: &Row, name: &OsString| row.profile == name.as_bytes();
+        rows.retain(|row| options.operands.iter().any(|name| is(row, name)));
+        for name in options.operands.iter().filter(|name| !rows.iter().any(|row| is(row, name))) {
+            let (shown, program) = (FromVolume(name.as_bytes()), console.program());
+            let profile = ProfileName::parse(name.as_bytes()).ok();
             match profile.map(|profile| request::directory(&settings, &profile)) {
                 Some(Err(error)) => console.warn(&error),
                 _ => console.warn(&format_args!("no such gateway {shown}; {program} register makes one")),
