@@ -11,6 +11,7 @@ pub mod lifecycle;
 pub mod number;
 pub mod permissions;
 pub mod reconcile;
+pub mod refusal;
 pub mod role;
 pub mod s6;
 pub mod seed;

@@ -300,6 +300,22 @@ def test_stale_runtime_files_go_and_what_cannot_go_is_a_warning(volume):
     assert not os.path.lexists(volume.home / "gateway.pid") and (volume.place / "outside").read_text() == "kept"
 
 
+def test_root_without_the_capability_for_a_closed_volume_is_told_so(volume):
+    """Common hardening: all capabilities but a few are dropped."""
+    volume.home.chmod(0o700)
+    few = ["setpriv", "--bounding-set=-all,+chown,+setuid,+setgid", "--inh-caps=-all"]
+    done = volume.reconcile(code=111, before=few)
+    assert f"Permission denied ({volume.home} belongs to {OWNER}, mode 0700; root needs the capability DAC_OVERRIDE)".encode() in done.stderr
+    assert done.stdout == b"" and os.listdir(volume.place) == ["home"]
+    # A profile that is closed costs only itself.
+    volume.home.chmod(0o755)
+    volume.profile("coder", "running")
+    volume.profile("locked", "running")
+    os.chmod(volume.home / "profiles/locked", 0o700)
+    done = volume.reconcile(code=1, before=few)
+    assert b"root needs the capability DAC_OVERRIDE" in done.stdout and b"profile=coder prior_state=running action=started" in done.stdout
+
+
 def test_a_profile_that_cannot_be_entered_fails_alone():
     # Root can search every directory; the hermes user cannot.
     import tempfile
@@ -314,7 +330,8 @@ def test_a_profile_that_cannot_be_entered_fails_alone():
         os.chown(volume.scandir, HERMES, HERMES)
         os.chmod(volume.home / "profiles/locked", 0)
         done = volume.reconcile(code=1, before=["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups"])
-        assert b'profile=locked prior_state=None action=failed reason="Permission denied"' in done.stdout
+        assert b'profile=locked prior_state=None action=failed reason="Permission denied (' in done.stdout
+        assert f'/profiles/locked belongs to {OWNER}, mode 0000)"'.encode() in done.stdout
         assert b"profile=coder prior_state=running action=started" in done.stdout
         os.chmod(volume.home / "profiles", 0)
         done = volume.reconcile(code=1, before=["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups"])

@@ -65,13 +65,16 @@ def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):
     listed = [json.loads(line) for line in live.init("status", "--json", uid=HERMES).stdout.splitlines()]
     assert [row["profile"] for row in listed] == ["default", "coder"]
     coder = listed[1]
-    assert (coder["state"], coder["wanted"]) == ("up", "unknown") and "Permission denied" in coder["note"]
-    assert "gone" not in coder["note"] and "unregister" not in coder["note"]
+    assert (coder["state"], coder["wanted"]) == ("up", "unknown")
+    assert coder["note"] == ("Permission denied (/opt/data/profiles/coder belongs to 0:0, mode 0700; "
+                             "as root: chown -R 10000 /opt/data/profiles/coder)")
     # Neither has a state file that root alone may read a known word in it.
     live.run(["chmod", "755", "/opt/data/profiles/coder"])
     live.run(["chmod", "600", "/opt/data/profiles/coder/gateway_state.json"])
     coder = rows(live, uid=HERMES)["coder"]
-    assert coder["wanted"] == "unknown" and coder["note"] == "gateway_state.json: Permission denied"
+    state = "/opt/data/profiles/coder/gateway_state.json"
+    assert coder["wanted"] == "unknown"
+    assert coder["note"] == f"Permission denied ({state} belongs to 0:0, mode 0600; as root: chown -R 10000 {state})"
     assert rows(live, uid=0)["coder"]["wanted"] == "up"
     # With a volume that cannot be entered, nothing is gone either.
     live.run(["chmod", "700", "/opt/data"])
@@ -79,6 +82,7 @@ def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):
     done = live.init("status", "--json", uid=HERMES)
     assert b"gone" not in done.stdout and b"unregister" not in done.stdout
     assert {row["wanted"] for row in map(json.loads, done.stdout.splitlines())} == {"unknown"}
+    assert done.stdout.count(b"(/opt/data belongs to 0:0, mode 0700; as root: chown -R 10000 /opt/data)") == 2
 
 
 def tally(*ages, code=1):

@@ -106,7 +106,8 @@ class Case:
 
     def inject(self):
         what = f"error={self.errno}" if self.errno else "signal=SIGKILL"
-        return ["strace", "-o", "/dev/null", "-e", f"trace={self.call}", "-e", f"inject={self.call}:{what}:when={self.nth}"]
+        return ["strace", "-o", "/dev/null", "-e", f"trace={self.call},clock_nanosleep", "-e", f"inject={self.call}:{what}:when={self.nth}",
+                *self.scenario.waits]
 
 
 class Cell:
@@ -140,6 +141,7 @@ class Offline:
 
     # How many cases run before it is the turn of the next scenario: those that take less time run more often.
     turns = 8
+    waits = ()
 
     def __init__(self, cell, name, arguments, prepare=None, environment=None):
         self.cell, self.name, self.arguments, self.prepare = cell, name, arguments, prepare
@@ -155,13 +157,16 @@ class Offline:
         self.template = Path(tempfile.mkdtemp(prefix="hermes-init-torture-"))
         self.template.chmod(0o755)
         self.cell.enter()
-        start = self.template / "start"
-        self.make(start)
-        good = self.copy("good")
+        # All of it happens at one path: a slot names the volume.
+        folder, start, good = self.template / "now", self.template / "start", self.template / "good"
+        self.make(folder)
+        self.before = self.result(folder)
+        folder.rename(start)
         trace = self.template / "trace"
-        done = self.run(good, ["strace", "-o", trace])
+        done = self.run(self.copy(), ["strace", "-o", trace])
         assert done.returncode == 0, (self.name, done)
-        self.good, self.before = self.result(good), self.result(start)
+        self.good = self.result(folder)
+        folder.rename(good)
         self.volume = {path: {contents(snapshot(folder / "home")).get(path) for folder in (start, good)} for path in
                        {*snapshot(start / "home"), *snapshot(good / "home")}}
         return cases(self, trace.read_text(errors="replace"))
@@ -187,8 +192,8 @@ class Offline:
         if self.prepare:
             self.prepare(self, folder)
 
-    def copy(self, name):
-        folder = self.template / name
+    def copy(self):
+        folder = self.template / "now"
         if folder.exists():
             shutil.rmtree(folder)
         subprocess.run(["cp", "-a", self.template / "start", folder], check=True, timeout=LIMIT)
@@ -197,7 +202,7 @@ class Offline:
     @staticmethod
     def result(folder):
         """Returns the directories that the command works on."""
-        return {(part, path): line.replace(str(folder), "@") for part in ("service", "static", "own") for path, line in snapshot(folder / part).items()}
+        return {(part, path): line for part in ("service", "static", "own") for path, line in snapshot(folder / part).items()}
 
     def mixed(self, result, code):
         """Lists visible slots that are neither as before nor as they should be."""
@@ -227,7 +232,7 @@ class Offline:
 
     def check(self, case):
         """Runs a case. Returns what is wrong, and how the command ended."""
-        folder = self.copy("case")
+        folder = self.copy()
         done = self.run(folder, case.inject())
         result = self.result(folder)
         wrong = outcome(case, done) + half_made(folder / "service") + self.mixed(result, done.returncode)
@@ -320,6 +325,7 @@ class Live:
     it, `again` to finish its work, and `after` that to come back to the beginning. `goal` tells whether exit code 0 is true."""
 
     turns = 1
+    waits = ()
 
     def __init__(self, yard, name, arguments, goal, before=(), again=None, after=(), uid=0):
         self.yard, self.arguments, self.goal, self.before, self.after, self.uid = yard, arguments, goal, before, after, uid
@@ -406,6 +412,8 @@ class Service:
     """A program of a service. What it executes runs exactly as it does without a fault, or not at all."""
 
     turns = 4
+    # A logger that fails waits a minute before it ends.
+    waits = ("-e", "inject=clock_nanosleep:retval=0")
 
     def __init__(self, name, arguments, sealed=False, code=7, variable=None):
         self.name, self.arguments, self.sealed, self.code = name + (", sealed" if sealed else ""), arguments, sealed, code

@@ -128,7 +128,7 @@ pub fn spec<'a>(settings: &Settings, console: &Console, ownership: &'a Ownership
     let home = &settings.home.value;
     // What the container environment has, a gateway gets from there.
     let is_contained =
-        settings.lookup.contained(HOME_VARIABLE)?.is_some_and(|value| home == Path::new(&value));
+        settings.lookup.contained(HOME_VARIABLE)?.is_some_and(|value| home.as_os_str() == value);
     let home = if is_contained { None } else { absolute(home) };
     let made = Spec::new(executable, home.as_deref(), settings.policy(keeper), ownership);
     made.map_err(|why| Error::new("use", executable.as_os_str().as_bytes(), why))

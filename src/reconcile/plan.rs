@@ -4,7 +4,11 @@ use super::Pass;
 use super::action::{Action, Verdict};
 use super::room::Room;
 use super::topology::{self, Signs, Topology};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
 use crate::error::{Context, Error, Result};
+use crate::refusal;
 use crate::slot::check::{self, Present};
 use crate::slot::layout::DOWN;
 use crate::slot::scandir::Survey;
@@ -172,7 +176,11 @@ fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found) -> Option<Action> {
         Found::Profile(profile, dir) => return Some(look(pass, &profile, Some(&dir)).0),
         Found::NoProfile => return None,
         Found::Skipped(why) | Found::Dangling(why) => (Verdict::Skipped, why),
-        Found::Failed(why) => (Verdict::Failed, why),
+        Found::Failed(why) => {
+            let home = &pass.settings.home.value;
+            let path = home.join(OsStr::from_bytes(&profiles::label_of(name)));
+            (Verdict::Failed, refusal::explained(&why, &path, home, pass.settings.owner.value.uid))
+        }
     };
     let text = why.to_string();
     let is_reserved = is_reserved(name);

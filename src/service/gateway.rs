@@ -11,11 +11,12 @@ use super::{PERMANENT_FAILURE, exit_code, is_permanent};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
+use crate::refusal;
 use crate::s6;
-use crate::settings::{self, Lookup, Settings};
-use crate::show::{FromVolume, Shown};
+use crate::settings::{self, Lookup, Runner, Settings};
+use crate::show::Shown;
 use crate::slot::{ProfileName, backoff, layout};
-use crate::sys::{Dir, Errno, Ids, Meta, Name, Reason, file, lock, present, time};
+use crate::sys::{Dir, Errno, Name, Reason, file, lock, present, time};
 
 /// Time that a logger which cannot become s6-log waits before it ends.
 const FAILED_LOGGER: Duration = Duration::from_mins(1);
@@ -149,7 +150,7 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
             program = found.into();
         }
         launch::drop_privileges(&runner)?;
-        if let Err(error) = prepare(Path::new(&directory)) {
+        if let Err(error) = prepare(Path::new(&directory), Path::new(&home), &runner) {
             console.warn(&error);
             console.warn(&"the gateway's lines go to the container's log only");
             is_usable = false;
@@ -174,10 +175,14 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
 
 /// Makes the log directory, removes the lock of a logger in another container, and tries what s6-log does in it at its start: on
 /// each of these it would end, and be started again once a second, while nobody reads what the gateway writes.
-fn prepare(directory: &Path) -> Result<()> {
+fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
     static LOCK: Name = Name::fixed(c"lock");
     static CURRENT: Name = Name::fixed(c"current");
     static PREVIOUS: Name = Name::fixed(c"previous");
+    let unusable = |path: &Path, reason: Reason| {
+        let reason = refusal::explained(&reason, path, home, runner.user.ids.uid);
+        Error::new("log to", path.as_os_str().as_bytes(), reason)
+    };
     let (logs, _) = Dir::make_at(directory).map_err(|reason| unusable(directory, reason))?;
     let unlocked = match logs.unlink(&LOCK) {
         Err(Errno::NOENT) => Ok(()),
@@ -192,20 +197,6 @@ fn prepare(directory: &Path) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Makes the error of a path that s6-log cannot use. It names owner and mode of that path, or of the last directory on it that this
-/// user may see.
-fn unusable(path: &Path, reason: Reason) -> Error {
-    let seen = path.ancestors().find_map(|seen| Some((seen, Meta::at(seen).ok()?)));
-    let reason = match seen {
-        Some((seen, Meta { mode, ids: Ids { uid, gid }, .. })) => {
-            let seen = FromVolume(seen.as_os_str().as_bytes());
-            format!("{reason} ({seen} belongs to {uid}:{gid}, mode {mode:04o})").into()
-        }
-        None => reason,
-    };
-    Error::new("log to", path.as_os_str().as_bytes(), reason)
 }
 
 /// Runs `gateway-finish`. Returns the exit code that tells s6-supervise whether to start the gateway again: it stays down after an

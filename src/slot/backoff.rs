@@ -40,24 +40,24 @@ fn length(step: u32) -> i64 {
 
 fn after(deaths: &[Death]) -> Option<Pause> {
     let mut step = if deaths.len() >= KEPT { LAST + 1 } else { 0 };
-    let mut row: Vec<i64> = Vec::new();
+    // The row of deaths that count begins here.
+    let mut begin = 0;
     let mut last = None;
-    for Death { time, code, signal } in deaths.iter().copied() {
+    for (at, Death { time, code, signal }) in deaths.iter().copied().enumerate() {
         // Somebody who stops a gateway and starts it again does not wait.
         let is_wanted = code == 0 || signal == SIGTERM;
         let lived = last.map_or(0, |last| time.saturating_sub(last).saturating_sub(length(step)));
         if is_wanted || lived >= MINUTE {
             step = 0;
-            row.clear();
+            begin = at + usize::from(is_wanted);
         }
         last = Some(time);
-        if is_wanted {
-            continue;
+        if !is_wanted {
+            let fifth = (at + 1).checked_sub(DEATHS).filter(|fifth| *fifth >= begin);
+            let fifth = fifth.and_then(|fifth| deaths.get(fifth));
+            let is_row = fifth.is_some_and(|fifth| time.saturating_sub(fifth.time) < MINUTE);
+            step += u32::from(step > 0 || is_row);
         }
-        row.push(time);
-        let is_row =
-            row.iter().rev().nth(DEATHS - 1).is_some_and(|first| time.saturating_sub(*first) < MINUTE);
-        step += u32::from(step > 0 || is_row);
     }
     let length = length(step);
     let until = last?.saturating_add(length);

@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::error::{Context, Error, Result};
+use crate::refusal;
 use crate::sys::walk::{self, Rule};
 use crate::sys::{Dir, Errno, Ids, Kind, Name, Ownership, Reason};
 
@@ -59,7 +60,11 @@ impl Home {
         let follow = |uid| trusted.me != 0 || trusted.includes(uid);
         let opened = walk::open(path, Rule::Links(&follow), make)
             .and_then(|(dir, made)| Ok(Home { dir: dir.readable()?, made }));
-        opened.context("open", path.as_os_str().as_bytes())
+        let explained = opened.map_err(|reason| match reason {
+            Reason::Errno(Errno::ACCESS) => refusal::explained(&reason, path, path, trusted.owner),
+            reason => reason,
+        });
+        explained.context("open", path.as_os_str().as_bytes())
     }
 }
 

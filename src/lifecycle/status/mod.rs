@@ -3,7 +3,7 @@
 mod render;
 
 use std::cell::OnceCell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::{REFUSED, request};
@@ -12,6 +12,7 @@ use crate::console::Console;
 use crate::error::{Context, Result};
 use crate::reconcile;
 use crate::reconcile::action::{Action, Verdict};
+use crate::refusal;
 use crate::role::ContainerCommand;
 use crate::s6;
 use crate::settings::Settings;
@@ -21,7 +22,8 @@ use crate::slot::name::PREFIX;
 use crate::slot::{ProfileName, backoff, probe, scandir, tally};
 use crate::sys::{Dir, Errno, Name, Ownership, Reason, time};
 use crate::volume::home::Trusted;
-use crate::volume::{Home, bootlog};
+use crate::volume::state::STATE;
+use crate::volume::{Home, bootlog, profiles};
 
 /// Time in which two deaths of a logger are worth a note, in seconds: one that cannot work ends once a minute.
 const RECENT: i64 = 180;
@@ -169,7 +171,14 @@ impl View<'_> {
             _ if forecast.has_failed() => Some("unknown"),
             _ => Some("down"),
         };
-        let reason = forecast.reason();
+        let reason = match (&forecast.trouble, &forecast.name) {
+            (Some(reason @ Reason::Errno(_)), Some(name)) => {
+                let (home, owner) = (&self.settings.home.value, self.settings.owner.value.uid);
+                let path = home.join(OsStr::from_bytes(&profiles::label(name, &STATE)));
+                Some(refusal::explained(reason, &path, home, owner).to_string())
+            }
+            _ => forecast.reason(),
+        };
         if let Some(slot) = slot {
             self.query(&mut row, slot)?;
             row.note = row.note.or(reason);
