@@ -1,5 +1,6 @@
 //! A path of the volume that this process may not use: whose it is, and the command that mends it.
 
+use std::fmt::Write;
 use std::path::Path;
 
 use crate::show::FromVolume;
@@ -16,12 +17,13 @@ pub fn explained(reason: &Reason, path: &Path, home: &Path, owner: u32) -> Reaso
     let shown = FromVolume(seen.as_os_str().as_encoded_bytes());
     // `path` begins with `home`.
     let is_on_volume = seen.as_os_str().len() >= home.as_os_str().len();
-    let mend = if process::is_root() {
-        "; root needs the capability DAC_OVERRIDE".to_owned()
+    let mut text = format!("{reason} ({shown} belongs to {}:{}, mode {mode:04o}", ids.uid, ids.gid);
+    if process::is_root() {
+        text.push_str("; root needs the capability DAC_OVERRIDE");
     } else if ids.uid != owner && is_on_volume {
-        format!("; as root: chown -R {owner} {shown}")
-    } else {
-        String::new()
-    };
-    format!("{reason} ({shown} belongs to {}:{}, mode {mode:04o}{mend})", ids.uid, ids.gid).into()
+        // Writing to a String cannot fail.
+        let _ = write!(text, "; as root: chown -R {owner} {shown}");
+    }
+    text.push(')');
+    text.into()
 }

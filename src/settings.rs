@@ -368,7 +368,7 @@ pub fn runner() -> Result<Runner> {
         user.home = HOME.into();
     }
     let mut groups = users::groups_of(&groups, &user);
-    for gid in process::groups_of_first() {
+    for gid in process::groups_of_first().context("read", process::FIRST_STATUS)? {
         // Root's group is not handed on.
         if gid != 0 && !groups.contains(&gid) {
             groups.push(gid);

@@ -55,8 +55,8 @@ def test_status_of_one_profile_is_silent_about_the_others(live):
     # Of the one that is asked about, the note tells it.
     live.init("reconcile")
     live.rescan()
-    done = live.init("status", "broken", uid=HERMES)
-    assert done.stderr == b"" and b"gateway_state.json: not JSON" in done.stdout
+    wait_for(lambda: b"gateway_state.json: not JSON" in live.init("status", "broken", uid=HERMES).stdout, what="the note")
+    assert live.init("status", "broken", uid=HERMES).stderr == b""
 
 
 def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):
@@ -103,5 +103,10 @@ def test_a_logger_that_restarts_has_a_note(live):
 def test_a_gateway_that_makes_a_pause_has_a_note(live):
     live.tell("coder", "exit 1")
     live.init("restart", "coder", uid=HERMES)
-    wait_for(lambda: "waiting, starts again at 20" in (rows(live, uid=HERMES)["coder"]["note"] or ""), 20, "the pause")
-    assert rows(live, uid=HERMES)["coder"]["state"] == "up"
+    row = wait_for(lambda: pausing(live), 20, "the pause")
+    assert row["state"] == "up" and row["note"].startswith("dies again and again: waiting, starts again at 20")
+
+
+def pausing(bed):
+    row = rows(bed, uid=HERMES)["coder"]
+    return row if "waiting" in (row["note"] or "") else None

@@ -16,10 +16,13 @@ use crate::s6;
 use crate::settings::{self, Lookup, Runner, Settings};
 use crate::show::Shown;
 use crate::slot::{ProfileName, backoff, layout};
-use crate::sys::{Dir, Errno, Name, Reason, file, lock, present, time};
+use crate::sys::{Dir, Errno, Name, Reason, file, label, lock, present, time};
 
 /// Time that a logger which cannot become s6-log waits before it ends.
 const FAILED_LOGGER: Duration = Duration::from_mins(1);
+
+/// Exit code of a gateway whose slot could not be read: s6 starts it again, and it makes pauses.
+const TRY_AGAIN: u8 = 1;
 
 /// Returns the profile of the service whose name s6-supervise passes as the last argument.
 fn profile(options: &Options) -> std::result::Result<ProfileName, String> {
@@ -49,16 +52,16 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     // From here on as the hermes user, who controls what follows.
     let mut environment = base.clone();
     environment.set("HOME", &runner.user.home);
-    let slot = slot(options, profile, console).and_then(|slot| {
+    let variables = directory(options, profile.slot().bytes(), console).and_then(|slot| {
+        let Some(slot) = slot else { return Ok(None) };
         if let Some(home) = home(&slot)? {
             environment.set(settings::HOME_VARIABLE, home);
         }
         present(slot.dir(&layout::ENV)).context("open", &layout::ENV)
     });
-    match slot {
-        Ok(Some(directory)) => settings::load(&mut environment, &directory, layout::ENV.bytes(), console),
-        Ok(None) => (),
-        Err(error) => console.warn(&error),
+    // A gateway without them would be another one: s6 tries again.
+    if let Some(directory) = variables.map_err(|error| error.with_code(TRY_AGAIN))? {
+        settings::load(&mut environment, &directory, layout::ENV.bytes(), console);
     }
     // Without the first, the gateway would call the service manager again, which would start it again.
     for marker in ["HERMES_S6_SUPERVISED_CHILD", "HERMES_SUPERVISED_CHILD"] {
@@ -99,14 +102,14 @@ fn make_pause(profile: &ProfileName, console: &Console) {
     sleep(Duration::from_secs(left.unsigned_abs()));
 }
 
-/// Opens the slot: s6-supervise starts `run` in it, and `--print` is called elsewhere.
-fn slot(options: &Options, profile: &ProfileName, console: &Console) -> Result<Dir> {
+/// Opens the service directory: s6-supervise starts `run` in it. `--print` is called elsewhere, also where there is none.
+fn directory(options: &Options, service: &[u8], console: &Console) -> Result<Option<Dir>> {
     let path = if options.print {
-        s6::path_of(&Settings::gather(options, console)?.scandir.value, profile.slot().bytes())
+        s6::path_of(&Settings::gather(options, console)?.scandir.value, service)
     } else {
         ".".into()
     };
-    Dir::at(&path).context("open the slot", path.as_os_str().as_bytes())
+    present(Dir::at(&path)).context("open the service directory", path.as_os_str().as_bytes())
 }
 
 /// Runs `gateway-log`: becomes s6-log as the hermes user. Returns an exit code if that fails.
@@ -127,13 +130,8 @@ pub fn log(options: &Options, console: &Console) -> u8 {
 fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
     let environment = lookup.environment(console);
-    let service = slot(options, profile, console).and_then(|slot| {
-        home(&if options.print { slot.dir(&layout::LOG).context("open", &layout::LOG)? } else { slot })
-    });
-    let home = service.unwrap_or_else(|error| {
-        console.warn(&error);
-        None
-    });
+    let service = directory(options, &label(&[profile.slot().bytes(), layout::LOG.bytes()]), console)?;
+    let home = service.map_or(Ok(None), |service| home(&service))?;
     let home = home.map_or_else(|| lookup.get_or(settings::HOME_VARIABLE, settings::HOME), Ok)?;
     // s6-log recognizes a directory by its first character.
     let mut directory = OsString::from(if home.as_bytes().starts_with(b"/") { "" } else { "./" });

@@ -62,11 +62,18 @@ pub fn become_user(ids: Ids, groups: &[u32]) -> Result<(), Errno> {
 
 /// Returns the supplementary groups of process 1, which are those that a container is started with. Without /proc there are none to
 /// find.
-pub fn groups_of_first() -> Vec<u32> {
-    let status = file::read_system(Path::new("/proc/1/status"), STATUS_CAP).unwrap_or_default();
+pub fn groups_of_first() -> Result<Vec<u32>, Reason> {
+    let status = match file::read_system(Path::new(FIRST_STATUS), STATUS_CAP) {
+        // Another user may not be shown it.
+        Err(Reason::Errno(Errno::NOENT | Errno::PERM | Errno::ACCESS)) => Vec::new(),
+        status => status?,
+    };
     let groups = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Groups:"));
-    groups.unwrap_or_default().split(u8::is_ascii_whitespace).filter_map(users::number).collect()
+    Ok(groups.unwrap_or_default().split(u8::is_ascii_whitespace).filter_map(users::number).collect())
 }
+
+/// What process 1 is.
+pub const FIRST_STATUS: &str = "/proc/1/status";
 
 /// Largest file of /proc about a process that is read, in bytes. A process has 65536 groups at most.
 const STATUS_CAP: u64 = 1 << 20;
