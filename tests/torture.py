@@ -297,7 +297,9 @@ def is_registered(yard, _):
 
 
 def is_gone(yard, _):
-    return not os.path.lexists(yard.bed.path(yard.bed.slot("new"))) and len(yard.bed.supervisors()) == yard.supervisors
+    # A supervisor that ends releases its service shortly before it leaves the process table.
+    is_hidden = not os.path.lexists(yard.bed.path(yard.bed.slot("new")))
+    return is_hidden and soon(lambda: len(yard.bed.supervisors()) == yard.supervisors)
 
 
 def is_started(yard, _):
