@@ -241,8 +241,8 @@ pub enum Request {
 /// A wrong command line: a line for people.
 pub type Usage = String;
 
-/// The time that `--wait` without a value waits.
-const WAIT: Duration = Duration::from_secs(30);
+/// The time that `--wait` without a value waits, in seconds.
+const WAIT: u64 = 30;
 /// Longest time that `--wait` takes: a day, in seconds.
 const WAIT_MAX: u64 = 86_400;
 
@@ -259,7 +259,7 @@ pub fn parse(argv0: &OsStr, mut words: Vec<OsString>, program: &str) -> Result<R
         b"--help" | b"-h" => Ok(Request::Help(None)),
         b"--version" | b"-V" => Ok(Request::Version),
         option if option.starts_with(b"-") => {
-            Err(unknown("option", option, "--", &mut ["help", "version"].into_iter()))
+            Err(unknown("option", option, "--", &mut "help version".split(' ')))
         }
         _ => parse_command(named(&first)?, words, program),
     }
@@ -341,7 +341,10 @@ impl Options {
             "delegated" => self.delegated = true,
             "print" => self.print = true,
             "down" => self.down = true,
-            "wait" => self.wait = Some(if value.is_empty() { WAIT } else { seconds(&value)? }),
+            "wait" => {
+                let seconds = if value.is_empty() { WAIT } else { number(&value, "seconds", 1, WAIT_MAX)? };
+                self.wait = Some(Duration::from_secs(seconds));
+            }
             "hermes-home" => self.hermes_home = Some(value.into()),
             "scandir" => self.scandir = Some(value.into()),
             "owner" => self.owner = Some(value),
@@ -364,22 +367,20 @@ fn none_of(word: &OsStr, words: &str) -> String {
     format!("{} is none of {words}", Shown(word.as_bytes()))
 }
 
-/// Parses whole seconds, 1 to a day.
-fn seconds(text: &OsStr) -> Result<Duration, String> {
+/// Parses a number of something, `least` to `most`.
+fn number(text: &OsStr, what: &str, least: u64, most: u64) -> Result<u64, String> {
     let text = text.as_bytes();
-    let number = decimal(text).filter(|seconds| (1..=WAIT_MAX).contains(seconds));
-    let wrong = || format!("{} is no number of seconds, 1 to {WAIT_MAX}", Shown(text));
-    number.map(Duration::from_secs).ok_or_else(wrong)
+    let wrong = || format!("{} is no number of {what}, {least} to {most}", Shown(text));
+    decimal(text).filter(|number| (least..=most).contains(number)).ok_or_else(wrong)
 }
 
 fn unknown_option(grammar: &Grammar, word: &str) -> Usage {
-    let mut known = grammar.options.split(' ').filter(|name| !name.is_empty()).chain(["help"]);
+    let known = format!("{} help", grammar.options);
+    let mut known = known.trim_start().split(' ');
     format!("{}: {}", grammar.name, unknown("option", word.as_bytes(), "--", &mut known))
 }
 
 /// Parses a number of services, 4 to 160000.
 pub fn services(text: &OsStr) -> Result<usize, String> {
-    let number = decimal(text.as_bytes()).and_then(|number| usize::try_from(number).ok());
-    let wrong = || format!("{} is no number of services, 4 to 160000", Shown(text.as_bytes()));
-    number.filter(|number| (4..=160_000).contains(number)).ok_or_else(wrong)
+    number(text, "services", 4, 160_000).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
 }

@@ -1,28 +1,40 @@
 //! A path of the volume that this process may not use: whose it is, and the command that mends it.
 
+use std::ffi::OsStr;
 use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::show::FromVolume;
-use crate::sys::{Meta, Reason, process};
+use crate::sys::{Errno, Meta, Reason, process};
 
-/// Adds to a reason the owner and the mode of a path, or of the last directory on it that this process may see; and, if that belongs to
-/// the volume `home` and not to the user `owner`, the command that hands it over. Root is refused only if it lacks a capability.
+/// [`explained`], for a path relative to the volume.
+pub fn below(reason: &Reason, home: &Path, label: &[u8], owner: u32) -> Reason {
+    explained(reason, &home.join(OsStr::from_bytes(label)), home, owner)
+}
+
+/// Adds to a reason the owner and the mode of a path, or of the last directory on it that this process may see; and, if that is on
+/// the volume `home` and does not belong to the user `owner`, the command that hands it over. `path` begins with `home`.
+///
+/// Root looks at nothing by a path that somebody else can exchange: it is told what it lacks.
 pub fn explained(reason: &Reason, path: &Path, home: &Path, owner: u32) -> Reason {
+    let is_refused = *reason == Reason::Errno(Errno::ACCESS);
+    if process::is_root() {
+        let lacks = "root lacks the capability DAC_OVERRIDE, or a file server refuses root";
+        return if is_refused { format!("{reason}: {lacks}").into() } else { reason.clone() };
+    }
     let Some((seen, Meta { mode, ids, .. })) =
         path.ancestors().find_map(|seen| Some((seen, Meta::at(seen).ok()?)))
     else {
         return reason.clone();
     };
-    let shown = FromVolume(seen.as_os_str().as_encoded_bytes());
-    // `path` begins with `home`.
+    let shown = FromVolume(seen.as_os_str().as_bytes()).to_string();
     let is_on_volume = seen.as_os_str().len() >= home.as_os_str().len();
     let mut text = format!("{reason} ({shown} belongs to {}:{}, mode {mode:04o}", ids.uid, ids.gid);
-    if process::is_root() {
-        text.push_str("; root needs the capability DAC_OVERRIDE");
-    } else if ids.uid != owner && is_on_volume {
+    // Only a name that a shell takes as it is gets into a command, which changes no target of a symlink.
+    if is_refused && is_on_volume && ids.uid != owner && !shown.starts_with('"') {
         // Writing to a String cannot fail.
-        let _ = write!(text, "; as root: chown -R {owner} {shown}");
+        let _ = write!(text, "; as root: chown -hR {owner} {shown}");
     }
     text.push(')');
     text.into()

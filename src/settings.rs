@@ -122,6 +122,11 @@ impl Lookup {
         Ok(meaning.map(|value| Setting { value, source }))
     }
 
+    /// Returns whether a gateway that dies again and again makes pauses (`HERMES_INIT_BACKOFF`).
+    pub fn makes_pauses(&self, console: &Console) -> Result<bool> {
+        Ok(self.flag("HERMES_INIT_BACKOFF", YES, console)?.is_none_or(|flag| flag.value))
+    }
+
     /// Returns whether `HERMES_INIT_SEALED` says sealed, if it is set. It shuts something: any word but one for no counts as yes, and
     /// so does a value that cannot be read. Both are reported.
     pub fn sealed(&self, console: &Console) -> Option<Setting<bool>> {

@@ -3,12 +3,7 @@
 use crate::show::Shown;
 
 /// Reports an unknown word and the known one that is nearest to it. `prefix` precedes the known ones.
-pub fn unknown(
-    what: &str,
-    word: &[u8],
-    prefix: &str,
-    known: &mut dyn Iterator<Item = &'static str>,
-) -> String {
+pub fn unknown(what: &str, word: &[u8], prefix: &str, known: &mut dyn Iterator<Item = &str>) -> String {
     let (mut nearest, mut least) = ("help", usize::MAX);
     let bare = word.strip_prefix(prefix.as_bytes()).unwrap_or(word);
     for candidate in known {

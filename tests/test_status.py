@@ -67,14 +67,14 @@ def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):
     coder = listed[1]
     assert (coder["state"], coder["wanted"]) == ("up", "unknown")
     assert coder["note"] == ("Permission denied (/opt/data/profiles/coder belongs to 0:0, mode 0700; "
-                             "as root: chown -R 10000 /opt/data/profiles/coder)")
+                             "as root: chown -hR 10000 /opt/data/profiles/coder)")
     # Neither has a state file that root alone may read a known word in it.
     live.run(["chmod", "755", "/opt/data/profiles/coder"])
     live.run(["chmod", "600", "/opt/data/profiles/coder/gateway_state.json"])
     coder = rows(live, uid=HERMES)["coder"]
     state = "/opt/data/profiles/coder/gateway_state.json"
     assert coder["wanted"] == "unknown"
-    assert coder["note"] == f"Permission denied ({state} belongs to 0:0, mode 0600; as root: chown -R 10000 {state})"
+    assert coder["note"] == f"gateway_state.json: Permission denied ({state} belongs to 0:0, mode 0600; as root: chown -hR 10000 {state})"
     assert rows(live, uid=0)["coder"]["wanted"] == "up"
     # With a volume that cannot be entered, nothing is gone either.
     live.run(["chmod", "700", "/opt/data"])
@@ -82,7 +82,17 @@ def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):
     done = live.init("status", "--json", uid=HERMES)
     assert b"gone" not in done.stdout and b"unregister" not in done.stdout
     assert {row["wanted"] for row in map(json.loads, done.stdout.splitlines())} == {"unknown"}
-    assert done.stdout.count(b"(/opt/data belongs to 0:0, mode 0700; as root: chown -R 10000 /opt/data)") == 2
+    assert done.stdout.count(b"(/opt/data belongs to 0:0, mode 0700; as root: chown -hR 10000 /opt/data)") == 2
+
+
+def test_a_name_that_a_shell_would_not_take_as_it_is_gets_into_no_command(live):
+    """A person may paste a command from a note, as root."""
+    for name in ("$(touch x)", "a;b", "-R", "x" * 70):
+        (live.path("/opt/data/profiles") / name).mkdir(mode=0o700)
+    notes = {name: row["note"] for name, row in rows(live, uid=HERMES).items()}
+    for name in ("$(touch x)", "a;b", "x" * 70):
+        assert notes[name].startswith("Permission denied (") and "chown" not in notes[name], notes
+    assert notes["-R"].endswith("; as root: chown -hR 10000 /opt/data/profiles/-R)")
 
 
 def tally(*ages, code=1):
@@ -104,6 +114,8 @@ def test_a_gateway_that_makes_a_pause_has_a_note(live):
     live.tell("coder", "exit 1")
     live.init("restart", "coder", uid=HERMES)
     row = wait_for(lambda: pausing(live), 20, "the pause")
+    # Where it makes none, nothing is said of one.
+    assert "waiting" not in (rows(live, uid=HERMES, environment={"HERMES_INIT_BACKOFF": "0"})["coder"]["note"] or "")
     assert row["state"] == "up" and row["note"].startswith("dies again and again: waiting, starts again at 20")
 
 

@@ -119,7 +119,12 @@ impl Action {
 
     /// Returns why it has no slot, or why its state did not count.
     pub fn reason(&self) -> Option<String> {
-        let trouble = || self.trouble.as_ref().map(|trouble| format!("gateway_state.json: {trouble}"));
+        let trouble = || self.trouble.as_ref().map(unusable);
         self.verdict.reason().map(str::to_owned).or_else(trouble)
     }
+}
+
+/// Returns the reason for a state file that is not usable.
+pub fn unusable(trouble: &Reason) -> String {
+    format!("gateway_state.json: {trouble}")
 }

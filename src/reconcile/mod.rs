@@ -78,13 +78,13 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
     }
     let mut code = apply::run(&pass, options.json);
     console.note_refusal(&ownership);
-    if ownership.is_root() && !dry_run {
-        // `spec` has found the executable.
-        let executable = console.executable().unwrap_or(Path::new("/"));
-        if let Err(error) = runnable::try_to_drop(executable) {
-            console.warn(&error);
-            code = INCOMPLETE;
-        }
+    if ownership.is_root()
+        && !dry_run
+        && let (Some(executable), Some(place)) = (console.executable(), &pass.scandir)
+        && let Err(error) = runnable::try_to_drop(executable, place)
+    {
+        console.warn(&error);
+        code = INCOMPLETE;
     }
     Ok(code)
 }
@@ -105,9 +105,10 @@ fn prepare<'a>(
     dry_run: bool,
     console: &'a Console,
 ) -> Result<Pass<'a>> {
-    let spec = spec(settings, console, ownership)?;
     let trusted = Trusted::new(settings.owner.value, ownership);
+    // It is made first: a slot has its path.
     let home = open_home(settings, ownership, trusted, dry_run, console)?;
+    let spec = spec(settings, console, ownership)?;
     let intent = intent::gather(settings, command, home.as_ref(), console)?;
     Ok(Pass { settings, home, scandir: None, spec, trusted, intent, console, dry_run, adopt: false })
 }
@@ -129,14 +130,18 @@ pub fn spec<'a>(settings: &Settings, console: &Console, ownership: &'a Ownership
     // What the container environment has, a gateway gets from there.
     let is_contained =
         settings.lookup.contained(HOME_VARIABLE)?.is_some_and(|value| home.as_os_str() == value);
-    let home = if is_contained { None } else { absolute(home) };
+    let home = if is_contained { None } else { Some(absolute(home)?) };
     let made = Spec::new(executable, home.as_deref(), settings.policy(keeper), ownership);
     made.map_err(|why| Error::new("use", executable.as_os_str().as_bytes(), why))
 }
 
 /// Returns the path of `HERMES_HOME` for a gateway, whose working directory is another: always the same, however it is written.
-fn absolute(home: &Path) -> Option<PathBuf> {
-    if home.is_absolute() { Some(home.components().collect()) } else { Dir::at(home).ok()?.path() }
+fn absolute(home: &Path) -> Result<PathBuf> {
+    if home.is_absolute() {
+        return Ok(home.components().collect());
+    }
+    let path = Dir::at(home).and_then(|dir| dir.path());
+    path.context("find the path of", home.as_os_str().as_bytes())
 }
 
 /// Returns why no gateway belongs in this container, if it is a front end's.

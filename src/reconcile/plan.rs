@@ -4,9 +4,6 @@ use super::Pass;
 use super::action::{Action, Verdict};
 use super::room::Room;
 use super::topology::{self, Signs, Topology};
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-
 use crate::error::{Context, Error, Result};
 use crate::refusal;
 use crate::slot::check::{self, Present};
@@ -178,8 +175,8 @@ fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found) -> Option<Action> {
         Found::Skipped(why) | Found::Dangling(why) => (Verdict::Skipped, why),
         Found::Failed(why) => {
             let home = &pass.settings.home.value;
-            let path = home.join(OsStr::from_bytes(&profiles::label_of(name)));
-            (Verdict::Failed, refusal::explained(&why, &path, home, pass.settings.owner.value.uid))
+            let label = profiles::label_of(name);
+            (Verdict::Failed, refusal::below(&why, home, &label, pass.settings.owner.value.uid))
         }
     };
     let text = why.to_string();

@@ -12,12 +12,9 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Tries in a child process whether this one, as root, can change to the hermes user, as service programs do. It cannot in a user
 /// namespace that does not map the user, nor without the capabilities SETUID and SETGID.
-pub fn try_to_drop(executable: &Path) -> Result<()> {
+pub fn try_to_drop(executable: &Path, place: &Dir) -> Result<()> {
     let user = settings::runner()?.user.ids;
-    let root = Path::new("/");
-    let tried =
-        Dir::at(root).and_then(|root| process::run(executable, &["--version"], &root, Some(user), LIMIT));
-    match tried {
+    match process::run(executable, &["--version"], place, Some(user), LIMIT) {
         Err(errno @ (Errno::INVAL | Errno::PERM)) => {
             let reason = format!(
                 "{}; no gateway can run: the container's user namespace needs this user and group, and root the \
@@ -26,7 +23,7 @@ pub fn try_to_drop(executable: &Path) -> Result<()> {
             );
             Err(Error::new("change to the hermes user", format!("{}:{}", user.uid, user.gid), reason))
         }
-        // Whether that user may execute this program does not matter: s6-supervise executes it as root.
+        // Whether that user may enter `place` and execute this program does not matter: s6-supervise executes it as root.
         _ => Ok(()),
     }
 }

@@ -44,7 +44,7 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     let base = lookup.environment(console);
     let runner = settings::runner()?;
     if !options.print {
-        if lookup.flag("HERMES_INIT_BACKOFF", settings::YES, console)?.is_none_or(|backoff| backoff.value) {
+        if lookup.makes_pauses(console)? {
             make_pause(profile, console);
         }
         launch::drop_privileges(&runner)?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
 use super::walk::{self, Rule};
-use super::{Errno, Ids, Name, Reason};
+use super::{Errno, Ids, Name, Reason, errno};
 
 /// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,8 +195,9 @@ impl Dir {
     }
 
     /// Returns the absolute path of this directory, as /proc has it.
-    pub fn path(&self) -> Option<PathBuf> {
-        std::fs::read_link(format!("/proc/self/fd/{}", self.0.as_raw_fd())).ok()
+    pub fn path(&self) -> Result<PathBuf, Errno> {
+        std::fs::read_link(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
+            .map_err(|error| errno::of_io(&error))
     }
 
     /// Returns the attributes of this directory.

@@ -60,8 +60,7 @@ pub fn become_user(ids: Ids, groups: &[u32]) -> Result<(), Errno> {
     set_thread_res_uid(uid, uid, uid)
 }
 
-/// Returns the supplementary groups of process 1, which are those that a container is started with. Without /proc there are none to
-/// find.
+/// Returns the supplementary groups of process 1, which are those that a container is started with; none without /proc.
 pub fn groups_of_first() -> Result<Vec<u32>, Reason> {
     let status = match file::read_system(Path::new(FIRST_STATUS), STATUS_CAP) {
         // Another user may not be shown it.
@@ -72,7 +71,7 @@ pub fn groups_of_first() -> Result<Vec<u32>, Reason> {
     Ok(groups.unwrap_or_default().split(u8::is_ascii_whitespace).filter_map(users::number).collect())
 }
 
-/// What process 1 is.
+/// The state of process 1.
 pub const FIRST_STATUS: &str = "/proc/1/status";
 
 /// Largest file of /proc about a process that is read, in bytes. A process has 65536 groups at most.

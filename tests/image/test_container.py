@@ -325,6 +325,11 @@ def test_two_containers_on_one_volume_the_second_a_dashboard(yard, volume):
             assert "started coder" not in second.log()
             said = second.init("reconcile", "--explain").stdout.decode()
             assert said.startswith("role: frontend")
+            # The person in it is told so, and gets no second gateway.
+            why = "this container's command is dashboard, a front end"
+            assert why in second.status()["coder"]["note"]
+            assert why in second.init("start", "coder", code=1).stderr.decode()
+            assert second.sh("ls -a /run/service | grep gateway", code=None) == ""
             assert second.stop()[1] == 0
         # The first has not noticed.
         assert first.status()["coder"]["pid"] == pid and first.states() == {"default": "down", "coder": "up"}

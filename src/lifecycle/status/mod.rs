@@ -3,7 +3,7 @@
 mod render;
 
 use std::cell::OnceCell;
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use super::{REFUSED, request};
@@ -11,7 +11,7 @@ use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Result};
 use crate::reconcile;
-use crate::reconcile::action::{Action, Verdict};
+use crate::reconcile::action::{self, Action, Verdict};
 use crate::refusal;
 use crate::role::ContainerCommand;
 use crate::s6;
@@ -50,8 +50,9 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
         Some(dir) => scandir::survey(dir).context("list", label)?.slots,
     };
     // What is wrong with other profiles is not the answer to a question about some.
-    let reporter = if options.operands.is_empty() { console.clone() } else { console.silent() };
-    let forecasts = match reconcile::forecast(&settings, &reporter) {
+    let silent = console.silent();
+    let reporter = if options.operands.is_empty() { console } else { &silent };
+    let forecasts = match reconcile::forecast(&settings, reporter) {
         Ok(forecasts) => forecasts,
         Err(error) => {
             console.warn(&error);
@@ -92,7 +93,7 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
     Ok(code)
 }
 
-/// Returns the newest line of the boot log for each profile, in byte order of the profiles, and whether all of the log could be read.
+/// Returns the lines of the boot log in byte order of the profiles, the newest first for each, and whether all of the log could be read.
 /// What could not is reported, and leaves the column empty.
 fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bool) {
     let trusted = Trusted::new(settings.owner.value, &Ownership::new());
@@ -103,9 +104,7 @@ fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bo
         console.warn(&error);
         is_complete = false;
     });
-    // The newest line of a profile is its first one.
     entries.sort_unstable_by(|one, other| (&one.profile, one.age).cmp(&(&other.profile, other.age)));
-    entries.dedup_by(|later, first| later.profile == first.profile);
     (entries, is_complete)
 }
 
@@ -172,10 +171,10 @@ impl View<'_> {
             _ => Some("down"),
         };
         let reason = match (&forecast.trouble, &forecast.name) {
-            (Some(reason @ Reason::Errno(_)), Some(name)) => {
+            (Some(trouble @ Reason::Errno(_)), Some(name)) => {
                 let (home, owner) = (&self.settings.home.value, self.settings.owner.value.uid);
-                let path = home.join(OsStr::from_bytes(&profiles::label(name, &STATE)));
-                Some(refusal::explained(reason, &path, home, owner).to_string())
+                let trouble = refusal::below(trouble, home, &profiles::label(name, &STATE), owner);
+                Some(action::unusable(&trouble))
             }
             _ => forecast.reason(),
         };
@@ -229,8 +228,9 @@ impl View<'_> {
     /// Returns the newest line of the boot log for a profile.
     fn boot_of(&self, profile: &[u8]) -> Option<&bootlog::Entry> {
         let shown = FromVolume(profile).to_string();
-        let place = self.last_boot.binary_search_by(|entry| entry.profile.as_slice().cmp(shown.as_bytes()));
-        place.ok().and_then(|place| self.last_boot.get(place))
+        // The newest line of a profile is its first one.
+        let place = self.last_boot.partition_point(|entry| entry.profile.as_slice() < shown.as_bytes());
+        self.last_boot.get(place).filter(|entry| entry.profile == shown.as_bytes())
     }
 
     /// Returns the row of a slot without a profile.
@@ -283,15 +283,17 @@ impl View<'_> {
     fn trouble(&self, slot: &Dir) -> Option<String> {
         if let Ok(Some(pause)) = backoff::pause(slot)
             && pause.until > self.now
+            && self.settings.lookup.makes_pauses(self.console).unwrap_or(true)
         {
             return Some(format!(
                 "dies again and again: waiting, starts again at {}",
                 self.stamp(pause.until)
             ));
         }
-        let deaths = slot.passage(&LOG).map_err(Reason::from).and_then(|log| tally::read(&log)).ok()?;
-        let recent = deaths.iter().filter(|death| self.now.saturating_sub(death.time) < RECENT).count();
-        (recent > 1).then(|| "its logger dies again and again: the container's log says why".to_owned())
+        let deaths = tally::read(&slot.passage(&LOG).ok()?).ok()?;
+        let second = deaths.iter().rev().nth(1)?;
+        let is_recent = self.now.saturating_sub(second.time) < RECENT;
+        is_recent.then(|| "its logger dies again and again: the container's log says why".to_owned())
     }
 
     /// Asks s6 about a slot.
