@@ -7,7 +7,7 @@ import os
 import pytest
 import yaml
 
-from bed import HERMES, Bed, executable, run
+from bed import HERMES, Bed, executable, run, wait_for
 from tree import identity, snapshot
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
@@ -26,6 +26,9 @@ def served():
         bed.init("reconcile")
         bed.rescan()
         bed.settle()
+        # The tests compare the volume, where the logger writes the gateway's first line a moment after it is up.
+        current = bed.path("/opt/data/logs/gateways/default/current")
+        wait_for(lambda: current.exists() and current.stat().st_size, what="the first line of the log")
         yield bed
 
 
