@@ -376,7 +376,7 @@ fn number(text: &OsStr, what: &str, least: u64, most: u64) -> Result<u64, String
 
 fn unknown_option(grammar: &Grammar, word: &str) -> Usage {
     let known = format!("{} help", grammar.options);
-    let mut known = known.trim_start().split(' ');
+    let mut known = known.trim_start_matches(' ').split(' ');
     format!("{}: {}", grammar.name, unknown("option", word.as_bytes(), "--", &mut known))
 }
 

@@ -43,7 +43,7 @@ pub fn table(rows: &[Row]) -> String {
             // Writing to a String cannot fail.
             let _ = if is_last { write!(padded, "{cell}") } else { write!(padded, "{cell:width$}  ") };
         }
-        text.push_str(padded.trim_end());
+        text.push_str(padded.trim_end_matches(' '));
         text.push('\n');
     }
     text
