@@ -136,11 +136,13 @@ pub struct Stat {
 /// Runs `s6-svstat`. `None` if nobody supervises the service.
 pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
     const TOOL: &str = "s6-svstat";
-    static STATUS: Name = Name::fixed(c"status");
     // A FIFO in its place would keep the tool waiting.
-    match service.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&STATUS)) {
+    match service.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&probe::STATUS)) {
         Ok(meta) if meta.kind != Kind::Regular => {
             return Err(Error::new("read", "supervise/status", format!("is {}", meta.kind.text())));
+        }
+        Err(Errno::NOENT) => {
+            time::wait_until(LIMIT, Duration::from_millis(1), &mut || !probe::is_starting(service));
         }
         // s6-svstat says what is wrong.
         _ => (),

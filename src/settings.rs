@@ -206,7 +206,9 @@ pub struct Words {
 
 impl Words {
     fn meaning(self, value: &OsStr) -> Option<bool> {
-        let is = |words: &str| words.split(',').any(|word| value.eq_ignore_ascii_case(word.trim_start_matches(' ')));
+        let is = |words: &str| {
+            words.split(',').any(|word| value.eq_ignore_ascii_case(word.trim_start_matches(' ')))
+        };
         [(self.yes, true), (NO, false)].into_iter().find_map(|(words, meaning)| is(words).then_some(meaning))
     }
 

@@ -330,6 +330,18 @@ def test_restarts_at_once_all_succeed(live):
     assert not (home(live) / MARKER).exists()
 
 
+@pytest.mark.parametrize("marker, stays", [("", False), ('{"target_pid":1,"target_start_time":1}', True)])
+def test_only_the_marker_of_a_gateway_that_is_gone_is_removed_beside_a_newer_one(live, marker, stays):
+    """Another command has ended the gateway and started a new one, and may have written a marker for that one."""
+    file = home(live) / MARKER
+    write = f"echo '{marker}' > /opt/data/profiles/coder/{MARKER}" if marker else ":"
+    replace_tool(live, "s6-svc", f"[ $1 = -d ] && {{ {write}; set -- -k .; }}\nexec /run/bed/real/s6-svc \"$@\"\n")
+    old = live.pid_of(live.slot("coder"))
+    live.init("stop", "coder", uid=HERMES)
+    assert live.pid_of(live.slot("coder")) not in (old, -1)
+    assert file.exists() == stays
+
+
 @pytest.mark.parametrize("ends", ["exit 0", "exit 1", "exit 78"])
 def test_a_gateway_that_dies_at_once_is_not_up(live, ends):
     live.init("stop", "coder", uid=HERMES)

@@ -3,6 +3,7 @@ belongs."""
 
 import json
 import struct
+import threading
 import time
 
 import pytest
@@ -57,6 +58,20 @@ def test_status_of_one_profile_is_silent_about_the_others(live):
     live.rescan()
     wait_for(lambda: b"gateway_state.json: not JSON" in live.init("status", "broken", uid=HERMES).stdout, what="the note")
     assert live.init("status", "broken", uid=HERMES).stderr == b""
+
+
+@pytest.mark.parametrize("command", ["status", "stop"])
+def test_a_supervisor_that_has_not_written_its_state_yet_is_waited_for(live, command):
+    supervise = live.path(live.slot("coder")) / "supervise"
+    (supervise / "status").rename(supervise / "later")
+    late = threading.Timer(0.5, (supervise / "later").rename, [supervise / "status"])
+    late.start()
+    try:
+        done = live.init(command, "coder")
+    finally:
+        late.join()
+    assert done.stderr == b"" and (command == "stop" or b" up " in done.stdout), done
+    assert live.svstat(live.slot("coder")) == ("up" if command == "status" else "down")
 
 
 def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):

@@ -94,12 +94,15 @@ impl Gateway<'_> {
             }
             s6::svc("-d", &self.slot)?;
             down = self.wait_down(before.pid, limit)?;
+            if down == Down::Newer && before.pid.is_some() {
+                self.unmark(before.pid);
+            }
             if before.pid.is_some() || down != Down::Newer {
                 break;
             }
         }
         if down == Down::Ended {
-            self.unmark();
+            self.unmark(None);
         }
         Ok(down)
     }
@@ -108,14 +111,14 @@ impl Gateway<'_> {
     pub fn kill(&self, limit: Duration) -> Result<Down> {
         s6::svc("-dk", &self.slot)?;
         let down = self.wait_down(None, limit)?;
-        self.unmark();
+        self.unmark(None);
         Ok(down)
     }
 
-    /// Removes the marker of a gateway that is gone and has not read it.
-    fn unmark(&self) {
+    /// Removes the marker of a gateway that is gone and has not read it. `of`: only if it is for the gateway with this process ID.
+    fn unmark(&self, of: Option<u64>) {
         self.mark(&|dir, _| {
-            planned::remove(dir).context("remove", profiles::label(self.profile, &planned::MARKER))
+            planned::remove(dir, of).context("remove", profiles::label(self.profile, &planned::MARKER))
         });
     }
 

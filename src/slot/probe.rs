@@ -12,12 +12,22 @@ pub fn is_held(service: &Dir) -> Result<bool, Errno> {
     }
 }
 
-/// Returns whether a supervisor works in this service directory and has written `supervise/status`: it does so after it has opened
-/// `control`, and s6-svstat and s6-svwait fail before. True where this process may not ask.
+/// The state of a service, in `supervise`. Its supervisor writes it after it has opened `control`.
+pub static STATUS: Name = Name::fixed(c"status");
+
+fn has_state(service: &Dir) -> bool {
+    service.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&STATUS)) != Err(Errno::NOENT)
+}
+
+/// Returns whether a supervisor works in this service directory and has written `supervise/status`: s6-svstat and s6-svwait fail
+/// before. True where this process may not ask.
 pub fn is_ready(service: &Dir) -> bool {
-    static STATUS: Name = Name::fixed(c"status");
-    is_held(service).unwrap_or(true)
-        && service.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&STATUS)) != Err(Errno::NOENT)
+    is_held(service).unwrap_or(true) && has_state(service)
+}
+
+/// Returns whether a supervisor works in this service directory and has not written `supervise/status` yet.
+pub fn is_starting(service: &Dir) -> bool {
+    !has_state(service) && is_held(service) == Ok(true)
 }
 
 /// Returns whether a supervisor works in the slot or in its logger's service directory.
