@@ -14,9 +14,9 @@ def up(bed, service, state="up"):
     wait_for(lambda: bed.svstat(service) == state, what=f"{service} {state}")
 
 
-def boot(bed, *options):
+def boot(bed, *options, code=0):
     """Runs a boot pass and the rescan that follows it."""
-    done = bed.init("reconcile", *options)
+    done = bed.init("reconcile", *options, code=code)
     bed.rescan()
     return done
 
@@ -139,7 +139,7 @@ def test_a_tally_that_cannot_be_used_stops_no_gateway(bed):
 def test_a_program_that_is_missing_is_not_started_again(bed):
     bed.path("/run/bed/bin/hermes").unlink()
     bed.profile("coder", "running")
-    boot(bed)
+    boot(bed, code=1)
     up(bed, bed.slot("coder"), "down")
     time.sleep(2.2)
     assert bed.svstat(bed.slot("coder")) == "down"
@@ -236,7 +236,7 @@ def test_a_log_directory_in_which_s6_log_would_end_freezes_no_gateway(bed, what)
     bed.tell("coder", "chatty")
     make = 'umask 022; d=/opt/data/logs/gateways/coder; mkdir -p $d; touch $d/lock; chown -R 10000:10000 /opt/data/logs; ' + script
     assert bed.run(["sh", "-ec", make]).returncode == 0
-    boot(bed)
+    boot(bed, code=None)
     # More than a pipe holds.
     wait_for(lambda: b"coder: the last line\n" in bed.log(), what="the end of what the gateway says")
     assert bed.pid_of(f"{bed.slot('coder')}/log") != -1
@@ -304,7 +304,7 @@ def test_the_drop_being_refused_is_no_gateway_as_root(bed):
 def test_a_missing_hermes_is_127(bed):
     bed.path("/run/bed/bin/hermes").unlink()
     bed.profile("coder", "running")
-    bed.init("reconcile")
+    bed.init("reconcile", code=1)
     done = bed.run(["sh", "-c", "cd /run/service/gateway-coder && exec ./run gateway-coder"])
     assert done.returncode == 127 and b"unable to run hermes" in done.stderr, done
 
@@ -355,6 +355,7 @@ def test_a_remapped_user_owns_its_slots():
     with Bed() as bed:
         (bed.folder / "passwd").write_bytes(b"root:x:0:0::/root:\nhermes:x:4321:4322::/opt/data:/bin/sh\n")
         bed.profile("coder", "running")
+        bed.run(["chown", "-R", "4321:4322", "/opt/data"])
         boot(bed)
         assert bed.path(bed.slot("coder")).stat().st_uid == 4321
         assert bed.path("/run/service").stat().st_gid == 4322

@@ -125,7 +125,7 @@ impl Gateway<'_> {
     /// Does something about the marker in the profile's directory. A failure is no reason not to stop the gateway.
     fn mark(&self, change: &dyn Fn(&Dir, &Live<'_>) -> Result<()>) {
         let done = match request::directory(self.live.settings, self.profile) {
-            Ok(Some(dir)) => change(&dir, self.live),
+            Ok(Some(place)) => change(&place.dir, self.live),
             // A slot without a profile, and `kept` says what is wrong with a profile.
             Ok(None) | Err(_) => Ok(()),
         };

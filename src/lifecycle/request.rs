@@ -5,22 +5,31 @@ use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::show::FromVolume;
 use crate::slot::ProfileName;
-use crate::sys::{Dir, Ownership};
+use crate::sys::{Acting, Dir, Ownership};
 use crate::volume::home::Trusted;
 use crate::volume::state::STOPPED;
 use crate::volume::{Home, desire, profiles};
 
+/// The directory of a profile. As long as it lives, this process works there as the user whom the volume does not refuse.
+pub struct Place {
+    /// The directory.
+    pub dir: Dir,
+    _acting: Option<Acting>,
+}
+
 /// Opens the directory of a profile. `None` if there is none; an error if what is there is no usable profile.
-pub fn directory(settings: &Settings, profile: &ProfileName) -> Result<Option<Dir>> {
+pub fn directory(settings: &Settings, profile: &ProfileName) -> Result<Option<Place>> {
     let trusted = Trusted::new(settings.owner.value, &Ownership::new());
     let home = Home::open(&settings.home.value, trusted)?;
-    if profile.is_root() { Ok(Some(home.dir)) } else { profiles::directory(&home, trusted, profile) }
+    let acting = home.enter();
+    let dir = if profile.is_root() { Some(home.dir) } else { profiles::directory(&home, trusted, profile)? };
+    Ok(dir.map(|dir| Place { dir, _acting: acting }))
 }
 
 /// Writes the operator's request into the profile's state file. The next boot starts no profile that is not there.
 /// `again`: only if the file has another one.
 pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, again: bool) -> Result<()> {
-    let Some(dir) = directory(live.settings, profile)? else {
+    let Some(place) = directory(live.settings, profile)? else {
         if state == STOPPED {
             return Ok(());
         }
@@ -28,7 +37,7 @@ pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, again: bool) ->
         return Err(Error::new("find the profile", profile.text(), reason));
     };
     let owner = live.settings.owner.value;
-    let aside = desire::set(&dir, profile, state, again, owner, live.spec.ownership)?;
+    let aside = desire::set(&place.dir, profile, state, again, owner, live.spec.ownership)?;
     if let Some(aside) = aside {
         let shown = FromVolume(aside.bytes());
         live.console

@@ -60,6 +60,8 @@ pub struct Action {
     pub prior: Prior,
     /// Why its state file is not usable: an errno if it could not be read.
     pub trouble: Option<Reason>,
+    /// What the hermes user, as whom its gateway runs, is refused.
+    pub obstacle: Option<String>,
     /// Whether it has a gateway of its own in every topology.
     pub standalone: bool,
     /// Whether the gateway of `default` serves it.
@@ -89,6 +91,7 @@ impl Action {
             verdict,
             prior: Prior::default(),
             trouble: None,
+            obstacle: None,
             standalone: false,
             served: false,
             folded: false,
@@ -117,10 +120,10 @@ impl Action {
         matches!(self.verdict, Verdict::Failed(_)) || matches!(self.trouble, Some(Reason::Errno(_)))
     }
 
-    /// Returns why it has no slot, or why its state did not count.
+    /// Returns why it has no slot, why its state did not count, or why its gateway will fail.
     pub fn reason(&self) -> Option<String> {
         let trouble = || self.trouble.as_ref().map(unusable);
-        self.verdict.reason().map(str::to_owned).or_else(trouble)
+        self.verdict.reason().map(str::to_owned).or_else(trouble).or_else(|| self.obstacle.clone())
     }
 }
 

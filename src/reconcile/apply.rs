@@ -31,6 +31,7 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
     }
     // The log comes first: whoever reads stdout may have stopped doing so.
     if let (false, Some(home)) = (pass.dry_run, &pass.home) {
+        let _acting = home.enter();
         warn(pass, write_log(pass, &plan, home));
     }
     let form = match json {
@@ -39,7 +40,7 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
         false => Form::Lines,
     };
     report::write(&plan, form, &mut |text| pass.console.print(text));
-    let has_failed = plan.actions.iter().any(Action::has_failed);
+    let has_failed = plan.actions.iter().any(|action| action.has_failed() || action.obstacle.is_some());
     if has_failed || !plan.is_complete { INCOMPLETE } else { 0 }
 }
 
@@ -158,6 +159,7 @@ fn sweep(scandir: &Dir, name: &Name) -> Result<Result<()>> {
 fn write_bootstrap(pass: &Pass<'_>) {
     if let (Some(bootstrap), Some(home)) = (pass.intent.bootstrap, &pass.home) {
         let (ids, ownership) = (pass.settings.owner.value, pass.spec.ownership);
+        let _acting = home.enter();
         let attributes = Attributes { mode: 0o644, ids, ownership, durable: true };
         warn(pass, intent::write_bootstrap(bootstrap, time::now(), home, attributes));
     }
@@ -190,6 +192,7 @@ fn make(pass: &Pass<'_>, scandir: &Dir, action: &Action, present: Present) -> Re
 /// Removes stale runtime files. Returns whether there was any.
 fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
     let Some(home) = &pass.home else { return false };
+    let _acting = home.enter();
     let named = if name.is_root() { Ok(None) } else { profiles::directory(home, pass.trusted, name) };
     let dir = match &named {
         Ok(Some(dir)) => dir,

@@ -90,6 +90,9 @@ fn profile(text: &mut String, pass: &Pass<'_>, plan: &Plan, action: &Action) -> 
         _ => ("stays down", why_down(pass, name, action)),
     };
     writeln!(text, "  at the next boot: {start}\n  because: {why}")?;
+    if let Some(obstacle) = &action.obstacle {
+        writeln!(text, "  but: {obstacle}")?;
+    }
     writeln!(text, "  last exit: {}", action.exit.text())?;
     writeln!(text, "  slot now: {}", slot(pass, name, action))
 }
@@ -172,6 +175,7 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
 /// Lists the directories of `profiles` that are no profiles.
 fn no_profiles(text: &mut String, pass: &Pass<'_>, others: Others) -> std::fmt::Result {
     let Some(home) = &pass.home else { return Ok(()) };
+    let _acting = home.enter();
     // The plan has reported what is wrong with `profiles` itself.
     let Ok(Some(found)) = Profiles::open(home, pass.trusted) else { return Ok(()) };
     let mut more = 0_usize;

@@ -1,5 +1,6 @@
 //! The boot pass: one slot for every profile. `plan` reads, `apply` writes, `report` prints.
 
+mod access;
 pub mod action;
 mod apply;
 mod explain;
@@ -78,6 +79,9 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
     }
     let mut code = apply::run(&pass, options.json);
     console.note_refusal(&ownership);
+    if ownership.is_root() && !dry_run && runnable::lacks(settings.sealed.value, console) {
+        code = INCOMPLETE;
+    }
     if ownership.is_root()
         && !dry_run
         && let (Some(executable), Some(place)) = (console.executable(), &pass.scandir)
@@ -109,7 +113,9 @@ fn prepare<'a>(
     // It is made first: a slot has its path.
     let home = open_home(settings, ownership, trusted, dry_run, console)?;
     let spec = spec(settings, console, ownership)?;
+    let acting = home.as_ref().and_then(Home::enter);
     let intent = intent::gather(settings, command, home.as_ref(), console)?;
+    drop(acting);
     Ok(Pass { settings, home, scandir: None, spec, trusted, intent, console, dry_run, adopt: false })
 }
 

@@ -1,9 +1,9 @@
 //! What the pass would do, found out without changing anything.
 
-use super::Pass;
 use super::action::{Action, Verdict};
 use super::room::Room;
 use super::topology::{self, Signs, Topology};
+use super::{Pass, access};
 use crate::error::{Context, Error, Result};
 use crate::refusal;
 use crate::slot::check::{self, Present};
@@ -103,6 +103,7 @@ pub fn plan(pass: &Pass<'_>, survey: Option<&Survey>) -> Plan {
         topology: Topology::default(),
         is_complete: true,
     };
+    let acting = home.and_then(Home::enter);
     let (root, served) = look(pass, &ProfileName::root(), home.map(|home| &home.dir));
     if let Some(mut root) = plan.room.admit(&mut plan.actions, root, known) {
         root.turn_away(&plan.room.why);
@@ -119,7 +120,9 @@ pub fn plan(pass: &Pass<'_>, survey: Option<&Survey>) -> Plan {
         // Only for its warning.
         topology::is_standalone(&home.dir, &ProfileName::root(), pass.console);
     }
+    drop(acting);
     decide(pass, &mut plan);
+    access::look(pass, &mut plan.actions);
     plan
 }
 

@@ -311,6 +311,18 @@ impl Dir {
         fs::accessat(self, c".", access, AtFlags::EACCESS).is_ok()
     }
 
+    /// Tries whether this process may list, enter and change the directory at a path below; symlinks are followed. Before Linux 5.8 a
+    /// process that acts as another user is told ENOSYS.
+    pub fn try_to_use(&self, path: &Path) -> Result<(), Errno> {
+        let access = fs::Access::READ_OK | fs::Access::WRITE_OK | fs::Access::EXEC_OK;
+        fs::accessat(self, path, access, AtFlags::EACCESS)
+    }
+
+    /// [`Dir::try_to_use`], for a program: whether this process may execute it.
+    pub fn try_to_run(&self, path: &Path) -> Result<(), Errno> {
+        fs::accessat(self, path, fs::Access::EXEC_OK, AtFlags::EACCESS)
+    }
+
     /// Returns whether the file system is mounted noexec.
     pub fn is_noexec(&self) -> bool {
         // ST_NOEXEC of statvfs(3); rustix names the flags but not this one on every backend.

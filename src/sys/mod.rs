@@ -1,6 +1,8 @@
 //! The only room that knows the kernel's interface: directories by descriptor, names of one component, ownership, locks, users,
 //! processes and local time. Nothing above it builds a path where a descriptor and a name will do.
 
+mod acting;
+pub mod capability;
 pub mod dir;
 pub mod errno;
 pub mod file;
@@ -15,6 +17,7 @@ pub mod time;
 pub mod users;
 pub mod walk;
 
+pub use acting::Acting;
 pub use dir::{Dir, Kind, Meta, present};
 pub use errno::{Errno, Reason};
 pub use name::{Below, Name};

@@ -6,13 +6,13 @@ use std::path::Path;
 use crate::error::{Context, Error, Result};
 use crate::refusal;
 use crate::sys::walk::{self, Rule};
-use crate::sys::{Dir, Errno, Ids, Kind, Name, Ownership, Reason};
+use crate::sys::{Acting, Dir, Errno, Ids, Kind, Name, Ownership, Reason};
 
 /// The users who may own the target of a symlink on the volume.
 #[derive(Debug, Clone, Copy)]
 pub struct Trusted {
     /// The hermes user.
-    pub owner: u32,
+    pub owner: Ids,
     /// This process's user.
     pub me: u32,
 }
@@ -20,13 +20,13 @@ pub struct Trusted {
 impl Trusted {
     /// Makes the trust of this process in the hermes user.
     pub fn new(owner: Ids, ownership: &Ownership) -> Trusted {
-        Trusted { owner: owner.uid, me: ownership.process().uid }
+        Trusted { owner, me: ownership.process().uid }
     }
 
     /// Returns whether a user is trusted: the hermes user, and this process's user unless that is root. A process without root's
     /// permissions cannot be misled into using them.
     pub fn includes(self, uid: u32) -> bool {
-        uid == self.owner || (self.me != 0 && uid == self.me)
+        uid == self.owner.uid || (self.me != 0 && uid == self.me)
     }
 }
 
@@ -36,6 +36,8 @@ pub struct Home {
     pub dir: Dir,
     /// Whether it was missing and has been made.
     pub made: bool,
+    /// The hermes user, if root is refused here: it lacks a capability, or a file server takes it for nobody.
+    user: Option<Ids>,
 }
 
 impl Home {
@@ -54,17 +56,38 @@ impl Home {
         Ok(home)
     }
 
-    /// Opens the path step by step: it may lead through a directory of the hermes user, who can put a symlink there.
+    /// Becomes, until the result is dropped, the user as whom to work on the volume, where root is refused.
+    pub fn enter(&self) -> Option<Acting> {
+        Acting::as_user(self.user?, &[]).ok()
+    }
+
     fn walk(path: &Path, trusted: Trusted, make: bool) -> Result<Home> {
-        // A process without root's permissions cannot be misled into using them.
-        let follow = |uid| trusted.me != 0 || trusted.includes(uid);
-        let opened = walk::open(path, Rule::Links(&follow), make)
-            .and_then(|(dir, made)| Ok(Home { dir: dir.readable()?, made }));
-        let explained = opened.map_err(|reason| match reason {
-            Reason::Errno(Errno::ACCESS) => refusal::explained(&reason, path, path, trusted.owner),
+        let mut home = Home::walk_as_self(path, trusted, make);
+        let is_refused = match &home {
+            Ok(home) => home.dir.try_to_use(Path::new(".")) == Err(Errno::ACCESS),
+            Err(reason) => *reason == Reason::Errno(Errno::ACCESS),
+        };
+        // It is the hermes user's volume.
+        if trusted.me == 0
+            && is_refused
+            && let Ok(_acting) = Acting::as_user(trusted.owner, &[])
+            && let Ok(own) = Home::walk_as_self(path, trusted, make)
+        {
+            home = Ok(Home { user: Some(trusted.owner), ..own });
+        }
+        let explained = home.map_err(|reason| match reason {
+            Reason::Errno(Errno::ACCESS) => refusal::explained(&reason, path, path, trusted.owner.uid),
             reason => reason,
         });
         explained.context("open", path.as_os_str().as_bytes())
+    }
+
+    /// Opens the path step by step: it may lead through a directory of the hermes user, who can put a symlink there.
+    fn walk_as_self(path: &Path, trusted: Trusted, make: bool) -> std::result::Result<Home, Reason> {
+        // A process without root's permissions cannot be misled into using them.
+        let follow = |uid| trusted.me != 0 || trusted.includes(uid);
+        let opened = walk::open(path, Rule::Links(&follow), make)?;
+        Ok(Home { dir: opened.0.readable()?, made: opened.1, user: None })
     }
 }
 

@@ -144,7 +144,7 @@ pub fn directory(home: &Home, trusted: Trusted, profile: &ProfileName) -> Result
         Found::NoProfile if profiles.has(profile) => "it has no SOUL.md, so it is no profile".into(),
         Found::NoProfile => return Ok(None),
     };
-    Err(Error::new("use the profile", sys::label(&[PROFILES.bytes(), profile.text().as_bytes()]), reason))
+    Err(Error::new("use the profile", place(profile), reason))
 }
 
 /// Decides what a directory of `profiles` is.
@@ -161,6 +161,11 @@ fn judge(name: &Name, dir: Dir) -> Found {
         Ok(profile) => Found::Profile(profile, dir),
         Err(why) => Found::Skipped(why.into()),
     }
+}
+
+/// Returns the path of a named profile's directory, relative to `HERMES_HOME`.
+pub fn place(profile: &ProfileName) -> Vec<u8> {
+    sys::label(&[PROFILES.bytes(), profile.text().as_bytes()])
 }
 
 /// Returns the path of a file of a profile, relative to `HERMES_HOME`, for messages.

@@ -99,6 +99,7 @@ fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bo
     let trusted = Trusted::new(settings.owner.value, &Ownership::new());
     // The forecast has reported what is wrong with HERMES_HOME itself.
     let Ok(home) = Home::open(&settings.home.value, trusted) else { return (Vec::new(), false) };
+    let _acting = home.enter();
     let mut is_complete = true;
     let mut entries = bootlog::entries(&home, trusted, &mut |error| {
         console.warn(&error);
@@ -180,7 +181,8 @@ impl View<'_> {
         };
         if let Some(slot) = slot {
             self.query(&mut row, slot)?;
-            row.note = row.note.or(reason);
+            // What its gateway is refused explains what else there is to say.
+            row.note = forecast.obstacle.clone().or(row.note).or(reason);
         } else if let Some(why) = forecast.verdict.reason() {
             row.note = Some(why.to_owned());
         } else if let Some(why) = self.frontend() {

@@ -1,0 +1,105 @@
+"""What the hermes user is refused although root's pass can do it: the pass asks the kernel as that user, says so once, makes the slot all
+the same, and exits 1; the boot log, --explain and status have it too."""
+
+import json
+import os
+
+import pytest
+
+from bed import HERMES, Bed
+
+pytestmark = pytest.mark.root
+HOW = "as root: chown -hR 10000"
+
+# What is done to the volume, whom it concerns, and what is said.
+REFUSED = {
+    "profile": ("chown 0:0 {coder}; chmod 700 {coder}", {"coder"},
+                "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0700; {how} {coder})"),
+    "readonly": ("chown 0:0 {coder}; chmod 755 {coder}", {"coder"},
+                 "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0755; {how} {coder})"),
+    "own-mode": ("chmod 500 {coder}", {"coder"}, "profiles/coder: Permission denied ({coder} belongs to 10000:10000, mode 0500)"),
+    "log": ("mkdir -p {logs}/coder; chmod 755 {logs}/coder; chown 10000:10000 {logs}", {"coder"},
+            "logs/gateways/coder: Permission denied ({logs}/coder belongs to 0:0, mode 0755; {how} {logs}/coder)"),
+    "logs": ("mkdir -p {logs}; chmod 755 {logs}", {"default", "coder"},
+             "logs/gateways: Permission denied ({logs} belongs to 0:0, mode 0755; {how} {logs})"),
+    "volume": ("chown 0:0 {home}; chmod 700 {home}", {"default", "coder"},
+               "{home}: Permission denied ({home} belongs to 0:0, mode 0700; {how} {home})"),
+    "volume-readonly": ("chown 0:0 {home}; chmod 755 {home}; mkdir -p {logs}/coder {logs}/default; chown -R 10000:10000 {logs}/..", {"default"},
+                        "{home}: Permission denied ({home} belongs to 0:0, mode 0755; {how} {home})"),
+    "parent": ("chmod 700 {home}/..", {"default", "coder"}, "{home}: Permission denied ({parent} belongs to 0:0, mode 0700)"),
+}
+
+
+@pytest.fixture
+def closed():
+    """A container whose volume is /opt/data below a directory of root's."""
+    with Bed(svscan=False) as bed:
+        bed.profile("coder", "running")
+        # The directory above the volume is the machine's own otherwise.
+        bed.run(["sh", "-ec", "mkdir -m 755 /run/above; mount -t tmpfs -o mode=755 tmpfs /run/above; mkdir /run/above/data; "
+                              "cp -a /opt/data/. /run/above/data; chown 10000:10000 /run/above/data"])
+        (bed.path("/run/s6/container_environment") / "HERMES_HOME").write_text("/run/above/data")
+        yield bed
+
+
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_the_hermes_user_is_refused_is_said_once(closed, what, sealed):
+    places = {"parent": "/run/above", "home": "/run/above/data", "how": HOW}
+    places |= {"coder": "/run/above/data/profiles/coder", "logs": "/run/above/data/logs/gateways"}
+    script, names, said = REFUSED[what]
+    assert closed.run(["sh", "-ec", script.format(**places)]).returncode == 0
+    text = "unable to use as the hermes user " + said.format(**places)
+    options = ["--sealed"] if sealed else []
+    done = closed.init("reconcile", *options, code=1)
+    assert done.stderr.decode() == f"hermes-init reconcile: warning: {text}\n"
+    # The slots are made, and the log and the report have the reason.
+    log = closed.path("/run/above/data/logs/container-boot.log").read_text()
+    for name, action in (("default", "registered"), ("coder", "started")):
+        assert closed.path(closed.slot(name)).is_dir()
+        reason = f' reason="{text}"' if name in names else ""
+        for report in (done.stdout.decode(), log):
+            assert f" action={action}{reason}{' prior_exit' if report == log else ''}" in report, (name, report)
+    explained = closed.init("reconcile", "--explain", *options).stdout.decode()
+    assert explained.count(f"\n  but: {text}\n") == len(names)
+    for uid in (0, HERMES):
+        rows = closed.init("status", "--json", uid=uid, code=None).stdout.splitlines()
+        notes = {row["profile"]: row["note"] for row in map(json.loads, rows)}
+        # What he cannot even read, he is told otherwise.
+        if uid == 0 or what not in ("volume", "parent", "profile"):
+            assert {name for name in notes if text in (notes[name] or "")} == names, (uid, notes)
+
+
+def test_what_root_and_the_hermes_user_may_use_is_no_matter_of_owners(closed):
+    """A directory of another user, of a group of the hermes user's, or for everybody."""
+    closed.run(["sh", "-ec", "cd /run/above/data; chown 0:0 . profiles/coder; chmod 1777 .; chgrp 998 profiles/coder; chmod 770 profiles/coder"])
+    assert b"hermes" in (closed.folder / "group").read_bytes()
+    done = closed.init("reconcile")
+    assert done.stderr == b"", done
+
+
+@pytest.mark.parametrize("path, found", [("/usr/bin:/bin", False), ("/usr/bin:/run/bed/bin", True), ("/nowhere:/run/closed", False)])
+def test_a_path_without_hermes_is_said_once(closed, path, found):
+    closed.run(["sh", "-ec", "mkdir -m 700 /run/closed; cp /run/bed/bin/hermes /run/closed"])
+    (closed.path("/run/s6/container_environment") / "PATH").write_text(path)
+    done = closed.init("reconcile", code=int(not found))
+    text = f"unable to run hermes: no directory of the PATH that gateways get, {path}, has it for the hermes user"
+    assert done.stderr.decode() == ("" if found else f"hermes-init reconcile: warning: {text}\n")
+    assert done.stdout.decode().count(f'reason="{text}"') == (0 if found else 2)
+    if found:
+        return
+    # A gateway that has been registered with a PATH of its own does not need that one.
+    own = closed.path(closed.slot("coder")) / "env"
+    own.mkdir()
+    (own / "PATH").write_text("/run/bed/bin\n")
+    os.chown(own, HERMES, HERMES)
+    os.chown(own / "PATH", HERMES, HERMES)
+    done = closed.init("reconcile", code=1)
+    assert b"profile=coder prior_state=running action=started\n" in done.stdout and done.stdout.count(b"reason=") == 1
+
+
+def test_the_hermes_user_alone_is_told_the_same(closed):
+    closed.run(["sh", "-ec", "chown -R 10000:10000 /run/service; mkdir -p /run/above/data/logs; chown 0:0 /run/above/data/profiles/coder; "
+                             "chown 10000:10000 /run/above/data/logs"])
+    done = closed.init("reconcile", uid=HERMES, code=1)
+    assert b"unable to use as the hermes user profiles/coder: Permission denied" in done.stderr
