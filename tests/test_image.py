@@ -386,11 +386,13 @@ def test_an_image_without_a_shell_boots(steps_first, place):
         wait_for(lambda: current.exists() and line in current.read_text(), 30, "the gateway's line in its log")
         assert (current.stat().st_uid, current.stat().st_gid) == (HERMES, HERMES)
         assert line in image.log()
-        assert image.up("gateway-coder", uid=HERMES) == "up" and image.up("gateway-writer", uid=HERMES) == "down"
+        assert image.up("gateway-coder", uid=HERMES) == "up"
+        wait_for(lambda: image.up("gateway-writer", uid=HERMES) == "down", 30, "the supervisor of the stopped gateway")
         assert "profile=coder" in image.path("/opt/data/logs/container-boot.log").read_text()
 
         # s6-rc starts the dashboard, which is disabled: it goes down and is not restarted.
         tally = image.path("/run/s6-rc/servicedirs/dashboard/supervise/death_tally")
+        wait_for(lambda: image.up("dashboard", uid=0 if steps_first else HERMES) == "down", 30, "the dashboard's supervisor")
         assert image.run("/usr/bin/s6-svc", "-u", "/run/service/dashboard", uid=0 if steps_first else HERMES).returncode == 0
         wait_for(lambda: tally.exists() and tally.stat().st_size > 0, 30, "the dashboard's end")
         wait_for(lambda: image.up("dashboard") == "down", 30, "the dashboard down")

@@ -37,12 +37,14 @@ pub fn run(options: &Options, console: &Console) -> u8 {
             let reason = "it is there already: unregister it first, or start it";
             return Err(Error::new("register", profile.slot(), reason).with_code(REFUSED));
         }
+        let kept = request::keep_variables(live, &profile, &variables);
         wait_for_supervision(live, &profile, SUPERVISION)?;
-        Ok(0)
+        kept.map(|()| 0)
     })
 }
 
-/// Makes the slot, and makes s6-svscan scan. Returns false if there is a slot.
+/// Makes the slot, and makes s6-svscan scan. Without variables, it gets those that an earlier registration has kept. Returns false if
+/// there is a slot.
 pub(super) fn make(
     live: &Live<'_>,
     profile: &ProfileName,
@@ -57,6 +59,8 @@ pub(super) fn make(
     // An interrupted unregistration may have left supervisors of the same name, and interrupted registrations their staging.
     unregister::finish_earlier(live, profile)?;
     staging::sweep_own(&live.scandir, profile);
+    let kept = if variables.is_empty() { request::kept_variables(live, profile)? } else { Vec::new() };
+    let variables = if variables.is_empty() { &kept } else { variables };
     publish::add(&live.scandir, profile, want, variables, &live.spec)?;
     if let Err(error) = s6::svscanctl("-a", &live.scandir) {
         unregister::take_away(live, profile)?;
@@ -84,7 +88,7 @@ fn renew(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let want = Want { down: old.has(&layout::DOWN).context("look at", profile.slot())? };
     let as_desired = check::inspect(&live.scandir, profile, want, &live.spec)? == Present::AsDesired;
     if as_desired && !probe::is_supervised(&old) {
-        publish::publish(&live.scandir, profile, want, Present::Different, &live.spec)?;
+        publish::publish(&live.scandir, profile, want, Present::Different, &[], &live.spec)?;
     }
     Ok(())
 }

@@ -1,14 +1,15 @@
 //! The operator's request, which is kept on the volume for the next boot.
 
-use super::Live;
-use crate::error::{Error, Result};
+use super::{Live, REFUSED};
+use crate::error::{Context, Error, Result};
 use crate::settings::Settings;
 use crate::show::FromVolume;
 use crate::slot::ProfileName;
+use crate::slot::env::Variable;
 use crate::sys::{Acting, Dir, Ownership};
 use crate::volume::home::Trusted;
 use crate::volume::state::STOPPED;
-use crate::volume::{Home, desire, profiles};
+use crate::volume::{Home, desire, kept_env, profiles};
 
 /// The directory of a profile. As long as it lives, this process works there as the user whom the volume does not refuse.
 pub struct Place {
@@ -44,4 +45,35 @@ pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, again: bool) ->
             .warn(&format_args!("the state file of {} was broken: it is now {shown}", profile.text()));
     }
     Ok(())
+}
+
+/// Returns the variables that a registration of the profile has kept; none if there is no profile.
+pub fn kept_variables(live: &Live<'_>, profile: &ProfileName) -> Result<Vec<Variable>> {
+    let trusted = Trusted::new(live.settings.owner.value, live.spec.ownership);
+    match directory(live.settings, profile) {
+        Ok(Some(place)) => kept_env::read(&place.dir, trusted).context("use", label(profile)),
+        // What is wrong with a profile is said elsewhere.
+        _ => Ok(Vec::new()),
+    }
+}
+
+/// Keeps the variables of a registration for the next boot, if there are any. Without a profile, the next boot makes no slot.
+pub fn keep_variables(live: &Live<'_>, profile: &ProfileName, variables: &[Variable]) -> Result<()> {
+    let Some(place) = (if variables.is_empty() { None } else { directory(live.settings, profile)? }) else {
+        return Ok(());
+    };
+    let done = kept_env::write(&place.dir, variables, live.settings.owner.value, live.spec.ownership);
+    done.context("keep the variables in", label(profile)).map_err(|error| error.with_code(REFUSED))
+}
+
+/// Forgets the variables of a registration.
+pub fn forget_variables(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    match directory(live.settings, profile) {
+        Ok(Some(place)) => kept_env::remove(&place.dir).context("remove", label(profile)),
+        _ => Ok(()),
+    }
+}
+
+fn label(profile: &ProfileName) -> Vec<u8> {
+    profiles::label(profile, &kept_env::KEPT)
 }

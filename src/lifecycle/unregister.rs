@@ -4,7 +4,9 @@ use std::ffi::OsStr;
 use std::time::Duration;
 
 use super::gateway::{Down, Gateway};
-use super::{Live, REFUSED, SUPERVISION, foreign, is_fully_supervised, profile, wait_until, with_live};
+use super::{
+    Live, REFUSED, SUPERVISION, foreign, is_fully_supervised, profile, request, wait_until, with_live,
+};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result};
@@ -30,7 +32,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
         live.require_writable()?;
         clear(live, &profile)?;
         match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
-            Err(Errno::NOENT) => return Ok(0),
+            Err(Errno::NOENT) => return request::forget_variables(live, &profile).map(|()| 0),
             Ok(Kind::Directory) => match stop(live, &profile, options.wait.unwrap_or(STOPPING)) {
                 // Another process was faster, and took it away.
                 Err(_) if live.scandir.meta(profile.slot()) == Err(Errno::NOENT) => (),
@@ -51,7 +53,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
             let _held = live.hold()?;
             remove_ended(live, &staging::unregistered(&profile))?;
         }
-        Ok(0)
+        request::forget_variables(live, &profile).map(|()| 0)
     })
 }
 

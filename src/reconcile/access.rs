@@ -40,11 +40,12 @@ pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
     };
     for action in actions {
         let Some(name) = &action.name else { continue };
-        action.obstacle = match (&home, &for_all) {
+        let found = match (&home, &for_all) {
             (Some(home), Some(_)) if look.has_own_path(name) => look.profile(home, name),
             (Some(home), None) => look.profile(home, name),
             _ => for_all.clone(),
         };
+        action.obstacle = found.or(action.obstacle.take());
     }
 }
 

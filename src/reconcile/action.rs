@@ -3,6 +3,7 @@
 use crate::console::Console;
 use crate::error::Error;
 use crate::slot::check::Present;
+use crate::slot::env::Variable;
 use crate::slot::{ProfileName, Want};
 use crate::sys::{Name, Reason};
 use crate::volume::exit_ledger::PriorExit;
@@ -60,8 +61,10 @@ pub struct Action {
     pub prior: Prior,
     /// Why its state file is not usable: an errno if it could not be read.
     pub trouble: Option<Reason>,
-    /// What the hermes user, as whom its gateway runs, is refused.
+    /// What its gateway will lack: the hermes user, as whom it runs, is refused something, or its variables cannot be used.
     pub obstacle: Option<String>,
+    /// The variables of its registration, for a new slot.
+    pub variables: Vec<Variable>,
     /// Whether it has a gateway of its own in every topology.
     pub standalone: bool,
     /// Whether the gateway of `default` serves it.
@@ -92,6 +95,7 @@ impl Action {
             prior: Prior::default(),
             trouble: None,
             obstacle: None,
+            variables: Vec::new(),
             standalone: false,
             served: false,
             folded: false,

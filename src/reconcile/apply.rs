@@ -184,7 +184,7 @@ fn make(pass: &Pass<'_>, scandir: &Dir, action: &Action, present: Present) -> Re
         || staging::is_supervised(scandir, name.slot()).context("find a supervisor of", name.slot());
     let removed = !action.stale.is_empty() && !supervised()? && remove_stale(pass, name, &action.stale);
     if !action.left {
-        publish::publish(scandir, name, action.want(), present, &pass.spec)?;
+        publish::publish(scandir, name, action.want(), present, &action.variables, &pass.spec)?;
     }
     Ok(removed)
 }
@@ -235,7 +235,7 @@ fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &
 fn update_other_slot(pass: &Pass<'_>, scandir: &Dir, name: &ProfileName) -> Result<()> {
     let Some(want) = other_slot(pass, scandir, name).context("look at", name.slot())? else { return Ok(()) };
     match check::inspect(scandir, name, want, &pass.spec)? {
-        Present::Different => publish::publish(scandir, name, want, Present::Different, &pass.spec),
+        Present::Different => publish::publish(scandir, name, want, Present::Different, &[], &pass.spec),
         _ => Ok(()),
     }
 }

@@ -12,10 +12,10 @@ use crate::slot::scandir::Survey;
 use crate::slot::{ProfileName, foreign, scandir};
 use crate::sys::{Dir, Errno, Name, Reason, present};
 use crate::topology::TopologyChoice;
-use crate::volume::Home;
 use crate::volume::exit_ledger::PriorExit;
 use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
 use crate::volume::state::{self, Report};
+use crate::volume::{Home, kept_env};
 
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
@@ -104,7 +104,7 @@ pub fn plan(pass: &Pass<'_>, survey: Option<&Survey>) -> Plan {
         is_complete: true,
     };
     let acting = home.and_then(Home::enter);
-    let (root, served) = look(pass, &ProfileName::root(), home.map(|home| &home.dir));
+    let (root, served) = look(pass, &ProfileName::root(), home.map(|home| &home.dir), known);
     if let Some(mut root) = plan.room.admit(&mut plan.actions, root, known) {
         root.turn_away(&plan.room.why);
         plan.actions.push(root);
@@ -159,7 +159,7 @@ fn look_at_profiles(
             }
             listed += 1;
         }
-        let Some(action) = look_at_entry(pass, &name, found) else { continue };
+        let Some(action) = look_at_entry(pass, &name, found, known) else { continue };
         if action.standalone && standalone.is_none() {
             standalone.clone_from(&action.name);
         }
@@ -170,10 +170,10 @@ fn look_at_profiles(
     true
 }
 
-fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found) -> Option<Action> {
+fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found, known: &[Name]) -> Option<Action> {
     let dangles = matches!(found, Found::Dangling(_));
     let (verdict, why): (fn(String) -> Verdict, Reason) = match found {
-        Found::Profile(profile, dir) => return Some(look(pass, &profile, Some(&dir)).0),
+        Found::Profile(profile, dir) => return Some(look(pass, &profile, Some(&dir), known).0),
         Found::NoProfile => return None,
         Found::Skipped(why) | Found::Dangling(why) => (Verdict::Skipped, why),
         Found::Failed(why) => {
@@ -196,7 +196,7 @@ pub fn is_reserved(name: &Name) -> bool {
 }
 
 /// Looks at a profile on the volume. Returns also whether its state file has `served_profiles`.
-fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>) -> (Action, bool) {
+fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) -> (Action, bool) {
     let Report { mut prior, trouble, served } = dir.map_or_else(Report::default, state::read);
     let unseen = pass.intent.unseen.filter(|_| name.is_root()).map(Reason::from);
     let trouble = trouble.or(unseen);
@@ -207,7 +207,19 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>) -> (Action, bool
     }
     let is_asked = !name.is_root() && pass.settings.topology.value != TopologyChoice::PerProfile;
     let standalone = is_asked && dir.is_some_and(|dir| topology::is_standalone(dir, name, pass.console));
+    let is_new = known.binary_search(name.slot()).is_err();
+    let variables = dir.filter(|_| is_new).map_or(Ok(Vec::new()), |dir| kept_env::read(dir, pass.trusted));
+    let (variables, obstacle) = match variables {
+        Ok(variables) => (variables, None),
+        Err(reason) => {
+            let error = Error::new("use", profiles::label(name, &kept_env::KEPT), reason);
+            pass.console.warn(&error);
+            (Vec::new(), Some(error.to_string()))
+        }
+    };
     let action = Action {
+        variables,
+        obstacle,
         prior,
         trouble,
         standalone,

@@ -6,17 +6,18 @@ use super::{ProfileName, Spec, Want, build, env, probe, staging, update};
 use crate::error::{Context, Error, Result};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
 
-/// Makes the slot of a profile what is wanted, given what is there now.
+/// Makes the slot of a profile what is wanted, given what is there now. A new one gets these variables; another one keeps its own.
 pub fn publish(
     scandir: &Dir,
     profile: &ProfileName,
     want: Want,
     present: Present,
+    vars: &[env::Variable],
     spec: &Spec<'_>,
 ) -> Result<()> {
     match present {
         Present::AsDesired => Ok(()),
-        Present::Absent => add(scandir, profile, want, &[], spec),
+        Present::Absent => add(scandir, profile, want, vars, spec),
         Present::Different => {
             change(scandir, profile, want, spec)?;
             // The kernel may have refused an owner change, which is tolerated elsewhere.

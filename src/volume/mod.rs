@@ -6,6 +6,7 @@ pub mod desire;
 pub mod exit_ledger;
 pub mod home;
 pub mod json;
+pub mod kept_env;
 pub mod planned;
 pub mod profiles;
 pub mod state;

@@ -1,0 +1,108 @@
+"""The variables of `register --env`: they are kept on the volume, beside the profile's state, and come back with the slot."""
+
+import os
+
+import pytest
+
+from bed import HERMES
+
+pytestmark = [pytest.mark.root, pytest.mark.s6]
+FILE = "/opt/data/profiles/new/.hermes-init-env"
+OPTIONS = ["--env", "A=1", "--env", "B=two\nlines =", "--env", "C="]
+KEPT = b"A=1\0B=two\nlines =\0C=\0"
+
+
+def env(bed, scandir="/run/service"):
+    """Returns the variables of the slot, as the gateway gets them."""
+    return {path.name: path.read_bytes() for path in (bed.path(scandir) / "gateway-new/env").glob("*")}
+
+
+def boot(bed, *options, code=0):
+    """The next boot's pass, in an empty scan directory."""
+    bed.run(["rm", "-rf", "/run/again"])
+    bed.run(["mkdir", "/run/again"])
+    return bed.init("reconcile", "--scandir", "/run/again", *options, code=code)
+
+
+@pytest.mark.parametrize("uid, mode", [(HERMES, []), (0, []), (0, ["--sealed"])])
+def test_variables_come_back_with_the_slot(live, uid, mode):
+    live.profile("new", "running")
+    live.init("register", *OPTIONS, *mode, "new", uid=uid)
+    file = live.path(FILE)
+    assert file.read_bytes() == KEPT
+    assert (file.stat().st_uid, file.stat().st_gid, file.stat().st_mode & 0o7777) == (HERMES, HERMES, 0o600)
+    made = env(live)
+    assert made == {"A": b"1\n", "B": b"two\nlines =\n", "C": b"\n"}
+    boot(live, *mode)
+    assert env(live, "/run/again") == made
+    slot = live.path("/run/again/gateway-new/env")
+    assert slot.stat().st_uid == (0 if mode else HERMES) and (slot / "A").stat().st_mode == (live.path(live.slot("new")) / "env/A").stat().st_mode
+    # The slot alone is lost, and made again by a start or a registration.
+    for command in ("register", "start"):
+        live.run(["cp", "-p", FILE, "/run/kept"])
+        live.init("unregister", *mode, "new", uid=uid)
+        assert not file.exists()
+        live.run(["cp", "-p", "/run/kept", FILE])
+        live.init(command, *mode, "new", uid=uid)
+        assert env(live) == made
+    live.init("unregister", *mode, "new", uid=uid)
+    assert not file.exists()
+    boot(live, *mode)
+    assert env(live, "/run/again") == {}
+
+
+def test_new_variables_replace_the_kept_ones_and_the_gateway_gets_them(live):
+    live.profile("new")
+    live.init("register", *OPTIONS, "--down", "new", uid=HERMES)
+    live.init("unregister", "new", uid=HERMES)
+    live.init("register", "--env", "A=3", "--down", "new", uid=HERMES)
+    assert live.path(FILE).read_bytes() == b"A=3\0" and env(live) == {"A": b"3\n"}
+    live.init("start", "--wait", "new", uid=HERMES)
+    assert live.record("new")[2][b"A"] == b"3"
+
+
+SECRET = "A=secret"
+HOSTILE = {
+    "symlink": "ln -s /run/secret {file}",
+    "hard-link": "cp /run/secret {home}/.x; ln {home}/.x {file}; chown 10000:10000 {file}",
+    "roots": "cp /run/secret {file}",
+    "fifo": "mkfifo {file}; chown 10000:10000 {file}",
+    "directory": "mkdir {file}; chown 10000:10000 {file}",
+    "large": "head -c 3000000 /dev/zero > {file}; chown 10000:10000 {file}",
+}
+
+
+@pytest.mark.parametrize("what", HOSTILE)
+def test_what_is_no_file_of_the_hermes_users_gives_no_variables(live, what):
+    live.profile("new", "running")
+    live.run(["sh", "-ec", f"umask 077; printf '{SECRET}\\0' > /run/secret; " + HOSTILE[what].format(file=FILE, home="/opt/data/profiles")])
+    done = boot(live, code=1)
+    assert done.stderr.count(b"\n") == 1 and b"unable to use profiles/new/.hermes-init-env: " in done.stderr, done
+    assert b'profile=new prior_state=running action=started reason="unable to use profiles/new/.hermes-init-env: ' in done.stdout
+    assert live.path("/run/again/gateway-new").is_dir() and env(live, "/run/again") == {}
+    assert boot(live, "--explain").stdout.count(b"  but: unable to use profiles/new/.hermes-init-env: ") == 1
+
+
+def test_what_is_no_variable_is_passed_over(live):
+    live.profile("new", "running")
+    live.path(FILE).write_bytes(b"A=1\0\0=x\0../B=2\0.C=3\0D\0E=4=5\0F=6")
+    os.chown(live.path(FILE), HERMES, HERMES)
+    assert boot(live).stderr == b""
+    assert env(live, "/run/again") == {"A": b"1\n", "E": b"4=5\n", "F": b"6\n"}
+
+
+def test_a_slot_that_is_there_keeps_its_own(live):
+    live.profile("new", "running")
+    live.init("register", "--env", "A=1", "new", uid=HERMES)
+    live.path(FILE).write_bytes(b"A=2\0")
+    assert live.init("reconcile").stderr == b"" and env(live) == {"A": b"1\n"}
+
+
+def test_variables_that_cannot_be_kept_are_an_error(live):
+    live.profile("new", "running")
+    live.run(["chown", "0:0", "/opt/data/profiles/new"])
+    done = live.init("register", "--env", "A=1", "new", uid=HERMES, code=1)
+    assert b"unable to keep the variables in profiles/new/.hermes-init-env: Permission denied" in done.stderr
+    assert env(live) == {"A": b"1\n"} and live.svstat(live.slot("new")) == "up"
+    # Nothing half made is left.
+    assert sorted(os.listdir(live.path("/opt/data/profiles/new"))) == ["SOUL.md", "gateway_state.json"]
