@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bed import Bed, executable
+from bed import HERMES, Bed, executable
 
 
 def pytest_configure(config):
@@ -69,6 +69,9 @@ def home(place):
     (profile / "SOUL.md").touch()
     (profile / "gateway_state.json").write_text('{"desired_state": "running"}')
     (profile / "gateway.pid").write_text("1")
+    if os.geteuid() == 0:
+        for path in (place / "home", place / "home/profiles", profile, *profile.iterdir()):
+            os.chown(path, HERMES, HERMES)
     (place / "service").mkdir()
     return place
 

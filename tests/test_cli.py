@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import shutil
 
 import pytest
 
@@ -59,8 +60,9 @@ def test_every_command_has_a_page_worth_reading(command):
 
 
 @pytest.mark.parametrize("name", ["02-reconcile-profiles", "reconcile-profiles", "02-reconcile", "reconcile", "/etc/cont-init.d/99-reconcile"])
-def test_argv0_names_the_boot_pass(name, tmp_path):
-    done = init("--dry-run", "--hermes-home", str(tmp_path), "--scandir", str(tmp_path), "--owner", "1", argv0=name)
+def test_argv0_names_the_boot_pass(name, home):
+    shutil.rmtree(home / "home/profiles")
+    done = init("--dry-run", "--hermes-home", str(home / "home"), "--scandir", str(home / "service"), argv0=name)
     assert done.stdout == b"reconcile: profile=default prior_state=None action=registered\n", done
 
 

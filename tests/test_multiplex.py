@@ -9,7 +9,7 @@ import socket
 import pytest
 import yaml
 
-from bed import executable, run
+from bed import HERMES, executable, run
 from tree import identity
 from yaml_documents import FALSE, TRUE, Odd, Ordinary
 
@@ -22,6 +22,8 @@ class Config:
     def __init__(self, place):
         self.place, self.home = place, place / "home"
         self.home.mkdir()
+        if os.geteuid() == 0:
+            os.chown(self.home, HERMES, HERMES)
         self.path = self.home / "config.yaml"
 
     def ask(self, text=None, environment=None):

@@ -82,6 +82,7 @@ def test_a_link_of_the_hermes_user_to_his_own_directory_and_roots_own_links_are_
     (volume.place / "var").symlink_to("./opt/../data/")
     if not missing:
         (disk / "inner").mkdir()
+        os.chown(disk / "inner", HERMES, HERMES)
     for way in (home, volume.place / "opt/.hermes", volume.place / "var/.hermes"):
         done = volume.reconcile("--hermes-home", way / "inner")
         assert b"profile=default" in done.stdout
@@ -107,7 +108,7 @@ def test_a_home_that_is_exchanged_again_and_again_leads_nowhere(volume, roots, m
             assert time.monotonic() < end, (rounds, exchanged())
             rounds += 1
             done = volume.reconcile("--hermes-home", data / ".hermes" / ("made/home" if missing else ""), code=None)
-            assert done.returncode in (0, 111) and b"panic" not in done.stderr, done
+            assert done.returncode in (0, 1, 111) and b"panic" not in done.stderr, done
     assert identity(roots) == before
 
 
@@ -183,12 +184,15 @@ def test_the_command_is_looked_for_only_where_it_decides(home, options, looks):
     trace = home / "trace"
 
     def cmdlines(command, *options):
-        done = run(["strace", "-o", trace, "-e", "trace=openat", executable(), command, *where(home), *options], env={"PATH": "/usr/bin:/bin"})
+        argv = ["strace", "-o", trace, "-e", "trace=openat", executable(), command, *map(str, where(home)), *options]
+        done = run(container.command(argv), env={"PATH": "/usr/bin:/bin"}, cwd="/")
         assert done.returncode == 0, done
         return trace.read_text().count('"cmdline"')
 
-    assert (cmdlines("reconcile", *options) > 0) == looks
-    assert cmdlines("status") == 0
+    # Not beside processes of other tests, which may be front ends.
+    with Container([["idle"]], first=SVSCAN) as container:
+        assert (cmdlines("reconcile", *options) > 0) == looks
+        assert cmdlines("status") == 0
 
 
 @pytest.mark.strace
@@ -308,7 +312,7 @@ def test_a_live_slot_whose_state_cannot_be_read_stays_what_it_is(volume, errno, 
 
 @pytest.mark.strace
 def test_an_owner_change_that_the_volume_refuses_says_nothing_about_the_scan_directory(volume):
-    script = ('mount -t tmpfs tmpfs "$0" && mkdir -p "$0/profiles/coder" && touch "$0/profiles/coder/SOUL.md" && exec "$@"')
+    script = ('mount -t tmpfs tmpfs "$0" && mkdir -p "$0/profiles/coder" && touch "$0/profiles/coder/SOUL.md" && chown -R 10000:10000 "$0" && exec "$@"')
     inject = ["strace", "-f", "-o", "/dev/null", "-P", volume.home / ".gateway_state.json.tmp", "-e", "inject=fchown:error=EPERM:when=1+"]
     done = volume.reconcile(before=["unshare", "--mount", "--propagation", "private", "sh", "-c", script, volume.home, *inject],
                             environment={"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"})
@@ -428,10 +432,11 @@ print(high << 20)
 @pytest.mark.parametrize("what", ["half", "full"])
 def test_a_half_line_in_the_log_is_not_glued_to_the_next(volume, what):
     (volume.home / "logs").mkdir()
+    os.chown(volume.home / "logs", HERMES, HERMES)
     log = volume.home / "logs/container-boot.log"
     log.write_text("2026-01-01T00:00:00+0000 profile=default prior_st" if what == "half" else "")
     if what == "full":
-        script = ('mount -t tmpfs -o size=8k tmpfs "$0/logs"; cd "$0/logs"; head -c 4076 /dev/zero | tr "\\0" x > container-boot.log; '
+        script = ('mount -t tmpfs -o size=8k,uid=10000,gid=10000 tmpfs "$0/logs"; cd "$0/logs"; head -c 4076 /dev/zero | tr "\\0" x > container-boot.log; '
                   'echo >> container-boot.log; echo > filler; "$@"; rm filler; "$@"; cp container-boot.log ../told')
         volume.reconcile(before=["unshare", "--mount", "--propagation", "private", "sh", "-c", script, volume.home])
         log = volume.home / "told"
@@ -446,6 +451,7 @@ def test_a_half_line_in_the_log_is_not_glued_to_the_next(volume, what):
 def test_a_directory_in_the_place_of_the_rotated_log_costs_no_line(volume, content):
     logs = volume.home / "logs"
     (logs / "container-boot.log.1").mkdir(parents=True)
+    os.chown(logs, HERMES, HERMES)
     if content:
         (logs / "container-boot.log.1/file").touch()
     (logs / "container-boot.log").write_text("x\n" * 140_000)

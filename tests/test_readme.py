@@ -3,13 +3,14 @@
 import os
 import re
 import shutil
+import subprocess
 import textwrap
 from pathlib import Path
 
 import pytest
 
 import budgets
-from bed import APART, ROOT, executable, run
+from bed import APART, HERMES, ROOT, executable, run
 from test_cli import COMMANDS
 from test_image import laid_down, make, project
 
@@ -162,7 +163,9 @@ def test_what_the_readme_shows_is_what_is_printed(place):
         (home / "profiles" / profile / "SOUL.md").touch()
         (home / "profiles" / profile / "gateway_state.json").write_text(f'{{"gateway_state": "{state}"}}')
     (home / "profiles/coder/state/gateway.lifecycle.json").write_text('{"phase": "running"}')
-    where = ("--hermes-home", str(home), "--scandir", str(scandir), "--owner", f"{os.geteuid()}:{os.getegid()}", "--role", "gateway")
+    if os.geteuid() == 0:
+        subprocess.run(["chown", "-R", f"{HERMES}:{HERMES}", home], check=True)
+    where = ("--hermes-home", str(home), "--scandir", str(scandir), "--role", "gateway")
     assert init("reconcile", *where).returncode == 0
     shown = [textwrap.dedent(block) for block in re.findall(r"(?:^ {8}.*\n|^\n(?= {8}))+", section("Why did my profile not come back up\\?"), re.M)]
     settings, profile = shown[0].strip().split("\n\n")

@@ -37,7 +37,7 @@ ERRORS = {
     "wait4": "EINTR", "clone": "EAGAIN ENOMEM", "fork": "EAGAIN ENOMEM", "vfork": "EAGAIN ENOMEM", "mmap": "ENOMEM", "brk": "ENOMEM",
     "fcntl": "EINTR", "clock_nanosleep": "EINTR", "ioctl": "EIO", "prlimit64": "EPERM", "prctl": "EPERM", "chdir": "EACCES EIO",
     "setgroups": "EPERM ENOMEM", "setgid": "EPERM", "setuid": "EPERM EAGAIN", "setresgid": "EPERM", "setresuid": "EPERM EAGAIN",
-    "execve": "EACCES ENOMEM ETXTBSY",
+    "getgroups": "EPERM", "capget": "EPERM", "execve": "EACCES ENOMEM ETXTBSY",
 }
 # Calls that a process cannot be killed at, or whose number is not that of the trace.
 NOT_KILLED = ("exit_group", "restart_syscall")

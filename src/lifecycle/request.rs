@@ -2,6 +2,7 @@
 
 use super::{Live, REFUSED};
 use crate::error::{Context, Error, Result};
+use crate::refusal;
 use crate::settings::Settings;
 use crate::show::FromVolume;
 use crate::slot::ProfileName;
@@ -23,7 +24,16 @@ pub fn directory(settings: &Settings, profile: &ProfileName) -> Result<Option<Pl
     let trusted = Trusted::new(settings.owner.value, &Ownership::new());
     let home = Home::open(&settings.home.value, trusted)?;
     let acting = home.enter();
-    let dir = if profile.is_root() { Some(home.dir) } else { profiles::directory(&home, trusted, profile)? };
+    let dir =
+        if profile.is_root() { Ok(Some(home.dir)) } else { profiles::directory(&home, trusted, profile) };
+    let dir = dir.map_err(|error| match error.errno() {
+        Some(errno) => {
+            let (label, owner) = (profiles::place(profile), settings.owner.value.uid);
+            let reason = refusal::below(&errno.into(), &settings.home.value, &label, owner);
+            Error::new("use the profile", label, reason)
+        }
+        None => error,
+    })?;
     Ok(dir.map(|dir| Place { dir, _acting: acting }))
 }
 

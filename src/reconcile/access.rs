@@ -45,7 +45,7 @@ pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
             (Some(home), None) => look.profile(home, name),
             _ => for_all.clone(),
         };
-        action.obstacle = found.or(action.obstacle.take());
+        action.obstacle = action.obstacle.take().or(found);
     }
 }
 

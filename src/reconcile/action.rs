@@ -127,7 +127,7 @@ impl Action {
     /// Returns why it has no slot, why its state did not count, or why its gateway will fail.
     pub fn reason(&self) -> Option<String> {
         let trouble = || self.trouble.as_ref().map(unusable);
-        self.verdict.reason().map(str::to_owned).or_else(trouble).or_else(|| self.obstacle.clone())
+        self.verdict.reason().map(str::to_owned).or_else(|| self.obstacle.clone()).or_else(trouble)
     }
 }
 

@@ -90,7 +90,7 @@ fn profile(text: &mut String, pass: &Pass<'_>, plan: &Plan, action: &Action) -> 
         _ => ("stays down", why_down(pass, name, action)),
     };
     writeln!(text, "  at the next boot: {start}\n  because: {why}")?;
-    if let Some(obstacle) = &action.obstacle {
+    if let (Some(obstacle), None) = (&action.obstacle, &action.trouble) {
         writeln!(text, "  but: {obstacle}")?;
     }
     writeln!(text, "  last exit: {}", action.exit.text())?;

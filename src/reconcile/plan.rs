@@ -1,6 +1,6 @@
 //! What the pass would do, found out without changing anything.
 
-use super::action::{Action, Verdict};
+use super::action::{self, Action, Verdict};
 use super::room::Room;
 use super::topology::{self, Signs, Topology};
 use super::{Pass, access};
@@ -176,11 +176,7 @@ fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found, known: &[Name]) -> 
         Found::Profile(profile, dir) => return Some(look(pass, &profile, Some(&dir), known).0),
         Found::NoProfile => return None,
         Found::Skipped(why) | Found::Dangling(why) => (Verdict::Skipped, why),
-        Found::Failed(why) => {
-            let home = &pass.settings.home.value;
-            let label = profiles::label_of(name);
-            (Verdict::Failed, refusal::below(&why, home, &label, pass.settings.owner.value.uid))
-        }
+        Found::Failed(why) => (Verdict::Failed, told(pass, &why, &profiles::label_of(name))),
     };
     let text = why.to_string();
     let is_reserved = is_reserved(name);
@@ -188,6 +184,11 @@ fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found, known: &[Name]) -> 
         pass.console.warn(&Error::new("use", profiles::label_of(name), why));
     }
     (!is_reserved).then(|| Action::new(name.bytes(), None, verdict(text)))
+}
+
+/// Returns why something on the volume cannot be used, with what helps.
+fn told(pass: &Pass<'_>, why: &Reason, label: &[u8]) -> Reason {
+    refusal::below(why, &pass.settings.home.value, label, pass.settings.owner.value.uid)
 }
 
 /// Returns whether an entry of `profiles` has the root profile's name, whose result is that of `HERMES_HOME`.
@@ -200,8 +201,16 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) 
     let Report { mut prior, trouble, served } = dir.map_or_else(Report::default, state::read);
     let unseen = pass.intent.unseen.filter(|_| name.is_root()).map(Reason::from);
     let trouble = trouble.or(unseen);
+    let mut obstacle = None;
     if let Some(reason) = &trouble {
-        pass.console.warn(&Error::new("use", profiles::label(name, &state::STATE), reason.clone()));
+        let label = profiles::label(name, &state::STATE);
+        let mut reason = reason.clone();
+        // A file whose content is no use says nothing; one that could not be read may say anything.
+        if matches!(reason, Reason::Errno(_)) {
+            reason = told(pass, &reason, &label);
+            obstacle = Some(action::unusable(&reason));
+        }
+        pass.console.warn(&Error::new("use", label, reason));
     } else if prior.word.is_none() {
         prior = pass.intent.bootstrap_state(name).unwrap_or(prior);
     }
@@ -209,14 +218,12 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) 
     let standalone = is_asked && dir.is_some_and(|dir| topology::is_standalone(dir, name, pass.console));
     let is_new = known.binary_search(name.slot()).is_err();
     let variables = dir.filter(|_| is_new).map_or(Ok(Vec::new()), |dir| kept_env::read(dir, pass.trusted));
-    let (variables, obstacle) = match variables {
-        Ok(variables) => (variables, None),
-        Err(reason) => {
-            let error = Error::new("use", profiles::label(name, &kept_env::KEPT), reason);
-            pass.console.warn(&error);
-            (Vec::new(), Some(error.to_string()))
-        }
-    };
+    let variables = variables.unwrap_or_else(|reason| {
+        let error = Error::new("use", profiles::label(name, &kept_env::KEPT), reason);
+        pass.console.warn(&error);
+        obstacle.get_or_insert(error.to_string());
+        Vec::new()
+    });
     let action = Action {
         variables,
         obstacle,

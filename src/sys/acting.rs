@@ -4,7 +4,8 @@ use rustix::fs::{Gid, Uid};
 use rustix::process::{getegid, getgroups};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use super::{Errno, Ids};
+use super::{Errno, Ids, process};
+use crate::error::SYSTEM;
 
 /// As long as it lives, this process has the effective ids and the groups of another user. Its real and its saved user stay root,
 /// so that the other user can send it no signal. It has one thread, so the thread's ids are the process's.
@@ -32,8 +33,9 @@ impl Drop for Acting {
         let back = set_thread_res_uid(Uid::ROOT, Uid::ROOT, Uid::ROOT)
             .and_then(|()| set_thread_res_gid(self.group, self.group, self.group));
         if back.is_err() {
-            // As neither of the two users nothing is to be done.
-            std::process::abort();
+            // As neither of the two users nothing is to be done. A message that cannot be written has no reader.
+            let _ = process::to_stderr(b"hermes-init: fatal: unable to become root again\n");
+            std::process::exit(SYSTEM.into());
         }
         // Without the permission, they have not been changed either.
         let _ = set_thread_groups(&self.groups);
