@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -200,8 +201,8 @@ fn written(pipe: Option<OwnedFd>) -> Vec<u8> {
 /// Finds a program as execvp(3) does: the first entry of `path` that has a regular file of this name which this process may
 /// execute. An empty entry is the working directory.
 pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).find_map(|entry| {
-        let directory = if entry.as_os_str().is_empty() { Path::new(".") } else { &entry };
+    path.as_bytes().split(|byte| *byte == b':').find_map(|entry| {
+        let directory = Path::new(OsStr::from_bytes(if entry.is_empty() { b"." } else { entry }));
         let candidate = directory.join(program);
         let is_regular = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
         let found = fs::access(&candidate, Access::EXEC_OK).is_ok()
@@ -224,8 +225,8 @@ pub fn start_time(pid: u64) -> Option<String> {
 /// that is there and is not used, and why.
 pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, (PathBuf, Reason)> {
     let mut refused = None;
-    for entry in std::env::split_paths(path).filter(|entry| entry.is_absolute()) {
-        let Some(found) = find_on_path(program, entry.as_os_str()) else { continue };
+    for entry in path.as_bytes().split(|byte| *byte == b':').filter(|entry| entry.starts_with(b"/")) {
+        let Some(found) = find_on_path(program, OsStr::from_bytes(entry)) else { continue };
         match walk::open(&found, Rule::Program, false) {
             Ok(_) => return Ok(Some(found)),
             Err(why) => refused = Some((found, why)),
