@@ -68,8 +68,12 @@ pub fn groups_of_first() -> Result<Vec<u32>, Reason> {
         Err(Reason::Errno(Errno::NOENT | Errno::PERM | Errno::ACCESS)) => Vec::new(),
         status => status?,
     };
-    let groups = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Groups:"));
-    Ok(groups.unwrap_or_default().split(u8::is_ascii_whitespace).filter_map(users::number).collect())
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Groups:"));
+    let mut groups = Vec::new();
+    for group in line.unwrap_or_default().split(u8::is_ascii_whitespace) {
+        groups.extend(users::number(group));
+    }
+    Ok(groups)
 }
 
 /// The state of process 1.
@@ -85,7 +89,11 @@ pub struct Environment(Vec<(OsString, OsString)>);
 impl Environment {
     /// Returns this process's environment.
     pub fn own() -> Environment {
-        Environment(std::env::vars_os().collect())
+        let mut variables = Vec::new();
+        for variable in std::env::vars_os() {
+            variables.push(variable);
+        }
+        Environment(variables)
     }
 
     /// Returns a variable's value.
