@@ -39,6 +39,7 @@ impl Kind {
     }
 
     /// Returns the type as a message names it.
+    #[inline(never)]
     pub fn text(self) -> &'static str {
         match self {
             Kind::Regular => "a regular file",
