@@ -87,6 +87,7 @@ impl Meta {
 
 /// Sorts the answer of a look-up: present, absent (`None`), or failed. ENOENT is absence, and where a directory is looked for also
 /// ENOTDIR and ELOOP: something else has its name. Every other errno says nothing about what is there.
+#[inline(never)]
 pub fn present<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match found {
         Ok(found) => Ok(Some(found)),

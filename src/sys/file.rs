@@ -17,6 +17,7 @@ const SYMLINK: &str = "is a symlink, and symlinks are not followed";
 /// Why a FIFO, a directory, a socket or a device is not used.
 const NOT_REGULAR: &str = "not a regular file";
 
+#[inline(never)]
 fn refusal(errno: Errno) -> Reason {
     match errno {
         Errno::LOOP => SYMLINK.into(),

@@ -128,6 +128,7 @@ impl Ownership {
 /// Returns the file system of an open file. One that does not tell is a file system of its own.
 // The type of `st_dev` differs between architectures.
 #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+#[inline(never)]
 fn device(file: BorrowedFd<'_>) -> u64 {
     fs::fstat(file).map_or(u64::MAX, |stat| stat.st_dev as u64)
 }

@@ -20,6 +20,7 @@ pub enum PriorExit {
 
 impl PriorExit {
     /// Returns the word in the log.
+    #[inline(never)]
     pub fn text(self) -> &'static str {
         match self {
             PriorExit::Clean => "clean",
