@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
+use super::name::c_path;
 use super::walk::{self, Rule};
 use super::{Errno, Ids, Name, Reason, errno};
 
@@ -69,7 +70,7 @@ pub struct Meta {
 impl Meta {
     /// Returns the attributes of the file at a path; symlinks are followed.
     pub fn at(path: &Path) -> Result<Meta, Errno> {
-        fs::stat(path).map(|stat| Meta::of(&stat))
+        fs::stat(c_path(path)?).map(|stat| Meta::of(&stat))
     }
 
     // The C types of stat's fields differ between architectures; on some of them these casts widen nothing.
@@ -129,12 +130,12 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 impl Dir {
     /// Opens the directory at a path of the operator's (a setting); symlinks are followed.
     pub fn at(path: &Path) -> Result<Dir, Errno> {
-        fs::openat(fs::CWD, path, DIRECTORY, Mode::empty()).map(Dir)
+        fs::openat(fs::CWD, c_path(path)?, DIRECTORY, Mode::empty()).map(Dir)
     }
 
     /// Opens the directory at a path of the operator's for passage; symlinks are followed.
     pub(super) fn passage_at(path: &Path) -> Result<Dir, Errno> {
-        fs::openat(fs::CWD, path, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
+        fs::openat(fs::CWD, c_path(path)?, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
     /// Opens the directory at a path of the operator's; makes it and its parents with mode 0755 where they are missing. Returns

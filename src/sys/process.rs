@@ -15,6 +15,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::number::decimal;
 
+use super::name::c_path;
 use super::walk::{self, Rule};
 use super::{Dir, Errno, Ids, Name, Reason, errno, file, time, users};
 
@@ -40,7 +41,7 @@ pub fn to_stderr(text: &[u8]) -> Result<(), Errno> {
 
 /// Changes the working directory.
 pub fn change_to(path: &Path) -> Result<(), Errno> {
-    rustix::process::chdir(path)
+    rustix::process::chdir(c_path(path)?)
 }
 
 /// Returns the absolute path of the running executable: from /proc; without /proc the target of argv[0] if that is a symlink
@@ -213,8 +214,9 @@ pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
         let directory = Path::new(OsStr::from_bytes(if entry.is_empty() { b"." } else { entry }));
         let candidate = directory.join(program);
         let is_regular = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
-        let found = fs::access(&candidate, Access::EXEC_OK).is_ok()
-            && fs::stat(&candidate).is_ok_and(|stat| is_regular(stat.st_mode));
+        let path = c_path(&candidate).ok()?;
+        let found = fs::access(path.as_c_str(), Access::EXEC_OK).is_ok()
+            && fs::stat(path.as_c_str()).is_ok_and(|stat| is_regular(stat.st_mode));
         found.then_some(candidate)
     })
 }
