@@ -104,9 +104,13 @@ impl Environment {
 
     /// Sets a variable.
     pub fn set(&mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
-        let key = key.as_ref();
+        self.replace(key.as_ref(), value.as_ref());
+    }
+
+    #[inline(never)]
+    fn replace(&mut self, key: &OsStr, value: &OsStr) {
         self.remove(key);
-        self.0.push((key.to_owned(), value.as_ref().to_owned()));
+        self.0.push((key.to_owned(), value.to_owned()));
     }
 
     /// Removes a variable.
