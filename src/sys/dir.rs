@@ -40,6 +40,7 @@ impl Kind {
     }
 
     /// Returns the type as a message names it.
+    // Out of line: its callers would each get a copy.
     #[inline(never)]
     pub fn text(self) -> &'static str {
         match self {
@@ -88,6 +89,7 @@ impl Meta {
 
 /// Sorts the answer of a look-up: present, absent (`None`), or failed. ENOENT is absence, and where a directory is looked for also
 /// ENOTDIR and ELOOP: something else has its name. Every other errno says nothing about what is there.
+// Out of line: its callers would each get a copy.
 #[inline(never)]
 pub fn present<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match found {

@@ -18,6 +18,7 @@ const SYMLINK: &str = "is a symlink, and symlinks are not followed";
 /// Why a FIFO, a directory, a socket or a device is not used.
 const NOT_REGULAR: &str = "not a regular file";
 
+// Out of line: its callers would each get a copy.
 #[inline(never)]
 fn refusal(errno: Errno) -> Reason {
     match errno {

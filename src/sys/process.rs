@@ -107,6 +107,7 @@ impl Environment {
         self.replace(key.as_ref(), value.as_ref());
     }
 
+    // Out of line: its callers would each get a copy.
     #[inline(never)]
     fn replace(&mut self, key: &OsStr, value: &OsStr) {
         self.remove(key);
