@@ -42,8 +42,8 @@ fn fill(
     }
     // This also removes a setgid bit from the scan directory, which entries of the slot would inherit in turn.
     slot.chmod(DIRECTORY)?;
-    for file in spec.files() {
-        put(&slot, file, spec)?;
+    for file in &spec.files() {
+        put(&slot, *file, spec)?;
     }
     if want.down {
         put(&slot, DOWN_FILE, spec)?;

@@ -68,6 +68,8 @@ pub struct Policy {
 impl Policy {
     /// Delegated mode: the owner owns everything, with the modes that Hermes Agent uses. Sealed mode: the keeper does; the owner's
     /// group can pass through `supervise` and write to `control`, as with s6-svperms(8), and nobody else can use `event`.
+    // Out of line: its callers would each get a copy.
+    #[inline(never)]
     pub fn new(sealed: bool, owner: Ids, keeper: Ids) -> Policy {
         if sealed {
             let skeleton = Ids { uid: keeper.uid, gid: owner.gid };

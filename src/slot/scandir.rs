@@ -87,7 +87,7 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Resul
     if meta.mode & 0o011 != 0o011 {
         svscan.chmod(meta.mode | 0o011).context("open for passage", &SVSCAN)?;
     }
-    for (name, kind) in [(&CONTROL, Kind::Fifo), (&LOCK, Kind::Regular)] {
+    for &(name, kind) in &[(&CONTROL, Kind::Fifo), (&LOCK, Kind::Regular)] {
         let path = path_of(name);
         match svscan.meta(name) {
             Err(Errno::NOENT) => (),
@@ -134,7 +134,7 @@ fn seal_svscan(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Sealed 
     if svscan.own_meta()?.ids.uid != policy.body.uid {
         return Err("it is another user's, so s6-svscan's commands may be: restart the container".into());
     }
-    for (name, path) in [(&CONTROL, c"control"), (&LOCK, c"lock")] {
+    for &(name, path) in &[(&CONTROL, c"control"), (&LOCK, c"lock")] {
         let Some(mut found) = present(svscan.meta(name))? else { continue };
         if found.ids.uid != policy.body.uid {
             ownership.change_at(&svscan, name, policy.body)?;

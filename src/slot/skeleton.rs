@@ -270,9 +270,9 @@ fn take(
     if dir.own_meta()?.ids.uid != ids.uid {
         return Err(stays_open(found.ids));
     }
-    for name in dir.names()? {
-        if let Some(meta) = sys::present(dir.meta(&name))? {
-            clean(&name, meta)?;
+    for name in &dir.names()? {
+        if let Some(meta) = sys::present(dir.meta(name))? {
+            clean(name, meta)?;
         }
     }
     dir.chmod(mode)?;

@@ -33,11 +33,13 @@ pub fn read(service: &Dir) -> Result<Vec<Death>, Reason> {
 }
 
 fn parse(tally: &[u8]) -> Vec<Death> {
-    let death = |entry: &[u8]| {
-        let (label, &[code, signal]) = (entry.first_chunk()?, entry.last_chunk()?);
-        Some(Death { time: i64::from_be_bytes(*label).saturating_sub(EPOCH), code, signal })
-    };
-    tally.chunks_exact(ENTRY).filter_map(death).collect()
+    let mut deaths = Vec::new();
+    for entry in tally.chunks_exact(ENTRY) {
+        if let (Some(label), Some(&[code, signal])) = (entry.first_chunk(), entry.last_chunk()) {
+            deaths.push(Death { time: i64::from_be_bytes(*label).saturating_sub(EPOCH), code, signal });
+        }
+    }
+    deaths
 }
 
 #[cfg(test)]

@@ -25,8 +25,8 @@ pub fn in_place(scandir: &Dir, slot: &Dir, profile: &ProfileName, want: Want, sp
     }
     let log = slot.dir(&LOG).context("open", log_label)?;
     work.take(&log, log_label)?;
-    for file in spec.files() {
-        work.file(slot, label, file)?;
+    for file in &spec.files() {
+        work.file(slot, label, *file)?;
     }
     work.file(&log, log_label, spec.log_file())?;
     if want.down {
@@ -98,10 +98,10 @@ impl Update<'_> {
         let Some(dir) = present(slot.dir(&layout::ENV)).context("open", label)? else { return Ok(()) };
         skeleton::set_attributes(&dir, mode, policy.skeleton, ownership)
             .context("set mode and owner of", label)?;
-        for name in dir.names().context("list", label)? {
+        for name in &dir.names().context("list", label)? {
             let path = sys::label(&[label, name.bytes()]);
             // Other entries stay as they are: `gateway-run` reads only regular files, as the hermes user.
-            let set = file::open_checked(&dir, &name).and_then(|(file, found)| {
+            let set = file::open_checked(&dir, name).and_then(|(file, found)| {
                 Ok(skeleton::set(file.as_fd(), found, Some(file_mode), policy.skeleton, &dir, ownership)?)
             });
             match set {

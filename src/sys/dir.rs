@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
+use super::name::c_path;
 use super::walk::{self, Rule};
 use super::{Errno, Ids, Name, Reason, errno};
 
@@ -39,6 +40,8 @@ impl Kind {
     }
 
     /// Returns the type as a message names it.
+    // Out of line: its callers would each get a copy.
+    #[inline(never)]
     pub fn text(self) -> &'static str {
         match self {
             Kind::Regular => "a regular file",
@@ -68,7 +71,7 @@ pub struct Meta {
 impl Meta {
     /// Returns the attributes of the file at a path; symlinks are followed.
     pub fn at(path: &Path) -> Result<Meta, Errno> {
-        fs::stat(path).map(|stat| Meta::of(&stat))
+        fs::stat(c_path(path)?).map(|stat| Meta::of(&stat))
     }
 
     // The C types of stat's fields differ between architectures; on some of them these casts widen nothing.
@@ -86,6 +89,8 @@ impl Meta {
 
 /// Sorts the answer of a look-up: present, absent (`None`), or failed. ENOENT is absence, and where a directory is looked for also
 /// ENOTDIR and ELOOP: something else has its name. Every other errno says nothing about what is there.
+// Out of line: its callers would each get a copy.
+#[inline(never)]
 pub fn present<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -127,12 +132,12 @@ const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 impl Dir {
     /// Opens the directory at a path of the operator's (a setting); symlinks are followed.
     pub fn at(path: &Path) -> Result<Dir, Errno> {
-        fs::openat(fs::CWD, path, DIRECTORY, Mode::empty()).map(Dir)
+        fs::openat(fs::CWD, c_path(path)?, DIRECTORY, Mode::empty()).map(Dir)
     }
 
     /// Opens the directory at a path of the operator's for passage; symlinks are followed.
     pub(super) fn passage_at(path: &Path) -> Result<Dir, Errno> {
-        fs::openat(fs::CWD, path, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
+        fs::openat(fs::CWD, c_path(path)?, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
     /// Opens the directory at a path of the operator's; makes it and its parents with mode 0755 where they are missing. Returns

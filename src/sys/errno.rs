@@ -45,9 +45,11 @@ impl fmt::Display for Reason {
 
 /// Returns the text of an errno as strerror(3) has it: std's, without the number that it adds.
 fn text(errno: Errno) -> String {
-    let text = io::Error::from(errno).to_string();
-    let number = format!(" (os error {})", errno.raw_os_error());
-    text.strip_suffix(&number).map(str::to_owned).unwrap_or(text)
+    let mut text = io::Error::from(errno).to_string();
+    if let Some(number) = text.bytes().rposition(|byte| byte == b'(') {
+        text.truncate(number.saturating_sub(1));
+    }
+    text
 }
 
 /// Returns the errno of a failure that std reports; EIO where std reports none.

@@ -10,6 +10,7 @@ use rustix::io;
 use rustix::process::{Resource, getrlimit};
 
 use super::dir::meta_of;
+use super::name::c_path;
 use super::{Below, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason};
 
 /// Why a symlink is not opened.
@@ -17,6 +18,8 @@ const SYMLINK: &str = "is a symlink, and symlinks are not followed";
 /// Why a FIFO, a directory, a socket or a device is not used.
 const NOT_REGULAR: &str = "not a regular file";
 
+// Out of line: its callers would each get a copy.
+#[inline(never)]
 fn refusal(errno: Errno) -> Reason {
     match errno {
         Errno::LOOP => SYMLINK.into(),
@@ -138,7 +141,7 @@ fn end(file: BorrowedFd<'_>) -> Result<u64, Errno> {
 /// Reads a regular file of the image by its path; symlinks are followed, because root's own system files may be symlinks.
 pub fn read_system(path: &Path, cap: u64) -> Result<Vec<u8>, Reason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = fs::openat(fs::CWD, path, flags, Mode::empty())?;
+    let file = fs::openat(fs::CWD, c_path(path)?, flags, Mode::empty())?;
     read_open(&file, cap).map(|(bytes, _)| bytes)
 }
 

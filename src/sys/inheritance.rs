@@ -13,7 +13,7 @@ pub fn descriptors() -> Result<Vec<Name>, Errno> {
     let place = Dir::at(Path::new(PLACE))?;
     let own = place.as_fd().as_raw_fd().to_string();
     let mut names = place.names()?;
-    names.retain(|name| ![b"0", b"1", b"2", own.as_bytes()].contains(&name.bytes()));
+    names.retain(|name| !matches!(name.bytes(), b"0" | b"1" | b"2") && name.bytes() != own.as_bytes());
     Ok(names)
 }
 

@@ -3,6 +3,15 @@
 
 use std::borrow::Cow;
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::Errno;
+
+/// Returns a path as the kernel takes it. Fails with EINVAL if there is a NUL in it.
+pub(super) fn c_path(path: &Path) -> Result<CString, Errno> {
+    CString::new(path.as_os_str().as_bytes()).map_err(|_| Errno::INVAL)
+}
 
 /// One path component.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

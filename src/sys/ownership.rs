@@ -36,6 +36,8 @@ impl Default for Ownership {
 
 impl Ownership {
     /// Starts with the effective ids of this process and no refusal.
+    // Out of line: its callers would each get a copy.
+    #[inline(never)]
     pub fn new() -> Ownership {
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
@@ -68,12 +70,12 @@ impl Ownership {
     /// remembered and tolerated; after one of them no change is tried again on that file system.
     pub fn change(&self, file: impl AsFd, wanted: Ids) -> Result<(), Errno> {
         let (file, Ids { uid, gid }) = (file.as_fd(), wanted);
-        self.tolerate(file, || fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+        self.tolerate(file, &|| fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
     }
 
     /// [`Ownership::change_at`] for a path of the program's own, in a tree that nobody else can write.
     pub fn change_path(&self, dir: &Dir, path: &'static CStr, wanted: Ids) -> Result<(), Errno> {
-        self.tolerate(dir.as_fd(), || {
+        self.tolerate(dir.as_fd(), &|| {
             let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
             fs::chownat(dir, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
         })
@@ -81,13 +83,13 @@ impl Ownership {
 
     /// [`Ownership::change`] by name, without following a symlink: only for a directory that nobody else can write.
     pub fn change_at(&self, dir: &Dir, name: &Name, wanted: Ids) -> Result<(), Errno> {
-        self.tolerate(dir.as_fd(), || {
+        self.tolerate(dir.as_fd(), &|| {
             let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
             fs::chownat(dir, name.c_str(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
         })
     }
 
-    fn tolerate(&self, near: BorrowedFd<'_>, chown: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
+    fn tolerate(&self, near: BorrowedFd<'_>, chown: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
         if self.is_refused_on(near) {
             return Ok(());
         }
@@ -127,6 +129,8 @@ impl Ownership {
 /// Returns the file system of an open file. One that does not tell is a file system of its own.
 // The type of `st_dev` differs between architectures.
 #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+// Out of line: its callers would each get a copy.
+#[inline(never)]
 fn device(file: BorrowedFd<'_>) -> u64 {
     fs::fstat(file).map_or(u64::MAX, |stat| stat.st_dev as u64)
 }

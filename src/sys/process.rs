@@ -3,6 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -14,6 +15,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::number::decimal;
 
+use super::name::c_path;
 use super::walk::{self, Rule};
 use super::{Dir, Errno, Ids, Name, Reason, errno, file, time, users};
 
@@ -39,7 +41,7 @@ pub fn to_stderr(text: &[u8]) -> Result<(), Errno> {
 
 /// Changes the working directory.
 pub fn change_to(path: &Path) -> Result<(), Errno> {
-    rustix::process::chdir(path)
+    rustix::process::chdir(c_path(path)?)
 }
 
 /// Returns the absolute path of the running executable: from /proc; without /proc the target of argv[0] if that is a symlink
@@ -67,8 +69,12 @@ pub fn groups_of_first() -> Result<Vec<u32>, Reason> {
         Err(Reason::Errno(Errno::NOENT | Errno::PERM | Errno::ACCESS)) => Vec::new(),
         status => status?,
     };
-    let groups = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Groups:"));
-    Ok(groups.unwrap_or_default().split(u8::is_ascii_whitespace).filter_map(users::number).collect())
+    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Groups:"));
+    let mut groups = Vec::new();
+    for group in line.unwrap_or_default().split(u8::is_ascii_whitespace) {
+        groups.extend(users::number(group));
+    }
+    Ok(groups)
 }
 
 /// The state of process 1.
@@ -84,7 +90,11 @@ pub struct Environment(Vec<(OsString, OsString)>);
 impl Environment {
     /// Returns this process's environment.
     pub fn own() -> Environment {
-        Environment(std::env::vars_os().collect())
+        let mut variables = Vec::new();
+        for variable in std::env::vars_os() {
+            variables.push(variable);
+        }
+        Environment(variables)
     }
 
     /// Returns a variable's value.
@@ -94,9 +104,14 @@ impl Environment {
 
     /// Sets a variable.
     pub fn set(&mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
-        let key = key.as_ref();
+        self.replace(key.as_ref(), value.as_ref());
+    }
+
+    // Out of line: its callers would each get a copy.
+    #[inline(never)]
+    fn replace(&mut self, key: &OsStr, value: &OsStr) {
         self.remove(key);
-        self.0.push((key.to_owned(), value.as_ref().to_owned()));
+        self.0.push((key.to_owned(), value.to_owned()));
     }
 
     /// Removes a variable.
@@ -200,12 +215,13 @@ fn written(pipe: Option<OwnedFd>) -> Vec<u8> {
 /// Finds a program as execvp(3) does: the first entry of `path` that has a regular file of this name which this process may
 /// execute. An empty entry is the working directory.
 pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
-    std::env::split_paths(path).find_map(|entry| {
-        let directory = if entry.as_os_str().is_empty() { Path::new(".") } else { &entry };
+    path.as_bytes().split(|byte| *byte == b':').find_map(|entry| {
+        let directory = Path::new(OsStr::from_bytes(if entry.is_empty() { b"." } else { entry }));
         let candidate = directory.join(program);
         let is_regular = |mode| FileType::from_raw_mode(mode) == FileType::RegularFile;
-        let found = fs::access(&candidate, Access::EXEC_OK).is_ok()
-            && fs::stat(&candidate).is_ok_and(|stat| is_regular(stat.st_mode));
+        let path = c_path(&candidate).ok()?;
+        let found = fs::access(path.as_c_str(), Access::EXEC_OK).is_ok()
+            && fs::stat(path.as_c_str()).is_ok_and(|stat| is_regular(stat.st_mode));
         found.then_some(candidate)
     })
 }
@@ -224,8 +240,8 @@ pub fn start_time(pid: u64) -> Option<String> {
 /// that is there and is not used, and why.
 pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, (PathBuf, Reason)> {
     let mut refused = None;
-    for entry in std::env::split_paths(path).filter(|entry| entry.is_absolute()) {
-        let Some(found) = find_on_path(program, entry.as_os_str()) else { continue };
+    for entry in path.as_bytes().split(|byte| *byte == b':').filter(|entry| entry.starts_with(b"/")) {
+        let Some(found) = find_on_path(program, OsStr::from_bytes(entry)) else { continue };
         match walk::open(&found, Rule::Program, false) {
             Ok(_) => return Ok(Some(found)),
             Err(why) => refused = Some((found, why)),

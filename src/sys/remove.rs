@@ -22,8 +22,8 @@ pub fn tree(parent: &Dir, name: &Name) -> Result<(), Errno> {
         if names.is_empty() {
             break;
         }
-        for name in names {
-            lift.empty_out(&name)?;
+        for name in &names {
+            lift.empty_out(name)?;
         }
     }
     match parent.rmdir(name) {
@@ -71,10 +71,10 @@ impl Lift<'_> {
             Err(Errno::NOENT) => return Ok(()),
             below => below?,
         };
-        for child in below.names()? {
+        for child in &below.names()? {
             self.step()?;
-            if !remove_flat(&below, &child)? {
-                self.lift(&below, &child)?;
+            if !remove_flat(&below, child)? {
+                self.lift(&below, child)?;
             }
         }
         remove_flat(self.top, name).map(|_| ())

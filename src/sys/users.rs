@@ -27,7 +27,13 @@ pub struct User {
 
 /// Returns the fields of each line.
 fn entries(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
-    text.split(|byte| *byte == b'\n').map(|line| line.split(|byte| *byte == b':').collect())
+    text.split(|byte| *byte == b'\n').map(|line| {
+        let mut fields = Vec::new();
+        for field in line.split(|byte| *byte == b':') {
+            fields.push(field);
+        }
+        fields
+    })
 }
 
 /// Parses a user's or a group's number, 0 to 4294967294.

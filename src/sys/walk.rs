@@ -1,9 +1,8 @@
 //! Opens a path component by component. Whoever can write a directory on the way can exchange what is below it, so a symlink there
 //! is followed only as far as the caller permits.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::Path;
 
 use super::{Dir, Errno, Kind, Meta, Name, Reason};
 
@@ -27,27 +26,38 @@ fn is_roots(meta: Meta) -> bool {
     meta.ids.uid == 0 && meta.mode & OTHERS == 0
 }
 
+/// Opens for passage the directory at which a path begins.
+fn start(path: &[u8]) -> Result<Dir, Errno> {
+    Dir::passage_at(Path::new(if path.starts_with(b"/") { "/" } else { "." }))
+}
+
+/// Puts the components of a path before those that are left, of which the next one is the last. `.` is none.
+fn add(left: &mut Vec<Vec<u8>>, path: &[u8]) {
+    for part in path.rsplit(|byte| *byte == b'/') {
+        if !part.is_empty() && part != b"." {
+            left.push(part.to_vec());
+        }
+    }
+}
+
 /// Opens for passage the directory at a path; with [`Rule::Program`], the directory of the program at the path. If `make`, missing
 /// directories are made with mode 0755. Returns whether the last one was missing.
 pub fn open(path: &Path, rule: Rule<'_>, make: bool) -> Result<(Dir, bool), Reason> {
-    let start = |path: &Path| Dir::passage_at(Path::new(if path.is_absolute() { "/" } else { "." }));
+    let path = path.as_os_str().as_bytes();
     let (mut dir, mut is_new, mut links) = (start(path)?, false, 0);
-    let mut rest = path.to_owned();
+    let mut left = Vec::new();
+    add(&mut left, path);
     loop {
         let is_safe = is_roots(dir.own_meta()?);
         if !is_safe && matches!(rule, Rule::Program) {
             return Err("a directory on its path is not root's, or others can write it".into());
         }
-        let mut components = rest.components();
-        let next = components.find(|part| matches!(part, Component::Normal(_) | Component::ParentDir));
-        let Some(next) = next.map(Component::as_os_str) else { return Ok((dir, is_new)) };
-        let after = components.as_path();
-        let name = match Name::new(next.as_bytes()) {
+        let Some(next) = left.pop() else { return Ok((dir, is_new)) };
+        let name = match Name::new(&next) {
             Some(name) => name,
             // `..`, or no name that a file can have.
-            None if next == ".." => {
+            None if next == b".." => {
                 dir = dir.parent()?;
-                rest = after.to_owned();
                 continue;
             }
             None => return Err(Errno::INVAL.into()),
@@ -55,7 +65,6 @@ pub fn open(path: &Path, rule: Rule<'_>, make: bool) -> Result<(Dir, bool), Reas
         match dir.passage(&name) {
             Ok(below) => {
                 dir = below;
-                rest = after.to_owned();
                 continue;
             }
             Err(Errno::NOENT) if make => {
@@ -63,6 +72,7 @@ pub fn open(path: &Path, rule: Rule<'_>, make: bool) -> Result<(Dir, bool), Reas
                     Ok(()) | Err(Errno::EXIST) => is_new = true,
                     Err(errno) => return Err(errno.into()),
                 }
+                left.push(next);
                 continue;
             }
             // A symlink that O_DIRECTORY and O_NOFOLLOW refuse, or no directory.
@@ -79,16 +89,15 @@ pub fn open(path: &Path, rule: Rule<'_>, make: bool) -> Result<(Dir, bool), Reas
                     return Err(foreign(owner));
                 }
                 dir = target;
-                rest = after.to_owned();
             }
             (Kind::Symlink, _) => {
-                let target = PathBuf::from(OsStr::from_bytes(&dir.target(&name)?));
-                if target.is_absolute() {
+                let target = dir.target(&name)?;
+                if target.starts_with(b"/") {
                     dir = start(&target)?;
                 }
-                rest = target.join(after);
+                add(&mut left, &target);
             }
-            (Kind::Regular, Rule::Program) if after.as_os_str().is_empty() && is_roots(found) => {
+            (Kind::Regular, Rule::Program) if left.is_empty() && is_roots(found) => {
                 return Ok((dir, false));
             }
             (Kind::Regular, Rule::Program) => return Err("it is not root's, or others can write it".into()),

@@ -58,8 +58,8 @@ pub fn open(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) ->
 impl Log {
     /// Appends whole lines in one write.
     pub fn append(&mut self, lines: &str) -> Result<()> {
-        let start = if std::mem::take(&mut self.is_torn) { "\n" } else { "" };
-        self.file.append([start, lines].concat().as_bytes()).context("write", LOG_PATH)
+        let start: &[u8] = if std::mem::take(&mut self.is_torn) { b"\n" } else { b"" };
+        self.file.append(&[start, lines.as_bytes()].concat()).context("write", LOG_PATH)
     }
 }
 

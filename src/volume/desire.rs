@@ -1,5 +1,7 @@
 //! The operator's request in `gateway_state.json`: `desired_state` and `updated_at` are set, every other member stays as it is.
 
+use std::fmt::Write;
+
 use super::json::{Object, Value};
 use super::profiles;
 use super::state::{CAP, Key, STATE};
@@ -40,7 +42,7 @@ pub fn set(
     let parsed = bytes.as_deref().map(Object::parse);
     let is_broken = matches!(parsed, Some(Err(_)));
     let mut object = parsed.and_then(std::result::Result::ok).unwrap_or_default();
-    if again && object.get(Key::Desired.text()) == Value::Text(state.to_owned()) {
+    if again && matches!(object.get(Key::Desired.text()), Value::Text(now) if now == state) {
         return Ok(None);
     }
     let (state, moment) =
@@ -71,8 +73,12 @@ pub(super) fn updated_at(now: i64) -> String {
 fn set_aside(dir: &Dir) -> std::result::Result<Name, Errno> {
     let mut last = Errno::EXIST;
     for number in 1..=BROKEN_MAX {
-        let ending = if number == 1 { String::new() } else { format!(".{number}") };
-        let broken = Name::new(format!("gateway_state.json.broken{ending}")).ok_or(Errno::INVAL)?;
+        let mut broken = "gateway_state.json.broken".to_owned();
+        if number > 1 {
+            // Writing to a String cannot fail.
+            let _ = write!(broken, ".{number}");
+        }
+        let broken = Name::new(broken).ok_or(Errno::INVAL)?;
         let linked = match dir.link(&STATE, &broken) {
             done @ (Ok(()) | Err(Errno::EXIST)) => done,
             Err(_) => dir.rename_new(&STATE, &broken),

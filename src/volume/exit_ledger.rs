@@ -20,6 +20,8 @@ pub enum PriorExit {
 
 impl PriorExit {
     /// Returns the word in the log.
+    // Out of line: its callers would each get a copy.
+    #[inline(never)]
     pub fn text(self) -> &'static str {
         match self {
             PriorExit::Clean => "clean",
