@@ -1,17 +1,18 @@
 //! `Dir`: an open directory and the operations below it. Each takes one component and follows no symlink unless its name says
 //! so.
 
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsString};
 use std::mem::MaybeUninit;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
 use super::name::c_path;
 use super::walk::{self, Rule};
-use super::{Errno, Ids, Name, Reason, errno};
+use super::{Errno, Ids, Name, Reason};
 
 /// The type of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +103,12 @@ pub fn present<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
 /// Returns the attributes of an open file.
 pub fn meta_of(fd: impl AsFd) -> Result<Meta, Errno> {
     fs::fstat(fd).map(|stat| Meta::of(&stat))
+}
+
+/// Returns the path that the symlink at a path has.
+pub fn link_at(path: &Path) -> Result<PathBuf, Errno> {
+    let target = fs::readlink(c_path(path)?, Vec::new())?;
+    Ok(OsString::from_vec(target.into_bytes()).into())
 }
 
 /// An open directory.
@@ -201,8 +208,7 @@ impl Dir {
 
     /// Returns the absolute path of this directory, as /proc has it.
     pub fn path(&self) -> Result<PathBuf, Errno> {
-        std::fs::read_link(format!("/proc/self/fd/{}", self.0.as_raw_fd()))
-            .map_err(|error| errno::of_io(&error))
+        link_at(Path::new(&format!("/proc/self/fd/{}", self.0.as_raw_fd())))
     }
 
     /// Returns the attributes of this directory.

@@ -15,6 +15,7 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use crate::number::decimal;
 
+use super::dir::link_at;
 use super::name::c_path;
 use super::walk::{self, Rule};
 use super::{Dir, Errno, Ids, Name, Reason, errno, file, time, users};
@@ -48,7 +49,7 @@ pub fn change_to(path: &Path) -> Result<(), Errno> {
 /// (whose name may be that of a command), else argv[0]. `None` if none of them is an absolute path.
 pub fn executable(argv0: &OsStr) -> Option<PathBuf> {
     let argv0 = Path::new(argv0);
-    let found = std::fs::read_link("/proc/self/exe").or_else(|_| std::fs::read_link(argv0));
+    let found = link_at(Path::new("/proc/self/exe")).or_else(|_| link_at(argv0));
     Some(found.unwrap_or_else(|_| argv0.to_owned())).filter(|path| path.is_absolute())
 }
 
