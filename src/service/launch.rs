@@ -17,7 +17,11 @@ use crate::sys::{Errno, Ownership};
 /// Returns the words of an argv.
 #[inline(never)]
 pub fn words(words: &[&[u8]]) -> Vec<OsString> {
-    words.iter().map(|word| OsStr::from_bytes(word).to_owned()).collect()
+    let mut argv = Vec::new();
+    for word in words {
+        argv.push(OsStr::from_bytes(word).to_owned());
+    }
+    argv
 }
 
 /// Changes to the hermes user for good if this process is root; does nothing otherwise. To be called before anything that the
