@@ -5,7 +5,6 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lexopt::{Arg, Error, Parser};
@@ -113,8 +112,9 @@ static GRAMMARS: [Grammar; 15] = [
     grammar(Command::Help, "help", "", 0..=1, "COMMAND"),
 ];
 
-fn lists(options: &str, name: &str) -> bool {
-    options.split(' ').any(|option| option == name)
+/// Returns the name as `options` has it, if it is one of them.
+fn listed<'a>(options: &'a str, name: &str) -> Option<&'a str> {
+    options.split(' ').find(|option| *option == name)
 }
 
 /// Names under which the executable can be linked into cont-init.d, besides the commands' own.
@@ -128,18 +128,20 @@ impl Command {
 
     /// Returns whether the command has this option.
     pub fn has(self, option: &str) -> bool {
-        self.grammar().is_some_and(|grammar| lists(grammar.options, option))
+        self.grammar().is_some_and(|grammar| listed(grammar.options, option).is_some())
     }
 
     /// Adds the command's name, and what follows it on a command line.
     pub fn write_synopsis(self, out: &mut String) {
         let Some(Grammar { name, operands, operand, .. }) = self.grammar() else { return };
+        if operand.is_empty() {
+            // Writing to a String cannot fail.
+            let _ = writeln!(out, "{name} [OPTION]...");
+            return;
+        }
         let (open, close) = if *operands.start() == 0 { ("[", "]") } else { ("", "") };
         let more = if *operands.end() > 2 { "..." } else { "" };
-        let operand =
-            if operand.is_empty() { String::new() } else { format!(" {open}{operand}{close}{more}") };
-        // Writing to a String cannot fail.
-        let _ = writeln!(out, "{name} [OPTION]...{operand}");
+        let _ = writeln!(out, "{name} [OPTION]... {open}{operand}{close}{more}");
     }
 
     /// Returns the command's name.
@@ -210,9 +212,9 @@ pub struct Options {
     /// Wait at most this long for the state that was asked for; without it, do not wait.
     pub wait: Option<Duration>,
     /// `HERMES_HOME`.
-    pub hermes_home: Option<PathBuf>,
+    pub hermes_home: Option<OsString>,
     /// The scan directory.
-    pub scandir: Option<PathBuf>,
+    pub scandir: Option<OsString>,
     /// The hermes user, `USER|UID[:GID]`.
     pub owner: Option<OsString>,
     /// The container's role.
@@ -266,6 +268,7 @@ pub fn parse(argv0: &OsStr, mut words: Vec<OsString>, program: &str) -> Result<R
 }
 
 /// Returns the command with this name.
+#[inline(never)]
 fn named(name: &OsStr) -> Result<Command, Usage> {
     let mut names = GRAMMARS.iter().map(|grammar| grammar.name);
     Command::named(name).ok_or_else(|| unknown("command", name.as_bytes(), "", &mut names))
@@ -273,13 +276,13 @@ fn named(name: &OsStr) -> Result<Command, Usage> {
 
 fn parse_command(command: Command, words: Vec<OsString>, program: &str) -> Result<Request, Usage> {
     let Some(grammar) = command.grammar() else { return Err(String::new()) };
-    let mut options = Options::default();
+    let mut options = Box::<Options>::default();
     if command.takes_raw_operands() {
         if words.first().is_some_and(|first| first == "--help") {
             return Ok(Request::Help(Some(command)));
         }
         options.operands = words;
-        return Ok(Request::Run(command, Box::new(options)));
+        return Ok(Request::Run(command, options));
     }
     let mut parser = Parser::from_args(words);
     loop {
@@ -293,13 +296,14 @@ fn parse_command(command: Command, words: Vec<OsString>, program: &str) -> Resul
         match argument {
             None => break,
             Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Request::Help(Some(command))),
-            Some(Arg::Long(name)) if lists(grammar.options, name) => {
-                let name = name.to_owned();
-                options
-                    .take(&name, &mut parser)
-                    .map_err(|why| format!("{}: --{name}: {why}", grammar.name))?;
+            Some(Arg::Long(name)) => {
+                let Some(name) = listed(grammar.options, name) else {
+                    return Err(unknown_option(grammar, &format!("--{name}")));
+                };
+                if let Err(why) = options.take(name, &mut parser) {
+                    return Err(format!("{}: --{name}: {why}", grammar.name));
+                }
             }
-            Some(Arg::Long(name)) => return Err(unknown_option(grammar, &format!("--{name}"))),
             Some(Arg::Short(letter)) => return Err(unknown_option(grammar, &format!("-{letter}"))),
             Some(Arg::Value(operand)) => options.operands.push(operand),
         }
@@ -313,14 +317,17 @@ fn parse_command(command: Command, words: Vec<OsString>, program: &str) -> Resul
         return Err(format!("{0}: unexpected argument {extra}; try: {program} help {0}", grammar.name));
     }
     if command == Command::Help {
-        return options.operands.first().map(|name| named(name)).transpose().map(Request::Help);
+        return Ok(Request::Help(match options.operands.first() {
+            None => None,
+            Some(name) => Some(named(name)?),
+        }));
     }
-    Ok(Request::Run(command, Box::new(options)))
+    Ok(Request::Run(command, options))
 }
 
 impl Options {
     fn take(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
-        let value = if lists(FLAGS, name) {
+        let value = if listed(FLAGS, name).is_some() {
             // lexopt reports a value that is attached to a flag at the next argument.
             OsString::new()
         } else if name == "wait" {
@@ -345,8 +352,8 @@ impl Options {
                 let seconds = if value.is_empty() { WAIT } else { number(&value, "seconds", 1, WAIT_MAX)? };
                 self.wait = Some(Duration::from_secs(seconds));
             }
-            "hermes-home" => self.hermes_home = Some(value.into()),
-            "scandir" => self.scandir = Some(value.into()),
+            "hermes-home" => self.hermes_home = Some(value),
+            "scandir" => self.scandir = Some(value),
             "owner" => self.owner = Some(value),
             "env" => self.env.push(value),
             "topology" => {

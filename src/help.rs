@@ -32,7 +32,7 @@ pub fn page(command: Option<Command>, program: &str) -> String {
     }
     page.push_str(above);
     let mut title = "options (environment, default)\n";
-    for (option, meaning) in OPTIONS {
+    for (option, meaning) in &OPTIONS {
         if command.is_some_and(|command| command.has(option)) {
             // Writing to a String cannot fail.
             let _ = writeln!(page, "{title}  --{option:<13} {meaning}");

@@ -64,7 +64,11 @@ impl ContainerCommand {
         words.find(|word| is_file(word, WRAPPER))?;
         words.next_if(|word| is_file(word, DISPATCH));
         words.next_if(|word| is_file(word, b"hermes"));
-        Some(words.map(<[u8]>::to_vec).collect())
+        let mut command = Vec::new();
+        for word in words {
+            command.push(word.to_vec());
+        }
+        Some(command)
     }
 
     /// Returns the front end that the command runs, if it runs one.
@@ -75,7 +79,7 @@ impl ContainerCommand {
     /// Returns whether the command is `gateway run`, as containers from before s6 have it, and leaves the gateway to s6.
     pub fn is_gateway_run(&self) -> Result<bool> {
         let words = self.words()?;
-        let gateway_run = words.starts_with(&[b"gateway".to_vec(), b"run".to_vec()]);
+        let gateway_run = matches!(words, [first, second, ..] if first == b"gateway" && second == b"run");
         Ok(gateway_run && !words.iter().any(|word| word == b"--no-supervise"))
     }
 }

@@ -25,9 +25,9 @@ pub fn run(options: &Options, console: &Console) -> u8 {
     let policy = settings.policy(ownership.process());
     let mut code = 0;
     for operand in &options.operands {
-        for done in seed(operand, &policy, &ownership) {
+        for done in &seed(operand, &policy, &ownership) {
             if let Err(error) = done {
-                console.warn(&error);
+                console.warn(error);
                 code = INCOMPLETE;
             }
         }

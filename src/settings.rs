@@ -162,8 +162,7 @@ impl Lookup {
             if let Some(value) = parse(word.as_bytes()) {
                 return Ok(Setting { value, source });
             }
-            let shown = Shown(word.as_bytes());
-            console.warn(&format_args!("{variable}={shown} is none of {words}: taken as auto"));
+            report(variable, &word, words, "auto", console);
         }
         Ok(Setting { value: default, source: Source::Default })
     }
@@ -213,9 +212,14 @@ impl Words {
     }
 
     fn report(self, variable: &str, value: &OsStr, taken: &str, console: &Console) {
-        let (shown, yes) = (Shown(value.as_bytes()), self.yes);
-        console.warn(&format_args!("{variable}={shown} is none of {yes} and none of {NO}: taken as {taken}"));
+        report(variable, value, &format!("{} and none of {NO}", self.yes), taken, console);
     }
+}
+
+/// Reports a word that a variable cannot be.
+fn report(variable: &str, word: &OsStr, words: &str, taken: &str, console: &Console) {
+    let shown = Shown(word.as_bytes());
+    console.warn(&format_args!("{variable}={shown} is none of {words}: taken as {taken}"));
 }
 
 /// The switch of sealed mode.
@@ -249,8 +253,8 @@ impl Settings {
     /// Takes each setting from the first source that has it.
     pub fn gather(options: &Options, console: &Console) -> Result<Settings> {
         let lookup = Lookup::new()?;
-        let home = path(options.hermes_home.as_deref(), &lookup, HOME_VARIABLE, HOME)?;
-        let scandir = path(options.scandir.as_deref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
+        let home = path(options.hermes_home.as_ref(), &lookup, HOME_VARIABLE, HOME)?;
+        let scandir = path(options.scandir.as_ref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
         let owner = owner(options.owner.as_deref())?;
         let sealed = sealed(options, &lookup, &scandir.value, console)?;
         let words = (topology::WORDS, TopologyChoice::parse as fn(&[u8]) -> _);
@@ -289,7 +293,11 @@ fn sealed(options: &Options, lookup: &Lookup, path: &Path, console: &Console) ->
     }
     let label = path.as_os_str().as_bytes();
     let scandir = present(Dir::at(path)).context("open", label)?;
-    if !scandir.map_or(Ok(false), |dir| scandir::is_sealed(&dir)).context("look at", label)? {
+    let is_sealed = match scandir {
+        None => false,
+        Some(dir) => scandir::is_sealed(&dir).context("look at", label)?,
+    };
+    if !is_sealed {
         return Ok(Setting { value: false, source: Source::Default });
     }
     console.note(&format_args!("{} is sealed, and stays so; --delegated hands it over", Shown(label)));
@@ -305,19 +313,29 @@ fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Re
     }))
 }
 
-fn path(option: Option<&Path>, lookup: &Lookup, variable: &str, default: &str) -> Result<Setting<PathBuf>> {
-    if let Some(value) = option {
-        return Ok(Setting { value: value.to_owned(), source: Source::Option });
-    }
-    Ok(match lookup.get(variable)? {
-        Some(Setting { value, source }) => Setting { value: value.into(), source },
-        None => Setting { value: default.into(), source: Source::Default },
-    })
+fn path(
+    option: Option<&OsString>,
+    lookup: &Lookup,
+    variable: &str,
+    default: &str,
+) -> Result<Setting<PathBuf>> {
+    let set = match option {
+        Some(value) => Some(Setting { value: value.clone(), source: Source::Option }),
+        None => lookup.get(variable)?,
+    };
+    let Setting { value, source } =
+        set.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default });
+    Ok(Setting { value: value.into(), source })
+}
+
+#[inline(never)]
+fn read(path: &'static str) -> Result<Vec<u8>> {
+    users::read(path).context("read", path)
 }
 
 /// Returns the hermes user: the option `USER|UID[:GID]`, else the user hermes of /etc/passwd, else the image's ids.
 pub fn owner(option: Option<&OsStr>) -> Result<Setting<Ids>> {
-    let passwd = users::read(users::PASSWD).context("read", users::PASSWD)?;
+    let passwd = read(users::PASSWD)?;
     if let Some(text) = option {
         return named_owner(text.as_bytes(), &passwd).map(|value| Setting { value, source: Source::Option });
     }
@@ -346,7 +364,7 @@ fn named_owner(text: &[u8], passwd: &[u8]) -> Result<Ids> {
     if let Some(gid) = users::number(group) {
         return Ok(Ids { uid: ids.uid, gid });
     }
-    let groups = users::read(users::GROUP).context("read", users::GROUP)?;
+    let groups = read(users::GROUP)?;
     match users::find_group(&groups, group) {
         Some(gid) => Ok(Ids { uid: ids.uid, gid }),
         None => Err(wrong("no such group in /etc/group")),
@@ -363,8 +381,8 @@ pub struct Runner {
 
 /// Returns the hermes user of /etc/passwd with its groups of /etc/group; the image's ids if /etc/passwd has no such entry.
 pub fn runner() -> Result<Runner> {
-    let passwd = users::read(users::PASSWD).context("read", users::PASSWD)?;
-    let groups = users::read(users::GROUP).context("read", users::GROUP)?;
+    let passwd = read(users::PASSWD)?;
+    let groups = read(users::GROUP)?;
     let hermes = users::find_user(&passwd, &|user| user.name == HERMES.as_bytes());
     let mut user = hermes.unwrap_or_else(|| User {
         name: HERMES.as_bytes().to_vec(),

@@ -28,10 +28,10 @@ pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
         if command != Command::Stop {
             require_gateway_container(live, options)?;
         }
-        let served = served::find(live, command, &profiles)?;
+        let forecasts = served::find(live, command, &profiles)?;
         let mut code = 0;
         for profile in &profiles {
-            let done = served::refuse(live, command, profile, &served)
+            let done = served::refuse(live, command, profile, &forecasts)
                 .and_then(|()| control(live, command, profile, options.wait));
             if let Err(error) = done {
                 console.warn(&error);

@@ -57,7 +57,7 @@ pub(super) fn make(
         return Ok(false);
     }
     // An interrupted unregistration may have left supervisors of the same name, and interrupted registrations their staging.
-    unregister::finish_earlier(live, profile)?;
+    unregister::finish_earlier(live, profile, true)?;
     staging::sweep_own(&live.scandir, profile);
     let kept = if variables.is_empty() { request::kept_variables(live, profile)? } else { Vec::new() };
     let variables = if variables.is_empty() { &kept } else { variables };
@@ -122,7 +122,9 @@ fn variables(arguments: &[OsString]) -> Result<Vec<Variable>> {
         let (key, value) = bytes.split_at(equals);
         let key = env::new_key(key)
             .ok_or_else(|| wrong("the key is not [A-Za-z_][A-Za-z0-9_]*, at most 255 bytes"))?;
-        variables.retain(|(present, _)| *present != key);
+        if let Some(place) = variables.iter().position(|(present, _)| *present == key) {
+            variables.remove(place);
+        }
         variables.push((key, env::encode(value.get(1..).unwrap_or_default())));
     }
     Ok(variables)

@@ -30,7 +30,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
     };
     with_live(options, console, &|live| {
         live.require_writable()?;
-        clear(live, &profile)?;
+        finish_earlier(live, &profile, false)?;
         match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
             Err(Errno::NOENT) => return request::forget_variables(live, &profile).map(|()| 0),
             Ok(Kind::Directory) => match stop(live, &profile, options.wait.unwrap_or(STOPPING)) {
@@ -44,7 +44,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
         }
         let held = live.hold()?;
         // Another one of this name may have gone the same way meanwhile.
-        finish_earlier(live, &profile)?;
+        finish_earlier(live, &profile, true)?;
         let hidden = hide(live, &profile)?;
         // Other commands need not wait until the supervisors of a hidden slot are gone.
         drop(held);
@@ -98,24 +98,14 @@ fn end_hidden(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     })
 }
 
-/// Finishes an earlier or a concurrent unregistration of the same name, if there is one.
-fn clear(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+/// Finishes an earlier or a concurrent unregistration of the same name, if there is one. `is_held`: the caller holds the lock.
+pub(super) fn finish_earlier(live: &Live<'_>, profile: &ProfileName, is_held: bool) -> Result<()> {
     let gone = staging::unregistered(profile);
     if live.scandir.meta(&gone) == Err(Errno::NOENT) {
         return Ok(());
     }
     end(live, &gone, &|| ())?;
-    let _held = live.hold()?;
-    remove_ended(live, &gone)
-}
-
-/// Finishes an earlier unregistration, if there is one. The caller holds the lock.
-pub(super) fn finish_earlier(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
-    let gone = staging::unregistered(profile);
-    if live.scandir.meta(&gone) == Err(Errno::NOENT) {
-        return Ok(());
-    }
-    end(live, &gone, &|| ())?;
+    let _held = if is_held { None } else { Some(live.hold()?) };
     remove_ended(live, &gone)
 }
 

@@ -42,7 +42,10 @@ fn fix_all(options: &Options, console: &Console) -> Result<u8> {
     let ownership = Ownership::new();
     let policy = settings.policy(ownership.process());
     let fix = Fix::new(&policy, options.dry_run, &ownership);
-    let outcomes: Vec<Outcome> = names.iter().filter_map(|name| fix.service(&services, name)).collect();
+    let mut outcomes = Vec::new();
+    for name in &names {
+        outcomes.extend(fix.service(&services, name));
+    }
     let is_quiet = !options.json && !options.dry_run && settings.is_quiet();
     console.print(&report(&outcomes, options.json, is_quiet));
     if let Some(errno) = fix.denied() {
@@ -64,26 +67,22 @@ fn report(outcomes: &[Outcome], json: bool, is_quiet: bool) -> String {
     let mut text = String::new();
     for outcome in outcomes.iter().filter(|outcome| !is_quiet || is_incomplete(outcome)) {
         let service = outcome.service.bytes();
-        let (action, reason) = (outcome.action.word(), outcome.reasons.join("; "));
+        let (action, reason) = (outcome.action.word(), &outcome.reasons);
         // Writing to a String cannot fail.
-        let _ = if json {
+        if json {
             let reason = OrNull(Some(reason.as_bytes()).filter(|reason| !reason.is_empty()));
-            let service = Quoted(service);
-            let changed = outcome.changed;
-            writeln!(
+            let (service, changed) = (Quoted(service), outcome.changed);
+            let _ = writeln!(
                 text,
                 "{{\"service\": {service}, \"action\": \"{action}\", \"reason\": {reason}, \"changed\": {changed}}}"
-            )
-        } else if reason.is_empty() {
-            writeln!(text, "fix-perms: service={} action={action}", FromVolume(service))
-        } else {
-            writeln!(
-                text,
-                "fix-perms: service={} action={action} reason={}",
-                FromVolume(service),
-                Sentence(&reason)
-            )
-        };
+            );
+            continue;
+        }
+        let _ = write!(text, "fix-perms: service={} action={action}", FromVolume(service));
+        if !reason.is_empty() {
+            let _ = write!(text, " reason={}", Sentence(reason));
+        }
+        text.push('\n');
     }
     if is_quiet {
         return text;

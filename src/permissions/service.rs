@@ -2,6 +2,7 @@
 //! symlink is followed.
 
 use std::cell::Cell;
+use std::fmt::{Display, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use crate::show::FromVolume;
@@ -45,33 +46,33 @@ pub struct Outcome {
     pub service: Name,
     /// What was done.
     pub action: Action,
-    /// Why it is not as wanted.
-    pub reasons: Vec<String>,
+    /// Why it is not as wanted, with semicolons between.
+    pub reasons: String,
     /// Whether anything was, or would be, changed.
     pub changed: bool,
 }
 
 impl Outcome {
     fn new(service: &Name) -> Outcome {
-        Outcome { service: service.clone(), action: Action::Done, reasons: Vec::new(), changed: false }
+        Outcome { service: service.clone(), action: Action::Done, reasons: String::new(), changed: false }
     }
 
-    fn skip(mut self, reason: &str) -> Outcome {
-        self.action = Action::Skipped;
-        self.reasons.push(reason.to_owned());
-        self
+    fn add(&mut self, why: &dyn Display) {
+        let between = if self.reasons.is_empty() { "" } else { "; " };
+        // Writing to a String cannot fail.
+        let _ = write!(self.reasons, "{between}{why}");
     }
 
     /// Notes that something was left as it is.
-    fn refuse(&mut self, path: &[u8], why: impl std::fmt::Display) {
-        self.reasons.push(format!("{} {why}", FromVolume(path)));
+    fn refuse(&mut self, path: &[u8], why: &dyn Display) {
+        self.add(&format_args!("{} {why}", FromVolume(path)));
         if self.action != Action::Failed {
             self.action = Action::Refused;
         }
     }
 
-    fn fail(&mut self, why: String) {
-        self.reasons.push(why);
+    fn fail(&mut self, why: &dyn Display) {
+        self.add(why);
         self.action = Action::Failed;
     }
 }
@@ -92,7 +93,7 @@ type Mode = Option<u32>;
 struct Target<'a> {
     fd: BorrowedFd<'a>,
     /// Its attributes when it was opened.
-    found: Meta,
+    found: &'a Meta,
     /// Its path below the service directory, for messages.
     path: &'a [u8],
     /// A directory of the same file system.
@@ -114,15 +115,17 @@ impl<'a> Fix<'a> {
     pub fn service(&self, services: &Dir, name: &Name) -> Option<Outcome> {
         let mut outcome = Outcome::new(name);
         if INTERNAL.iter().any(|prefix| name.bytes().starts_with(prefix)) {
-            return Some(outcome.skip("s6-overlay's own"));
+            outcome.action = Action::Skipped;
+            outcome.add(&"s6-overlay's own");
+            return Some(outcome);
         }
         match services.meta(name).map(|meta| meta.kind) {
-            Ok(Kind::Symlink) => outcome.refuse(name.bytes(), "is a symlink"),
+            Ok(Kind::Symlink) => outcome.refuse(name.bytes(), &"is a symlink"),
             Ok(Kind::Directory) => match services.dir(name) {
                 Ok(service) => {
                     let is_supervised = self.parts(&service, &[], &mut outcome);
                     if !is_supervised && outcome.reasons.is_empty() {
-                        outcome.reasons.push("nobody supervises it".to_owned());
+                        outcome.add(&"nobody supervises it");
                     }
                     self.logger(&service, &mut outcome);
                 }
@@ -146,9 +149,9 @@ impl<'a> Fix<'a> {
             Errno::NOENT => (),
             Errno::PERM | Errno::ACCESS if !self.policy.sealed => {
                 self.denied.set(Some(errno));
-                outcome.reasons.push(why);
+                outcome.add(&why);
             }
-            _ => outcome.fail(why),
+            _ => outcome.fail(&why),
         }
     }
 
@@ -173,7 +176,7 @@ impl<'a> Fix<'a> {
         }
         match skeleton::seal_event(&dir, &path, self.policy.body, self.ownership) {
             Ok(changed) => outcome.changed |= changed,
-            Err(error) => outcome.fail(error.to_string()),
+            Err(error) => outcome.fail(&error),
         }
         true
     }
@@ -186,7 +189,7 @@ impl<'a> Fix<'a> {
                 }
                 Err(errno) => self.trouble(LOG.bytes(), errno, outcome),
             },
-            Ok(Kind::Symlink) => outcome.refuse(LOG.bytes(), "is a symlink"),
+            Ok(Kind::Symlink) => outcome.refuse(LOG.bytes(), &"is a symlink"),
             // A service may have no logger.
             Ok(_) | Err(Errno::NOENT) => (),
             Err(errno) => self.trouble(LOG.bytes(), errno, outcome),
@@ -198,7 +201,7 @@ impl<'a> Fix<'a> {
             Ok(dir) => return Some(dir),
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let kind = parent.meta(name).map_or(Kind::Other, |meta| meta.kind);
-                outcome.refuse(path, format_args!("is {}, not a directory", kind.text()));
+                outcome.refuse(path, &format_args!("is {}, not a directory", kind.text()));
             }
             Err(errno) => self.trouble(path, errno, outcome),
         }
@@ -231,16 +234,16 @@ impl<'a> Fix<'a> {
             Ok(names) => names,
             Err(errno) => return self.trouble(path, errno, outcome),
         };
-        for name in names {
+        for name in &names {
             let below = label(&[path, name.bytes()]);
-            let is_directory = dir.meta(&name).is_ok_and(|meta| meta.kind == Kind::Directory);
+            let is_directory = dir.meta(name).is_ok_and(|meta| meta.kind == Kind::Directory);
             if !is_directory {
-                self.entry(dir, &name, path, outcome);
+                self.entry(dir, name, path, outcome);
             } else if depth == DEPTH_MAX {
-                outcome.refuse(&below, format_args!("is more than {DEPTH_MAX} directories deep"));
-            } else if depth == 0 && name == EVENT {
+                outcome.refuse(&below, &format_args!("is more than {DEPTH_MAX} directories deep"));
+            } else if depth == 0 && name == &EVENT {
                 self.event(dir, path, outcome);
-            } else if let Some(subdirectory) = self.open(dir, &name, &below, outcome) {
+            } else if let Some(subdirectory) = self.open(dir, name, &below, outcome) {
                 self.tree(&subdirectory, &below, depth + 1, outcome);
                 self.directory(&subdirectory, &below, None, self.policy.skeleton, outcome);
             }
@@ -259,35 +262,42 @@ impl<'a> Fix<'a> {
             Kind::Fifo => (),
             Kind::Regular if !is_control => (),
             kind if is_control => {
-                return outcome.refuse(&path, format_args!("is {}, not a FIFO", kind.text()));
+                return outcome.refuse(&path, &format_args!("is {}, not a FIFO", kind.text()));
             }
-            kind => return outcome.refuse(&path, format_args!("is {}", kind.text())),
+            kind => return outcome.refuse(&path, &format_args!("is {}", kind.text())),
         }
         let (mode, ids) = (is_control.then_some(self.policy.control), self.policy.skeleton);
-        if meta.links == 1 && self.is_right(meta, mode, ids, dir) {
+        if meta.links == 1 && self.is_right(&meta, mode, ids, dir) {
             return;
         }
         match file::open_checked(dir, name) {
             Ok((_, opened)) if is_control && opened.kind != Kind::Fifo => {
-                outcome.refuse(&path, "was exchanged for something else");
+                outcome.refuse(&path, &"was exchanged for something else");
             }
             Ok((file, found)) => {
-                self.set(&Target { fd: file.as_fd(), found, path: &path, near: dir }, mode, ids, outcome);
+                self.set(
+                    &Target { fd: file.as_fd(), found: &found, path: &path, near: dir },
+                    mode,
+                    ids,
+                    outcome,
+                );
             }
             Err(Reason::Errno(errno)) => self.trouble(&path, errno, outcome),
-            Err(reason) => outcome.refuse(&path, reason),
+            Err(reason) => outcome.refuse(&path, &reason),
         }
     }
 
     fn directory(&self, dir: &Dir, path: &[u8], mode: Mode, ids: Ids, outcome: &mut Outcome) {
-        match dir.own_meta() {
-            Ok(meta) if self.is_right(meta, mode, ids, dir) => (),
-            Ok(found) => self.set(&Target { fd: dir.as_fd(), found, path, near: dir }, mode, ids, outcome),
-            Err(errno) => self.trouble(path, errno, outcome),
+        let found = match dir.own_meta() {
+            Ok(found) => found,
+            Err(errno) => return self.trouble(path, errno, outcome),
+        };
+        if !self.is_right(&found, mode, ids, dir) {
+            self.set(&Target { fd: dir.as_fd(), found: &found, path, near: dir }, mode, ids, outcome);
         }
     }
 
-    fn is_right(&self, meta: Meta, mode: Mode, ids: Ids, near: &Dir) -> bool {
+    fn is_right(&self, meta: &Meta, mode: Mode, ids: Ids, near: &Dir) -> bool {
         mode.is_none_or(|mode| mode == meta.mode) && self.ownership.accepts(meta.ids, ids, near)
     }
 
@@ -297,10 +307,10 @@ impl<'a> Fix<'a> {
             outcome.changed = true;
             return;
         }
-        let Target { fd, found, path, near } = *target;
-        match skeleton::set(fd, found, mode, ids, near, self.ownership) {
+        let &Target { fd, found, path, near } = target;
+        match skeleton::set(fd, *found, mode, ids, near, self.ownership) {
             Ok(_) if self.policy.sealed && found.ids.uid != ids.uid && self.ownership.refused().is_some() => {
-                outcome.fail(format!("{}: {}", FromVolume(path), skeleton::stays_open(found.ids)));
+                outcome.fail(&format_args!("{}: {}", FromVolume(path), skeleton::stays_open(found.ids)));
             }
             Ok(changed) => outcome.changed |= changed,
             Err(errno) => self.trouble(path, errno, outcome),

@@ -43,16 +43,17 @@ fn shed(command: Command, words: &[OsString], console: &Console) -> Result<()> {
         return Err(Error::new("run", tool, reason));
     };
     let mut argv: Vec<OsString> = Vec::new();
-    for number in inherited {
+    for number in &inherited {
         argv.push(path.clone().into());
         argv.push(OsStr::from_bytes(number.bytes()).into());
     }
     argv.push(executable.into());
+    let mut words = words.iter();
     // A link names the command; else the first argument does.
-    if Command::of_applet(words.first().map_or(OsStr::new(""), |argv0| argv0)).is_some() {
+    if words.next().is_some_and(|argv0| Command::of_applet(argv0).is_some()) {
         argv.push(command.name().into());
     }
-    for word in words.iter().skip(1) {
+    for word in words {
         argv.push(word.clone());
     }
     let program = Program { path, argv, environment: Environment::own() };

@@ -1,10 +1,9 @@
 //! The programs of the dashboard's service: `run` and `finish`. A dashboard that is off ends at once with 0, and its `finish`
 //! returns 125: s6 reports it down and does not start it again.
 
-use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use super::launch::{self, Launch};
+use super::launch::{self, Launch, words};
 use super::{PERMANENT_FAILURE, exit_code, is_permanent};
 use crate::cli::Options;
 use crate::console::Console;
@@ -47,12 +46,12 @@ fn launch(options: &Options, console: &Console) -> Result<u8> {
     environment.set("HOME", &runner.user.home);
     let host = lookup.get_or("HERMES_DASHBOARD_HOST", HOST)?;
     let port = lookup.get_or("HERMES_DASHBOARD_PORT", PORT)?;
-    let mut argv: Vec<OsString> = ["hermes", "dashboard", "--host"].map(OsString::from).into();
-    argv.extend([host, "--port".into(), port, "--no-open".into()]);
+    let (host, port) = (host.as_bytes(), port.as_bytes());
+    let argv = words(&[b"hermes", b"dashboard", b"--host", host, b"--port", port, b"--no-open"]);
     if !options.print {
         launch::drop_privileges(&runner)?;
     }
-    let launch = Launch { argv, is_s6: false, environment, directory: Some(runner.user.home.clone()) };
+    let launch = Launch { argv, is_s6: false, environment, directory: Some(&runner.user.home) };
     Ok(launch.carry_out(&runner, &base, options.print, console))
 }
 

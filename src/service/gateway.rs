@@ -64,15 +64,14 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
         settings::load(&mut environment, &directory, layout::ENV.bytes(), console);
     }
     // Without the first, the gateway would call the service manager again, which would start it again.
-    for marker in ["HERMES_S6_SUPERVISED_CHILD", "HERMES_SUPERVISED_CHILD"] {
-        environment.set(marker, "1");
-    }
+    environment.set("HERMES_S6_SUPERVISED_CHILD", "1");
+    environment.set("HERMES_SUPERVISED_CHILD", "1");
     let argv = if profile.is_root() {
-        words(&["hermes", "gateway", "run", "--replace"])
+        words(&[b"hermes", b"gateway", b"run", b"--replace"])
     } else {
-        words(&["hermes", "-p", profile.text(), "gateway", "run", "--replace"])
+        words(&[b"hermes", b"-p", profile.text().as_bytes(), b"gateway", b"run", b"--replace"])
     };
-    let launch = Launch { argv, is_s6: false, environment, directory: Some(runner.user.home.clone()) };
+    let launch = Launch { argv, is_s6: false, environment, directory: Some(&runner.user.home) };
     Ok(launch.carry_out(&runner, &base, options.print, console))
 }
 
@@ -84,7 +83,11 @@ fn home(service: &Dir) -> Result<Option<OsString>> {
 
 /// Waits while the gateway has to make a pause. That is in `run`, where `s6-svc -d` ends it at once, and not in `finish`.
 fn make_pause(profile: &ProfileName, console: &Console) {
-    let pause = match Dir::at(Path::new(".")).map_err(Reason::from).and_then(|slot| backoff::pause(&slot)) {
+    let pause = match Dir::at(Path::new(".")) {
+        Ok(slot) => backoff::pause(&slot),
+        Err(errno) => Err(errno.into()),
+    };
+    let pause = match pause {
         Ok(None) => return,
         Ok(Some(pause)) => pause,
         Err(reason) => return console.warn(&Error::new("use", "supervise/death_tally", reason)),
@@ -131,13 +134,18 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     let lookup = Lookup::new()?;
     let environment = lookup.environment(console);
     let service = directory(options, &label(&[profile.slot().bytes(), layout::LOG.bytes()]), console)?;
-    let home = service.map_or(Ok(None), |service| home(&service))?;
-    let home = home.map_or_else(|| lookup.get_or(settings::HOME_VARIABLE, settings::HOME), Ok)?;
+    let found = match service {
+        Some(service) => home(&service)?,
+        None => None,
+    };
+    let home = match found {
+        Some(home) => home,
+        None => lookup.get_or(settings::HOME_VARIABLE, settings::HOME)?,
+    };
     // s6-log recognizes a directory by its first character.
-    let mut directory = OsString::from(if home.as_bytes().starts_with(b"/") { "" } else { "./" });
-    for part in [home.as_os_str(), OsStr::new("/logs/gateways/"), OsStr::new(profile.text())] {
-        directory.push(part);
-    }
+    let start = if home.as_bytes().starts_with(b"/") { &b""[..] } else { b"./" };
+    let name = profile.text();
+    let directory = [start, home.as_bytes(), b"/logs/gateways/", name.as_bytes()].concat();
     let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
     let runner = settings::runner()?;
     let mut program = OsString::from("s6-log");
@@ -148,26 +156,26 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
             program = found.into();
         }
         launch::drop_privileges(&runner)?;
-        if let Err(error) = prepare(Path::new(&directory), Path::new(&home), &runner) {
+        if let Err(error) = prepare(Path::new(OsStr::from_bytes(&directory)), Path::new(&home), &runner) {
             console.warn(&error);
             console.warn(&"the gateway's lines go to the container's log only");
             is_usable = false;
         }
     }
     // `-p`: when the container stops, SIGTERM reaches everything at once, and what a gateway says while it drains is read to the end.
-    let mut argv = vec![program, "-p".into()];
+    let mut argv = vec![program.as_bytes(), b"-p"];
     if is_usable {
         // `T` directly before the directory, to which alone it applies.
-        argv.append(&mut words(&["n10", "s1000000", "T"]));
-        argv.push(directory);
+        argv.extend_from_slice(&[b"n10", b"s1000000", b"T", &directory]);
     }
     // `1`, the container's log, comes last: the prefix would apply to all that comes after it.
+    let shown = format!("p{name}:");
     if prefix.is_none_or(|prefix| prefix.value) {
-        argv.push(format!("p{}:", profile.text()).into());
+        argv.push(shown.as_bytes());
     }
-    argv.push("1".into());
+    argv.push(b"1");
     let base = environment.clone();
-    let launch = Launch { argv, is_s6: true, environment, directory: None };
+    let launch = Launch { argv: words(&argv), is_s6: true, environment, directory: None };
     Ok(launch.carry_out(&runner, &base, options.print, console))
 }
 

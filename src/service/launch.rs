@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::{NOT_EXECUTABLE, NOT_FOUND};
 use crate::console::Console;
@@ -16,8 +16,12 @@ use crate::sys::{Errno, Ownership};
 
 /// Returns the words of an argv.
 #[inline(never)]
-pub fn words(words: &[&str]) -> Vec<OsString> {
-    words.iter().map(OsString::from).collect()
+pub fn words(words: &[&[u8]]) -> Vec<OsString> {
+    let mut argv = Vec::new();
+    for word in words {
+        argv.push(OsStr::from_bytes(word).to_owned());
+    }
+    argv
 }
 
 /// Changes to the hermes user for good if this process is root; does nothing otherwise. To be called before anything that the
@@ -33,7 +37,7 @@ pub fn drop_privileges(runner: &Runner) -> Result<()> {
 }
 
 /// A program to become.
-pub struct Launch {
+pub struct Launch<'a> {
     /// Its argv; the first word is its name.
     pub argv: Vec<OsString>,
     /// Whether it is one of s6's programs, which are looked for in s6-overlay's place before PATH.
@@ -41,10 +45,10 @@ pub struct Launch {
     /// Its whole environment.
     pub environment: Environment,
     /// Its working directory; `None` for this process's.
-    pub directory: Option<PathBuf>,
+    pub directory: Option<&'a Path>,
 }
 
-impl Launch {
+impl Launch<'_> {
     /// Becomes the program, or only prints it. Returns the exit code if this process goes on.
     pub fn carry_out(self, runner: &Runner, base: &Environment, print: bool, console: &Console) -> u8 {
         if print {
@@ -56,17 +60,17 @@ impl Launch {
 
     /// Becomes the program. Returns only on failure.
     fn exec(self) -> Error {
-        if let Some(directory) = &self.directory
+        if let Some(directory) = self.directory
             && let Err(errno) = process::change_to(directory)
         {
             return Error::new("change to", directory.as_os_str().as_bytes(), errno);
         }
-        let name = self.argv.first().cloned().unwrap_or_default();
+        let name = self.argv.first().map_or(OsStr::new(""), |name| name);
         let path = self.environment.get("PATH").unwrap_or(OsStr::new(s6::DEFAULT_PATH));
         let found = if self.is_s6 {
-            s6::find(&name, &self.environment)
+            s6::find(name, &self.environment)
         } else {
-            Ok(process::find_on_path(&name, path))
+            Ok(process::find_on_path(name, path))
         };
         let file = match found {
             Ok(file) => file,
@@ -102,7 +106,7 @@ impl Launch {
             let ids = ownership.process();
             write!(text, "user: {}:{} (not root: no drop)", ids.uid, ids.gid)?;
         }
-        if let Some(directory) = &self.directory {
+        if let Some(directory) = self.directory {
             write!(text, "\ndirectory: {}", Shown(directory.as_os_str().as_bytes()))?;
         }
         for (key, _) in base.beyond(&self.environment) {

@@ -3,16 +3,14 @@
 mod render;
 
 use std::cell::OnceCell;
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::{REFUSED, request};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Result};
 use crate::reconcile;
-use crate::reconcile::action::{self, Action, Verdict};
-use crate::refusal;
+use crate::reconcile::action::{Action, Verdict};
 use crate::role::ContainerCommand;
 use crate::s6;
 use crate::settings::Settings;
@@ -22,8 +20,7 @@ use crate::slot::name::PREFIX;
 use crate::slot::{ProfileName, backoff, probe, scandir, tally};
 use crate::sys::{Dir, Errno, Name, Ownership, Reason, time};
 use crate::volume::home::Trusted;
-use crate::volume::state::STATE;
-use crate::volume::{Home, bootlog, profiles};
+use crate::volume::{Home, bootlog};
 
 /// Time in which two deaths of a logger are worth a note, in seconds: one that cannot work ends once a minute.
 const RECENT: i64 = 180;
@@ -71,20 +68,19 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
         is_log_complete,
         now: time::now(),
     };
-    let mut rows = view.rows(&slots, &forecasts)?;
+    let rows = view.rows(&slots, &forecasts)?;
     let mut code = 0;
-    if !options.operands.is_empty() {
-        let is = |row: &Row, name: &OsString| row.profile == name.as_bytes();
-        rows.retain(|row| options.operands.iter().any(|name| is(row, name)));
-        for name in options.operands.iter().filter(|name| !rows.iter().any(|row| is(row, name))) {
-            let (shown, program) = (FromVolume(name.as_bytes()), console.program());
-            let profile = ProfileName::parse(name.as_bytes()).ok();
-            match profile.map(|profile| request::directory(&settings, &profile)) {
-                Some(Err(error)) => console.warn(&error),
-                _ => console.warn(&format_args!("no such gateway {shown}; {program} register makes one")),
-            }
-            code = REFUSED;
+    for name in &options.operands {
+        let name = name.as_bytes();
+        if rows.iter().any(|row| row.profile == name) {
+            continue;
         }
+        let (shown, program) = (FromVolume(name), &view.program);
+        match has_profile(&settings, name) {
+            Some(Err(error)) => console.warn(&error),
+            _ => console.warn(&format_args!("no such gateway {shown}; {program} register makes one")),
+        }
+        code = REFUSED;
     }
     if rows.iter().any(|row| row.failed) {
         code = REFUSED;
@@ -109,16 +105,16 @@ fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bo
     (entries, is_complete)
 }
 
-/// A row of the table. A field that is not known is `None`.
+/// A row of the table. A field that is not known is empty.
 struct Row {
     profile: Vec<u8>,
-    slot: Option<Vec<u8>>,
+    slot: Vec<u8>,
     state: &'static str,
-    pid: Option<u64>,
-    since: Option<String>,
-    wanted: Option<&'static str>,
-    last_boot: Option<Vec<u8>>,
-    note: Option<String>,
+    pid: String,
+    since: String,
+    wanted: &'static str,
+    last_boot: String,
+    note: String,
     /// Whether the service could not be asked; the note says why.
     failed: bool,
 }
@@ -139,64 +135,71 @@ struct View<'a> {
 }
 
 impl View<'_> {
-    /// Returns the rows: the profiles in the boot pass's order, then the slots without a profile.
+    /// Returns the rows that are asked for: the profiles in the boot pass's order, then the slots without a profile.
     fn rows(&self, slots: &[Name], forecasts: &[Action]) -> Result<Vec<Row>> {
         let mut with_profile = Vec::new();
         let mut rows = Vec::new();
+        let names = &self.options.operands;
+        let mut add = |row: Row| {
+            if names.is_empty() || names.iter().any(|name| name.as_bytes() == row.profile) {
+                rows.push(row);
+            }
+        };
         for forecast in forecasts {
             // A profile that cannot be read may have a slot too.
             let name = ProfileName::parse(&forecast.profile).ok();
             let place = name.and_then(|name| slots.binary_search(name.slot()).ok());
             let slot = place.and_then(|place| slots.get(place));
-            with_profile.extend(slot.map(Name::bytes));
+            if let Some(slot) = slot {
+                with_profile.push(slot.clone());
+            }
             // The root profile is on every volume, also on an unused one.
             if slot.is_some() || !is_unused_root(forecast) {
-                rows.push(self.profile(forecast, slot)?);
+                let mut row = self.row(&forecast.profile);
+                self.profile(&mut row, forecast, slot)?;
+                add(row);
             }
         }
         with_profile.sort_unstable();
-        for slot in slots.iter().filter(|slot| with_profile.binary_search(&slot.bytes()).is_err()) {
-            rows.push(self.orphan(slot)?);
+        for slot in slots {
+            if with_profile.binary_search(slot).is_err() {
+                let mut row = self.row(slot.bytes().strip_prefix(PREFIX.as_bytes()).unwrap_or_default());
+                self.orphan(&mut row, slot)?;
+                add(row);
+            }
         }
         Ok(rows)
     }
 
-    /// Returns the row of a profile.
-    fn profile(&self, forecast: &Action, slot: Option<&Name>) -> Result<Row> {
-        let mut row = self.row(&forecast.profile);
+    /// Completes the row of a profile.
+    fn profile(&self, row: &mut Row, forecast: &Action, slot: Option<&Name>) -> Result<()> {
         row.wanted = match forecast {
-            Action { verdict: Verdict::Started, .. } => Some("up"),
-            Action { folded: true, served: true, .. } => Some("by default"),
-            Action { verdict: Verdict::Skipped(_), .. } => None,
-            _ if forecast.has_failed() => Some("unknown"),
-            _ => Some("down"),
-        };
-        let reason = match (&forecast.trouble, &forecast.name) {
-            (Some(trouble @ Reason::Errno(_)), Some(name)) => {
-                let (home, owner) = (&self.settings.home.value, self.settings.owner.value.uid);
-                let trouble = refusal::below(trouble, home, &profiles::label(name, &STATE), owner);
-                Some(action::unusable(&trouble))
-            }
-            _ => forecast.reason(),
+            Action { verdict: Verdict::Started, .. } => "up",
+            Action { folded: true, served: true, .. } => "by default",
+            Action { verdict: Verdict::Skipped(_), .. } => "",
+            _ if forecast.has_failed() => "unknown",
+            _ => "down",
         };
         if let Some(slot) = slot {
-            self.query(&mut row, slot)?;
+            self.query(row, slot)?;
             // What its gateway is refused explains what else there is to say.
-            row.note = forecast.obstacle.clone().or(row.note).or(reason);
+            if row.note.is_empty() || forecast.obstacle.is_some() {
+                row.note = forecast.reason().unwrap_or_default();
+            }
         } else if let Some(why) = forecast.verdict.reason() {
-            row.note = Some(why.to_owned());
+            why.clone_into(&mut row.note);
         } else if let Some(why) = self.frontend() {
-            row.wanted = None;
-            row.note = Some(why.to_owned());
+            row.wanted = "";
+            why.clone_into(&mut row.note);
         } else {
             let what = self.why_missing(&row.profile);
-            row.note = Some(if forecast.served {
+            row.note = if forecast.served {
                 format!("{what}: the gateway of default serves it")
             } else {
-                self.advice(&row, what, "start")
-            });
+                self.advice(row, what, "start")
+            };
         }
-        Ok(row)
+        Ok(())
     }
 
     /// Returns why no gateway belongs in this container, if it is a front end's.
@@ -235,39 +238,39 @@ impl View<'_> {
         self.last_boot.get(place).filter(|entry| entry.profile == shown.as_bytes())
     }
 
-    /// Returns the row of a slot without a profile.
-    fn orphan(&self, slot: &Name) -> Result<Row> {
-        let profile = slot.bytes().strip_prefix(PREFIX.as_bytes()).unwrap_or_default();
-        let mut row = self.row(profile);
-        self.query(&mut row, slot)?;
-        if row.state == "unknown" && row.note.is_some() {
-            return Ok(row);
+    /// Completes the row of a slot without a profile.
+    fn orphan(&self, row: &mut Row, slot: &Name) -> Result<()> {
+        self.query(row, slot)?;
+        if row.state == "unknown" && !row.note.is_empty() {
+            return Ok(());
         }
-        row.note =
-            Some(match ProfileName::parse(profile).map(|name| request::directory(self.settings, &name)) {
-                Ok(Ok(None)) => self.advice(&row, "its profile is gone", "unregister"),
-                Ok(Err(error)) => {
-                    row.wanted = Some("unknown");
-                    error.to_string()
-                }
-                // A new one.
-                Ok(Ok(Some(_))) => return Ok(row),
-                Err(_) => "no profile can have this slot".to_owned(),
-            });
-        Ok(row)
+        row.note = match has_profile(self.settings, &row.profile) {
+            Some(Ok(false)) => self.advice(row, "its profile is gone", "unregister"),
+            Some(Err(error)) => {
+                row.wanted = "unknown";
+                error.to_string()
+            }
+            // A new one.
+            Some(Ok(true)) => return Ok(()),
+            None => "no profile can have this slot".to_owned(),
+        };
+        Ok(())
     }
 
     fn row(&self, profile: &[u8]) -> Row {
-        let entry = self.boot_of(profile);
+        let mut last_boot = String::new();
+        if let Some(bootlog::Entry { action, time, .. }) = self.boot_of(profile) {
+            last_boot = format!("{} {}", FromVolume(action), FromVolume(time));
+        }
         Row {
             profile: profile.to_vec(),
-            slot: None,
+            slot: Vec::new(),
             state: "no slot",
-            pid: None,
-            since: None,
-            wanted: None,
-            last_boot: entry.map(|entry| [&entry.action, &b" "[..], &entry.time].concat()),
-            note: None,
+            pid: String::new(),
+            since: String::new(),
+            wanted: "",
+            last_boot,
+            note: String::new(),
             failed: false,
         }
     }
@@ -301,17 +304,17 @@ impl View<'_> {
     /// Asks s6 about a slot.
     fn query(&self, row: &mut Row, slot: &Name) -> Result<()> {
         let path = s6::path_of(&self.settings.scandir.value, slot.bytes());
-        row.slot = Some(path.as_os_str().as_bytes().to_vec());
+        row.slot = path.into_os_string().into_vec();
         let Some(scandir) = &self.scandir else { return Ok(()) };
         row.state = "unknown";
         let dir = match scandir.passage(slot) {
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let kind = scandir.meta(slot).context("look at", slot)?.kind;
-                row.note = Some(format!("{}, not a slot: leave it to what has made it", kind.text()));
+                row.note = format!("{}, not a slot: leave it to what has made it", kind.text());
                 return Ok(());
             }
             Err(errno) => {
-                row.note = Some(Reason::from(errno).to_string());
+                row.note = Reason::from(errno).to_string();
                 row.failed = true;
                 return Ok(());
             }
@@ -319,27 +322,38 @@ impl View<'_> {
         };
         if matches!(probe::is_held(&dir), Ok(false)) {
             row.state = "unsupervised";
-            row.note = Some(self.advice(row, "s6-svscan does not know it yet", "start"));
+            row.note = self.advice(row, "s6-svscan does not know it yet", "start");
         } else if ProfileName::of_service(slot.bytes()).is_some() {
             match s6::svstat(&dir) {
                 Ok(Some(stat)) => {
                     row.state = if stat.up { "up" } else { "down" };
-                    row.pid = stat.pid;
+                    if let Some(pid) = stat.pid {
+                        row.pid = pid.to_string();
+                    }
                     let since = self.now.saturating_sub_unsigned(stat.seconds);
-                    row.since = Some(self.stamp(since));
-                    if stat.up {
-                        row.note = self.trouble(&dir);
+                    row.since = self.stamp(since);
+                    if stat.up
+                        && let Some(trouble) = self.trouble(&dir)
+                    {
+                        row.note = trouble;
                     }
                 }
                 Ok(None) => row.state = "unsupervised",
                 Err(error) => {
-                    row.note = Some(error.to_string());
+                    row.note = error.to_string();
                     row.failed = true;
                 }
             }
         }
         Ok(())
     }
+}
+
+/// Returns whether there is a profile with this name; `None` if none can have it.
+#[inline(never)]
+fn has_profile(settings: &Settings, name: &[u8]) -> Option<Result<bool>> {
+    let name = ProfileName::parse(name).ok()?;
+    Some(request::directory(settings, &name).map(|dir| dir.is_some()))
 }
 
 fn is_unused_root(forecast: &Action) -> bool {

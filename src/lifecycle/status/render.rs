@@ -6,44 +6,47 @@ use super::Row;
 use crate::show::{FromVolume, OrNull, Quoted};
 
 const COLUMNS: usize = 8;
-const HEADINGS: [&str; COLUMNS] =
-    ["PROFILE", "SLOT", "STATE", "PID", "SINCE", "NEXT BOOT", "LAST BOOT", "NOTE"];
 
-/// Returns the cells of a row; an empty one is not known.
-fn cells(row: &Row) -> [String; COLUMNS] {
-    let slot = row.slot.as_ref().and_then(|slot| slot.rsplit(|byte| *byte == b'/').next());
-    [
-        FromVolume(&row.profile).to_string(),
-        slot.map(|slot| FromVolume(slot).to_string()).unwrap_or_default(),
-        row.state.to_owned(),
-        row.pid.map(|pid| pid.to_string()).unwrap_or_default(),
-        row.since.clone().unwrap_or_default(),
-        row.wanted.unwrap_or_default().to_owned(),
-        String::from_utf8_lossy(row.last_boot.as_deref().unwrap_or_default()).into_owned(),
-        row.note.clone().unwrap_or_default(),
-    ]
+/// Returns the cells of a row with tabs between; an empty one is not known. What is from outside is escaped, and has no tab.
+fn cells(row: &Row) -> String {
+    let slot = row.slot.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+    let slot = if slot.is_empty() { String::new() } else { FromVolume(slot).to_string() };
+    format!(
+        "{}\t{slot}\t{}\t{}\t{}\t{}\t{}\t{}",
+        FromVolume(&row.profile),
+        row.state,
+        row.pid,
+        row.since,
+        row.wanted,
+        row.last_boot,
+        row.note
+    )
 }
 
 /// Returns aligned columns.
 pub fn table(rows: &[Row]) -> String {
-    let mut lines = vec![HEADINGS.map(str::to_owned)];
-    lines.extend(rows.iter().map(cells));
+    let mut lines = vec!["PROFILE\tSLOT\tSTATE\tPID\tSINCE\tNEXT BOOT\tLAST BOOT\tNOTE".to_owned()];
+    for row in rows {
+        lines.push(cells(row));
+    }
     let mut widths = [1; COLUMNS];
     for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line) {
+        for (width, cell) in widths.iter_mut().zip(line.split('\t')) {
             *width = cell.len().max(*width);
         }
     }
     let mut text = String::new();
-    for line in lines {
-        let mut padded = String::new();
-        for (at, (cell, width)) in line.iter().zip(widths).enumerate() {
+    for line in &lines {
+        for (at, cell) in line.split('\t').enumerate() {
             let is_last = at + 1 == COLUMNS;
             let cell = if cell.is_empty() && !is_last { "-" } else { cell };
+            let width = widths.get(at).copied().unwrap_or_default();
             // Writing to a String cannot fail.
-            let _ = if is_last { write!(padded, "{cell}") } else { write!(padded, "{cell:width$}  ") };
+            let _ = write!(text, "{cell:width$}  ");
         }
-        text.push_str(padded.trim_end_matches(' '));
+        while text.ends_with(' ') {
+            text.pop();
+        }
         text.push('\n');
     }
     text
@@ -53,24 +56,28 @@ pub fn table(rows: &[Row]) -> String {
 pub fn objects(rows: &[Row]) -> String {
     let mut text = String::new();
     for row in rows {
+        let pid = if row.pid.is_empty() { "null" } else { &row.pid };
         // Writing to a String cannot fail.
         let _ = write!(
             text,
-            "{{\"profile\": {}, \"slot\": {}",
+            "{{\"profile\": {}, \"slot\": {}, \"state\": \"{}\", \"pid\": {pid}",
             Quoted(&row.profile),
-            OrNull(row.slot.as_deref())
+            or_null(&row.slot),
+            row.state
         );
-        let pid = row.pid.map_or_else(|| "null".to_owned(), |pid| pid.to_string());
-        let _ = write!(text, ", \"state\": \"{}\", \"pid\": {pid}", row.state);
         for (key, value) in [
-            ("since", row.since.as_deref().map(str::as_bytes)),
-            ("wanted", row.wanted.map(str::as_bytes)),
-            ("last_boot", row.last_boot.as_deref()),
-            ("note", row.note.as_deref().map(str::as_bytes)),
+            ("since", &*row.since),
+            ("wanted", row.wanted),
+            ("last_boot", &row.last_boot),
+            ("note", &row.note),
         ] {
-            let _ = write!(text, ", \"{key}\": {}", OrNull(value));
+            let _ = write!(text, ", \"{key}\": {}", or_null(value.as_bytes()));
         }
         text.push_str("}\n");
     }
     text
+}
+
+fn or_null(value: &[u8]) -> OrNull<'_> {
+    OrNull(Some(value).filter(|value| !value.is_empty()))
 }
