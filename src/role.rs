@@ -76,11 +76,11 @@ impl ContainerCommand {
         Ok(self.words()?.first().map(Vec::as_slice).filter(|first| FRONTENDS.contains(first)))
     }
 
-    /// Returns whether the command is `gateway run`, as containers from before s6 have it, and leaves the gateway to s6.
-    pub fn is_gateway_run(&self) -> Result<bool> {
+    /// Returns whether the command, if it is `gateway run`, as containers from before s6 have it, leaves the gateway to s6.
+    pub fn gateway_run(&self) -> Result<Option<bool>> {
         let words = self.words()?;
-        let gateway_run = matches!(words, [first, second, ..] if first == b"gateway" && second == b"run");
-        Ok(gateway_run && !words.iter().any(|word| word == b"--no-supervise"))
+        let is_it = matches!(words, [first, second, ..] if first == b"gateway" && second == b"run");
+        Ok(is_it.then(|| !words.iter().any(|word| word == b"--no-supervise")))
     }
 }
 

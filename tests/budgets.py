@@ -69,7 +69,7 @@ def volume(top, count, state=None, lifecycle=True):
         # Without a state of default the pass looks at all processes of the machine, whose number is not the program's.
         (folder / "home/gateway_state.json").write_text('{"gateway_state": "stopped"}')
         subprocess.run(["chown", "-R", OWNER, folder / "home"], check=True, timeout=60)
-        (folder / "service").mkdir()
+        (folder / "service/.s6-svscan").mkdir(parents=True)
         yield folder
     finally:
         shutil.rmtree(folder)
@@ -199,7 +199,7 @@ def growth(top):
 
         def empty(folder):
             shutil.rmtree(folder / "service")
-            (folder / "service").mkdir()
+            (folder / "service/.s6-svscan").mkdir(parents=True)
 
         compare("status, no slots", "status")
         compare("first pass", "reconcile", prepare=empty)

@@ -72,7 +72,7 @@ def home(place):
     if os.geteuid() == 0:
         for path in (place / "home", place / "home/profiles", profile, *profile.iterdir()):
             os.chown(path, HERMES, HERMES)
-    (place / "service").mkdir()
+    (place / "service/.s6-svscan").mkdir(parents=True)
     return place
 
 

@@ -51,6 +51,8 @@ class Story:
         self.sections = {key: "\n".join(lines).rstrip("\n").split("\n") for key, lines in self.sections.items()}
         self.place, self.home, self.scandir = place, place / "home", place / "service"
         self.outside = place / "outside"
+        # s6-svscan has run there; elsewhere nothing is handed over.
+        (self.scandir / ".s6-svscan").mkdir(parents=True)
         for top, uid, key in ((self.home, HERMES, "home"), (self.outside, 1234, "outside")):
             top.mkdir()
             for line in self.given(key):

@@ -35,6 +35,7 @@ def closed():
     """A container whose volume is /opt/data below a directory of root's."""
     with Bed(svscan=False) as bed:
         bed.profile("coder", "running")
+        bed.path("/run/service/.s6-svscan").mkdir()
         # The directory above the volume is the machine's own otherwise.
         bed.run(["sh", "-ec", "mkdir -m 755 /run/above; mount -t tmpfs -o mode=755 tmpfs /run/above; mkdir /run/above/data; "
                               "cp -a /opt/data/. /run/above/data; chown 10000:10000 /run/above/data"])

@@ -11,7 +11,7 @@ import pytest
 from bed import HERMES, ROOT, Bed, run, wait_for
 from test_permissions import SERVICES, static
 from test_reconcile import Volume
-from tree import identity, snapshot
+from tree import entries_of, identity, snapshot
 
 pytestmark = pytest.mark.s6
 SEALED = {"HERMES_INIT_SEALED": "1"}
@@ -487,5 +487,5 @@ def test_the_limit_of_the_size_of_files_is_an_error_and_not_the_end(volume):
     volume.profile("coder", "running")
     done = volume.reconcile(code=1, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20, 20)))
     assert b"File too large" in done.stderr and b"action=failed" in done.stdout, done
-    assert [name for name in os.listdir(volume.scandir) if "tmp" in name] == []
+    assert [name for name in entries_of(volume.scandir) if "tmp" in name] == []
     volume.reconcile()

@@ -10,7 +10,7 @@ import pytest
 from bed import HERMES, executable, run
 from story import OWNER, Story, stories
 from test_reconcile import expected_slot
-from tree import identity, snapshot
+from tree import entries_of, identity, snapshot
 
 pytestmark = pytest.mark.root
 STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000 ")
@@ -19,7 +19,7 @@ STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000 ")
 def slots(story):
     """Returns `up` or `down` for each slot whose tree is exactly as expected, else the whole tree."""
     lines = []
-    for name in sorted(os.listdir(story.scandir)):
+    for name in sorted(entries_of(story.scandir)):
         tree = snapshot(story.scandir / name)
         for word, down in (("up", False), ("down", True)):
             if tree == expected_slot(down, home=story.home):
@@ -83,6 +83,7 @@ def test_a_lifecycle_file_that_cannot_be_read_is_unknown_and_in_nobodys_way(plac
     """Runs as the hermes user, because root can read everything."""
     story = Story("contract", "bom", place)
     os.chown(place, HERMES, HERMES)
+    os.chown(story.scandir, HERMES, HERMES)
     for name, closed in (("folder", "state"), ("file", "state/gateway.lifecycle.json")):
         profile = story.home / "profiles" / name
         (profile / "state").mkdir(parents=True)

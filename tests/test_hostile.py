@@ -12,7 +12,7 @@ import pytest
 from bed import APART, HERMES, executable, run, wait_for
 from racer import exchanging
 from test_reconcile import OWNER, Volume, expected_slot
-from tree import snapshot
+from tree import entries_of, snapshot
 
 pytestmark = pytest.mark.root
 
@@ -118,7 +118,7 @@ IN_THE_SCAN_DIRECTORY = ["gateway-coder", ".gateway-coder.tmp", "gateway-coder/l
 def test_a_racer_in_the_scan_directory_leads_nowhere(volume, outside, name, held):
     volume.profile("coder", "running")
     svscan = volume.scandir / ".s6-svscan"
-    svscan.mkdir(parents=True, mode=0o700)
+    svscan.chmod(0o700)
     os.mkfifo(svscan / "control", 0o600)
     volume.reconcile()
     slot, path = volume.slot("coder"), volume.scandir / name
@@ -324,7 +324,8 @@ def test_where_it_is_started_and_how_the_paths_are_written_does_not_matter(volum
     closed.mkdir(mode=0o000)
     volume.reconcile(cwd=closed)
     expected = snapshot(volume.scandir)
-    shutil.rmtree(volume.scandir)
+    for name in entries_of(volume.scandir):
+        shutil.rmtree(volume.scandir / name)
     env = APART
     argv = [executable(), "reconcile", "--owner", OWNER, "--role", "gateway"]
     for home, scandir in (("home", "service"), ("./home//", "service/"), (f"{volume.home}/", f"{volume.scandir}//"), ("home/../home", "./service/.")):
@@ -333,7 +334,8 @@ def test_where_it_is_started_and_how_the_paths_are_written_does_not_matter(volum
             done = run([*argv, *(how or [])], cwd=volume.place, env=env | settings)
             assert done.returncode == 0 and b"action=started" in done.stdout and done.stderr == b"", (home, done)
             assert snapshot(volume.scandir) == expected
-            shutil.rmtree(volume.scandir)
+            for name in entries_of(volume.scandir):
+                shutil.rmtree(volume.scandir / name)
 
 
 def test_six_hundred_profiles_and_heaps_of_junk_take_little_memory_and_few_descriptors(volume):
@@ -346,10 +348,10 @@ def test_six_hundred_profiles_and_heaps_of_junk_take_little_memory_and_few_descr
     hermes_owns(volume.home)
     done = volume.reconcile(before=["prlimit", "--nofile=16", *limited(16)], timeout=60, code=1)
     assert done.stdout.count(b"action=registered") == 498 and done.stdout.count(b"action=failed") == 103
-    assert b"profiles without a slot: 103: no room: s6-svscan handles 1000" in done.stderr and len(os.listdir(volume.scandir)) == 498
+    assert b"profiles without a slot: 103: no room: s6-svscan handles 1000" in done.stderr and len(entries_of(volume.scandir)) == 498
     for options, count in ([], 498), (["--max-services", "2000"], 601):
         done = volume.reconcile(*options, before=["prlimit", "--nofile=16", *limited(16)], timeout=60, code=int(not options))
-        assert len(os.listdir(volume.scandir)) == done.stdout.count(b"action=registered") == count
+        assert len(entries_of(volume.scandir)) == done.stdout.count(b"action=registered") == count
     again = volume.reconcile("--json", "--max-services=2000", before=["prlimit", "--nofile=16", *limited(16)], timeout=60)
     assert again.stdout.count(b'"changed": false') == 601
 
@@ -360,10 +362,10 @@ def test_too_few_descriptors_are_said_and_end_in_whole_slots_or_none(volume, lim
     done = volume.reconcile(before=["prlimit", f"--nofile={limit}"], code=None)
     assert done.returncode in (0, 1, 111), done
     assert b"No file descriptors available" in done.stderr if done.returncode else volume.slot("coder").is_dir(), done
-    for name in os.listdir(volume.scandir) if volume.scandir.exists() else []:
+    for name in entries_of(volume.scandir) if volume.scandir.exists() else []:
         assert name.startswith(".gateway-") or snapshot(volume.scandir / name) == expected_slot(down=name != "gateway-coder")
     volume.reconcile()
-    assert snapshot(volume.slot("coder")) == expected_slot(down=False) and len(os.listdir(volume.scandir)) == 2
+    assert snapshot(volume.slot("coder")) == expected_slot(down=False) and len(entries_of(volume.scandir)) == 2
 
 
 REFUSALS = [("openat2", "ENOSYS", 0), ("openat2", "EPERM", 0), ("renameat2", "ENOSYS", 0), ("renameat2", "EPERM", 0), ("fchmodat,fchmodat2", "EIO", 1),
@@ -380,22 +382,22 @@ def test_a_call_that_the_kernel_refuses_every_time_is_no_crash(volume, calls, er
     with open(os.path.join(directory, "state/gateway.lifecycle.json"), "w") as file:
         file.write('{"phase": "exited"}')
     hermes_owns(volume.home)
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     inject = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={calls}:error={errno}:when=1+"]
     # Its messages are written by write(2) too.
     done = volume.reconcile(before=inject, code=None)
     assert done.returncode == code, done
-    for name in os.listdir(volume.scandir):
+    for name in entries_of(volume.scandir):
         assert name.startswith(".gateway-") or snapshot(volume.scandir / name) == expected_slot(down=name != "gateway-coder")
     if calls == "openat2":
         assert "profile=coder prior_state=running action=started prior_exit=clean" in volume.log()
     volume.reconcile()
-    assert snapshot(volume.slot("coder")) == expected_slot(down=False) and len(os.listdir(volume.scandir)) == 2
+    assert snapshot(volume.slot("coder")) == expected_slot(down=False) and len(entries_of(volume.scandir)) == 2
 
 
 def test_what_cannot_be_written_to_is_said(volume):
     volume.profile("coder", "running")
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
     private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
     done = volume.reconcile(before=[*private, volume.scandir], code=1)

@@ -11,6 +11,7 @@ import pytest
 
 from bed import APART, HERMES, executable, run
 from test_reconcile import OWNER, Volume
+from tree import entries_of
 
 pytestmark = [pytest.mark.root, pytest.mark.strace]
 
@@ -19,7 +20,7 @@ pytestmark = [pytest.mark.root, pytest.mark.strace]
 def volume(place):
     volume = Volume(place)
     volume.profile("coder", "running")
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     return volume
 
 
@@ -45,6 +46,7 @@ def test_a_state_file_is_on_the_disk_before_it_has_its_name(volume, place):
 def test_a_log_is_rotated_from_its_size_on(volume, size, rotated):
     log = volume.home / "logs/container-boot.log"
     log.parent.mkdir()
+    os.chown(log.parent, HERMES, HERMES)
     log.write_text("x" * (size - 1) + "\n")
     volume.reconcile()
     assert (log.parent / "container-boot.log.1").exists() == rotated and (log.stat().st_size > size) != rotated
@@ -58,7 +60,7 @@ def test_an_old_slot_is_better_than_none(volume):
     volume.profile("coder", "stopped")
     done = volume.reconcile(before=injected("renameat2:error=ENOSYS:when=1+", "renameat:error=ENOSPC:when=2"), code=1)
     assert slot.stat().st_ino == before and b"action=failed" in done.stdout and not (slot / "down").exists()
-    assert not [name for name in os.listdir(volume.scandir) if name.startswith(".gateway-")]
+    assert not [name for name in entries_of(volume.scandir) if name.startswith(".gateway-")]
 
 
 def test_a_slot_that_was_being_replaced_gets_its_name_back(volume):
@@ -119,7 +121,7 @@ def failing(call, path, errno="EIO"):
 def test_a_state_of_default_that_cannot_be_looked_at_is_not_a_first_boot(volume, place):
     """Nobody knows whether there is one: the slot is made, down, with the reason, and nothing is written over a state."""
     environment = {"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"}
-    done = volume.reconcile(before=injected("newfstatat:error=EIO:when=1"), code=1, environment=environment)
+    done = volume.reconcile(before=injected("newfstatat:error=EIO:when=2"), code=1, environment=environment)
     assert b"profile=default prior_state=None action=registered reason=\"gateway_state.json: I/O error\"" in done.stdout, done
     assert (volume.slot("default") / "down").exists() and not (volume.home / "gateway_state.json").exists()
     assert b"profile=default prior_state=running action=started" in volume.reconcile(environment=environment).stdout

@@ -16,7 +16,7 @@ from container import SVSCAN, Container
 from racer import exchanging
 from test_hostile import beside, hermes_owns
 from test_reconcile import OWNER, Volume, expected_slot
-from tree import identity, snapshot
+from tree import entries_of, identity, snapshot
 
 pytestmark = pytest.mark.root
 
@@ -356,7 +356,7 @@ def test_s6_svscan_gets_no_service_too_many_and_those_that_run_come_first(volume
     (volume.scandir / "file").write_text("")
     done = volume.reconcile("--max-services", "24", code=1)
     # 24 - 4 - 3 = 17: eight slots.
-    slots = sorted(name for name in os.listdir(volume.scandir) if name.startswith("gateway-"))
+    slots = sorted(name for name in entries_of(volume.scandir) if name.startswith("gateway-"))
     assert slots == [f"gateway-{name}" for name in ("default", "p00", "p01", "p02", "p03", "p04", "p25", "p29")]
     assert done.stdout.count(b"action=started") == 3 and done.stdout.count(b"action=registered") == 5
     assert done.stdout.count(b'action=failed reason="no room: s6-svscan handles 24 services') == 23
@@ -369,7 +369,7 @@ def test_s6_svscan_gets_no_service_too_many_and_those_that_run_come_first(volume
         assert len(outcomes) == 31 and outcomes["p10"]["action"] == "failed" and outcomes["p10"]["slot"] is None
     assert identity(volume.scandir) == before
     volume.reconcile("--max-services", "1000")
-    assert len(os.listdir(volume.scandir)) == 34
+    assert len(entries_of(volume.scandir)) == 34
 
 
 def test_default_has_a_slot_whoever_else_wants_one(volume):
@@ -378,7 +378,7 @@ def test_default_has_a_slot_whoever_else_wants_one(volume):
     for number in range(9):
         volume.profile(f"p{number}", "running")
     done = volume.reconcile("--max-services", "12", "--topology", "multiplex", code=1)
-    slots = sorted(name for name in os.listdir(volume.scandir) if name.startswith("gateway-"))
+    slots = sorted(name for name in entries_of(volume.scandir) if name.startswith("gateway-"))
     assert slots == ["gateway-default", "gateway-p0", "gateway-p1", "gateway-p2"]
     assert b"profile=default prior_state=stopped action=started" in done.stdout and not (volume.scandir / "gateway-default/down").exists()
 
@@ -475,6 +475,7 @@ def test_containers_that_rotate_one_log_at_once_lose_no_line(volume, delayed):
         for number in range(4):
             # Each container has its own scan directory.
             argv[argv.index("--scandir") + 1] = str(volume.place / f"service{number}")
+            (volume.place / f"service{number}/.s6-svscan").mkdir(parents=True, exist_ok=True)
             # The first one is about to rotate the log while the others do.
             slow = ["strace", "-o", "/dev/null", "-e", "inject=renameat:delay_enter=4000000"] if delayed and number == 0 else []
             started.append(subprocess.Popen([*slow, *argv], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=APART))

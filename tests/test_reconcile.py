@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from bed import APART, HERMES, executable, run
-from tree import identity, snapshot
+from tree import entries_of, identity, snapshot
 
 pytestmark = pytest.mark.root
 OWNER = f"{HERMES}:{HERMES}"
@@ -24,6 +24,8 @@ class Volume:
         Volume.latest = self.home
         self.home.mkdir()
         os.chown(self.home, HERMES, HERMES)
+        # s6-svscan has run there; elsewhere nothing is handed over.
+        (self.scandir / ".s6-svscan").mkdir(parents=True)
 
     def profile(self, name, state=None):
         directory = os.path.join(os.fsencode(self.home), b"profiles", os.fsencode(name)) if name != "default" else os.fsencode(self.home)
@@ -88,11 +90,11 @@ def test_a_slot_is_exactly_this_under_any_umask(volume, mask):
     volume.reconcile(before=["sh", "-c", f'umask {mask}; exec "$@"', "sh"])
     assert snapshot(volume.slot("coder")) == expected_slot(down=False)
     assert snapshot(volume.slot("default")) == expected_slot(down=True)
-    assert sorted(os.listdir(volume.scandir)) == ["gateway-coder", "gateway-default"]
+    assert sorted(entries_of(volume.scandir)) == ["gateway-coder", "gateway-default"]
 
 
 def test_a_setgid_scan_directory_does_not_show_in_the_slots(volume):
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     os.chown(volume.scandir, 0, 4242)
     volume.scandir.chmod(0o2775)
     volume.profile("coder", "running")
@@ -214,7 +216,7 @@ def test_a_name_that_can_be_no_slot_is_skipped_and_the_others_are_there(volume, 
     skipped = [outcome for outcome in outcomes if outcome["action"] == "skipped"]
     assert len(skipped) == 1 and why in skipped[0]["reason"] and skipped[0]["slot"] is None
     assert skipped[0]["profile"] == name.decode(errors="replace")
-    assert sorted(os.listdir(volume.scandir)) == ["gateway-coder", "gateway-default"]
+    assert sorted(entries_of(volume.scandir)) == ["gateway-coder", "gateway-default"]
 
 
 @pytest.mark.parametrize("what", ["profile", "foreign", "dangling", "no soul"])
@@ -232,7 +234,7 @@ def test_the_reserved_name_has_one_result_the_root_profiles(volume, what):
     assert [(outcome["profile"], outcome["action"]) for outcome in outcomes] == [("default", "registered")]
     assert volume.log().count("profile=default ") == 1 and volume.log().count("\n") == 1
     warned = [line for line in done.stderr.decode().splitlines() if "unable to use profiles/default: " in line]
-    assert len(warned) == (0 if what == "no soul" else 1) and sorted(os.listdir(volume.scandir)) == ["gateway-default"]
+    assert len(warned) == (0 if what == "no soul" else 1) and sorted(entries_of(volume.scandir)) == ["gateway-default"]
     explained = volume.reconcile("--explain").stdout.decode()
     assert explained.count("\nprofiles/default is no profile\n") == 1 and explained.count("\nprofile default\n") == 1
     assert os.path.isdir(directory)
@@ -309,7 +311,7 @@ def test_root_without_the_capability_for_a_closed_volume_is_told_so(volume):
     none = ["setpriv", "--bounding-set=-all", "--inh-caps=-all"]
     done = volume.reconcile(code=111, before=none)
     assert b"Permission denied: root lacks the capability DAC_OVERRIDE" in done.stderr
-    assert done.stdout == b"" and os.listdir(volume.place) == ["home"]
+    assert done.stdout == b"" and entries_of(volume.scandir) == []
     # A profile that is closed costs only itself.
     volume.home.chmod(0o755)
     volume.profile("coder", "running")
@@ -333,7 +335,7 @@ def test_a_profile_that_cannot_be_entered_fails_alone():
         volume = Volume(place)
         volume.profile("coder", "running")
         volume.profile("locked", "running")
-        volume.scandir.mkdir()
+        volume.scandir.mkdir(exist_ok=True)
         os.chown(volume.scandir, HERMES, HERMES)
         os.chmod(volume.home / "profiles/locked", 0)
         done = volume.reconcile(code=1, before=["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups"])
@@ -360,8 +362,7 @@ def test_what_is_missing_is_made(volume):
 @pytest.mark.parametrize("what", ["home", "scandir"])
 def test_a_file_in_the_place_of_a_directory_is_111(volume, what):
     target = volume.home if what == "home" else volume.scandir
-    if target.exists():
-        os.rmdir(target)
+    shutil.rmtree(target)
     target.write_text("")
     done = volume.reconcile(code=111)
     assert b"fatal" in done.stderr and str(target).encode() in done.stderr and done.stdout == b""
@@ -433,7 +434,7 @@ def test_a_slot_that_differs_is_replaced(volume, damage, fallback):
     inject = ["strace", "-f", "-o", "/dev/null", "-e", f"inject=renameat2:error={fallback}:when=1+"] if fallback else []
     volume.reconcile(before=inject)
     assert snapshot(slot) == expected_slot(down=False)
-    assert sorted(os.listdir(volume.scandir)) == ["gateway-coder", "gateway-default"]
+    assert sorted(entries_of(volume.scandir)) == ["gateway-coder", "gateway-default"]
     assert snapshot(outside) == {b".": "dir 755 0:0", b"keep": "file 644 0:0 b'kept'"}
 
 
@@ -453,7 +454,7 @@ def test_what_a_slot_keeps_in_env_outlives_its_replacement(volume):
 
 
 def test_leftovers_are_swept_whatever_is_in_them(volume):
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     for name in (".gateway-coder.tmp", "gateway-writer.tmp", ".gateway-x.7.tmp"):
         deep = volume.scandir / name / "/".join(["d"] * 300)
         deep.mkdir(parents=True)
@@ -462,12 +463,12 @@ def test_leftovers_are_swept_whatever_is_in_them(volume):
     (volume.scandir / ".gateway-file.tmp").write_text("")
     volume.profile("coder", "running")
     volume.reconcile()
-    assert sorted(os.listdir(volume.scandir)) == ["gateway-coder", "gateway-default"]
+    assert sorted(entries_of(volume.scandir)) == ["gateway-coder", "gateway-default"]
     assert volume.home.is_dir()
 
 
 def test_a_leftover_that_cannot_be_removed_stops_nothing(volume):
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     os.chown(volume.scandir, HERMES, HERMES)
     (volume.scandir / ".gateway-default.tmp/inner").mkdir(parents=True)
     done = volume.reconcile(before=["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups"])
@@ -476,7 +477,7 @@ def test_a_leftover_that_cannot_be_removed_stops_nothing(volume):
 
 
 def test_a_dangling_slot_goes_and_another_dangling_link_is_said(volume):
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     (volume.scandir / "gateway-old").symlink_to("/nowhere")
     (volume.scandir / "other").symlink_to("/nowhere")
     done = volume.reconcile()
@@ -500,7 +501,7 @@ def test_a_kill_at_any_instant_leaves_whole_slots_or_none(volume, call, present)
     for when in range(1, 60, 1 if call != "openat" else 3):
         inject = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={when}"]
         done = volume.reconcile(before=inject, code=None)
-        for name in os.listdir(volume.scandir) if volume.scandir.exists() else []:
+        for name in entries_of(volume.scandir) if volume.scandir.exists() else []:
             if name == "gateway-coder":
                 assert snapshot(volume.scandir / name) in whole, (call, when)
             elif name == "gateway-default":
@@ -514,7 +515,7 @@ def test_a_kill_at_any_instant_leaves_whole_slots_or_none(volume, call, present)
             volume.reconcile()
             (volume.slot("coder") / "run").write_text("#!/bin/sh\n")
     volume.reconcile()
-    assert sorted(os.listdir(volume.scandir)) == ["gateway-coder", "gateway-default"]
+    assert sorted(entries_of(volume.scandir)) == ["gateway-coder", "gateway-default"]
     assert snapshot(volume.slot("coder")) == expected_slot(down=False)
 
 
@@ -536,7 +537,7 @@ def test_not_being_allowed_to_chown_is_said_once_and_tolerated(volume, errno):
 
 def test_with_cap_chown_alone_modes_and_owners_are_exact(volume):
     volume.profile("coder", "running")
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     caps = "-all,+chown"
     for directory in (volume.home, volume.home / "profiles", volume.home / "profiles/coder"):
         directory.chmod(0o777)
@@ -613,7 +614,7 @@ def test_a_closed_stdout_is_no_panic(volume):
 
 
 def test_a_noexec_scan_directory_is_said(volume):
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     script = 'mount -t tmpfs -o noexec,mode=0755 tmpfs "$0" && exec "$@"'
     done = volume.reconcile(before=["unshare", "--mount", "--propagation", "private", "sh", "-c", script, volume.scandir])
     assert b"noexec" in done.stderr and b"profile=default" in done.stdout
@@ -621,7 +622,7 @@ def test_a_noexec_scan_directory_is_said(volume):
 
 def test_a_lock_that_nobody_lets_go_delays_the_pass_and_does_not_stop_it(volume):
     import fcntl
-    volume.scandir.mkdir()
+    volume.scandir.mkdir(exist_ok=True)
     held = os.open(volume.scandir, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
     done = volume.reconcile(timeout=20)
@@ -636,23 +637,38 @@ def test_two_passes_at_once_end_in_whole_slots(volume):
     started = [subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for _ in range(4)]
     for process in started:
         assert process.communicate(timeout=60)[1] == b"" and process.returncode == 0
-    assert len(os.listdir(volume.scandir)) == 31
+    assert len(entries_of(volume.scandir)) == 31
     assert all(snapshot(volume.slot(f"p{number}")) == expected_slot(down=False) for number in range(30))
 
 
 def test_the_scan_directory_and_svscans_files_are_handed_over(volume):
     svscan = volume.scandir / ".s6-svscan"
-    svscan.mkdir(parents=True, mode=0o700)
+    svscan.chmod(0o700)
     os.mkfifo(svscan / "control", 0o600)
     (svscan / "lock").touch(mode=0o600)
+    volume.scandir.chmod(0o777)
     volume.reconcile()
-    assert volume.scandir.stat().st_uid == HERMES
+    assert volume.scandir.stat().st_uid == HERMES and volume.scandir.stat().st_mode & 0o777 == 0o755
     assert snapshot(svscan) == {b".": "dir 711 0:0", b"control": f"fifo 600 {OWNER}", b"lock": f"file 600 {OWNER} b''"}
+
+
+def test_where_s6_svscan_does_not_run_nothing_is_handed_over(volume):
+    """/run given as the scan directory, for example."""
+    volume.profile("coder", "running")
+    (volume.scandir / ".s6-svscan").rmdir()
+    (volume.scandir / "other").mkdir()
+    volume.scandir.chmod(0o777)
+    done = volume.reconcile()
+    assert done.stderr == (b"hermes-init reconcile: warning: unable to hand over the scan directory: there is no .s6-svscan in it: "
+                           b"s6-svscan does not run there\n")
+    assert volume.scandir.stat().st_uid == 0 and volume.scandir.stat().st_mode & 0o777 == 0o755
+    assert (volume.scandir / "other").stat().st_uid == 0 and snapshot(volume.slot("coder")) == expected_slot(down=False)
+    # Sealed, there is nothing to hand over.
+    assert volume.reconcile("--sealed").stderr == b""
 
 
 def test_what_is_not_svscans_is_not_handed_over(volume):
     svscan = volume.scandir / ".s6-svscan"
-    svscan.mkdir(parents=True, mode=0o755)
     outside = volume.place / "outside"
     outside.write_text("root's")
     os.link(outside, svscan / "lock")

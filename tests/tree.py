@@ -29,6 +29,11 @@ def walk(top):
     return sorted(paths)
 
 
+def entries_of(scandir):
+    """Returns the names in a scan directory, without s6-svscan's own."""
+    return [name for name in os.listdir(scandir) if name != ".s6-svscan"]
+
+
 def snapshot(top):
     """Returns the kind, mode, owner and content of each path."""
     return {path: describe(os.path.join(os.fsencode(top), path)) for path in walk(top)}

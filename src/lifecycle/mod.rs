@@ -89,7 +89,7 @@ fn require_gateway_container(live: &Live<'_>, options: &Options) -> Result<()> {
     let role = live.settings.role(options, live.console)?;
     let Some(why) = reconcile::frontend(&role, &ContainerCommand::default())? else { return Ok(()) };
     let reason = format!("{why}; do it there (--role gateway overrides this)");
-    Err(Error::new("run a gateway in", "this container", reason).with_code(REFUSED))
+    Err(Error::new("run a gateway in this", "container", reason).with_code(REFUSED))
 }
 
 /// Parses a profile's name on the command line.

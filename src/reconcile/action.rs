@@ -9,6 +9,9 @@ use crate::sys::{Name, Reason};
 use crate::volume::exit_ledger::PriorExit;
 use crate::volume::state::Prior;
 
+/// Why the root profile stays down although it wants to run.
+pub const FOREGROUND: &str = "the container's command, gateway run, is this gateway, in the foreground";
+
 /// What happens to one profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
@@ -67,6 +70,8 @@ pub struct Action {
     pub variables: Vec<Variable>,
     /// Whether it has a gateway of its own in every topology.
     pub standalone: bool,
+    /// Whether it wants to run, and its gateway is the container's command.
+    pub foreground: bool,
     /// Whether the gateway of `default` serves it.
     pub served: bool,
     /// Whether it wants to run and the gateway of `default` starts for it; of `default`, whether it starts for others.
@@ -97,6 +102,7 @@ impl Action {
             obstacle: None,
             variables: Vec::new(),
             standalone: false,
+            foreground: false,
             served: false,
             folded: false,
             exit: PriorExit::Unknown,
@@ -127,7 +133,9 @@ impl Action {
     /// Returns why it has no slot, why its state did not count, or why its gateway will fail.
     pub fn reason(&self) -> Option<String> {
         let trouble = || self.trouble.as_ref().map(unusable);
-        self.verdict.reason().map(str::to_owned).or_else(|| self.obstacle.clone()).or_else(trouble)
+        let foreground = || self.foreground.then(|| FOREGROUND.to_owned());
+        let verdict = self.verdict.reason().map(str::to_owned);
+        verdict.or_else(|| self.obstacle.clone()).or_else(trouble).or_else(foreground)
     }
 }
 

@@ -121,7 +121,7 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir, is_complete: &mut bool) -> Survey {
     let survey = match scandir::survey(scandir) {
         Ok(survey) => survey,
         Err(errno) => {
-            pass.console.warn(&Error::new("list", "the scan directory", errno));
+            pass.console.warn(&Error::new("list the scan", "directory", errno));
             *is_complete = false;
             return Survey::default();
         }
@@ -278,6 +278,7 @@ fn has_foreign_services(pass: &Pass<'_>, scandir: &Dir, survey: &Survey) -> bool
 fn warn_of_the_fold(pass: &Pass<'_>, plan: &Plan) {
     if let Some(root) = plan.actions.first()
         && root.folded
+        && !root.foreground
         && !root.prior.starts()
     {
         let names = plan.folded_names();

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
-use super::action::{Action, Verdict};
+use super::action::{self, Action, Verdict};
 use super::intent::Bootstrap;
 use super::plan::{self, Plan};
 use super::{Pass, report};
@@ -132,6 +132,9 @@ fn why_running(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
 }
 
 fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
+    if action.foreground {
+        return action::FOREGROUND.to_owned();
+    }
     if action.folded && action.served {
         return format!("{}: it wants to run; served by the gateway of default", decided(action));
     }

@@ -1,9 +1,11 @@
 //! What decides about gateways besides their own state files: multiplexing, a first boot, a container from before s6.
 
+use std::ffi::OsString;
+
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::role::ContainerCommand;
-use crate::settings::{Settings, Source, YES, YES_OR_ON};
+use crate::settings::{Setting, Settings, Source, YES, YES_OR_ON};
 use crate::slot::ProfileName;
 use crate::sys::file::Attributes;
 use crate::sys::{Errno, Name, file};
@@ -101,22 +103,45 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
     }
 }
 
+/// Returns whether the container's command, if it is `gateway run`, leaves the gateway of `default` to s6. Otherwise it is that
+/// gateway, in the foreground.
+fn gateway_run(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<Option<bool>> {
+    let found = command.gateway_run().unwrap_or_else(|error| {
+        console.warn(&error);
+        None
+    });
+    let Some(supervised) = found else { return Ok(None) };
+    let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console)?;
+    Ok(Some(supervised && unsupervised.is_none_or(|flag| !flag.value)))
+}
+
+/// Returns `HERMES_GATEWAY_BOOTSTRAP_STATE` if it is `running`: a gateway under s6 is asked for.
+fn asked_to_run(settings: &Settings) -> Result<Option<Setting<OsString>>> {
+    let variable = settings.lookup.get("HERMES_GATEWAY_BOOTSTRAP_STATE")?;
+    Ok(variable.filter(|state| state.value == RUNNING))
+}
+
+/// Returns whether the gateway of `default` runs in the foreground, as the container's command, and no other one is asked for. Where
+/// that cannot be found out, it may.
+pub fn is_foreground(settings: &Settings, command: &ContainerCommand, console: &Console) -> bool {
+    let look = || {
+        let is_command = gateway_run(settings, command, console)? == Some(false);
+        Ok(is_command && asked_to_run(settings)?.is_none())
+    };
+    look().unwrap_or_else(|error: Error| {
+        console.warn(&error);
+        true
+    })
+}
+
 fn bootstrap(
     settings: &Settings,
     command: &ContainerCommand,
     console: &Console,
 ) -> Result<Option<Bootstrap>> {
-    let variable = settings.lookup.get("HERMES_GATEWAY_BOOTSTRAP_STATE")?;
-    let variable = variable.filter(|state| state.value == RUNNING);
-    let is_legacy = command.is_gateway_run().unwrap_or_else(|error| {
-        console.warn(&error);
-        false
-    });
-    if is_legacy {
-        let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console)?;
-        if !unsupervised.is_some_and(|flag| flag.value) {
-            return Ok(Some(Bootstrap::LegacyCommand));
-        }
+    let variable = asked_to_run(settings)?;
+    if gateway_run(settings, command, console)? == Some(true) {
+        return Ok(Some(Bootstrap::LegacyCommand));
     }
     Ok(variable.map(|state| Bootstrap::Variable(state.source)))
 }

@@ -49,6 +49,7 @@ struct Pass<'a> {
     spec: Spec<'a>,
     trusted: Trusted,
     intent: intent::Intent,
+    command: &'a ContainerCommand,
     console: &'a Console,
     dry_run: bool,
     /// Whether supervised slots that another program has made are changed. Sealed mode changes every slot.
@@ -97,14 +98,15 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
 pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Action>> {
     // The slots that are there change nothing about it.
     let ownership = Ownership::new();
-    let pass = prepare(settings, &ContainerCommand::default(), &ownership, true, console)?;
+    let command = ContainerCommand::default();
+    let pass = prepare(settings, &command, &ownership, true, console)?;
     Ok(plan::dry(&pass).into_actions())
 }
 
 /// Gathers what a pass works with, without a scan directory.
 fn prepare<'a>(
     settings: &'a Settings,
-    command: &ContainerCommand,
+    command: &'a ContainerCommand,
     ownership: &'a Ownership,
     dry_run: bool,
     console: &'a Console,
@@ -116,14 +118,14 @@ fn prepare<'a>(
     let acting = home.as_ref().and_then(Home::enter);
     let intent = intent::gather(settings, command, home.as_ref(), console)?;
     drop(acting);
-    Ok(Pass { settings, home, scandir: None, spec, trusted, intent, console, dry_run, adopt: false })
+    Ok(Pass { settings, home, scandir: None, spec, trusted, intent, command, console, dry_run, adopt: false })
 }
 
 /// Returns what all slots with these settings have in common.
 pub fn spec<'a>(settings: &Settings, console: &Console, ownership: &'a Ownership) -> Result<Spec<'a>> {
     let Some(executable) = console.executable() else {
         let reason = "there is no /proc, and argv[0] is no absolute path";
-        return Err(Error::new("find", "the own executable", reason));
+        return Err(Error::new("find the own", "executable", reason));
     };
     let mut keeper = ownership.process();
     if settings.sealed.value && !ownership.is_root() {
@@ -208,5 +210,5 @@ fn hold(scandir: &Dir, spec: &Spec<'_>, console: &Console) -> Option<lock::Held>
         return None;
     }
     let held = lock::scan_directory(scandir, spec.policy.sealed);
-    held.inspect_err(|errno| console.warn(&Error::new("lock", "the scan directory", *errno))).ok()
+    held.inspect_err(|errno| console.warn(&Error::new("lock the scan", "directory", *errno))).ok()
 }

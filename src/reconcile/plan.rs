@@ -3,7 +3,7 @@
 use super::action::{self, Action, Verdict};
 use super::room::Room;
 use super::topology::{self, Signs, Topology};
-use super::{Pass, access};
+use super::{Pass, access, intent};
 use crate::error::{Context, Error, Result};
 use crate::refusal;
 use crate::slot::check::{self, Present};
@@ -85,7 +85,7 @@ impl Plan {
 pub fn dry(pass: &Pass<'_>) -> Plan {
     let survey = pass.scandir.as_ref().map(scandir::survey).transpose();
     let survey = survey.unwrap_or_else(|errno| {
-        pass.console.warn(&Error::new("list", "the scan directory", errno));
+        pass.console.warn(&Error::new("list the scan", "directory", errno));
         None
     });
     plan(pass, survey.as_ref())
@@ -241,6 +241,7 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) 
 fn decide(pass: &Pass<'_>, plan: &mut Plan) {
     let multiplex = plan.topology.multiplex;
     let is_held = !multiplex && pass.intent.multiplexes();
+    let is_foreground = || intent::is_foreground(pass.settings, pass.command, pass.console);
     let mut any = multiplex && plan.room.has_wish;
     // The root profile, the first one, comes last: it may have to start for the others.
     for action in plan.actions.iter_mut().rev() {
@@ -248,7 +249,8 @@ fn decide(pass: &Pass<'_>, plan: &mut Plan) {
         let wants = action.prior.starts();
         let starts = if name.is_root() {
             action.folded = any;
-            wants || any
+            action.foreground = (wants || any) && is_foreground();
+            (wants || any) && !action.foreground
         } else {
             action.served = multiplex && !action.standalone;
             action.folded = action.served && wants;

@@ -70,15 +70,24 @@ pub fn is_slot_name(name: &Name) -> bool {
     name.bytes().starts_with(PREFIX.as_bytes())
 }
 
-/// Delegated mode, as root: makes the owner the owner of the scan directory and of the files that s6-svscanctl needs. Writes only
-/// what differs.
+/// Delegated mode, as root: makes the owner the owner of the scan directory and of the files that s6-svscanctl needs, and takes the
+/// write permission of all others away. Writes only what differs. What s6-svscan has never used is handed over to nobody.
 pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Result<()> {
-    let found = scandir.own_meta().context("look at", "the scan directory")?;
-    if found.ids != policy.owner {
-        ownership.change(scandir, policy.owner).context("hand over", "the scan directory")?;
+    let found = scandir.own_meta().context("look at the scan", "directory")?;
+    if found.mode & 0o022 != 0 {
+        scandir.chmod(found.mode & !0o022).context("close to other users the scan", "directory")?;
     }
-    lock::abolish(scandir).context("remove the lock of", "the scan directory")?;
-    let Some(svscan) = open_svscan(scandir)? else { return Ok(()) };
+    let Some(svscan) = open_svscan(scandir)? else {
+        return Err(Error::new(
+            "hand over the scan",
+            "directory",
+            "there is no .s6-svscan in it: s6-svscan does not run there",
+        ));
+    };
+    if found.ids != policy.owner {
+        ownership.change(scandir, policy.owner).context("hand over the scan", "directory")?;
+    }
+    lock::abolish(scandir).context("remove the lock of the scan", "directory")?;
     let meta = svscan.own_meta().context("look at", &SVSCAN)?;
     if meta.ids.uid != ownership.process().uid {
         // Not s6-svscan's own: its files must not be handed over.
