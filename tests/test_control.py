@@ -330,6 +330,24 @@ def test_restarts_at_once_all_succeed(live):
     assert not (home(live) / MARKER).exists()
 
 
+@pytest.mark.parametrize("command", ["start", "stop"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_a_state_of_roots_is_handed_over_unless_it_has_another_name(live, command, linked):
+    state = home(live) / "gateway_state.json"
+    state.write_text('{"gateway_state": "running", "kept": 1}')
+    os.chown(state, 0, 0)
+    state.chmod(0o600)
+    if linked:
+        os.link(state, live.path("/opt/data/other"))
+    live.init(command, "coder")
+    wanted = {"start": "running", "stop": "stopped"}[command]
+    now = desired(live, "coder")
+    assert (now["desired_state"], now["kept"]) == (wanted, 1)
+    assert (state.stat().st_uid, state.stat().st_mode & 0o777) == (0 if linked else HERMES, 0o600)
+    said = live.init("status", "coder", uid=HERMES).stdout
+    assert (b"Permission denied" in said) == linked, said
+
+
 @pytest.mark.parametrize("marker, stays", [("", False), ('{"target_pid":1,"target_start_time":1}', True)])
 def test_only_the_marker_of_a_gateway_that_is_gone_is_removed_beside_a_newer_one(live, marker, stays):
     """Another command has ended the gateway and started a new one, and may have written a marker for that one."""

@@ -16,7 +16,7 @@ static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
 const BROKEN_MAX: u32 = 9;
 
 /// Sets the state of a profile, in one step, in its directory `dir`. `again`: only if it is another one now. Owner and mode stay; a new
-/// file belongs to `owner`. A file that is no JSON object gets another name once the new one is written; that name is returned.
+/// file, and one of root's, belongs to `owner`. A file that is no JSON object gets another name once the new one is written; that name is returned.
 pub fn set(
     dir: &Dir,
     profile: &ProfileName,
@@ -35,7 +35,10 @@ pub fn set(
         Err(reason) => return Err(Error::new("use", label, reason)),
         Ok((bytes, meta)) => {
             attributes.mode = meta.mode & 0o777;
-            attributes.ids = meta.ids;
+            // A root shell may have made it, and the hermes user could not read it. With another name it may be root's own.
+            if meta.ids.uid != 0 || meta.links != 1 {
+                attributes.ids = meta.ids;
+            }
             Some(bytes)
         }
     };
