@@ -20,7 +20,7 @@ def env(bed, scandir="/run/service"):
 def boot(bed, *options, code=0):
     """The next boot's pass, in an empty scan directory."""
     bed.run(["rm", "-rf", "/run/again"])
-    bed.run(["mkdir", "/run/again"])
+    bed.run(["mkdir", "-p", "/run/again/.s6-svscan"])
     return bed.init("reconcile", "--scandir", "/run/again", *options, code=code)
 
 
@@ -80,6 +80,9 @@ def test_what_is_no_file_of_the_hermes_users_gives_no_variables(live, what):
     assert done.stderr.count(b"\n") == 1 and b"unable to use profiles/new/.hermes-init-env: " in done.stderr, done
     assert b'profile=new prior_state=running action=started reason="unable to use profiles/new/.hermes-init-env: ' in done.stdout
     assert live.path("/run/again/gateway-new").is_dir() and env(live, "/run/again") == {}
+    # A start, too, makes the slot all the same.
+    done = live.init("start", "new")
+    assert done.stderr.count(b"\n") == 1 and b"unable to use profiles/new/.hermes-init-env: " in done.stderr and env(live) == {}
     assert boot(live, "--explain").stdout.count(b"  but: unable to use profiles/new/.hermes-init-env: ") == 1
 
 

@@ -59,7 +59,7 @@ pub(super) fn make(
     // An interrupted unregistration may have left supervisors of the same name, and interrupted registrations their staging.
     unregister::finish_earlier(live, profile, true)?;
     staging::sweep_own(&live.scandir, profile);
-    let kept = if variables.is_empty() { request::kept_variables(live, profile)? } else { Vec::new() };
+    let kept = if variables.is_empty() { request::kept_variables(live, profile) } else { Vec::new() };
     let variables = if variables.is_empty() { &kept } else { variables };
     publish::add(&live.scandir, profile, want, variables, &live.spec)?;
     if let Err(error) = s6::svscanctl("-a", &live.scandir) {

@@ -57,21 +57,24 @@ pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, again: bool) ->
     Ok(())
 }
 
-/// Returns the variables that a registration of the profile has kept; none if there is no profile.
-pub fn kept_variables(live: &Live<'_>, profile: &ProfileName) -> Result<Vec<Variable>> {
+/// Returns the variables that a registration of the profile has kept; none if there is no profile. As at a boot, those that cannot be
+/// used are reported, and none.
+pub fn kept_variables(live: &Live<'_>, profile: &ProfileName) -> Vec<Variable> {
     let trusted = Trusted::new(live.settings.owner.value, live.spec.ownership);
-    match directory(live.settings, profile) {
-        Ok(Some(place)) => kept_env::read(&place.dir, trusted).context("use", label(profile)),
-        // What is wrong with a profile is said elsewhere.
-        _ => Ok(Vec::new()),
-    }
+    // What is wrong with a profile is said elsewhere.
+    let Ok(Some(place)) = directory(live.settings, profile) else { return Vec::new() };
+    kept_env::read(&place.dir, trusted).unwrap_or_else(|reason| {
+        live.console.warn(&Error::new("use", label(profile), reason));
+        Vec::new()
+    })
 }
 
 /// Keeps the variables of a registration for the next boot, if there are any. Without a profile, the next boot makes no slot.
 pub fn keep_variables(live: &Live<'_>, profile: &ProfileName, variables: &[Variable]) -> Result<()> {
-    let Some(place) = (if variables.is_empty() { None } else { directory(live.settings, profile)? }) else {
+    if variables.is_empty() {
         return Ok(());
-    };
+    }
+    let Ok(Some(place)) = directory(live.settings, profile) else { return Ok(()) };
     let done = kept_env::write(&place.dir, variables, live.settings.owner.value, live.spec.ownership);
     done.context("keep the variables in", label(profile)).map_err(|error| error.with_code(REFUSED))
 }
