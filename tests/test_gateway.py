@@ -161,6 +161,11 @@ def test_a_pass_says_when_nobody_can_become_the_hermes_user(bed):
     assert done.returncode == 1, done
     assert b"reconcile: warning: unable to change to the hermes user 10000:10000: Operation not permitted; no gateway can run" in done.stderr
     assert bed.path(bed.slot("coder")).exists()
+    # Where people look for the reason it is, too.
+    reason = b'reason="unable to change to the hermes user 10000:10000: Operation not permitted; no gateway can run: '
+    assert done.stdout.count(reason) == 2 and (bed.path("/opt/data/logs/container-boot.log")).read_bytes().count(reason) == 2
+    explained = bed.run(["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "/run/bed/bin/hermes-init", "reconcile", "--explain"])
+    assert explained.stdout.count(b"  but: unable to change to the hermes user") == 2
     assert b"unable" not in bed.init("reconcile").stderr
 
 

@@ -12,31 +12,37 @@ use crate::refusal;
 use crate::settings;
 use crate::show::Shown;
 use crate::slot::ProfileName;
-use crate::sys::{Acting, Dir, Errno, label};
+use crate::sys::{Acting, Dir, Errno, Ids, Reason, label};
 use crate::volume::profiles;
 
 /// Where loggers write, from the volume, each in a directory of its profile's name.
 const LOGS: &[u8] = b"logs/gateways";
 
-/// Notes at each action what the hermes user is refused: the volume, the gateway's program, the profile's directory, that of its log.
-/// Reports it once. Says nothing where this process neither is that user nor can become it, which is reported elsewhere.
+/// Notes at each action what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
+/// refused the volume, the gateway's program, the profile's directory or that of its log. Another user than these two is told nothing.
 pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
-    let Ok(runner) = settings::runner() else { return };
-    let (user, me) = (runner.user.ids, pass.spec.ownership.process());
-    let acting = if me.uid == 0 { Acting::as_user(user, &runner.groups).ok() } else { None };
-    if acting.is_none() && me.uid != user.uid {
+    let runner = match settings::runner() {
+        Ok(runner) => runner,
+        Err(error) => return pass.console.warn(&error),
+    };
+    let user = runner.user.ids;
+    let look = Look { pass, path: &pass.settings.home.value, uid: user.uid, logs: OnceCell::new() };
+    let is_root = pass.spec.ownership.is_root();
+    if !is_root && pass.spec.ownership.process().uid != user.uid {
         return;
     }
-    let look = Look { pass, path: &pass.settings.home.value, uid: user.uid, logs: OnceCell::new() };
+    // As long as it lives, the kernel is asked for that user.
+    let acting = is_root.then(|| Acting::as_user(user, &runner.groups)).transpose();
     // By its path, as a gateway opens it.
-    let (home, for_all) = match Dir::at(look.path) {
-        Ok(home) => {
+    let (home, for_all) = match (&acting, Dir::at(look.path)) {
+        (Err(errno), _) => (None, Some(look.cannot_drop(user, *errno))),
+        (_, Ok(home)) => {
             let program = look.program(&home);
             (Some(home), program)
         }
-        Err(Errno::ACCESS) => (None, Some(look.refused(look.path.as_os_str().as_bytes()))),
+        (_, Err(Errno::ACCESS)) => (None, Some(look.refused(look.path.as_os_str().as_bytes()))),
         // The pass has it open.
-        Err(_) => return,
+        (_, Err(_)) => return,
     };
     for action in actions {
         let Some(name) = &action.name else { continue };
@@ -63,6 +69,17 @@ impl Look<'_> {
     fn report(&self, error: &Error) -> String {
         self.pass.console.warn(error);
         error.to_string()
+    }
+
+    /// Root cannot in a user namespace that does not map the user, nor without the capabilities SETUID and SETGID.
+    fn cannot_drop(&self, user: Ids, errno: Errno) -> String {
+        let reason = format!(
+            "{}; no gateway can run: the container's user namespace needs this user and group, and root the \
+             capabilities SETUID and SETGID",
+            Reason::from(errno)
+        );
+        let who = format!("{}:{}", user.uid, user.gid);
+        self.report(&Error::new("change to the hermes user", who, reason))
     }
 
     fn refused(&self, label: &[u8]) -> String {
@@ -98,13 +115,14 @@ impl Look<'_> {
     /// Returns what is wrong with the PATH of gateways, as far as it is known: only s6-overlay's services have the container's.
     fn program(&self, home: &Dir) -> Option<String> {
         let path = self.pass.settings.lookup.contained("PATH").ok()??;
-        let absent = |entry: &Path| match home.try_to_run(&entry.join("hermes")) {
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => true,
+        for entry in path.as_bytes().split(|byte| *byte == b':') {
+            // An empty one is the working directory.
+            let entry = if entry.is_empty() { b"." } else { entry };
+            let found = home.try_to_run(Path::new(OsStr::from_bytes(&[entry, b"/hermes"].concat())));
             // What cannot be found out is no fault.
-            _ => false,
-        };
-        if !std::env::split_paths(&path).all(|entry| absent(&entry)) {
-            return None;
+            if !matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) {
+                return None;
+            }
         }
         let reason = format!(
             "no directory of the PATH that gateways get, {}, has it for the hermes user",

@@ -3,12 +3,12 @@
 mod access;
 pub mod action;
 mod apply;
+mod capabilities;
 mod explain;
 mod intent;
 mod plan;
 mod report;
 mod room;
-mod runnable;
 mod topology;
 
 pub use report::stamp;
@@ -80,15 +80,7 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
     }
     let mut code = apply::run(&pass, options.json);
     console.note_refusal(&ownership);
-    if ownership.is_root() && !dry_run && runnable::lacks(settings.sealed.value, console) {
-        code = INCOMPLETE;
-    }
-    if ownership.is_root()
-        && !dry_run
-        && let (Some(executable), Some(place)) = (console.executable(), &pass.scandir)
-        && let Err(error) = runnable::try_to_drop(executable, place)
-    {
-        console.warn(&error);
+    if ownership.is_root() && !dry_run && capabilities::lacks(settings.sealed.value, console) {
         code = INCOMPLETE;
     }
     Ok(code)
