@@ -104,3 +104,22 @@ def test_the_hermes_user_alone_is_told_the_same(closed):
                              "chown 10000:10000 /run/above/data/logs"])
     done = closed.init("reconcile", uid=HERMES, code=1)
     assert b"unable to use as the hermes user profiles/coder: Permission denied" in done.stderr
+
+
+# What an interrupted pass has left root's, or an operator: {home}.
+LEFT = {
+    "volume": ("chown 0:0 {home}; rm -rf {home}/*", True),
+    "logs": ("mkdir -m 755 {home}/logs", True),
+    "log": ("mkdir -m 755 {home}/logs; echo x > {home}/logs/container-boot.log; touch {home}/logs/container-boot.log.1", True),
+    "more": ("mkdir -m 755 {home}/logs; touch {home}/logs/container-boot.log {home}/logs/other", False),
+}
+
+
+@pytest.mark.parametrize("what", LEFT)
+def test_what_an_interrupted_pass_has_left_is_completed(closed, what):
+    script, is_completed = LEFT[what]
+    assert closed.run(["sh", "-ec", "umask 022; " + script.format(home="/run/above/data")]).returncode == 0
+    done = closed.init("reconcile", code=int(not is_completed))
+    logs = closed.path("/run/above/data/logs")
+    assert (logs.stat().st_uid == HERMES) == is_completed and closed.path("/run/above/data").stat().st_uid == HERMES
+    assert done.stderr == b"" if is_completed else b"unable to use as the hermes user logs: Permission denied" in done.stderr

@@ -127,7 +127,7 @@ def test_every_option_is_in_readme_manual_and_the_page_of_its_command(grammar):
 def test_every_option_that_is_written_down_exists(grammar):
     known = {f"--{option}" for options in grammar.values() for option in options} | {"--help", "--version"}
     # Options of hermes, of docker and of Dockerfiles.
-    others = {"--replace", "--host", "--port", "--no-open", "--init", "--from"}
+    others = {"--replace", "--no-supervise", "--host", "--port", "--no-open", "--init", "--from"}
     for where, text in (("README", README), ("manual", manual())):
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - others <= known, where
     # The programs that s6-supervise runs have one page.

@@ -180,7 +180,7 @@ class Offline:
             (profile / "gateway.pid").write_text("7")
             (profile / "gateway_state.json").write_text(f'{{"gateway_state": "{state}"}}')
             (profile / "state/gateway.lifecycle.json").write_text('{"phase": "exited"}')
-        (folder / "service").mkdir()
+        (folder / "service/.s6-svscan").mkdir(parents=True)
         for name in ("dashboard", "other"):
             for part in ("event", "supervise", "log/event", "log/supervise"):
                 (folder / "static" / name / part).mkdir(parents=True)

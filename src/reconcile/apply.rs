@@ -89,6 +89,10 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     let _held = hold(scandir, &pass.spec, pass.console);
     let survey = tidy(pass, scandir, &mut is_complete);
     write_bootstrap(pass);
+    if let Some(home) = &pass.home {
+        let _acting = home.enter();
+        warn(pass, bootlog::complete(home, pass.trusted, ownership, pass.settings.owner.value));
+    }
     let mut plan = plan::plan(pass, Some(&survey));
     for action in &mut plan.actions {
         carry_out(pass, scandir, action);

@@ -77,6 +77,7 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Resul
     if found.mode & 0o022 != 0 {
         scandir.chmod(found.mode & !0o022).context("close to other users the scan", "directory")?;
     }
+    lock::abolish(scandir).context("remove the lock of the scan", "directory")?;
     let Some(svscan) = open_svscan(scandir)? else {
         return Err(Error::new(
             "hand over the scan",
@@ -87,7 +88,6 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Resul
     if found.ids != policy.owner {
         ownership.change(scandir, policy.owner).context("hand over the scan", "directory")?;
     }
-    lock::abolish(scandir).context("remove the lock of the scan", "directory")?;
     let meta = svscan.own_meta().context("look at", &SVSCAN)?;
     if meta.ids.uid != ownership.process().uid {
         // Not s6-svscan's own: its files must not be handed over.

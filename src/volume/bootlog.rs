@@ -136,6 +136,17 @@ fn field<'a>(line: &'a [u8], key: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
     None
 }
 
+/// Hands over what an interrupted pass, or one that the kernel refused an owner change, has left this process's: a `logs` that holds
+/// nothing but boot logs.
+pub fn complete(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<()> {
+    match home::open_linkable(&home.dir, &LOGS, trusted) {
+        Ok(logs) => home::hand_over_new(&logs, owner, ownership, &[&LOG, &ROTATED])
+            .context("change the owner of", &LOGS),
+        // What is wrong with it is said when the log is written.
+        Err(_) => Ok(()),
+    }
+}
+
 fn logs(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<Dir> {
     match home::open_linkable(&home.dir, &LOGS, trusted) {
         Ok(logs) => return Ok(logs),
@@ -147,7 +158,7 @@ fn logs(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Res
         Err(errno) => return Err(Error::new("make", &LOGS, errno)),
     }
     let logs = home.dir.dir(&LOGS).context("open", &LOGS)?;
-    home::hand_over_new(&logs, owner, ownership).context("change the owner of", &LOGS)?;
+    home::hand_over_new(&logs, owner, ownership, &[]).context("change the owner of", &LOGS)?;
     Ok(logs)
 }
 

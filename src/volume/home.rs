@@ -49,10 +49,9 @@ impl Home {
     /// Opens `HERMES_HOME`, or makes it for the owner.
     pub fn open_or_make(path: &Path, ownership: &Ownership, owner: Ids) -> Result<Home> {
         let home = Home::walk(path, Trusted::new(owner, ownership), true)?;
-        if home.made {
-            let label = path.as_os_str().as_bytes();
-            hand_over_new(&home.dir, owner, ownership).context("change the owner of", label)?;
-        }
+        // Also one that an interrupted pass has made, and a new volume.
+        let done = hand_over_new(&home.dir, owner, ownership, &[]);
+        done.context("change the owner of", path.as_os_str().as_bytes())?;
         Ok(home)
     }
 
@@ -91,12 +90,20 @@ impl Home {
     }
 }
 
-/// Changes the owner of a directory that this process has just made. The new owner could have exchanged it for another directory
-/// of this process's user meanwhile, so only an empty one is handed over.
-pub fn hand_over_new(dir: &Dir, owner: Ids, ownership: &Ownership) -> std::result::Result<(), Errno> {
+/// Changes the owner of a directory that a pass has just made. The new owner could have exchanged it for another directory of this
+/// process's user meanwhile, so only one that holds nothing but what is named is handed over.
+pub fn hand_over_new(
+    dir: &Dir,
+    owner: Ids,
+    ownership: &Ownership,
+    known: &[&Name],
+) -> std::result::Result<(), Errno> {
     let found = dir.own_meta()?.ids;
-    if found != owner && found == ownership.process() && dir.names()?.is_empty() {
-        ownership.change(dir, owner)?;
+    if found != owner
+        && found == ownership.process()
+        && dir.readable()?.names()?.iter().all(|name| known.contains(&name))
+    {
+        ownership.change(dir.readable()?, owner)?;
     }
     Ok(())
 }
