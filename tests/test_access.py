@@ -123,3 +123,10 @@ def test_what_an_interrupted_pass_has_left_is_completed(closed, what):
     logs = closed.path("/run/above/data/logs")
     assert (logs.stat().st_uid == HERMES) == is_completed and closed.path("/run/above/data").stat().st_uid == HERMES
     assert done.stderr == b"" if is_completed else b"unable to use as the hermes user logs: Permission denied" in done.stderr
+
+
+@pytest.mark.parametrize("owner, code", [("0:0", 0), ("4321:4321", 1)])
+def test_an_option_names_the_user_as_whom_the_kernel_is_asked(closed, owner, code):
+    closed.run(["sh", "-ec", "chown -R 0:0 /run/above/data; chmod 755 /run/above/data"])
+    done = closed.init("reconcile", "--owner", owner, code=code)
+    assert (done.stderr == b"") == (code == 0) and done.stderr.count(b"as the hermes user /run/above/data") == code

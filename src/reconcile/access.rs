@@ -21,18 +21,20 @@ const LOGS: &[u8] = b"logs/gateways";
 /// Notes at each action what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
 /// refused the volume, the gateway's program, the profile's directory or that of its log. Another user than these two is told nothing.
 pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
-    let runner = match settings::runner() {
-        Ok(runner) => runner,
+    let user = pass.settings.owner.value;
+    let groups = match settings::runner() {
+        Ok(runner) if runner.user.ids == user => runner.groups,
+        // An option names another user.
+        Ok(_) => Vec::new(),
         Err(error) => return pass.console.warn(&error),
     };
-    let user = runner.user.ids;
     let look = Look { pass, path: &pass.settings.home.value, uid: user.uid, logs: OnceCell::new() };
     let is_root = pass.spec.ownership.is_root();
     if !is_root && pass.spec.ownership.process().uid != user.uid {
         return;
     }
     // As long as it lives, the kernel is asked for that user.
-    let acting = is_root.then(|| Acting::as_user(user, &runner.groups)).transpose();
+    let acting = is_root.then(|| Acting::as_user(user, &groups)).transpose();
     // By its path, as a gateway opens it.
     let (home, for_all) = match (&acting, Dir::at(look.path)) {
         (Err(errno), _) => (None, Some(look.cannot_drop(user, *errno))),
