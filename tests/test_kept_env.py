@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bed import HERMES
+from bed import HERMES, wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
 FILE = "/opt/data/profiles/new/.hermes-init-env"
@@ -68,7 +68,8 @@ HOSTILE = {
     "roots": "cp /run/secret {file}",
     "fifo": "mkfifo {file}; chown 10000:10000 {file}",
     "directory": "mkdir {file}; chown 10000:10000 {file}",
-    "large": "head -c 3000000 /dev/zero > {file}; chown 10000:10000 {file}",
+    "large": "head -c 65537 /dev/zero > {file}; chown 10000:10000 {file}",
+    "many": "for i in $(seq 257); do printf 'V%d=\\0' $i; done > {file}; chown 10000:10000 {file}",
 }
 
 
@@ -94,6 +95,20 @@ def test_what_is_no_variable_is_passed_over(live):
     assert env(live, "/run/again") == {"A": b"1\n", "E": b"4=5\n", "F": b"6\n"}
 
 
+def test_more_than_can_be_kept_is_an_error(live):
+    live.profile("new", "running")
+    for options in (["--env", f"A={'x' * 65_536}"], [word for number in range(257) for word in ("--env", f"V{number}=")]):
+        done = live.init("register", *options, "new", uid=HERMES, code=1)
+        assert b"unable to keep the variables in profiles/new/.hermes-init-env: File too large" in done.stderr
+        assert env(live) and not live.path(FILE).exists()
+        live.init("unregister", "new", uid=HERMES)
+    # As much as can be kept comes back.
+    most = [word for number in range(256) for word in ("--env", f"V{number}={'x' * 240}")]
+    live.init("register", *most, "new", uid=HERMES)
+    made = env(live)
+    assert boot(live).stderr == b"" and env(live, "/run/again") == made and len(made) == 256
+
+
 def test_a_slot_that_is_there_keeps_its_own(live):
     live.profile("new", "running")
     live.init("register", "--env", "A=1", "new", uid=HERMES)
@@ -106,6 +121,7 @@ def test_variables_that_cannot_be_kept_are_an_error(live):
     live.run(["chown", "0:0", "/opt/data/profiles/new"])
     done = live.init("register", "--env", "A=1", "new", uid=HERMES, code=1)
     assert b"unable to keep the variables in profiles/new/.hermes-init-env: Permission denied" in done.stderr
-    assert env(live) == {"A": b"1\n"} and live.svstat(live.slot("new")) == "up"
+    assert env(live) == {"A": b"1\n"}
+    wait_for(lambda: live.svstat(live.slot("new")) == "up", what="the gateway")
     # Nothing half made is left.
     assert sorted(os.listdir(live.path("/opt/data/profiles/new"))) == ["SOUL.md", "gateway_state.json"]

@@ -107,11 +107,14 @@ impl Look<'_> {
     /// Returns what is wrong with the place of a log that is not there yet.
     fn place_of_logs(&self, home: &Dir) -> Option<String> {
         let volume = self.path.as_os_str().as_bytes();
-        let places = [LOGS, b"logs", volume].into_iter();
-        let (place, found) = places
-            .map(|place| (place, try_to_use(home, place)))
-            .find(|(_, found)| *found != Err(Errno::NOENT))?;
-        (found == Err(Errno::ACCESS)).then(|| self.refused(place))
+        for place in [LOGS, b"logs", volume] {
+            match try_to_use(home, place) {
+                Err(Errno::NOENT) => (),
+                Err(Errno::ACCESS) => return Some(self.refused(place)),
+                _ => break,
+            }
+        }
+        None
     }
 
     /// Returns what is wrong with the PATH of gateways, as far as it is known: only s6-overlay's services have the container's.

@@ -3,7 +3,6 @@
 use crate::console::Console;
 use crate::error::Error;
 use crate::slot::check::Present;
-use crate::slot::env::Variable;
 use crate::slot::{ProfileName, Want};
 use crate::sys::{Name, Reason};
 use crate::volume::exit_ledger::PriorExit;
@@ -66,8 +65,8 @@ pub struct Action {
     pub trouble: Option<Reason>,
     /// What its gateway will lack: the hermes user, as whom it runs, is refused something, or its variables cannot be used.
     pub obstacle: Option<String>,
-    /// The variables of its registration, for a new slot.
-    pub variables: Vec<Variable>,
+    /// Whether a registration has kept variables for a new slot.
+    pub has_variables: bool,
     /// Whether it has a gateway of its own in every topology.
     pub standalone: bool,
     /// Whether it wants to run, and its gateway is the container's command.
@@ -100,7 +99,7 @@ impl Action {
             prior: Prior::default(),
             trouble: None,
             obstacle: None,
-            variables: Vec::new(),
+            has_variables: false,
             standalone: false,
             foreground: false,
             served: false,
@@ -132,10 +131,13 @@ impl Action {
 
     /// Returns why it has no slot, why its state did not count, or why its gateway will fail.
     pub fn reason(&self) -> Option<String> {
-        let trouble = || self.trouble.as_ref().map(unusable);
-        let foreground = || self.foreground.then(|| FOREGROUND.to_owned());
-        let verdict = self.verdict.reason().map(str::to_owned);
-        verdict.or_else(|| self.obstacle.clone()).or_else(trouble).or_else(foreground)
+        if let Some(why) = self.verdict.reason().or(self.obstacle.as_deref()) {
+            return Some(why.to_owned());
+        }
+        if let Some(trouble) = &self.trouble {
+            return Some(unusable(trouble));
+        }
+        self.foreground.then(|| FOREGROUND.to_owned())
     }
 }
 

@@ -11,9 +11,9 @@ use crate::slot::scandir::{self, Survey};
 use crate::slot::{ProfileName, Want, layout, probe, publish, staging};
 use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, present, time};
-use crate::volume::Home;
 use crate::volume::bootlog;
 use crate::volume::profiles;
+use crate::volume::{Home, kept_env};
 
 /// Runs the pass, or only plans it in a dry run, and reports it. Returns the exit code.
 pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
@@ -188,34 +188,46 @@ fn make(pass: &Pass<'_>, scandir: &Dir, action: &Action, present: Present) -> Re
         || staging::is_supervised(scandir, name.slot()).context("find a supervisor of", name.slot());
     let removed = !action.stale.is_empty() && !supervised()? && remove_stale(pass, name, &action.stale);
     if !action.left {
-        publish::publish(scandir, name, action.want(), present, &action.variables, &pass.spec)?;
+        let mut variables = Vec::new();
+        if action.has_variables {
+            work_in(pass, name, &mut |dir| {
+                variables = kept_env::read(dir, pass.trusted)
+                    .context("use", profiles::label(name, &kept_env::KEPT))?;
+                Ok(())
+            })?;
+        }
+        publish::publish(scandir, name, action.want(), present, &variables, &pass.spec)?;
     }
     Ok(removed)
 }
 
+/// Works in the directory of a profile, unless it has vanished meanwhile.
+fn work_in(pass: &Pass<'_>, name: &ProfileName, work: &mut dyn FnMut(&Dir) -> Result<()>) -> Result<()> {
+    let Some(home) = &pass.home else { return Ok(()) };
+    let _acting = home.enter();
+    if name.is_root() {
+        return work(&home.dir);
+    }
+    match profiles::directory(home, pass.trusted, name)? {
+        Some(dir) => work(&dir),
+        None => Ok(()),
+    }
+}
+
 /// Removes stale runtime files. Returns whether there was any.
 fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
-    let Some(home) = &pass.home else { return false };
-    let _acting = home.enter();
-    let named = if name.is_root() { Ok(None) } else { profiles::directory(home, pass.trusted, name) };
-    let dir = match &named {
-        Ok(Some(dir)) => dir,
-        Ok(None) if name.is_root() => &home.dir,
-        // It has vanished meanwhile.
-        Ok(None) => return false,
-        Err(error) => {
-            pass.console.warn(error);
-            return false;
-        }
-    };
     let mut removed = false;
-    for file in stale {
-        match dir.unlink(file) {
-            Ok(()) => removed = true,
-            Err(Errno::NOENT) => (),
-            Err(errno) => pass.console.warn(&Error::new("remove", profiles::label(name, file), errno)),
+    let done = work_in(pass, name, &mut |dir| {
+        for file in stale {
+            match dir.unlink(file) {
+                Ok(()) => removed = true,
+                Err(Errno::NOENT) => (),
+                Err(errno) => pass.console.warn(&Error::new("remove", profiles::label(name, file), errno)),
+            }
         }
-    }
+        Ok(())
+    });
+    warn(pass, done);
     removed
 }
 

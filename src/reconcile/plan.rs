@@ -217,15 +217,20 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) 
     let is_asked = !name.is_root() && pass.settings.topology.value != TopologyChoice::PerProfile;
     let standalone = is_asked && dir.is_some_and(|dir| topology::is_standalone(dir, name, pass.console));
     let is_new = known.binary_search(name.slot()).is_err();
-    let variables = dir.filter(|_| is_new).map_or(Ok(Vec::new()), |dir| kept_env::read(dir, pass.trusted));
-    let variables = variables.unwrap_or_else(|reason| {
-        let error = Error::new("use", profiles::label(name, &kept_env::KEPT), reason);
-        pass.console.warn(&error);
-        obstacle.get_or_insert(error.to_string());
-        Vec::new()
-    });
+    let mut has_variables = false;
+    if let (Some(dir), true) = (dir, is_new) {
+        match kept_env::read(dir, pass.trusted) {
+            // Only whether there are any: those of all profiles would take memory.
+            Ok(variables) => has_variables = !variables.is_empty(),
+            Err(reason) => {
+                let error = Error::new("use", profiles::label(name, &kept_env::KEPT), reason);
+                pass.console.warn(&error);
+                obstacle.get_or_insert(error.to_string());
+            }
+        }
+    }
     let action = Action {
-        variables,
+        has_variables,
         obstacle,
         prior,
         trouble,

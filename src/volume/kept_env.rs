@@ -9,8 +9,9 @@ use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason};
 /// The file, in the profile's directory.
 pub static KEPT: Name = Name::fixed(c".hermes-init-env");
 static STAGING: Name = Name::fixed(c".hermes-init-env.tmp");
-/// Largest file that is read, in bytes: Linux's limit for the command line of a registration.
-const CAP: u64 = 2 << 20;
+/// Largest file, in bytes, and largest number of variables: what all profiles have takes room in /run.
+const CAP: u64 = 64 << 10;
+const VARIABLES: usize = 256;
 
 /// Returns the variables that are kept in a profile's directory; none if there is no such file. What is no variable is passed over.
 pub fn read(dir: &Dir, trusted: Trusted) -> Result<Vec<Variable>, Reason> {
@@ -27,13 +28,17 @@ pub fn read(dir: &Dir, trusted: Trusted) -> Result<Vec<Variable>, Reason> {
         let Some(equals) = variable.iter().position(|byte| *byte == b'=') else { continue };
         let (key, value) = variable.split_at(equals);
         if let Some(key) = env::new_key(key) {
+            if variables.len() == VARIABLES {
+                return Err("it has more than 256 variables".into());
+            }
             variables.push((key, env::encode(value.get(1..).unwrap_or_default())));
         }
     }
     Ok(variables)
 }
 
-/// Keeps variables in a profile's directory, in one step. The file is `owner`'s, and nobody else can read it.
+/// Keeps variables in a profile's directory, in one step. The file is `owner`'s, and nobody else can read it. Fails with EFBIG if they
+/// are too many.
 pub fn write(dir: &Dir, variables: &[Variable], owner: Ids, ownership: &Ownership) -> Result<(), Errno> {
     let mut text = Vec::new();
     for (key, content) in variables {
@@ -42,6 +47,9 @@ pub fn write(dir: &Dir, variables: &[Variable], owner: Ids, ownership: &Ownershi
         // The newline at the end is the environment directory's.
         text.extend_from_slice(content.strip_suffix(b"\n").unwrap_or(content));
         text.push(0);
+    }
+    if text.len() as u64 > CAP || variables.len() > VARIABLES {
+        return Err(Errno::FBIG);
     }
     let attributes = Attributes { mode: 0o600, ids: owner, ownership, durable: true };
     file::replace(dir, &STAGING, dir, &KEPT, &text, attributes)
