@@ -386,7 +386,7 @@ def test_an_image_without_a_shell_boots(steps_first, place):
         wait_for(lambda: current.exists() and line in current.read_text(), 30, "the gateway's line in its log")
         assert (current.stat().st_uid, current.stat().st_gid) == (HERMES, HERMES)
         assert line in image.log()
-        assert image.up("gateway-coder", uid=HERMES) == "up"
+        wait_for(lambda: image.up("gateway-coder", uid=HERMES) == "up", 30, "the supervisor's own view of it")
         wait_for(lambda: image.up("gateway-writer", uid=HERMES) == "down", 30, "the supervisor of the stopped gateway")
         assert "profile=coder" in image.path("/opt/data/logs/container-boot.log").read_text()
 
