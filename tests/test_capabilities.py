@@ -17,7 +17,7 @@ PROGRAM = "/run/bed/bin/hermes-init"
 
 def limited(capabilities):
     bounds = ",".join(["-all", *(f"+{name}" for name in capabilities)])
-    return ["setpriv", f"--bounding-set={bounds}", "--inh-caps=-all", "timeout", "20"]
+    return ["setpriv", f"--bounding-set={bounds}", "--inh-caps=-all", "timeout", "120"]
 
 
 class Boot:
