@@ -268,6 +268,7 @@ pub fn parse(argv0: &OsStr, mut words: Vec<OsString>, program: &str) -> Result<R
 }
 
 /// Returns the command with this name.
+// Out of line: its callers would each get a copy.
 #[inline(never)]
 fn named(name: &OsStr) -> Result<Command, Usage> {
     let mut names = GRAMMARS.iter().map(|grammar| grammar.name);

@@ -62,7 +62,7 @@ static OPTIONS: [(&str, &str); 16] = [
     ("json", "print one JSON object per line"),
     ("print", "print what would be executed"),
     ("down", "do not start the gateway"),
-    ("env", "KEY=VALUE: store a variable for the gateway in the slot"),
+    ("env", "KEY=VALUE: a variable for the gateway, until unregister"),
     ("wait", "how long to wait, in seconds; without a value, 30"),
     ("sealed", "root keeps ownership of the slots (HERMES_INIT_SEALED=1)"),
     (

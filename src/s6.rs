@@ -133,6 +133,9 @@ pub struct Stat {
     pub since: Vec<u8>,
 }
 
+/// Longest time that a supervisor which has started needs until it has written its state.
+const STATELESS: Duration = Duration::from_secs(1);
+
 /// Runs `s6-svstat`. `None` if nobody supervises the service.
 pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
     const TOOL: &str = "s6-svstat";
@@ -142,7 +145,7 @@ pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
             return Err(Error::new("read", "supervise/status", format!("is {}", meta.kind.text())));
         }
         Err(Errno::NOENT) => {
-            time::wait_until(LIMIT, Duration::from_millis(1), &mut || !probe::is_starting(service));
+            time::wait_until(STATELESS, Duration::from_millis(1), &mut || !probe::is_starting(service));
         }
         // s6-svstat says what is wrong.
         _ => (),

@@ -328,6 +328,7 @@ fn path(
     Ok(Setting { value: value.into(), source })
 }
 
+// Out of line: its callers would each get a copy.
 #[inline(never)]
 fn read(path: &'static str) -> Result<Vec<u8>> {
     users::read(path).context("read", path)

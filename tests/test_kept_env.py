@@ -87,9 +87,9 @@ def test_what_is_no_file_of_the_hermes_users_gives_no_variables(live, what):
     assert boot(live, "--explain").stdout.count(b"  but: unable to use profiles/new/.hermes-init-env: ") == 1
 
 
-def test_what_is_no_variable_is_passed_over(live):
+def test_what_is_no_variable_is_passed_over_and_the_last_one_of_a_key_counts(live):
     live.profile("new", "running")
-    live.path(FILE).write_bytes(b"A=1\0\0=x\0../B=2\0.C=3\0D\0E=4=5\0F=6")
+    live.path(FILE).write_bytes(b"A=0\0A=1\0\0=x\0../B=2\0.C=3\0D\0E=4=5\0F=6")
     os.chown(live.path(FILE), HERMES, HERMES)
     assert boot(live).stderr == b""
     assert env(live, "/run/again") == {"A": b"1\n", "E": b"4=5\n", "F": b"6\n"}
@@ -123,5 +123,29 @@ def test_variables_that_cannot_be_kept_are_an_error(live):
     assert b"unable to keep the variables in profiles/new/.hermes-init-env: Permission denied" in done.stderr
     assert env(live) == {"A": b"1\n"}
     wait_for(lambda: live.svstat(live.slot("new")) == "up", what="the gateway")
+    # Nor forgotten.
+    live.run(["chmod", "700", "/opt/data/profiles/new"])
+    done = live.init("unregister", "new", uid=HERMES, code=1)
+    assert b"unable to use the profile profiles/new: Permission denied (" in done.stderr and not live.path(live.slot("new")).exists()
+    done = live.init("register", "--env", "A=1", "new", uid=HERMES, code=1)
+    assert env(live) == {"A": b"1\n"} and b"unable to use the profile profiles/new: Permission denied (" in done.stderr
     # Nothing half made is left.
     assert sorted(os.listdir(live.path("/opt/data/profiles/new"))) == ["SOUL.md", "gateway_state.json"]
+
+
+@pytest.mark.strace
+def test_variables_are_kept_before_the_slot_is_there(live):
+    """A command that is killed between the two leaves no slot whose variables the next boot does not know."""
+    live.profile("new", "running")
+    trace = ["strace", "-f", "-o", "/run/trace", "-e", "trace=renameat,renameat2"]
+    assert live.run([*trace, "/run/bed/bin/hermes-init", "register", "--env", "A=1", "new"]).returncode == 0
+    renamed = live.path("/run/trace").read_text()
+    assert 0 < renamed.index('".hermes-init-env"') < renamed.index('"gateway-new"')
+
+
+def test_a_registration_that_fails_keeps_nothing(live):
+    live.profile("new", "running")
+    live.run(["chmod", "000", "/run/service/.s6-svscan/control"])
+    live.run(["chown", "0:0", "/run/service/.s6-svscan/control"])
+    live.init("register", "--env", "A=1", "new", uid=HERMES, code=1)
+    assert not live.path(live.slot("new")).exists() and not live.path(FILE).exists()

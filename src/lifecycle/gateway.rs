@@ -94,15 +94,14 @@ impl Gateway<'_> {
             }
             s6::svc("-d", &self.slot)?;
             down = self.wait_down(before.pid, limit)?;
-            if down == Down::Newer && before.pid.is_some() {
-                self.unmark(before.pid);
-            }
             if before.pid.is_some() || down != Down::Newer {
+                match down {
+                    Down::Ended => self.unmark(None),
+                    Down::Newer => self.unmark(before.pid),
+                    Down::Still => (),
+                }
                 break;
             }
-        }
-        if down == Down::Ended {
-            self.unmark(None);
         }
         Ok(down)
     }

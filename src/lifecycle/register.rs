@@ -37,20 +37,14 @@ pub fn run(options: &Options, console: &Console) -> u8 {
             let reason = "it is there already: unregister it first, or start it";
             return Err(Error::new("register", profile.slot(), reason).with_code(REFUSED));
         }
-        let kept = request::keep_variables(live, &profile, &variables);
         wait_for_supervision(live, &profile, SUPERVISION)?;
-        kept.map(|()| 0)
+        Ok(0)
     })
 }
 
 /// Makes the slot, and makes s6-svscan scan. Without variables, it gets those that an earlier registration has kept. Returns false if
 /// there is a slot.
-pub(super) fn make(
-    live: &Live<'_>,
-    profile: &ProfileName,
-    want: Want,
-    variables: &[Variable],
-) -> Result<bool> {
+pub(super) fn make(live: &Live<'_>, profile: &ProfileName, want: Want, given: &[Variable]) -> Result<bool> {
     live.require_writable()?;
     let _held = live.hold()?;
     if slot(live, profile)?.is_some() {
@@ -59,15 +53,20 @@ pub(super) fn make(
     // An interrupted unregistration may have left supervisors of the same name, and interrupted registrations their staging.
     unregister::finish_earlier(live, profile, true)?;
     staging::sweep_own(&live.scandir, profile);
-    let kept = if variables.is_empty() { request::kept_variables(live, profile) } else { Vec::new() };
-    let variables = if variables.is_empty() { &kept } else { variables };
+    // Before the slot: a boot after an interruption has them, too.
+    let kept = request::keep_variables(live, profile, given);
+    let earlier = if given.is_empty() { request::kept_variables(live, profile) } else { Vec::new() };
+    let variables = if given.is_empty() { &earlier } else { given };
     publish::add(&live.scandir, profile, want, variables, &live.spec)?;
     if let Err(error) = s6::svscanctl("-a", &live.scandir) {
         unregister::take_away(live, profile)?;
+        if !given.is_empty() {
+            request::forget_variables(live, profile)?;
+        }
         let reason = format!("{error}; is s6-svscan running there, and are its commands yours to give?");
         return Err(Error::new("register", profile.slot(), reason).with_code(REFUSED));
     }
-    Ok(true)
+    kept.map(|()| true)
 }
 
 /// Makes s6-svscan take a slot that nobody supervises. Returns the slot.
@@ -111,21 +110,14 @@ pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName, limit
     Err(Error::new("have a supervisor for", name, reason).with_code(REFUSED))
 }
 
-/// Parses the variables of `--env KEY=VALUE`. Of a key that occurs twice, the last one counts.
+/// Parses the variables of `--env KEY=VALUE`.
 fn variables(arguments: &[OsString]) -> Result<Vec<Variable>> {
     let mut variables: Vec<Variable> = Vec::new();
     for argument in arguments {
         let bytes = argument.as_bytes();
-        let wrong = |why: &'static str| Error::new("take the variable", bytes, why).with_code(USAGE);
-        let equals =
-            bytes.iter().position(|byte| *byte == b'=').ok_or_else(|| wrong("it is not KEY=VALUE"))?;
-        let (key, value) = bytes.split_at(equals);
-        let key = env::new_key(key)
-            .ok_or_else(|| wrong("the key is not [A-Za-z_][A-Za-z0-9_]*, at most 255 bytes"))?;
-        if let Some(place) = variables.iter().position(|(present, _)| *present == key) {
-            variables.remove(place);
+        if let Err(why) = env::add(&mut variables, bytes) {
+            return Err(Error::new("take the variable", bytes, why).with_code(USAGE));
         }
-        variables.push((key, env::encode(value.get(1..).unwrap_or_default())));
     }
     Ok(variables)
 }

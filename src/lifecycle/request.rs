@@ -74,17 +74,21 @@ pub fn keep_variables(live: &Live<'_>, profile: &ProfileName, variables: &[Varia
     if variables.is_empty() {
         return Ok(());
     }
-    let Ok(Some(place)) = directory(live.settings, profile) else { return Ok(()) };
-    let done = kept_env::write(&place.dir, variables, live.settings.owner.value, live.spec.ownership);
-    done.context("keep the variables in", label(profile)).map_err(|error| error.with_code(REFUSED))
+    change(live, profile, &|place| {
+        let done = kept_env::write(&place.dir, variables, live.settings.owner.value, live.spec.ownership);
+        done.context("keep the variables in", label(profile))
+    })
 }
 
 /// Forgets the variables of a registration.
 pub fn forget_variables(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
-    match directory(live.settings, profile) {
-        Ok(Some(place)) => kept_env::remove(&place.dir).context("remove", label(profile)),
-        _ => Ok(()),
-    }
+    change(live, profile, &|place| kept_env::remove(&place.dir).context("remove", label(profile)))
+}
+
+/// Changes something in the directory of a profile, if there is one. A failure is no reason to undo what else a command has done.
+fn change(live: &Live<'_>, profile: &ProfileName, change: &dyn Fn(&Place) -> Result<()>) -> Result<()> {
+    let done = directory(live.settings, profile).and_then(|place| place.as_ref().map_or(Ok(()), change));
+    done.map_err(|error| error.with_code(REFUSED))
 }
 
 fn label(profile: &ProfileName) -> Vec<u8> {

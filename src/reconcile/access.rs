@@ -15,8 +15,7 @@ use crate::slot::ProfileName;
 use crate::sys::{Acting, Dir, Errno, Ids, Reason, label};
 use crate::volume::profiles;
 
-/// Where loggers write, from the volume, each in a directory of its profile's name.
-const LOGS: &[u8] = b"logs/gateways";
+const LOGS: &[u8] = profiles::GATEWAY_LOGS.as_bytes();
 
 /// Notes at each action what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
 /// refused the volume, the gateway's program, the profile's directory or that of its log. Another user than these two is told nothing.
@@ -119,7 +118,10 @@ impl Look<'_> {
 
     /// Returns what is wrong with the PATH of gateways, as far as it is known: only s6-overlay's services have the container's.
     fn program(&self, home: &Dir) -> Option<String> {
-        let path = self.pass.settings.lookup.contained("PATH").ok()??;
+        let path = match self.pass.settings.lookup.contained("PATH") {
+            Ok(path) => path?,
+            Err(error) => return Some(self.report(&error)),
+        };
         for entry in path.as_bytes().split(|byte| *byte == b':') {
             // An empty one is the working directory.
             let entry = if entry.is_empty() { b"." } else { entry };

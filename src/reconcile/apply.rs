@@ -190,11 +190,13 @@ fn make(pass: &Pass<'_>, scandir: &Dir, action: &Action, present: Present) -> Re
     if !action.left {
         let mut variables = Vec::new();
         if action.has_variables {
-            work_in(pass, name, &mut |dir| {
-                variables = kept_env::read(dir, pass.trusted)
-                    .context("use", profiles::label(name, &kept_env::KEPT))?;
+            // Without them, where they have changed since they were looked at.
+            let done = work_in(pass, name, &mut |dir| {
+                let read = kept_env::read(dir, pass.trusted);
+                variables = read.context("use", profiles::label(name, &kept_env::KEPT))?;
                 Ok(())
-            })?;
+            });
+            warn(pass, done);
         }
         publish::publish(scandir, name, action.want(), present, &variables, &pass.spec)?;
     }

@@ -17,6 +17,7 @@ use crate::settings::{self, Lookup, Runner, Settings};
 use crate::show::Shown;
 use crate::slot::{ProfileName, backoff, layout};
 use crate::sys::{Dir, Errno, Name, Reason, file, label, lock, present, time};
+use crate::volume::profiles;
 
 /// Time that a logger which cannot become s6-log waits before it ends.
 const FAILED_LOGGER: Duration = Duration::from_mins(1);
@@ -145,7 +146,8 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     // s6-log recognizes a directory by its first character.
     let start = if home.as_bytes().starts_with(b"/") { &b""[..] } else { b"./" };
     let name = profile.text();
-    let directory = [start, home.as_bytes(), b"/logs/gateways/", name.as_bytes()].concat();
+    let logs = profiles::GATEWAY_LOGS.as_bytes();
+    let directory = [start, &label(&[home.as_bytes(), logs, name.as_bytes()])].concat();
     let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
     let runner = settings::runner()?;
     let mut program = OsString::from("s6-log");

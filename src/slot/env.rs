@@ -46,6 +46,18 @@ pub fn encode(value: &[u8]) -> Vec<u8> {
     [value, b"\n"].concat()
 }
 
+/// Adds a variable `KEY=VALUE`. Of a key that occurs twice, the last one counts. The error says what is wrong with it.
+pub fn add(variables: &mut Vec<Variable>, text: &[u8]) -> Result<(), &'static str> {
+    let equals = text.iter().position(|byte| *byte == b'=').ok_or("it is not KEY=VALUE")?;
+    let (key, value) = text.split_at(equals);
+    let key = new_key(key).ok_or("the key is not [A-Za-z_][A-Za-z0-9_]*, at most 255 bytes")?;
+    if let Some(place) = variables.iter().position(|(present, _)| *present == key) {
+        variables.remove(place);
+    }
+    variables.push((key, encode(value.get(1..).unwrap_or_default())));
+    Ok(())
+}
+
 /// Calls `each` for every variable of an environment directory, in byte order of the keys, with the content of its file or the
 /// reason why that cannot be read. Other entries (a leading dot, a `=` in the name) are passed over.
 pub fn read(dir: &Dir, each: &mut dyn FnMut(Name, Result<Vec<u8>, Reason>)) -> Result<(), Errno> {

@@ -62,13 +62,13 @@ impl Home {
 
     fn walk(path: &Path, trusted: Trusted, make: bool) -> Result<Home> {
         let mut home = Home::walk_as_self(path, trusted, make);
-        let is_refused = match &home {
+        let is_refused = || match &home {
             Ok(home) => home.dir.try_to_use(Path::new(".")) == Err(Errno::ACCESS),
             Err(reason) => *reason == Reason::Errno(Errno::ACCESS),
         };
         // It is the hermes user's volume.
         if trusted.me == 0
-            && is_refused
+            && is_refused()
             && let Ok(_acting) = Acting::as_user(trusted.owner, &[])
             && let Ok(own) = Home::walk_as_self(path, trusted, make)
         {
@@ -99,11 +99,11 @@ pub fn hand_over_new(
     known: &[&Name],
 ) -> std::result::Result<(), Errno> {
     let found = dir.own_meta()?.ids;
-    if found != owner
-        && found == ownership.process()
-        && dir.readable()?.names()?.iter().all(|name| known.contains(&name))
-    {
-        ownership.change(dir.readable()?, owner)?;
+    if found != owner && found == ownership.process() {
+        let dir = dir.readable()?;
+        if dir.names()?.iter().all(|name| known.contains(&name)) {
+            ownership.change(dir, owner)?;
+        }
     }
     Ok(())
 }

@@ -25,13 +25,10 @@ pub fn read(dir: &Dir, trusted: Trusted) -> Result<Vec<Variable>, Reason> {
         return Err("it is not the hermes user's, or has another hard link".into());
     }
     for variable in bytes.split(|byte| *byte == 0) {
-        let Some(equals) = variable.iter().position(|byte| *byte == b'=') else { continue };
-        let (key, value) = variable.split_at(equals);
-        if let Some(key) = env::new_key(key) {
-            if variables.len() == VARIABLES {
-                return Err("it has more than 256 variables".into());
-            }
-            variables.push((key, env::encode(value.get(1..).unwrap_or_default())));
+        // What is no variable is none.
+        let _ = env::add(&mut variables, variable);
+        if variables.len() > VARIABLES {
+            return Err("it has more than 256 variables".into());
         }
     }
     Ok(variables)

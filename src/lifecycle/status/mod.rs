@@ -350,6 +350,7 @@ impl View<'_> {
 }
 
 /// Returns whether there is a profile with this name; `None` if none can have it.
+// Out of line: its callers would each get a copy.
 #[inline(never)]
 fn has_profile(settings: &Settings, name: &[u8]) -> Option<Result<bool>> {
     let name = ProfileName::parse(name).ok()?;
