@@ -653,15 +653,15 @@ def test_the_scan_directory_and_svscans_files_are_handed_over(volume):
 
 
 def test_where_s6_svscan_does_not_run_nothing_is_handed_over(volume):
-    """/run given as the scan directory, for example."""
+    """/run or /tmp given as the scan directory, for example."""
     volume.profile("coder", "running")
     (volume.scandir / ".s6-svscan").rmdir()
     (volume.scandir / "other").mkdir()
-    volume.scandir.chmod(0o777)
+    volume.scandir.chmod(0o1777)
     done = volume.reconcile()
     assert done.stderr == (b"hermes-init reconcile: warning: unable to hand over the scan directory: there is no .s6-svscan in it: "
                            b"s6-svscan does not run there\n")
-    assert volume.scandir.stat().st_uid == 0 and volume.scandir.stat().st_mode & 0o777 == 0o755
+    assert volume.scandir.stat().st_uid == 0 and volume.scandir.stat().st_mode & 0o7777 == 0o1777
     assert (volume.scandir / "other").stat().st_uid == 0 and snapshot(volume.slot("coder")) == expected_slot(down=False)
     # Sealed, there is nothing to hand over.
     assert volume.reconcile("--sealed").stderr == b""

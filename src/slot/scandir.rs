@@ -71,12 +71,10 @@ pub fn is_slot_name(name: &Name) -> bool {
 }
 
 /// Delegated mode, as root: makes the owner the owner of the scan directory and of the files that s6-svscanctl needs, and takes the
-/// write permission of all others away. Writes only what differs. What s6-svscan has never used is handed over to nobody.
+/// write permission of all others away. Writes only what differs. What s6-svscan has never used, /tmp for
+/// example, stays what it is.
 pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Result<()> {
     let found = scandir.own_meta().context("look at the scan", "directory")?;
-    if found.mode & 0o022 != 0 {
-        scandir.chmod(found.mode & !0o022).context("close to other users the scan", "directory")?;
-    }
     lock::abolish(scandir).context("remove the lock of the scan", "directory")?;
     let Some(svscan) = open_svscan(scandir)? else {
         return Err(Error::new(
@@ -85,6 +83,9 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Resul
             "there is no .s6-svscan in it: s6-svscan does not run there",
         ));
     };
+    if found.mode & 0o022 != 0 {
+        scandir.chmod(found.mode & !0o022).context("close to other users the scan", "directory")?;
+    }
     if found.ids != policy.owner {
         ownership.change(scandir, policy.owner).context("hand over the scan", "directory")?;
     }
