@@ -60,6 +60,14 @@ impl Console {
         self.tell("warning", message);
     }
 
+    /// Reports an error after which the command goes on.
+    // Out of line, and it takes the error: each of its many callers would have to drop it.
+    #[inline(never)]
+    pub fn failed(&self, error: Error) {
+        self.warn(&error);
+        drop(error);
+    }
+
     /// Reports a fact.
     pub fn note(&self, message: &dyn Display) {
         self.tell("info", message);
@@ -98,7 +106,7 @@ impl Console {
     /// Returns the exit code of a command that was run for its results: 1 instead of 0 if one of them could not be written.
     pub fn code(&self, code: u8) -> u8 {
         let Some(errno) = self.unwritten.get() else { return code };
-        self.warn(&Error::new("write to", "stdout", errno));
+        self.failed(Error::new("write to", "stdout", errno));
         code.max(1)
     }
 }

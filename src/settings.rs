@@ -190,10 +190,10 @@ pub fn load(variables: &mut Environment, directory: &Dir, path: &[u8], console: 
                 None => variables.remove(name),
             }
         }
-        Err(reason) => console.warn(&Error::new("read", label(&[path, key.bytes()]), reason)),
+        Err(reason) => console.failed(Error::new("read", label(&[path, key.bytes()]), reason)),
     });
     if let Err(errno) = read {
-        console.warn(&Error::new("list", path, errno));
+        console.failed(Error::new("list", path, errno));
     }
 }
 

@@ -60,7 +60,7 @@ fn control(live: &Live<'_>, command: Command, profile: &ProfileName, wait: Optio
         live.console.note(&format_args!("{} has no slot: the next boot keeps it down", profile.text()));
     }
     let Err(error) = kept else { return done };
-    live.console.warn(&error);
+    live.console.failed(error);
     done?;
     let reason = format!("the next boot may not know that it is {state}");
     Err(Error::new("keep the request for", profile.text(), reason).with_code(REFUSED))

@@ -129,7 +129,7 @@ impl Gateway<'_> {
             Ok(None) | Err(_) => Ok(()),
         };
         if let Err(error) = done {
-            self.live.console.warn(&error);
+            self.live.console.failed(error);
         }
     }
 
@@ -181,7 +181,7 @@ impl Gateway<'_> {
             if wait.is_some() {
                 return Err(error);
             }
-            self.live.console.warn(&error);
+            self.live.console.failed(error);
         }
         wait.map_or(Ok(()), |limit| self.stay_up(limit))
     }

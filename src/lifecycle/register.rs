@@ -31,7 +31,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
     with_live(options, console, &|live| {
         require_gateway_container(live, options)?;
         if let Err(error) = request::directory(live.settings, &profile) {
-            console.warn(&error);
+            console.failed(error);
         }
         if !make(live, &profile, Want { down: options.down }, &variables)? {
             let reason = "it is there already: unregister it first, or start it";

@@ -64,7 +64,7 @@ pub fn kept_variables(live: &Live<'_>, profile: &ProfileName) -> Vec<Variable> {
     // What is wrong with a profile is said elsewhere.
     let Ok(Some(place)) = directory(live.settings, profile) else { return Vec::new() };
     kept_env::read(&place.dir, trusted).unwrap_or_else(|reason| {
-        live.console.warn(&Error::new("use", label(profile), reason));
+        live.console.failed(Error::new("use", label(profile), reason));
         Vec::new()
     })
 }

@@ -25,7 +25,7 @@ pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
         Ok(runner) if runner.user.ids == user => runner.groups,
         // An option names another user.
         Ok(_) => Vec::new(),
-        Err(error) => return pass.console.warn(&error),
+        Err(error) => return pass.console.failed(error),
     };
     let look = Look { pass, path: &pass.settings.home.value, uid: user.uid, logs: OnceCell::new() };
     let is_root = pass.spec.ownership.is_root();

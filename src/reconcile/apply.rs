@@ -47,7 +47,7 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
 fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
     let mut log = bootlog::open(home, pass.trusted, pass.spec.ownership, pass.settings.owner.value)?;
     if let Some(error) = log.trouble.take() {
-        pass.console.warn(&error);
+        pass.console.failed(error);
     }
     let stamp = report::stamp(&pass.settings.lookup, time::now());
     let mut done = Ok(());
@@ -82,7 +82,7 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     let mut is_complete = true;
     if is_sealed && ownership.is_root() {
         scandir::seal(scandir, &pass.spec.policy, ownership, &mut |error| {
-            pass.console.warn(&error);
+            pass.console.failed(error);
             is_complete = false;
         });
     }
@@ -116,7 +116,7 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
 
 fn warn(pass: &Pass<'_>, done: Result<()>) {
     if let Err(error) = done {
-        pass.console.warn(&error);
+        pass.console.failed(error);
     }
 }
 
@@ -125,7 +125,7 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir, is_complete: &mut bool) -> Survey {
     let survey = match scandir::survey(scandir) {
         Ok(survey) => survey,
         Err(errno) => {
-            pass.console.warn(&Error::new("list the scan", "directory", errno));
+            pass.console.failed(Error::new("list the scan", "directory", errno));
             *is_complete = false;
             return Survey::default();
         }
@@ -142,7 +142,7 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir, is_complete: &mut bool) -> Survey {
         } else {
             let reason =
                 "it leads nowhere, and s6-svscan 2.12 and later starts nothing new until it is removed";
-            pass.console.warn(&Error::new("accept the symlink", name, reason));
+            pass.console.failed(Error::new("accept the symlink", name, reason));
         }
     }
     survey
@@ -224,7 +224,7 @@ fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
             match dir.unlink(file) {
                 Ok(()) => removed = true,
                 Err(Errno::NOENT) => (),
-                Err(errno) => pass.console.warn(&Error::new("remove", profiles::label(name, file), errno)),
+                Err(errno) => pass.console.failed(Error::new("remove", profiles::label(name, file), errno)),
             }
         }
         Ok(())
@@ -286,7 +286,7 @@ fn has_foreign_services(pass: &Pass<'_>, scandir: &Dir, survey: &Survey) -> bool
             Err(Errno::NOENT) => continue,
             Err(errno) => Error::new("look at the service", name, errno),
         };
-        pass.console.warn(&error);
+        pass.console.failed(error);
         found = true;
     }
     found

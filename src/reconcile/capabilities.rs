@@ -20,7 +20,7 @@ pub fn lacks(sealed: bool, console: &Console) -> bool {
     let effective = match capability::effective() {
         Ok(effective) => effective,
         Err(errno) => {
-            console.warn(&Error::new("ask for the", "capabilities", errno));
+            console.failed(Error::new("ask for the", "capabilities", errno));
             return true;
         }
     };

@@ -86,7 +86,7 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
         Ok(Some(text)) => text,
         Ok(None) => return off("default"),
         Err(reason) => {
-            console.warn(&Error::new("read", &CONFIG, reason));
+            console.failed(Error::new("read", &CONFIG, reason));
             return off("config.yaml cannot be read");
         }
     };
@@ -97,7 +97,7 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
         Answer::Unsure { line, why } => {
             let reason =
                 format!("line {line}: {why}; taken as off: set GATEWAY_MULTIPLEX_PROFILES to decide");
-            console.warn(&Error::new("read multiplex_profiles for certain from", &CONFIG, reason));
+            console.failed(Error::new("read multiplex_profiles for certain from", &CONFIG, reason));
             off("config.yaml cannot be read for certain")
         }
     }
@@ -107,7 +107,7 @@ fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> 
 /// gateway, in the foreground.
 fn gateway_run(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<Option<bool>> {
     let found = command.gateway_run().unwrap_or_else(|error| {
-        console.warn(&error);
+        console.failed(error);
         None
     });
     let Some(supervised) = found else { return Ok(None) };
@@ -129,7 +129,7 @@ pub fn is_foreground(settings: &Settings, command: &ContainerCommand, console: &
         Ok(is_command && asked_to_run(settings)?.is_none())
     };
     look().unwrap_or_else(|error: Error| {
-        console.warn(&error);
+        console.failed(error);
         true
     })
 }

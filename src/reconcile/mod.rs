@@ -169,7 +169,7 @@ fn open_home(
     if dry_run {
         return match Home::open(path, trusted) {
             Err(error) if error.errno() == Some(Errno::NOENT) => {
-                console.warn(&error);
+                console.failed(error);
                 Ok(None)
             }
             home => home.map(Some),
@@ -202,5 +202,5 @@ fn hold(scandir: &Dir, spec: &Spec<'_>, console: &Console) -> Option<lock::Held>
         return None;
     }
     let held = lock::scan_directory(scandir, spec.policy.sealed);
-    held.inspect_err(|errno| console.warn(&Error::new("lock the scan", "directory", *errno))).ok()
+    held.inspect_err(|errno| console.failed(Error::new("lock the scan", "directory", *errno))).ok()
 }

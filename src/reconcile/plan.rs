@@ -85,7 +85,7 @@ impl Plan {
 pub fn dry(pass: &Pass<'_>) -> Plan {
     let survey = pass.scandir.as_ref().map(scandir::survey).transpose();
     let survey = survey.unwrap_or_else(|errno| {
-        pass.console.warn(&Error::new("list the scan", "directory", errno));
+        pass.console.failed(Error::new("list the scan", "directory", errno));
         None
     });
     plan(pass, survey.as_ref())
@@ -143,9 +143,10 @@ fn look_at_profiles(
         Ok(Some(found)) => found,
         Ok(None) => return true,
         Err(error) => {
-            pass.console.warn(&error);
             // A `profiles` that is no directory holds no profiles; one that cannot be opened may hold some.
-            return error.errno().is_none();
+            let is_complete = error.errno().is_none();
+            pass.console.failed(error);
+            return is_complete;
         }
     };
     plan.others = listing.others;
@@ -181,7 +182,7 @@ fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found, known: &[Name]) -> 
     let text = why.to_string();
     let is_reserved = is_reserved(name);
     if is_reserved || dangles {
-        pass.console.warn(&Error::new("use", profiles::label_of(name), why));
+        pass.console.failed(Error::new("use", profiles::label_of(name), why));
     }
     (!is_reserved).then(|| Action::new(name.bytes(), None, verdict(text)))
 }
@@ -210,7 +211,7 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) 
             reason = told(pass, &reason, &label);
             obstacle = Some(action::unusable(&reason));
         }
-        pass.console.warn(&Error::new("use", label, reason));
+        pass.console.failed(Error::new("use", label, reason));
     } else if prior.word.is_none() {
         prior = pass.intent.bootstrap_state(name).unwrap_or(prior);
     }
@@ -224,8 +225,8 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) 
             Ok(variables) => has_variables = !variables.is_empty(),
             Err(reason) => {
                 let error = Error::new("use", profiles::label(name, &kept_env::KEPT), reason);
-                pass.console.warn(&error);
                 obstacle.get_or_insert(error.to_string());
+                pass.console.failed(error);
             }
         }
     }
@@ -294,7 +295,7 @@ fn stale_files(pass: &Pass<'_>, profile: &ProfileName, dir: &Dir) -> Vec<&'stati
         match dir.meta(name) {
             Ok(_) => stale.push(name),
             Err(Errno::NOENT) => (),
-            Err(errno) => pass.console.warn(&Error::new("look at", profiles::label(profile, name), errno)),
+            Err(errno) => pass.console.failed(Error::new("look at", profiles::label(profile, name), errno)),
         }
     }
     stale

@@ -60,7 +60,7 @@ fn was_rewritten(home: &Home, console: &Console) -> bool {
         Ok(_) => true,
         Err(Errno::NOENT) => false,
         Err(errno) => {
-            console.warn(&Error::new("look at", &REWRITTEN, errno));
+            console.failed(Error::new("look at", &REWRITTEN, errno));
             false
         }
     }
@@ -86,7 +86,7 @@ pub fn is_standalone(dir: &Dir, profile: &ProfileName, console: &Console) -> boo
     };
     if !profile.is_root() {
         let reason = format!("{reason}; taken as not standalone");
-        console.warn(&Error::new(
+        console.failed(Error::new(
             "read gateway.standalone for certain from",
             profiles::label(profile, &CONFIG),
             reason,

@@ -91,7 +91,7 @@ fn make_pause(profile: &ProfileName, console: &Console) {
     let pause = match pause {
         Ok(None) => return,
         Ok(Some(pause)) => pause,
-        Err(reason) => return console.warn(&Error::new("use", "supervise/death_tally", reason)),
+        Err(reason) => return console.failed(Error::new("use", "supervise/death_tally", reason)),
     };
     let backoff::Pause { until, length, is_repeated } = pause;
     if !is_repeated {
@@ -159,7 +159,7 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
         }
         launch::drop_privileges(&runner)?;
         if let Err(error) = prepare(Path::new(OsStr::from_bytes(&directory)), Path::new(&home), &runner) {
-            console.warn(&error);
+            console.failed(error);
             console.warn(&"the gateway's lines go to the container's log only");
             is_usable = false;
         }

@@ -52,7 +52,7 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
     let forecasts = match reconcile::forecast(&settings, reporter) {
         Ok(forecasts) => forecasts,
         Err(error) => {
-            console.warn(&error);
+            console.failed(error);
             Vec::new()
         }
     };
@@ -77,7 +77,7 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
         }
         let (shown, program) = (FromVolume(name), &view.program);
         match has_profile(&settings, name) {
-            Some(Err(error)) => console.warn(&error),
+            Some(Err(error)) => console.failed(error),
             _ => console.warn(&format_args!("no such gateway {shown}; {program} register makes one")),
         }
         code = REFUSED;
@@ -98,7 +98,7 @@ fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bo
     let _acting = home.enter();
     let mut is_complete = true;
     let mut entries = bootlog::entries(&home, trusted, &mut |error| {
-        console.warn(&error);
+        console.failed(error);
         is_complete = false;
     });
     entries.sort_unstable_by(|one, other| (&one.profile, one.age).cmp(&(&other.profile, other.age)));
@@ -210,7 +210,7 @@ impl View<'_> {
         };
         let found = self.frontend.get_or_init(|| {
             look().unwrap_or_else(|error| {
-                self.console.warn(&error);
+                self.console.failed(error);
                 None
             })
         });
