@@ -2,7 +2,7 @@
 //! stderr stops nothing.
 
 use std::cell::Cell;
-use std::fmt::Display;
+use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -45,7 +45,7 @@ impl Console {
         Shown(self.executable().unwrap_or(name).as_os_str().as_bytes()).to_string()
     }
 
-    fn tell(&self, severity: &str, message: &dyn Display) {
+    fn tell(&self, severity: &str, message: fmt::Arguments<'_>) {
         if self.is_silent {
             return;
         }
@@ -56,7 +56,7 @@ impl Console {
     }
 
     /// Reports a failure after which the command goes on.
-    pub fn warn(&self, message: &dyn Display) {
+    pub fn warn(&self, message: fmt::Arguments<'_>) {
         self.tell("warning", message);
     }
 
@@ -64,22 +64,25 @@ impl Console {
     // Out of line, and it takes the error: each of its many callers would have to drop it.
     #[inline(never)]
     pub fn failed(&self, error: Error) {
-        self.warn(&error);
+        self.warn(format_args!("{error}"));
         drop(error);
     }
 
     /// Reports a fact.
-    pub fn note(&self, message: &dyn Display) {
+    pub fn note(&self, message: fmt::Arguments<'_>) {
         self.tell("info", message);
     }
 
     /// Reports the error that ends the command. Returns its exit code.
-    pub fn fatal(&self, error: &Error) -> u8 {
-        self.die(error.code(), error)
+    #[inline(never)]
+    pub fn fatal(&self, error: Error) -> u8 {
+        let code = self.die(error.code(), format_args!("{error}"));
+        drop(error);
+        code
     }
 
     /// Reports what ends the command. Returns `code`.
-    pub fn die(&self, code: u8, message: &dyn Display) -> u8 {
+    pub fn die(&self, code: u8, message: fmt::Arguments<'_>) -> u8 {
         self.tell("fatal", message);
         code
     }
@@ -88,7 +91,7 @@ impl Console {
     pub fn note_refusal(&self, ownership: &Ownership) {
         if let Some(errno) = ownership.refused() {
             let (reason, Ids { uid, .. }) = (Reason::from(errno), ownership.process());
-            self.note(&format_args!(
+            self.note(format_args!(
                 "not allowed to change owners ({reason}): what was made belongs to uid {uid}"
             ));
         }

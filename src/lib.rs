@@ -36,7 +36,7 @@ pub fn run(argv: &[OsString]) -> u8 {
     let console = Console::new("", sys::process::executable(&argv0));
     let program = console.program();
     let (command, options) = match cli::parse(&argv0, words.collect(), &program) {
-        Err(usage) => return console.die(error::USAGE, &usage),
+        Err(usage) => return console.die(error::USAGE, format_args!("{usage}")),
         Ok(Request::Help(command)) => {
             console.print(&help::page(command, &program));
             return console.code(0);
@@ -54,7 +54,7 @@ pub fn run(argv: &[OsString]) -> u8 {
     if command.executes()
         && let Err(error) = service::confine::prepare(command, argv, &options, &console)
     {
-        return console.fatal(&error);
+        return console.fatal(error);
     }
     let code = match command {
         Command::Reconcile => reconcile::run(&options, &console),

@@ -19,7 +19,7 @@ const INCOMPLETE: u8 = 1;
 pub fn run(options: &Options, console: &Console) -> u8 {
     let settings = match Settings::gather(options, console) {
         Ok(settings) => settings,
-        Err(error) => return console.fatal(&error),
+        Err(error) => return console.fatal(error),
     };
     let ownership = Ownership::new();
     let policy = settings.policy(ownership.process());
@@ -27,7 +27,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
     for operand in &options.operands {
         for done in &seed(operand, &policy, &ownership) {
             if let Err(error) = done {
-                console.warn(error);
+                console.warn(format_args!("{error}"));
                 code = INCOMPLETE;
             }
         }

@@ -140,7 +140,7 @@ impl Lookup {
                 Some(Setting { value: meaning, source })
             }
             Err(error) => {
-                console.warn(&format_args!("{error}: taken as sealed"));
+                console.warn(format_args!("{error}: taken as sealed"));
                 Some(Setting { value: true, source: Source::Container })
             }
         }
@@ -219,7 +219,7 @@ impl Words {
 /// Reports a word that a variable cannot be.
 fn report(variable: &str, word: &OsStr, words: &str, taken: &str, console: &Console) {
     let shown = Shown(word.as_bytes());
-    console.warn(&format_args!("{variable}={shown} is none of {words}: taken as {taken}"));
+    console.warn(format_args!("{variable}={shown} is none of {words}: taken as {taken}"));
 }
 
 /// The switch of sealed mode.
@@ -300,7 +300,7 @@ fn sealed(options: &Options, lookup: &Lookup, path: &Path, console: &Console) ->
     if !is_sealed {
         return Ok(Setting { value: false, source: Source::Default });
     }
-    console.note(&format_args!("{} is sealed, and stays so; --delegated hands it over", Shown(label)));
+    console.note(format_args!("{} is sealed, and stays so; --delegated hands it over", Shown(label)));
     Ok(Setting { value: true, source: Source::ScanDirectory })
 }
 
@@ -308,7 +308,7 @@ fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Re
     let setting = if option.is_none() { lookup.get("HERMES_INIT_MAX_SERVICES")? } else { None };
     let Some(Setting { value, .. }) = setting else { return Ok(option.unwrap_or(SERVICES)) };
     Ok(services(&value).unwrap_or_else(|why| {
-        console.warn(&format_args!("HERMES_INIT_MAX_SERVICES: {why}; taken as {SERVICES}"));
+        console.warn(format_args!("HERMES_INIT_MAX_SERVICES: {why}; taken as {SERVICES}"));
         SERVICES
     }))
 }

@@ -21,7 +21,7 @@ pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
     for operand in &options.operands {
         match profile(operand) {
             Ok(profile) => profiles.push(profile),
-            Err(error) => return console.fatal(&error),
+            Err(error) => return console.fatal(error),
         }
     }
     with_live(options, console, &|live| {
@@ -34,7 +34,7 @@ pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
             let done = served::refuse(live, command, profile, &forecasts)
                 .and_then(|()| control(live, command, profile, options.wait));
             if let Err(error) = done {
-                console.warn(&error);
+                console.warn(format_args!("{error}"));
                 if code == 0 {
                     code = error.code();
                 }
@@ -57,7 +57,7 @@ fn control(live: &Live<'_>, command: Command, profile: &ProfileName, wait: Optio
             kept = request::keep(live, profile, state, true);
         });
     } else {
-        live.console.note(&format_args!("{} has no slot: the next boot keeps it down", profile.text()));
+        live.console.note(format_args!("{} has no slot: the next boot keeps it down", profile.text()));
     }
     let Err(error) = kept else { return done };
     live.console.failed(error);

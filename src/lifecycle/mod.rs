@@ -81,7 +81,7 @@ fn with_live(options: &Options, console: &Console, command: &dyn Fn(&Live<'_>) -
         console.note_refusal(&ownership);
         Ok(code)
     };
-    run().unwrap_or_else(|error| console.fatal(&error))
+    run().unwrap_or_else(|error| console.fatal(error))
 }
 
 /// Fails in a front end's container: the gateway's container would start the same gateway.

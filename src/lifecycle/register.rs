@@ -26,7 +26,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
         .and_then(|profile| Ok((profile, variables(&options.env)?)));
     let (profile, variables) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return console.fatal(&error),
+        Err(error) => return console.fatal(error),
     };
     with_live(options, console, &|live| {
         require_gateway_container(live, options)?;

@@ -51,8 +51,7 @@ pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, again: bool) ->
     let aside = desire::set(&place.dir, profile, state, again, owner, live.spec.ownership)?;
     if let Some(aside) = aside {
         let shown = FromVolume(aside.bytes());
-        live.console
-            .warn(&format_args!("the state file of {} was broken: it is now {shown}", profile.text()));
+        live.console.warn(format_args!("the state file of {} was broken: it is now {shown}", profile.text()));
     }
     Ok(())
 }

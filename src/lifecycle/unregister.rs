@@ -26,7 +26,7 @@ const DRAINING: Duration = Duration::from_secs(1);
 pub fn run(options: &Options, console: &Console) -> u8 {
     let profile = match profile(options.operands.first().map_or(OsStr::new(""), |name| name)) {
         Ok(profile) => profile,
-        Err(error) => return console.fatal(&error),
+        Err(error) => return console.fatal(error),
     };
     with_live(options, console, &|live| {
         live.require_writable()?;
@@ -64,7 +64,7 @@ fn stop(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Result<()> {
     if gateway.bring_down(limit)? != Down::Still {
         return Ok(());
     }
-    live.console.warn(&format_args!("{} does not stop: it is killed", profile.text()));
+    live.console.warn(format_args!("{} does not stop: it is killed", profile.text()));
     if gateway.kill(KILLED)? != Down::Still {
         return Ok(());
     }

@@ -23,7 +23,7 @@ const INCOMPLETE: u8 = 1;
 pub fn run(options: &Options, console: &Console) -> u8 {
     match fix_all(options, console) {
         Ok(code) => code,
-        Err(error) => console.fatal(&error),
+        Err(error) => console.fatal(error),
     }
 }
 
@@ -50,7 +50,7 @@ fn fix_all(options: &Options, console: &Console) -> Result<u8> {
     console.print(&report(&outcomes, options.json, is_quiet));
     if let Some(errno) = fix.denied() {
         let reason = Reason::from(errno);
-        console.note(&format_args!("not permitted to change everything ({reason}): left as it is"));
+        console.note(format_args!("not permitted to change everything ({reason}): left as it is"));
     } else {
         console.note_refusal(&ownership);
     }

@@ -68,7 +68,7 @@ struct Look<'a> {
 impl Look<'_> {
     /// Reports an error. Returns its text.
     fn report(&self, error: &Error) -> String {
-        self.pass.console.warn(error);
+        self.pass.console.warn(format_args!("{error}"));
         error.to_string()
     }
 

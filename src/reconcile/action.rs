@@ -28,7 +28,7 @@ impl Verdict {
     /// Makes the verdict on a profile whose slot could not be made or looked at, and reports it.
     #[inline(never)]
     pub fn failed(error: &Error, console: &Console) -> Verdict {
-        console.warn(error);
+        console.warn(format_args!("{error}"));
         Verdict::Failed(error.to_string())
     }
 

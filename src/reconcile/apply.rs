@@ -23,11 +23,11 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
     };
     warn_of_the_fold(pass, &plan);
     if let Some(sum) = report::sum(plan.others) {
-        pass.console.warn(&format_args!("profiles: {sum}"));
+        pass.console.warn(format_args!("profiles: {sum}"));
     }
     if plan.room.turned_away > 0 {
         let (count, why) = (plan.room.turned_away, &plan.room.why);
-        pass.console.warn(&format_args!("profiles without a slot: {count}: {why}"));
+        pass.console.warn(format_args!("profiles without a slot: {count}: {why}"));
     }
     // The log comes first: whoever reads stdout may have stopped doing so.
     if let (false, Some(home)) = (pass.dry_run, &pass.home) {
@@ -75,8 +75,9 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     let ownership = pass.spec.ownership;
     let is_sealed = pass.spec.policy.sealed;
     if scandir.is_noexec() {
-        let what = "the scan directory is mounted noexec: s6 can run none of the slots; mount it with exec";
-        pass.console.warn(&what);
+        pass.console.warn(format_args!(
+            "the scan directory is mounted noexec: s6 can run none of the slots; mount it with exec"
+        ));
     }
     // Sealing comes first: nobody else can replace what is made after it, and the lock is such a file.
     let mut is_complete = true;
@@ -300,7 +301,7 @@ fn warn_of_the_fold(pass: &Pass<'_>, plan: &Plan) {
         && !root.prior.starts()
     {
         let names = plan.folded_names();
-        pass.console.warn(&format_args!(
+        pass.console.warn(format_args!(
             "default starts, because its gateway serves profiles that want to run: {names}"
         ));
     }

@@ -27,7 +27,7 @@ pub fn lacks(sealed: bool, console: &Console) -> bool {
     let mut found = false;
     for (capability, what, is_for_delegated) in NEEDED {
         if !(effective.contains(capability) || sealed && is_for_delegated) {
-            console.warn(&format_args!("root lacks the capability {what}"));
+            console.warn(format_args!("root lacks the capability {what}"));
             found = true;
         }
     }

@@ -35,7 +35,7 @@ const INCOMPLETE: u8 = 1;
 pub fn run(options: &Options, console: &Console) -> u8 {
     match pass(options, console) {
         Ok(code) => code,
-        Err(error) => console.fatal(&error),
+        Err(error) => console.fatal(error),
     }
 }
 
@@ -178,7 +178,7 @@ fn open_home(
     let home = Home::open_or_make(path, ownership, settings.owner.value)?;
     if home.made {
         let shown = Shown(path.as_os_str().as_bytes());
-        console.warn(&format_args!("{shown} was missing and has been made: is the volume mounted?"));
+        console.warn(format_args!("{shown} was missing and has been made: is the volume mounted?"));
     }
     Ok(Some(home))
 }

@@ -74,9 +74,9 @@ pub fn is_standalone(dir: &Dir, profile: &ProfileName, console: &Console) -> boo
         Err(reason) => reason,
         Ok(Some(text)) => match config::standalone(&text) {
             Answer::True { .. } if profile.is_root() => {
-                console.warn(
-                    &"gateway.standalone in config.yaml is ignored: the gateway of default serves other profiles",
-                );
+                console.warn(format_args!(
+                    "gateway.standalone in config.yaml is ignored: the gateway of default serves other profiles"
+                ));
                 return false;
             }
             Answer::True { .. } => return true,

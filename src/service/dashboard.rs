@@ -24,7 +24,7 @@ fn is_on(lookup: &Lookup, variable: &str) -> Result<bool> {
 /// Runs `dashboard-run`: becomes the dashboard as the hermes user. Returns 0 if the dashboard is off, else an exit code if that
 /// fails.
 pub fn run(options: &Options, console: &Console) -> u8 {
-    launch(options, console).unwrap_or_else(|error| console.fatal(&error))
+    launch(options, console).unwrap_or_else(|error| console.fatal(error))
 }
 
 fn launch(options: &Options, console: &Console) -> Result<u8> {
@@ -36,9 +36,9 @@ fn launch(options: &Options, console: &Console) -> Result<u8> {
         return Ok(0);
     }
     if is_on(&lookup, "HERMES_DASHBOARD_INSECURE")? {
-        console.warn(
-            &"HERMES_DASHBOARD_INSECURE is ignored: a dashboard that listens on more than the loopback needs an auth provider",
-        );
+        console.warn(format_args!(
+            "HERMES_DASHBOARD_INSECURE is ignored: a dashboard that listens on more than the loopback needs an auth provider"
+        ));
     }
     let base = lookup.environment(console);
     let runner = settings::runner()?;

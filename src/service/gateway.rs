@@ -35,8 +35,8 @@ fn profile(options: &Options) -> std::result::Result<ProfileName, String> {
 /// Runs `gateway-run`: becomes the gateway as the hermes user. Returns an exit code if that fails.
 pub fn run(options: &Options, console: &Console) -> u8 {
     match profile(options) {
-        Ok(profile) => run_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
-        Err(why) => console.die(USAGE, &why),
+        Ok(profile) => run_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(error)),
+        Err(why) => console.die(USAGE, format_args!("{why}")),
     }
 }
 
@@ -120,14 +120,14 @@ fn directory(options: &Options, service: &[u8], console: &Console) -> Result<Opt
 pub fn log(options: &Options, console: &Console) -> u8 {
     match profile(options) {
         Ok(profile) => {
-            let code = log_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error));
+            let code = log_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(error));
             if !options.print {
                 // s6-supervise starts a logger again at once: a `finish` cannot keep it down without freezing the gateway.
                 sleep(FAILED_LOGGER);
             }
             code
         }
-        Err(why) => console.die(USAGE, &why),
+        Err(why) => console.die(USAGE, format_args!("{why}")),
     }
 }
 
@@ -160,7 +160,7 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
         launch::drop_privileges(&runner)?;
         if let Err(error) = prepare(Path::new(OsStr::from_bytes(&directory)), Path::new(&home), &runner) {
             console.failed(error);
-            console.warn(&"the gateway's lines go to the container's log only");
+            console.warn(format_args!("the gateway's lines go to the container's log only"));
             is_usable = false;
         }
     }

@@ -55,7 +55,7 @@ impl Launch<'_> {
             console.print(&self.describe(runner, base));
             return 0;
         }
-        console.fatal(&self.exec())
+        console.fatal(self.exec())
     }
 
     /// Becomes the program. Returns only on failure.

@@ -29,7 +29,7 @@ const RECENT: i64 = 180;
 pub fn run(options: &Options, console: &Console) -> u8 {
     match status(options, console) {
         Ok(code) => code,
-        Err(error) => console.fatal(&error),
+        Err(error) => console.fatal(error),
     }
 }
 
@@ -78,7 +78,7 @@ fn status(options: &Options, console: &Console) -> Result<u8> {
         let (shown, program) = (FromVolume(name), &view.program);
         match has_profile(&settings, name) {
             Some(Err(error)) => console.failed(error),
-            _ => console.warn(&format_args!("no such gateway {shown}; {program} register makes one")),
+            _ => console.warn(format_args!("no such gateway {shown}; {program} register makes one")),
         }
         code = REFUSED;
     }
