@@ -1,11 +1,10 @@
 //! A path of the volume that this process may not use: whose it is, and the command that mends it.
 
 use std::ffi::OsStr;
-use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::show::FromVolume;
+use crate::show::{Append, FromVolume};
 use crate::sys::{Errno, Meta, Reason, process};
 
 /// [`explained`], for a path relative to the volume.
@@ -33,8 +32,7 @@ pub fn explained(reason: &Reason, path: &Path, home: &Path, owner: u32) -> Reaso
     let mut text = format!("{reason} ({shown} belongs to {}:{}, mode {mode:04o}", ids.uid, ids.gid);
     // Only a name that a shell takes as it is gets into a command, which changes no target of a symlink.
     if is_refused && is_on_volume && ids.uid != owner && !shown.starts_with('"') {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "; as root: chown -hR {owner} {shown}");
+        write!(text, "; as root: chown -hR {owner} {shown}");
     }
     text.push(')');
     text.into()

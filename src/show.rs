@@ -23,6 +23,20 @@ pub struct Quoted<'a>(pub &'a [u8]);
 /// A value as an ASCII JSON string, or null, for JSON output.
 pub struct OrNull<'a>(pub Option<&'a [u8]>);
 
+/// `write!` to a String, which cannot fail: unlike with [`Write`], there is no result to look at.
+pub trait Append {
+    /// Adds the text.
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>);
+}
+
+impl Append for String {
+    // Out of line: each of its many callers would have a copy of its parts.
+    #[inline(never)]
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) {
+        let _ = Write::write_fmt(self, text);
+    }
+}
+
 /// What is escaped beyond what JSON requires.
 #[derive(Clone, Copy)]
 struct Escapes {

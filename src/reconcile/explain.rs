@@ -1,6 +1,5 @@
 //! `--explain`: why each profile starts or stays down at the next boot, from the volume as it is.
 
-use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 
 use super::action::{self, Action, Verdict};
@@ -9,7 +8,7 @@ use super::plan::{self, Plan};
 use super::{Pass, report};
 use crate::role::{ContainerCommand, RoleChoice};
 use crate::settings::Setting;
-use crate::show::{FromVolume, Shown};
+use crate::show::{Append, FromVolume, Shown};
 use crate::slot::check::Present;
 use crate::slot::{ProfileName, staging};
 use crate::topology::TopologyChoice;
@@ -24,77 +23,66 @@ pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
 /// Returns the text: the settings with their sources, then each profile.
 pub fn text(pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerCommand, plan: &Plan) -> String {
     let mut text = String::new();
-    // Writing to a String cannot fail.
-    let _ = settings(&mut text, pass, role, command);
-    let _ = topology(&mut text, pass, plan);
-    plan.each(&mut |action| {
-        let _ = profile(&mut text, pass, plan, action);
-    });
-    let _ = no_profiles(&mut text, pass, plan.others);
+    settings(&mut text, pass, role, command);
+    topology(&mut text, pass, plan);
+    plan.each(&mut |action| profile(&mut text, pass, plan, action));
+    no_profiles(&mut text, pass, plan.others);
     text
 }
 
-fn settings(
-    text: &mut String,
-    pass: &Pass<'_>,
-    role: &Setting<RoleChoice>,
-    command: &ContainerCommand,
-) -> std::fmt::Result {
+fn settings(text: &mut String, pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerCommand) {
     let settings = pass.settings;
-    write!(text, "role: gateway ({}; container command:", role.source.text())?;
+    write!(text, "role: gateway ({}; container command:", role.source.text());
     match command.words() {
-        Err(error) => write!(text, " {error}")?,
+        Err(error) => write!(text, " {error}"),
         Ok([]) => text.push_str(" none found"),
         Ok(words) => {
             for word in words {
-                write!(text, " {}", Shown(word))?;
+                write!(text, " {}", Shown(word));
             }
         }
     }
     text.push_str(")\n");
     for (name, path) in [("HERMES_HOME", &settings.home), ("scan directory", &settings.scandir)] {
         let shown = Shown(path.value.as_os_str().as_bytes());
-        writeln!(text, "{name}: {shown} ({})", path.source.text())?;
+        writeln!(text, "{name}: {shown} ({})", path.source.text());
     }
     let owner = &settings.owner;
-    writeln!(text, "owner: {}:{} ({})", owner.value.uid, owner.value.gid, owner.source.text())?;
+    writeln!(text, "owner: {}:{} ({})", owner.value.uid, owner.value.gid, owner.source.text());
     let mode = if settings.sealed.value { "sealed" } else { "delegated" };
-    writeln!(text, "mode: {mode} ({})", settings.sealed.source.text())
+    writeln!(text, "mode: {mode} ({})", settings.sealed.source.text());
 }
 
-fn topology(text: &mut String, pass: &Pass<'_>, plan: &Plan) -> std::fmt::Result {
+fn topology(text: &mut String, pass: &Pass<'_>, plan: &Plan) {
     let setting = &pass.settings.topology;
     let word = if plan.topology.multiplex { "multiplex" } else { "per-profile" };
-    write!(text, "topology: {word} ({}", setting.source.text())?;
+    write!(text, "topology: {word} ({}", setting.source.text());
     if setting.value == TopologyChoice::Auto {
-        write!(text, "; auto: {}", plan.topology.sign.as_deref().unwrap_or_default())?;
+        write!(text, "; auto: {}", plan.topology.sign.as_deref().unwrap_or_default());
     }
     text.push_str(")\n");
-    match &pass.intent.multiplex {
-        Some(multiplex) => {
-            writeln!(text, "multiplex: {} ({})", if multiplex.on { "on" } else { "off" }, multiplex.why)
-        }
-        None => Ok(()),
+    if let Some(multiplex) = &pass.intent.multiplex {
+        writeln!(text, "multiplex: {} ({})", if multiplex.on { "on" } else { "off" }, multiplex.why);
     }
 }
 
-fn profile(text: &mut String, pass: &Pass<'_>, plan: &Plan, action: &Action) -> std::fmt::Result {
-    writeln!(text, "\nprofile {}", FromVolume(&action.profile))?;
+fn profile(text: &mut String, pass: &Pass<'_>, plan: &Plan, action: &Action) {
+    writeln!(text, "\nprofile {}", FromVolume(&action.profile));
     if let Some(why) = action.verdict.reason() {
         let slot = if action.name.is_some() { "slot left as it is" } else { "no slot" };
         return writeln!(text, "  at the next boot: {slot}\n  because: {why}");
     }
-    let Some(name) = &action.name else { return Ok(()) };
+    let Some(name) = &action.name else { return };
     let (start, why) = match action.verdict {
         Verdict::Started => ("started", why_started(pass, plan, name, action)),
         _ => ("stays down", why_down(pass, name, action)),
     };
-    writeln!(text, "  at the next boot: {start}\n  because: {why}")?;
+    writeln!(text, "  at the next boot: {start}\n  because: {why}");
     if let (Some(obstacle), None) = (&action.obstacle, &action.trouble) {
-        writeln!(text, "  but: {obstacle}")?;
+        writeln!(text, "  but: {obstacle}");
     }
-    writeln!(text, "  last exit: {}", action.exit.text())?;
-    writeln!(text, "  slot now: {}", slot(pass, name, action))
+    writeln!(text, "  last exit: {}", action.exit.text());
+    writeln!(text, "  slot now: {}", slot(pass, name, action));
 }
 
 fn decided(action: &Action) -> String {
@@ -176,11 +164,11 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
 }
 
 /// Lists the directories of `profiles` that are no profiles.
-fn no_profiles(text: &mut String, pass: &Pass<'_>, others: Others) -> std::fmt::Result {
-    let Some(home) = &pass.home else { return Ok(()) };
+fn no_profiles(text: &mut String, pass: &Pass<'_>, others: Others) {
+    let Some(home) = &pass.home else { return };
     let _acting = home.enter();
     // The plan has reported what is wrong with `profiles` itself.
-    let Ok(Some(found)) = Profiles::open(home, pass.trusted) else { return Ok(()) };
+    let Ok(Some(found)) = Profiles::open(home, pass.trusted) else { return };
     let mut more = 0_usize;
     for name in found.names().unwrap_or_default().names {
         let why = match found.look(&name) {
@@ -193,15 +181,14 @@ fn no_profiles(text: &mut String, pass: &Pass<'_>, others: Others) -> std::fmt::
         more += 1;
         if more <= LISTED {
             let label = profiles::label_of(&name);
-            writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume(&label))?;
+            writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume(&label));
         }
     }
     more = more.saturating_sub(LISTED);
     if more > 0 {
-        writeln!(text, "\n{more} more directories are no profiles\n  because: there is no SOUL.md in them")?;
+        writeln!(text, "\n{more} more directories are no profiles\n  because: there is no SOUL.md in them");
     }
     if let Some(sum) = report::sum(others) {
-        writeln!(text, "\nprofiles: {sum}")?;
+        writeln!(text, "\nprofiles: {sum}");
     }
-    Ok(())
 }

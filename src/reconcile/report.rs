@@ -1,13 +1,12 @@
 //! The report of a pass: on stdout, as JSON, in the log.
 
-use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::action::{Action, Verdict};
 use super::plan::Plan;
 use crate::settings::Lookup;
-use crate::show::{FromVolume, OrNull, Quoted, Sentence};
+use crate::show::{Append, FromVolume, OrNull, Quoted, Sentence};
 use crate::sys::{file, label, localtime};
 use crate::volume::profiles::Others;
 
@@ -17,14 +16,13 @@ const ZONE_CAP: u64 = 256 << 10;
 /// Returns `profile=… prior_state=… action=…`, and the reason if there is one.
 fn fields(action: &Action) -> String {
     let mut line = format!("profile={} prior_state=", FromVolume(&action.profile));
-    // Writing to a String cannot fail.
-    let _ = match &action.prior.word {
+    match &action.prior.word {
         Some(word) => write!(line, "{}", FromVolume(word.as_bytes())),
-        None => write!(line, "None"),
-    };
-    let _ = write!(line, " action={}", action.verdict.word());
+        None => line.push_str("None"),
+    }
+    write!(line, " action={}", action.verdict.word());
     if let Some(reason) = action.reason() {
-        let _ = write!(line, " reason={}", Sentence(&reason));
+        write!(line, " reason={}", Sentence(&reason));
     }
     line
 }
@@ -65,7 +63,7 @@ pub fn write(plan: &Plan, form: Form<'_>, out: &mut dyn FnMut(&str)) {
     };
     if let (Some(sum), false) = (sum(plan.others), start.is_empty()) {
         let action = if plan.others.failed == 0 { "skipped" } else { "failed" };
-        let _ = writeln!(text, "{start} profiles action={action} reason={}", Sentence(&sum));
+        writeln!(text, "{start} profiles action={action} reason={}", Sentence(&sum));
     }
     out(&text);
 }
@@ -79,9 +77,8 @@ pub fn sum(others: Others) -> Option<String> {
 
 fn line(text: &mut String, plan: &Plan, action: &Action, form: Form<'_>) {
     let multiplex = plan.topology.multiplex;
-    // Writing to a String cannot fail.
-    let _ = match form {
-        Form::Failures if !matches!(action.verdict, Verdict::Failed(_)) => Ok(()),
+    match form {
+        Form::Failures if !matches!(action.verdict, Verdict::Failed(_)) => (),
         Form::Lines | Form::Failures => writeln!(text, "reconcile: {}", fields(action)),
         Form::Log(stamp) => {
             // As Python prints a boolean.
@@ -90,24 +87,23 @@ fn line(text: &mut String, plan: &Plan, action: &Action, form: Form<'_>) {
                 (true, true) => " folded_into_root=True",
                 (true, false) => " folded_into_root=False",
             };
-            writeln!(text, "{stamp} {} prior_exit={}{folded}", fields(action), action.exit.text())
+            writeln!(text, "{stamp} {} prior_exit={}{folded}", fields(action), action.exit.text());
         }
         Form::Objects(scandir) => {
             object(text, action, scandir);
             if multiplex {
-                let _ = write!(text, ", \"folded_into_root\": {}", action.folded);
+                write!(text, ", \"folded_into_root\": {}", action.folded);
             }
             text.push_str("}\n");
-            Ok(())
         }
-    };
+    }
 }
 
 /// Adds a JSON object without its end.
 fn object(text: &mut String, action: &Action, scandir: &Path) {
     let scandir = scandir.as_os_str().as_bytes();
     let slot = action.name.as_ref().map(|name| label(&[scandir, name.slot().bytes()]));
-    let _ = write!(
+    write!(
         text,
         "{{\"profile\": {}, \"prior_state\": {}, \"action\": \"{}\", \"reason\": {}, \"changed\": {}, \"slot\": {}, \
          \"prior_exit\": \"{}\"",
