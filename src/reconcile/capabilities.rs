@@ -25,8 +25,8 @@ pub fn lacks(sealed: bool, console: &Console) -> bool {
         }
     };
     let mut found = false;
-    for (capability, what, is_for_delegated) in NEEDED {
-        if !(effective.contains(capability) || sealed && is_for_delegated) {
+    for (capability, what, is_for_delegated) in &NEEDED {
+        if !(effective.contains(*capability) || sealed && *is_for_delegated) {
             console.warn(format_args!("root lacks the capability {what}"));
             found = true;
         }
