@@ -304,6 +304,8 @@ fn sealed(options: &Options, lookup: &Lookup, path: &Path, console: &Console) ->
     Ok(Setting { value: true, source: Source::ScanDirectory })
 }
 
+// Out of line: a small frame of its own makes shorter instructions than the large one of its caller.
+#[inline(never)]
 fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Result<usize> {
     let setting = if option.is_none() { lookup.get("HERMES_INIT_MAX_SERVICES")? } else { None };
     let Some(Setting { value, .. }) = setting else { return Ok(option.unwrap_or(SERVICES)) };
@@ -335,6 +337,8 @@ fn read(path: &'static str) -> Result<Vec<u8>> {
 }
 
 /// Returns the hermes user: the option `USER|UID[:GID]`, else the user hermes of /etc/passwd, else the image's ids.
+// Out of line: a small frame of its own makes shorter instructions than the large one of its caller.
+#[inline(never)]
 pub fn owner(option: Option<&OsStr>) -> Result<Setting<Ids>> {
     let passwd = read(users::PASSWD)?;
     if let Some(text) = option {

@@ -21,6 +21,8 @@ pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
 }
 
 /// Returns the text: the settings with their sources, then each profile.
+// Out of line: a small frame of its own makes shorter instructions than the large one of its caller.
+#[inline(never)]
 pub fn text(pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerCommand, plan: &Plan) -> String {
     let mut text = String::new();
     settings(&mut text, pass, role, command);

@@ -75,6 +75,8 @@ impl Intent {
     }
 }
 
+// Out of line: a small frame of its own makes shorter instructions than the large one of its caller.
+#[inline(never)]
 fn multiplexing(settings: &Settings, home: Option<&Home>, console: &Console) -> Result<Multiplexing> {
     if let Some(flag) = settings.lookup.flag("GATEWAY_MULTIPLEX_PROFILES", YES_OR_ON, console)? {
         let why = format!("GATEWAY_MULTIPLEX_PROFILES ({})", flag.source.text());

@@ -171,6 +171,8 @@ fn look_at_profiles(
     true
 }
 
+// Out of line: a small frame of its own makes shorter instructions than the large one of its caller.
+#[inline(never)]
 fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found, known: &[Name]) -> Option<Action> {
     let dangles = matches!(found, Found::Dangling(_));
     let (verdict, why): (fn(String) -> Verdict, Reason) = match found {
@@ -244,6 +246,8 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) 
 }
 
 /// Decides which gateways start, and compares the slots with that.
+// Out of line: a small frame of its own makes shorter instructions than the large one of its caller.
+#[inline(never)]
 fn decide(pass: &Pass<'_>, plan: &mut Plan) {
     let multiplex = plan.topology.multiplex;
     let is_held = !multiplex && pass.intent.multiplexes();
@@ -273,6 +277,8 @@ fn decide(pass: &Pass<'_>, plan: &mut Plan) {
 }
 
 /// Compares a slot with what is wanted.
+// Out of line: a small frame of its own makes shorter instructions than the large one of its caller.
+#[inline(never)]
 fn look_at_slot(pass: &Pass<'_>, name: &ProfileName, action: &mut Action) -> Result<()> {
     action.present = Some(Present::Absent);
     let Some(scandir) = &pass.scandir else { return Ok(()) };
