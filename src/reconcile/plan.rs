@@ -201,47 +201,40 @@ pub fn is_reserved(name: &Name) -> bool {
 
 /// Looks at a profile on the volume. Returns also whether its state file has `served_profiles`.
 fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) -> (Action, bool) {
-    let Report { mut prior, trouble, served } = dir.map_or_else(Report::default, state::read);
-    let unseen = pass.intent.unseen.filter(|_| name.is_root()).map(Reason::from);
-    let trouble = trouble.or(unseen);
-    let mut obstacle = None;
-    if let Some(reason) = &trouble {
+    let mut action = Action::new(name.text().as_bytes(), Some(name.clone()), Verdict::Registered);
+    let Report { prior, trouble, served } = dir.map_or_else(Report::default, state::read);
+    action.prior = prior;
+    action.trouble = trouble.or(pass.intent.unseen.filter(|_| name.is_root()).map(Reason::from));
+    if let Some(reason) = &action.trouble {
         let label = profiles::label(name, &state::STATE);
         let mut reason = reason.clone();
         // A file whose content is no use says nothing; one that could not be read may say anything.
         if matches!(reason, Reason::Errno(_)) {
             reason = told(pass, &reason, &label);
-            obstacle = Some(action::unusable(&reason));
+            action.obstacle = Some(action::unusable(&reason));
         }
         pass.console.failed(Error::new("use", label, reason));
-    } else if prior.word.is_none() {
-        prior = pass.intent.bootstrap_state(name).unwrap_or(prior);
+    } else if action.prior.word.is_none()
+        && let Some(state) = pass.intent.bootstrap_state(name)
+    {
+        action.prior = state;
     }
+    let Some(dir) = dir else { return (action, served) };
     let is_asked = !name.is_root() && pass.settings.topology.value != TopologyChoice::PerProfile;
-    let standalone = is_asked && dir.is_some_and(|dir| topology::is_standalone(dir, name, pass.console));
-    let is_new = known.binary_search(name.slot()).is_err();
-    let mut has_variables = false;
-    if let (Some(dir), true) = (dir, is_new) {
+    action.standalone = is_asked && topology::is_standalone(dir, name, pass.console);
+    if known.binary_search(name.slot()).is_err() {
         match kept_env::read(dir, pass.trusted) {
             // Only whether there are any: those of all profiles would take memory.
-            Ok(variables) => has_variables = !variables.is_empty(),
+            Ok(variables) => action.has_variables = !variables.is_empty(),
             Err(reason) => {
                 let error = Error::new("use", profiles::label(name, &kept_env::KEPT), reason);
-                obstacle.get_or_insert(error.to_string());
+                action.obstacle.get_or_insert(error.to_string());
                 pass.console.failed(error);
             }
         }
     }
-    let action = Action {
-        has_variables,
-        obstacle,
-        prior,
-        trouble,
-        standalone,
-        exit: dir.map_or(PriorExit::Unknown, PriorExit::read),
-        stale: dir.map_or_else(Vec::new, |dir| stale_files(pass, name, dir)),
-        ..Action::new(name.text().as_bytes(), Some(name.clone()), Verdict::Registered)
-    };
+    action.exit = PriorExit::read(dir);
+    action.stale = stale_files(pass, name, dir);
     (action, served)
 }
 
