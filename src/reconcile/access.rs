@@ -47,12 +47,13 @@ pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
     };
     for action in actions {
         let Some(name) = &action.name else { continue };
-        let found = match (&home, &for_all) {
-            (Some(home), Some(_)) if look.has_own_path(name) => look.profile(home, name),
-            (Some(home), None) => look.profile(home, name),
+        let found = match &home {
+            Some(home) if for_all.is_none() || look.has_own_path(name) => look.profile(home, name),
             _ => for_all.clone(),
         };
-        action.obstacle = action.obstacle.take().or(found);
+        if action.obstacle.is_none() {
+            action.obstacle = found;
+        }
     }
 }
 
@@ -90,10 +91,10 @@ impl Look<'_> {
 
     /// Returns what is wrong with the directories of a profile.
     fn profile(&self, home: &Dir, name: &ProfileName) -> Option<String> {
-        let volume = self.path.as_os_str().as_bytes().to_vec();
-        let directory = if name.is_root() { volume } else { profiles::place(name) };
-        if try_to_use(home, &directory) == Err(Errno::ACCESS) {
-            return Some(self.refused(&directory));
+        let place = profiles::place(name);
+        let directory = if name.is_root() { self.path.as_os_str().as_bytes() } else { &place };
+        if try_to_use(home, directory) == Err(Errno::ACCESS) {
+            return Some(self.refused(directory));
         }
         let logs = label(&[LOGS, name.text().as_bytes()]);
         match try_to_use(home, &logs) {
