@@ -68,6 +68,14 @@ impl Console {
         drop(error);
     }
 
+    /// As [`Console::failed`]. Returns the error's text.
+    #[inline(never)]
+    pub fn reported(&self, error: Error) -> String {
+        let text = error.to_string();
+        self.failed(error);
+        text
+    }
+
     /// Reports a fact.
     pub fn note(&self, message: fmt::Arguments<'_>) {
         self.tell("info", message);

@@ -67,12 +67,6 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    /// Reports an error. Returns its text.
-    fn report(&self, error: &Error) -> String {
-        self.pass.console.warn(format_args!("{error}"));
-        error.to_string()
-    }
-
     /// Root cannot in a user namespace that does not map the user, nor without the capabilities SETUID and SETGID.
     fn cannot_drop(&self, user: Ids, errno: Errno) -> String {
         let reason = format!(
@@ -81,12 +75,12 @@ impl Look<'_> {
             Reason::from(errno)
         );
         let who = format!("{}:{}", user.uid, user.gid);
-        self.report(&Error::new("change to the hermes user", who, reason))
+        self.pass.console.reported(Error::new("change to the hermes user", who, reason))
     }
 
     fn refused(&self, label: &[u8]) -> String {
         let reason = refusal::below(&Errno::ACCESS.into(), self.path, label, self.uid);
-        self.report(&Error::new("use as the hermes user", label, reason))
+        self.pass.console.reported(Error::new("use as the hermes user", label, reason))
     }
 
     /// Returns what is wrong with the directories of a profile.
@@ -121,7 +115,7 @@ impl Look<'_> {
     fn program(&self, home: &Dir) -> Option<String> {
         let path = match self.pass.settings.lookup.contained("PATH") {
             Ok(path) => path?,
-            Err(error) => return Some(self.report(&error)),
+            Err(error) => return Some(self.pass.console.reported(error)),
         };
         for entry in path.as_bytes().split(|byte| *byte == b':') {
             // An empty one is the working directory.
@@ -136,7 +130,7 @@ impl Look<'_> {
             "no directory of the PATH that gateways get, {}, has it for the hermes user",
             Shown(path.as_bytes())
         );
-        Some(self.report(&Error::new("run", "hermes", reason)))
+        Some(self.pass.console.reported(Error::new("run", "hermes", reason)))
     }
 
     /// Returns whether a registration has set another PATH for this gateway, as far as this user may look.

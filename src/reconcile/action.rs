@@ -26,10 +26,8 @@ pub enum Verdict {
 
 impl Verdict {
     /// Makes the verdict on a profile whose slot could not be made or looked at, and reports it.
-    #[inline(never)]
-    pub fn failed(error: &Error, console: &Console) -> Verdict {
-        console.warn(format_args!("{error}"));
-        Verdict::Failed(error.to_string())
+    pub fn failed(error: Error, console: &Console) -> Verdict {
+        Verdict::Failed(console.reported(error))
     }
 
     /// Returns the word in the log.

@@ -178,7 +178,7 @@ fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
     match make(pass, scandir, action, present) {
         Ok(removed) => action.changed |= removed,
         Err(error) => {
-            action.verdict = Verdict::failed(&error, pass.console);
+            action.verdict = Verdict::failed(error, pass.console);
             action.changed = false;
         }
     }
@@ -246,7 +246,7 @@ fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &
     for entry in slots.iter().filter(|entry| done.binary_search(&entry.bytes()).is_err()) {
         let Some(name) = ProfileName::of_service(entry.bytes()) else { continue };
         if let Err(error) = update_other_slot(pass, scandir, &name) {
-            let verdict = Verdict::failed(&error, pass.console);
+            let verdict = Verdict::failed(error, pass.console);
             failed.push(Action::new(name.text().as_bytes(), None, verdict));
         }
     }

@@ -228,8 +228,8 @@ fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) 
             Ok(variables) => action.has_variables = !variables.is_empty(),
             Err(reason) => {
                 let error = Error::new("use", profiles::label(name, &kept_env::KEPT), reason);
-                action.obstacle.get_or_insert(error.to_string());
-                pass.console.failed(error);
+                let text = pass.console.reported(error);
+                action.obstacle.get_or_insert(text);
             }
         }
     }
@@ -263,7 +263,7 @@ fn decide(pass: &Pass<'_>, plan: &mut Plan) {
         action.verdict = if starts { Verdict::Started } else { Verdict::Registered };
         action.down = !starts;
         if let Err(error) = look_at_slot(pass, &name, action) {
-            action.verdict = Verdict::failed(&error, pass.console);
+            action.verdict = Verdict::failed(error, pass.console);
         }
         action.changed = !action.left && action.present.is_some_and(|present| present != Present::AsDesired);
     }
