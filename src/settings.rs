@@ -208,7 +208,7 @@ impl Words {
         let is = |words: &str| {
             words.split(',').any(|word| value.eq_ignore_ascii_case(word.trim_start_matches(' ')))
         };
-        [(self.yes, true), (NO, false)].into_iter().find_map(|(words, meaning)| is(words).then_some(meaning))
+        if is(self.yes) { Some(true) } else { is(NO).then_some(false) }
     }
 
     fn report(self, variable: &str, value: &OsStr, taken: &str, console: &Console) {
@@ -351,8 +351,8 @@ pub fn owner(option: Option<&OsStr>) -> Result<Setting<Ids>> {
 
 fn named_owner(text: &[u8], passwd: &[u8]) -> Result<Ids> {
     let wrong = |why: &'static str| Error::new("take the owner", text, why).with_code(USAGE);
-    let mut parts = text.splitn(2, |byte| *byte == b':');
-    let (user, group) = (parts.next().unwrap_or_default(), parts.next());
+    let colon = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
+    let (user, group) = (text.get(..colon).unwrap_or_default(), text.get(colon + 1..));
     let uid = users::number(user);
     let entry = users::find_user(passwd, &|entry| match uid {
         Some(uid) => entry.ids.uid == uid,
