@@ -14,7 +14,8 @@ mod topology;
 pub use report::stamp;
 
 use self::action::Action;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
 use crate::cli::Options;
@@ -138,7 +139,16 @@ pub fn spec<'a>(settings: &Settings, console: &Console, ownership: &'a Ownership
 /// Returns the path of `HERMES_HOME` for a gateway, whose working directory is another: always the same, however it is written.
 fn absolute(home: &Path) -> Result<PathBuf> {
     if home.is_absolute() {
-        return Ok(home.components().collect());
+        let mut path = Vec::new();
+        let parts = home.as_os_str().as_bytes().split(|byte| *byte == b'/');
+        for part in parts.filter(|part| !matches!(part, [] | [b'.'])) {
+            path.push(b'/');
+            path.extend_from_slice(part);
+        }
+        if path.is_empty() {
+            path.push(b'/');
+        }
+        return Ok(OsString::from_vec(path).into());
     }
     let path = Dir::at(home).and_then(|dir| dir.path());
     path.context("find the path of", home.as_os_str().as_bytes())
