@@ -239,18 +239,23 @@ fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
 /// Updates owners and modes of slots whose profile this pass has not found (deleted, or of another volume), so that they follow
 /// the mode of the pass. Whether they are down stays. Those that could not be updated become actions.
 fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &mut Vec<Action>) {
-    let mut failed = Vec::new();
-    let mut done: Vec<&[u8]> =
-        actions.iter().filter_map(|action| Some(action.name.as_ref()?.slot().bytes())).collect();
+    let mut done = Vec::new();
+    for action in &*actions {
+        if let Some(name) = &action.name {
+            done.push(name.slot().clone());
+        }
+    }
     done.sort_unstable();
-    for entry in slots.iter().filter(|entry| done.binary_search(&entry.bytes()).is_err()) {
+    for entry in slots {
+        if done.binary_search(entry).is_ok() {
+            continue;
+        }
         let Some(name) = ProfileName::of_service(entry.bytes()) else { continue };
         if let Err(error) = update_other_slot(pass, scandir, &name) {
             let verdict = Verdict::failed(error, pass.console);
-            failed.push(Action::new(name.text().as_bytes(), None, verdict));
+            actions.push(Action::new(name.text().as_bytes(), None, verdict));
         }
     }
-    actions.append(&mut failed);
 }
 
 fn update_other_slot(pass: &Pass<'_>, scandir: &Dir, name: &ProfileName) -> Result<()> {
