@@ -153,16 +153,15 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
         Err(_) => "perhaps supervised",
     };
     let shown = FromVolume(entry.bytes());
-    match action.present {
+    let (is, rest) = match action.present {
         _ if action.left => {
-            format!(
-                "{shown} was made by another program, {supervised}: it is left as it is, unless --adopt is given"
-            )
+            ("was made by another program, ", ": it is left as it is, unless --adopt is given")
         }
-        None | Some(Present::Absent) => format!("{shown} is missing"),
-        Some(Present::AsDesired) => format!("{shown} is as desired, {supervised}"),
-        Some(Present::Different) => format!("{shown} differs from what is desired, {supervised}"),
-    }
+        None | Some(Present::Absent) => return format!("{shown} is missing"),
+        Some(Present::AsDesired) => ("is as desired, ", ""),
+        Some(Present::Different) => ("differs from what is desired, ", ""),
+    };
+    format!("{shown} {is}{supervised}{rest}")
 }
 
 /// Lists the directories of `profiles` that are no profiles.
