@@ -107,7 +107,7 @@ pub fn meta_of(fd: impl AsFd) -> Result<Meta, Errno> {
 
 /// Returns the path that the symlink at a path has.
 pub fn link_at(path: &Path) -> Result<PathBuf, Errno> {
-    let target = fs::readlink(c_path(path)?, Vec::new())?;
+    let target = fs::readlinkat(fs::CWD, c_path(path)?, Vec::new())?;
     Ok(OsString::from_vec(target.into_bytes()).into())
 }
 
@@ -326,12 +326,12 @@ impl Dir {
     /// process that acts as another user is told ENOSYS.
     pub fn try_to_use(&self, path: &Path) -> Result<(), Errno> {
         let access = fs::Access::READ_OK | fs::Access::WRITE_OK | fs::Access::EXEC_OK;
-        fs::accessat(self, path, access, AtFlags::EACCESS)
+        fs::accessat(self, c_path(path)?, access, AtFlags::EACCESS)
     }
 
     /// [`Dir::try_to_use`], for a program: whether this process may execute it.
     pub fn try_to_run(&self, path: &Path) -> Result<(), Errno> {
-        fs::accessat(self, path, fs::Access::EXEC_OK, AtFlags::EACCESS)
+        fs::accessat(self, c_path(path)?, fs::Access::EXEC_OK, AtFlags::EACCESS)
     }
 
     /// Returns whether the file system is mounted noexec.
