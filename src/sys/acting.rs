@@ -20,8 +20,7 @@ impl Acting {
     pub fn as_user(ids: Ids, groups: &[u32]) -> Result<Acting, Errno> {
         // Whatever of it has been done is undone at the end, also if the rest fails.
         let acting = Acting { group: getegid(), groups: getgroups()? };
-        let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
-        set_thread_groups(&groups)?;
+        process::set_groups(groups)?;
         set_thread_res_gid(acting.group, Gid::from_raw(ids.gid), acting.group)?;
         set_thread_res_uid(Uid::ROOT, Uid::from_raw(ids.uid), Uid::ROOT)?;
         Ok(acting)

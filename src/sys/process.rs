@@ -56,11 +56,16 @@ pub fn executable(argv0: &OsStr) -> Option<PathBuf> {
 /// Changes groups, group and user of this process for good, in this order, because each step needs the permission that the next
 /// one gives up. The process has one thread, so the thread's ids are the process's.
 pub fn become_user(ids: Ids, groups: &[u32]) -> Result<(), Errno> {
-    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
     let (uid, gid) = (Uid::from_raw(ids.uid), Gid::from_raw(ids.gid));
-    set_thread_groups(&groups)?;
+    set_groups(groups)?;
     set_thread_res_gid(gid, gid, gid)?;
     set_thread_res_uid(uid, uid, uid)
+}
+
+/// Sets the supplementary groups of this process.
+pub(super) fn set_groups(groups: &[u32]) -> Result<(), Errno> {
+    let groups: Vec<Gid> = groups.iter().map(|gid| Gid::from_raw(*gid)).collect();
+    set_thread_groups(&groups)
 }
 
 /// Returns the supplementary groups of process 1, which are those that a container is started with; none without /proc.
