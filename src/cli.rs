@@ -173,15 +173,9 @@ impl Command {
         matches!(self, FixPerms | Reconcile | Register | Restart | Seed | Start | Stop | Unregister)
     }
 
-    /// Returns whether the command executes other programs.
+    /// Returns whether the command executes another program.
     pub fn executes(self) -> bool {
-        use Command::{
-            DashboardRun, GatewayLog, GatewayRun, Register, Restart, Start, Status, Stop, Unregister,
-        };
-        matches!(
-            self,
-            DashboardRun | GatewayLog | GatewayRun | Register | Restart | Start | Status | Stop | Unregister
-        )
+        matches!(self, Command::DashboardRun | Command::GatewayLog | Command::GatewayRun)
     }
 
     /// Returns whether s6 runs the command with arguments of its own, none of which is an option.

@@ -1,4 +1,6 @@
-//! s6's programs: where they are, and what their answers mean.
+//! s6: where its programs are, and the supervisors' files. A supervisor is commanded through its `control` FIFO and tells its state in
+//! `supervise/status`, as s6-svc(8), s6-svscanctl(8) and s6-svstat(8) have it. These are not executed: root would have to trust a
+//! search path, and become another user in a process for each question.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,13 +8,12 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::{Context, Error, Result};
-use crate::number::decimal;
-use crate::show::Shown;
 use crate::slot::layout::{CONTROL, SUPERVISE};
-use crate::slot::probe;
+use crate::slot::probe::{self, STATUS};
 use crate::slot::scandir::SVSCAN;
-use crate::sys::process::{self, Ended, Environment};
-use crate::sys::{Dir, Errno, Ids, Kind, Name, file, time};
+use crate::slot::tally;
+use crate::sys::process::{self, Environment};
+use crate::sys::{Acting, Dir, Errno, Ids, Name, Reason, file, label, time};
 
 /// Directory of s6's programs in s6-overlay.
 const COMMAND: &str = "/command";
@@ -29,19 +30,30 @@ pub fn find(name: &OsStr, environment: &Environment) -> Result<Option<PathBuf>> 
     }
 }
 
-/// Time after which a tool is killed.
+/// Time in which s6-svscan reads what it is told.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Runs a tool to its end in the directory that it acts on.
+/// Writes commands into the `control` of `via`, a directory of `place`, as s6-svc(8) and s6-svscanctl(8) do: a letter for each.
+/// Fails with ENXIO if nobody reads it, and with EAGAIN if it is full.
 ///
-/// As root, it runs as the first owner other than root of that directory and of `via`, the entry through which it acts. This owner
-/// can exchange what the tool opens by name, and so leads it no further than where the owner may go too.
-fn run(tool: &'static str, arguments: &[&str], place: &Dir, via: &Name) -> Result<Ended> {
-    let Some(path) = find(OsStr::new(tool), &Environment::own())? else {
-        return Err(Error::new("run", tool, "it is neither in /command nor on PATH: install s6"));
+/// Root does it as the first owner other than root of `place` and of `via`: he can exchange what is opened by name, and so leads root
+/// no further than where he may go himself.
+fn command(place: &Dir, via: &Name, commands: &[u8]) -> Result<()> {
+    let write = || {
+        let _acting = match owner(place, via)? {
+            Some(user) => Some(Acting::as_user(user, &[])?),
+            None => None,
+        };
+        file::write_to_fifo(&place.passage(via)?, &CONTROL, commands)
     };
-    let ended = owner(place, via).and_then(|user| process::run(&path, arguments, place, user, LIMIT));
-    ended.context("run", tool)
+    write().map_err(|reason| {
+        let reason = match reason {
+            Reason::Errno(Errno::NXIO) => "nobody reads it".into(),
+            Reason::Errno(Errno::AGAIN) => "it is full: nobody has read it for long".into(),
+            reason => reason,
+        };
+        Error::new("write to", label(&[via.bytes(), CONTROL.bytes()]), reason)
+    })
 }
 
 fn owner(place: &Dir, via: &Name) -> std::result::Result<Option<Ids>, Errno> {
@@ -58,25 +70,9 @@ fn owner(place: &Dir, via: &Name) -> std::result::Result<Option<Ids>, Errno> {
     Ok(Some(ids).filter(|ids| ids.uid != 0))
 }
 
-fn failed(tool: &str, ended: &Ended) -> Error {
-    let (code, said) = (ended.code, ended.stderr.trim_ascii());
-    let reason = if said.is_empty() {
-        format!("it exited {code}")
-    } else {
-        format!("it exited {code} and said {}", Shown(said))
-    };
-    Error::new("do it with", tool, reason)
-}
-
-/// Runs a tool for which any exit code but 0 is an error.
-fn tell(tool: &'static str, flags: &str, place: &Dir, via: &Name) -> Result<()> {
-    let ended = run(tool, &[flags, "."], place, via)?;
-    if ended.code == 0 { Ok(()) } else { Err(failed(tool, &ended)) }
-}
-
-/// Runs `s6-svscanctl FLAGS SCANDIR`.
-pub fn svscanctl(flags: &str, scandir: &Dir) -> Result<()> {
-    tell("s6-svscanctl", flags, scandir, &SVSCAN)
+/// Commands s6-svscan, with s6-svscanctl(8)'s letters.
+pub fn svscanctl(commands: &str, scandir: &Dir) -> Result<()> {
+    command(scandir, &SVSCAN, commands.as_bytes())
 }
 
 /// Time in which a supervisor that s6-svscan has started shows itself.
@@ -94,7 +90,7 @@ pub fn reap(scandir: &Dir, hidden: Option<&Dir>) -> Result<bool> {
     }
     // s6-svscan carries out what it has read before it reads again: once it has read the second command, the first one is done.
     for _ in 0..2 {
-        svscanctl("-an", scandir)?;
+        svscanctl("an", scandir)?;
         let mut pending = Ok(0);
         let read = time::wait_until(LIMIT, Duration::from_millis(1), &mut || {
             pending = file::fifo_pending(&svscan, &CONTROL);
@@ -111,13 +107,16 @@ pub fn reap(scandir: &Dir, hidden: Option<&Dir>) -> Result<bool> {
     Ok(true)
 }
 
-/// Runs `s6-svc FLAGS SERVICEDIR`.
-pub fn svc(flags: &str, service: &Dir) -> Result<()> {
-    tell("s6-svc", flags, service, &SUPERVISE)
+/// Commands the supervisor of a service, with s6-svc(8)'s letters.
+pub fn svc(commands: &str, service: &Dir) -> Result<()> {
+    command(service, &SUPERVISE, commands.as_bytes())
 }
 
-/// The state of a service as s6-svstat reports it.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A moment as s6 writes it, TAI64N. The order is that of time.
+pub type Moment = [u8; 12];
+
+/// The state of a service as its supervisor has written it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
     /// Whether it is up.
     pub up: bool,
@@ -125,56 +124,71 @@ pub struct Stat {
     pub wanted: bool,
     /// Whether it is down and its `finish` has ended. A `finish` that still runs can revoke an order to be up.
     pub settled: bool,
+    /// Whether it has reported that it is ready.
+    pub ready: bool,
     /// Its process, while it is up.
     pub pid: Option<u64>,
-    /// Seconds since it last went up or down.
-    pub seconds: u64,
-    /// That moment.
-    pub since: Vec<u8>,
+    /// When it last went up or down.
+    pub since: Moment,
+}
+
+impl Stat {
+    /// Returns when it last went up or down, in seconds since 1970.
+    pub fn time(&self) -> i64 {
+        tally::seconds(&self.since)
+    }
 }
 
 /// Longest time that a supervisor which has started needs until it has written its state.
 const STATELESS: Duration = Duration::from_secs(1);
+/// Largest state that is read, in bytes.
+const STATE_CAP: u64 = 4096;
 
-/// Runs `s6-svstat`. `None` if nobody supervises the service.
+/// Reads the state of a service. `None` if nobody supervises it.
 pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
-    const TOOL: &str = "s6-svstat";
-    // A FIFO in its place would keep the tool waiting.
-    match service.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&probe::STATUS)) {
-        Ok(meta) if meta.kind != Kind::Regular => {
-            return Err(Error::new("read", "supervise/status", format!("is {}", meta.kind.text())));
-        }
-        Err(Errno::NOENT) => {
-            time::wait_until(STATELESS, Duration::from_millis(1), &mut || !probe::is_starting(service));
-        }
-        // s6-svstat says what is wrong.
-        _ => (),
+    const OBJECT: &str = "supervise/status";
+    match probe::is_held(service) {
+        Ok(false) => return Ok(None),
+        // Who may not command it may still read its state.
+        Ok(true) | Err(Errno::ACCESS) => (),
+        Err(errno) => return Err(Error::new("look at", "supervise/control", errno)),
     }
-    let fields = "up,wantedup,pid,updownfor,updownsince,readysince";
-    let ended = run(TOOL, &["-o", fields, "."], service, &SUPERVISE)?;
-    match ended.code {
-        0 => {
-            parse(&ended.stdout).map(Some).ok_or_else(|| Error::new("understand", TOOL, "its answer is new"))
-        }
-        1 => Ok(None),
-        _ => Err(failed(TOOL, &ended)),
+    let mut read = file::read_below(service, &STATUS, STATE_CAP);
+    if read.as_ref().err() == Some(&Reason::Errno(Errno::NOENT)) {
+        time::wait_until(STATELESS, Duration::from_millis(1), &mut || !probe::is_starting(service));
+        read = file::read_below(service, &STATUS, STATE_CAP);
     }
+    let (state, _) = read.context("read", OBJECT)?;
+    parse(&state)
+        .map(Some)
+        .ok_or_else(|| Error::new("understand", OBJECT, "its format is new: update hermes-init"))
 }
 
-fn parse(text: &[u8]) -> Option<Stat> {
-    let mut words = text.trim_ascii().split(|byte| *byte == b' ');
-    let up = words.next()? == b"true";
-    let wanted = words.next()? == b"true";
-    // -1 while it is down.
-    let pid = decimal(words.next()?).filter(|_| up);
-    let seconds = decimal(words.next()?)?;
-    // TAI64N labels: their order is that of the moments.
-    let (since, ready) = (words.next()?, words.next()?);
-    let settled = !up && ready >= since;
-    Some(Stat { up, wanted, settled, pid, seconds, since: since.to_vec() })
+/// Parses `supervise/status`: the moments of the last change and of readiness, the process ID (8 bytes, big-endian) and, at the end,
+/// the flags. s6 2.13 has the process group before the last three bytes.
+fn parse(state: &[u8]) -> Option<Stat> {
+    const FINISHING: u8 = 2;
+    const WANTED: u8 = 4;
+    const READY: u8 = 8;
+    if state.len() != 35 && state.len() != 43 {
+        return None;
+    }
+    let (since, rest) = state.split_first_chunk::<12>()?;
+    let (ready, rest) = rest.split_first_chunk::<12>()?;
+    let pid = u64::from_be_bytes(*rest.first_chunk()?);
+    let flags = state.last()?;
+    let up = pid != 0 && flags & FINISHING == 0;
+    Some(Stat {
+        up,
+        wanted: flags & WANTED != 0,
+        settled: !up && ready >= since,
+        ready: pid != 0 && flags & READY != 0,
+        pid: Some(pid).filter(|_| up),
+        since: *since,
+    })
 }
 
-/// Returns the path of an entry of the scan directory, for s6's tools.
+/// Returns the path of an entry of the scan directory.
 pub fn path_of(scandir: &Path, entry: &[u8]) -> PathBuf {
     scandir.join(OsStr::from_bytes(entry))
 }
@@ -183,16 +197,27 @@ pub fn path_of(scandir: &Path, entry: &[u8]) -> PathBuf {
 mod tests {
     use super::*;
 
+    fn state(since: u8, ready: u8, pid: u64, group: &[u8], flags: u8) -> Vec<u8> {
+        let moment = |last: u8| [0x40, 0, 0, 0, 0x6a, 0, 0, 0, 0, 0, 0, last];
+        [&moment(since)[..], &moment(ready), &pid.to_be_bytes(), group, &[0, 0], &[flags]].concat()
+    }
+
     #[test]
-    fn svstat_fields_are_read_and_minus_one_is_no_pid() {
-        let stat = |up, wanted, settled, pid| {
-            Some(Stat { up, wanted, settled, pid, seconds: 7, since: b"@4000000b".to_vec() })
-        };
-        assert_eq!(parse(b"true false 42 7 @4000000b @4000000a\n"), stat(true, false, false, Some(42)));
-        assert_eq!(parse(b"true true 42 7 @4000000b @4000000c\n"), stat(true, true, false, Some(42)));
-        assert_eq!(parse(b"false true -1 7 @4000000b @4000000a\n"), stat(false, true, false, None));
-        assert_eq!(parse(b"false false -1 7 @4000000b @4000000b\n"), stat(false, false, true, None));
-        assert_eq!(parse(b""), None);
-        assert_eq!(parse(b"true true 42 7 @4000000b"), None);
+    fn both_formats_of_a_state_are_read() {
+        for group in [&b""[..], &42_u64.to_be_bytes()] {
+            let fields = |state: Vec<u8>| {
+                parse(&state).map(|stat| (stat.up, stat.wanted, stat.settled, stat.ready, stat.pid))
+            };
+            assert_eq!(fields(state(11, 10, 42, group, 0)), Some((true, false, false, false, Some(42))));
+            assert_eq!(fields(state(11, 12, 42, group, 12)), Some((true, true, false, true, Some(42))));
+            // Its `finish` runs.
+            assert_eq!(fields(state(11, 10, 42, group, 6)), Some((false, true, false, false, None)));
+            assert_eq!(fields(state(11, 10, 0, group, 4)), Some((false, true, false, false, None)));
+            assert_eq!(fields(state(11, 11, 0, group, 0)), Some((false, false, true, false, None)));
+            assert_eq!(parse(&state(11, 11, 0, group, 0)).map(|stat| stat.time()), Some(0x6a00_0000 - 10));
+        }
+        for length in [0, 34, 36, 42, 44, 100] {
+            assert_eq!(parse(&vec![0; length]), None);
+        }
     }
 }

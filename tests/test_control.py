@@ -1,10 +1,14 @@
-"""start, stop, restart and unregister: what is kept over the next boot, what came of a command, and as whom s6's tools run."""
+"""start, stop, restart and unregister: what is kept over the next boot, what came of a command, and as whom supervisors are commanded."""
 
 import datetime
+import fcntl
 import json
 import os
+import re
 import signal
+import struct
 import subprocess
+import termios
 import time
 
 import pytest
@@ -63,12 +67,38 @@ def background(bed, *argv, uid=HERMES):
     return subprocess.Popen(bed.command(["/run/bed/bin/hermes-init", *argv], uid), stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"}, cwd="/")
 
 
-def replace_tool(bed, name, script):
-    """Has a script stand in for one of s6's tools; the tool itself is /run/bed/real/NAME."""
-    bed.run(["sh", "-ec", f"mkdir -p /run/bed/real; cp /usr/bin/{name} /run/bed/real/{name}"])
-    (bed.path("/run/bed/real") / f"{name}.sh").write_text("#!/bin/sh\n" + script)
-    done = bed.run(["sh", "-ec", f"chmod 755 /run/bed/real/*; mount --bind /run/bed/real/{name}.sh /usr/bin/{name}"])
-    assert done.returncode == 0, done
+def calls(bed, names, *argv, uid=0):
+    """Runs hermes-init under strace. Returns the lines of these system calls, which succeed or not, with the paths of descriptors."""
+    trace = f"/run/bed/trace.{uid}"
+    bed.path(trace).unlink(missing_ok=True)
+    done = bed.run(["strace", "-y", "-o", trace, "-e", f"trace={names}", "/run/bed/bin/hermes-init", *argv], uid)
+    assert done.returncode == 0, (argv, done)
+    return bed.path(trace).read_text().splitlines()
+
+
+def place_of(lines, pattern, after=-1):
+    """Returns the place of the first line after another one that a pattern is found in."""
+    return next(place for place, line in enumerate(lines) if place > after and re.search(pattern, line))
+
+
+class Fifo:
+    """The reading end of a FIFO of the bed, beside the one of its supervisor, if it has one."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __enter__(self):
+        self.end = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK)
+        return self
+
+    def __exit__(self, *_):
+        os.close(self.end)
+
+    def pending(self):
+        return struct.unpack("i", fcntl.ioctl(self.end, termios.FIONREAD, bytes(4)))[0]
+
+    def read(self):
+        return os.read(self.end, 100) if self.pending() else b""
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
@@ -119,18 +149,21 @@ def test_a_marker_that_the_gateway_has_not_read_is_removed(drains, command):
     assert "target_pid" in drains.path("/run/bed/marker.coder").read_text() and not (home(drains) / MARKER).exists()
 
 
+@pytest.mark.strace
 def test_a_gateway_that_is_down_gets_no_marker_and_a_link_there_leads_nowhere(live):
     live.init("stop", "coder", uid=HERMES)
     outside = live.path("/run/outside")
     outside.write_text("root's")
-    replace_tool(live, "s6-svc", 'ls -A /opt/data/profiles/coder > /run/bed/seen\nexec /run/bed/real/s6-svc "$@"\n')
-    live.init("stop", "coder")
-    assert MARKER not in live.path("/run/bed/seen").read_text()
+    told, written = r'write\(.*/gateway-coder/supervise/control>, "d"', rf'rename\w*\(.*"{MARKER}".*\) = 0'
+    names = "write,rename,renameat,renameat2,linkat,openat"
+    lines = calls(live, names, "stop", "coder")
+    assert place_of(lines, told) and not [line for line in lines if MARKER in line and re.search("^rename|^link|O_CREAT|O_WRONLY", line)], lines
     live.init("start", "--wait", "coder")
     (home(live) / MARKER).symlink_to("/run/outside")
     (home(live) / f"{MARKER}.tmp").symlink_to("/run/outside")
-    live.init("stop", "coder")
-    assert MARKER in live.path("/run/bed/seen").read_text()
+    lines = calls(live, names, "stop", "coder")
+    # The gateway finds it when it is told to end.
+    assert place_of(lines, written) < place_of(lines, told)
     assert outside.read_text() == "root's" and sorted(os.listdir(home(live))) == ["SOUL.md", "gateway_state.json"]
 
 
@@ -171,27 +204,73 @@ def test_a_command_that_nobody_follows_is_not_believed(live, command):
         live.run(["kill", "-CONT", str(pid)])
 
 
-@pytest.mark.parametrize("sealed, uid", [(False, 0), (False, HERMES), (True, 0)])
-def test_roots_tools_run_as_the_owner_of_what_they_act_on(sealed, uid):
-    with Bed(environment={"HERMES_INIT_SEALED": "1"} if sealed else None) as bed:
+def in_place_of(bed, control, mode="600", group=0):
+    """Puts a second hard link of a FIFO of root's in the place of a control, as whoever owns the directory can. Returns the FIFO."""
+    done = bed.run(["sh", "-ec", f"mkdir -p -m 711 /run/other; mkfifo /run/other/control; chgrp {group} /run/other/control; "
+                                 f"chmod {mode} /run/other/control; mv {control} {control}.true; ln /run/other/control {control}"])
+    assert done.returncode == 0, done
+    return Fifo(bed.path("/run/other/control"))
+
+
+def with_groups(bed, *argv):
+    """Starts hermes-init as a root with supplementary groups."""
+    return subprocess.Popen(bed.command(["setpriv", "--groups", "0,998", "/run/bed/bin/hermes-init", *argv]), stderr=subprocess.PIPE,
+                            env={"PATH": "/usr/bin:/bin"}, cwd="/")
+
+
+@pytest.fixture
+def sealed():
+    with Bed(environment={"HERMES_INIT_SEALED": "1"}) as bed:
         bed.profile("coder", "running")
         bed.init("reconcile")
         bed.rescan()
         bed.settle()
-        for tool in ("s6-svc", "s6-svstat", "s6-svscanctl"):
-            replace_tool(bed, tool, f'echo {tool} $(id -u) $(id -g) $(id -G) >> /run/bed/calls\nexec /run/bed/real/{tool} "$@"\n')
-        bed.path("/run/bed/calls").touch()
-        bed.path("/run/bed/calls").chmod(0o666)
-        for argv in (["register", "new"], ["stop", "new"], ["status"], ["unregister", "new"]):
-            bed.profile("new", "running")
-            done = bed.run(["setpriv", "--groups", "0,998", "/run/bed/bin/hermes-init", *argv]) if uid == 0 else bed.init(*argv, uid=uid)
-            assert done.returncode == 0 and b"unable" not in done.stderr, (argv, done)
-        calls = {tuple(line.split()) for line in bed.path("/run/bed/calls").read_text().splitlines()}
-        expected = ("0", "0", "0", "998") if sealed else ("10000", "10000", "10000")
-        assert calls == {(tool, *expected) for tool in ("s6-svc", "s6-svstat", "s6-svscanctl")}
+        yield bed
 
 
-def test_what_the_hermes_user_puts_in_the_way_of_roots_tools_leads_nowhere(live):
+@pytest.mark.parametrize("mode, group", [("600", 0), ("660", 0), ("660", 998)])
+@pytest.mark.parametrize("owned", ["slot", "supervise"])
+def test_root_commands_a_supervisor_as_the_owner_of_the_slot_or_of_supervise(live, owned, mode, group):
+    slot = live.slot("coder")
+    if owned == "supervise":
+        live.run(["chown", "0:0", slot])
+    with in_place_of(live, f"{slot}/supervise/control", mode, group) as fifo:
+        process = with_groups(live, "stop", "--wait=1", "coder")
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode not in (0, -9) and b"supervise/control: Permission denied" in said, (process.returncode, said)
+        assert fifo.read() == b"" and live.svstat(slot) == "up"
+
+
+@pytest.mark.parametrize("mode, group", [("600", 0), ("660", 0), ("660", 998)])
+@pytest.mark.parametrize("owned", ["scan directory", ".s6-svscan"])
+def test_root_commands_svscan_as_the_owner_of_the_scan_directory_or_of_its_own(live, owned, mode, group):
+    if owned == ".s6-svscan":
+        live.run(["sh", "-ec", f"chown 0:0 /run/service; chown {HERMES}:{HERMES} /run/service/.s6-svscan"])
+    with in_place_of(live, "/run/service/.s6-svscan/control", mode, group) as fifo:
+        process = with_groups(live, "register", "new")
+        said = process.communicate(timeout=30)[1]
+        assert process.returncode == 1 and b".s6-svscan/control: Permission denied" in said, (process.returncode, said)
+        assert fifo.read() == b"" and entries(live) == [".s6-svscan", "gateway-coder", "gateway-default"]
+
+
+def test_sealed_root_commands_as_itself(sealed):
+    """There, nobody else can exchange anything."""
+    slot = sealed.slot("coder")
+    with in_place_of(sealed, f"{slot}/supervise/control") as fifo:
+        process = with_groups(sealed, "stop", "coder")
+        assert wait_for(fifo.read, what="the command") == b"d"
+        sealed.run(["sh", "-ec", f"rm /run/other/control; cd {slot}/supervise; mv control.true control"])
+        sealed.run(["timeout", "5", "s6-svc", "-d", slot])
+        assert process.communicate(timeout=30)[1] == b"" and process.returncode == 0
+    with in_place_of(sealed, "/run/service/.s6-svscan/control") as fifo:
+        process = with_groups(sealed, "register", "new")
+        assert wait_for(fifo.read, what="the command") == b"a"
+        sealed.run(["mv", "/run/service/.s6-svscan/control.true", "/run/service/.s6-svscan/control"])
+        sealed.rescan()
+        assert process.communicate(timeout=30)[1] == b"" and process.returncode == 0
+
+
+def test_what_the_hermes_user_puts_in_the_way_of_roots_commands_leads_nowhere(live):
     slot = live.slot("coder")
     live.path("/run/rootfile").write_text("root's")
     live.path("/run/rootfile").chmod(0o600)
@@ -207,40 +286,62 @@ def test_what_the_hermes_user_puts_in_the_way_of_roots_tools_leads_nowhere(live)
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
+@pytest.mark.parametrize("argv, link, target, code", [
+    (["unregister", "coder"], "gateway-coder/supervise", "/run/other", 0), (["unregister", "coder"], "gateway-coder/supervise/control", "/run/other/control", 0),
+    (["register", "new"], ".s6-svscan", "/run/other", 1), (["register", "new"], ".s6-svscan/control", "/run/other/control", 1)],
+    ids=["supervise", "supervise/control", ".s6-svscan", ".s6-svscan/control"])
+def test_a_symlink_leads_no_command_to_another_service(live, argv, link, target, code, uid):
+    """Not even to one that everybody may command."""
+    live.run(["sh", "-ec", "mkdir /run/other; mkfifo /run/other/control; chmod 666 /run/other/control; "
+                           f"cp {live.slot('coder')}/supervise/status /run/other; cd /run/service; mv {link} {link}.true; ln -s {target} {link}"])
+    with Fifo(live.path("/run/other/control")) as fifo:
+        live.init(*argv, uid=uid, code=code)
+        assert fifo.read() == b"" and {"control", "status"} <= set(os.listdir(live.path("/run/other")))
+
+
+@pytest.mark.parametrize("uid", [HERMES, 0])
 def test_a_fifo_instead_of_the_status_keeps_nobody_waiting(live, uid):
     done = live.run(["sh", "-ec", f"cd {live.slot('coder')}/supervise; mv status old; mkfifo status"], uid=HERMES)
     assert done.returncode == 0, done
     start = time.monotonic()
     done = live.init("status", uid=uid, code=1)
-    assert b"supervise/status" in done.stdout and b"FIFO" in done.stdout
-    assert b"supervise/status" in live.init("stop", "coder", uid=uid, code=111).stderr
+    assert b"supervise/status: not a regular file" in done.stdout
+    assert b"supervise/status: not a regular file" in live.init("stop", "coder", uid=uid, code=111).stderr
     assert time.monotonic() - start < 4
 
 
-def test_a_tool_that_does_not_end_is_ended(live):
-    replace_tool(live, "s6-svstat", "trap '' TERM\necho $$ > /run/bed/tool\nexec sleep 1000\n")
-    start = time.monotonic()
-    done = live.init("stop", "coder", code=111)
-    assert b"s6-svstat" in done.stderr and b"timed out" in done.stderr and time.monotonic() - start < 10
-    pid = int(live.path("/run/bed/tool").read_text())
-    assert not live.path(f"/proc/{pid}").exists()
+@pytest.mark.parametrize("uid", [HERMES, 0])
+@pytest.mark.parametrize("command, replace", [
+    (["stop", "coder"], "cd gateway-coder/supervise; mv control control.true"), (["register", "new"], "mv .s6-svscan .true; mkdir .s6-svscan; cd .s6-svscan")],
+    ids=["stop", "register"])
+def test_a_full_control_that_nobody_reads_keeps_nobody_waiting(live, command, replace, uid):
+    script = (f"cd /run/service; {replace}; mkfifo control; exec 3<> control; "
+              "dd if=/dev/zero of=control oflag=nonblock bs=4096 2> /dev/null || :; touch /run/bed/full; exec sleep 100")
+    holder = subprocess.Popen(live.command(["sh", "-ec", script], HERMES), stdin=subprocess.DEVNULL)
+    try:
+        wait_for(live.path("/run/bed/full").exists, what="the full FIFO")
+        start = time.monotonic()
+        done = live.init(*command, uid=uid, timeout=15, code=None)
+        assert done.returncode in (1, 111) and b"control: it is full" in done.stderr, done
+        assert time.monotonic() - start < 4
+    finally:
+        # It has replaced the shell, which nsenter has forked.
+        for pid in live.processes("sleep"):
+            if live.path(f"/proc/{pid}/cmdline").read_bytes() == b"sleep\x00100\x00":
+                live.run(["kill", str(pid)])
+        holder.wait(timeout=20)
 
 
-def test_what_a_tool_says_is_shown_escaped(live):
-    replace_tool(live, "s6-svc", "printf 's6-svc: fatal: \\033[2Jno\\nprofile=x action=started\\n' >&2; exit 111\n")
-    done = live.init("stop", "coder", uid=HERMES, code=111)
-    assert rb'it exited 111 and said "s6-svc: fatal: \u001b[2Jno\nprofile=x action=started"' in done.stderr
-    assert done.stderr.count(b"\n") == 1 and done.stdout == b""
-
-
+@pytest.mark.strace
 def test_nothing_is_asked_of_a_name_that_no_profile_has(live):
     live.run(["sh", "-ec", "cd /run/service; cp -r gateway-coder .Evil; rm -rf .Evil/supervise .Evil/log; mv .Evil gateway-Evil"])
     live.rescan()
     wait_for(lambda: live.svstat("/run/service/gateway-Evil"), what="its supervisor")
-    replace_tool(live, "s6-svstat", 'pwd >> /run/bed/asked\nexec /run/bed/real/s6-svstat "$@"\n')
     rows = {row["profile"]: row for row in map(json.loads, live.init("status", "--json").stdout.splitlines())}
     assert rows["Evil"]["state"] == "unknown" and rows["Evil"]["note"] == "no profile can have this slot"
-    assert set(live.path("/run/bed/asked").read_text().split()) == {live.slot("coder"), live.slot("default")}
+    lines = calls(live, "openat,openat2", "status")
+    asked = {match[1] for line in lines if (match := re.search(r'/run/service/(gateway-\w+)[^>]*>, "(supervise/)?(status|death_tally)"', line))}
+    assert asked == {"gateway-coder", "gateway-default"}, lines
 
 
 def test_a_full_disk_leaves_the_state_file_as_it_is_and_nothing_else(live):
@@ -285,22 +386,70 @@ def test_a_registration_and_an_unregistration_at_once_leave_no_supervisor(live):
     supervised(live, 4)
 
 
-def test_unregister_always_has_svscan_look_before_the_tree_goes(live):
+def svscan_has_looked(lines, gone):
+    """Fails if s6-svscan has not carried out a scan when the first part of a hidden slot is removed. It has done so when it reads the
+    next command. Returns the places of the commands."""
+    removed = place_of(lines, rf'unlinkat\(.*{re.escape(gone)}.* = 0$')
+    told = [place for place, line in enumerate(lines) if re.search(r'write\(.*/\.s6-svscan/control>, "an", 2\) = 2', line)]
+    assert len(told) == 2 and told[1] < removed, lines
+    for place in told:
+        assert place < place_of(lines, r"ioctl\(.*/\.s6-svscan/control>, FIONREAD, \[0\]", after=place) < removed, lines
+    return told
+
+
+LOOKING = "write,ioctl,unlinkat,rename,renameat,renameat2"
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_unregister_always_has_svscan_look_before_the_tree_goes(live, uid):
+    """Also if nobody has told s6-svscan of the slot."""
     live.profile("quiet", "stopped")
     live.init("reconcile")
-    replace_tool(live, "s6-svscanctl", 'echo "$1" $(ls -A /run/service | grep -c quiet) $(ls /run/service/.gateway-quiet.gone.tmp | wc -l) >> /run/bed/calls\n'
-                                       'exec /run/bed/real/s6-svscanctl "$@"\n')
-    live.init("unregister", "quiet", uid=HERMES)
-    calls = live.path("/run/bed/calls").read_text().splitlines()
-    assert calls and all(call.startswith("-an 1 ") and not call.endswith(" 0") for call in calls), calls
+    lines = calls(live, LOOKING, "unregister", "quiet", uid=uid)
+    told = svscan_has_looked(lines, ".gateway-quiet.gone.tmp")
+    assert place_of(lines, r'renameat2\(.*"gateway-quiet", .*"\.gateway-quiet\.gone\.tmp".*= 0$') < told[0], lines
 
 
+@pytest.mark.strace
 def test_a_pass_sweeps_an_interrupted_unregistration_after_svscan_has_looked(live):
     live.init("stop", "coder", uid=HERMES)
     live.run(["sh", "-ec", "cd /run/service; cp -r gateway-default .gateway-new.gone.tmp; chown -R 10000:10000 .gateway-new.gone.tmp"])
-    replace_tool(live, "s6-svscanctl", 'echo "$1" >> /run/bed/calls\nexec /run/bed/real/s6-svscanctl "$@"\n')
-    assert live.init("reconcile").stderr == b""
-    assert "-an" in live.path("/run/bed/calls").read_text() and ".gateway-new.gone.tmp" not in entries(live)
+    svscan_has_looked(calls(live, LOOKING, "reconcile"), ".gateway-new.gone.tmp")
+    assert ".gateway-new.gone.tmp" not in entries(live)
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_unregister_ends_a_logger_whose_pipe_a_child_of_the_gateway_holds(live, uid):
+    """s6-log ignores SIGTERM (`-p`), and would wait for the end of its input. After SIGHUP it writes what it has read."""
+    live.init("register", "new", uid=uid)
+    live.record("new")
+    wait_for(lambda: len(live.processes("sleep")) == 2, what="the child, beside that of coder")
+    start = time.monotonic()
+    lines = calls(live, "write", "unregister", "new", uid=uid)
+    assert time.monotonic() - start < 6 and len(live.processes("sleep")) == 2
+    commands = [match[1] for line in lines if (match := re.search(r'/\.gateway-new\.gone\.tmp/log/supervise/control>, "(\w+)"', line))]
+    assert commands == ["xh"], lines
+    assert "started new" in live.path("/opt/data/logs/gateways/new/current").read_text() and "gateway-new" not in entries(live)
+    supervised(live, 4)
+
+
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_an_svscan_that_reads_nothing_is_said_and_the_slot_keeps_its_name(live, uid):
+    """Its supervisors, which only s6-svscan can end, would work in a tree that is gone."""
+    supervisors = live.supervisors()
+    os.kill(live.pid, signal.SIGSTOP)
+    try:
+        start = time.monotonic()
+        done = live.init("unregister", "coder", uid=uid, timeout=20, code=111)
+        assert b"s6-svscan: it has read nothing for 5 seconds" in done.stderr and time.monotonic() - start < 9
+    finally:
+        os.kill(live.pid, signal.SIGCONT)
+    assert entries(live) == [".s6-svscan", "gateway-coder", "gateway-default"] and live.supervisors() == supervisors
+    live.init("unregister", "coder", uid=uid)
+    assert entries(live) == [".s6-svscan", "gateway-default"]
+    supervised(live, 2)
 
 
 def test_killed_registrations_block_no_name(live):
@@ -351,11 +500,21 @@ def test_a_state_of_roots_is_handed_over_unless_it_has_another_name(live, comman
 @pytest.mark.parametrize("marker, stays", [("", False), ('{"target_pid":1,"target_start_time":1}', True)])
 def test_only_the_marker_of_a_gateway_that_is_gone_is_removed_beside_a_newer_one(live, marker, stays):
     """Another command has ended the gateway and started a new one, and may have written a marker for that one."""
-    file = home(live) / MARKER
-    write = f"echo '{marker}' > /opt/data/profiles/coder/{MARKER}" if marker else ":"
-    replace_tool(live, "s6-svc", f"[ $1 = -d ] && {{ {write}; set -- -k .; }}\nexec /run/bed/real/s6-svc \"$@\"\n")
+    file, supervisor = home(live) / MARKER, supervisor_of(live, "gateway-coder")
     old = live.pid_of(live.slot("coder"))
-    live.init("stop", "coder", uid=HERMES)
+    control = live.path(live.slot("coder")) / "supervise/control"
+    live.run(["kill", "-STOP", str(supervisor)])
+    try:
+        stopping = background(live, "stop", "coder")
+        with Fifo(control) as fifo:
+            assert wait_for(fifo.read, what="the command") == b"d"
+            if marker:
+                file.write_text(marker)
+            # The supervisor, which keeps the service up, starts a new gateway.
+            control.write_bytes(b"k")
+    finally:
+        live.run(["kill", "-CONT", str(supervisor)])
+    assert stopping.communicate(timeout=30)[1] == b"" and stopping.returncode == 0
     assert live.pid_of(live.slot("coder")) not in (old, -1)
     assert file.exists() == stays
 

@@ -105,11 +105,21 @@ def test_without_svscan_register_takes_its_slot_away_again():
         assert b"there is no such scan directory" in done.stderr
 
 
-def test_without_s6s_tools_it_says_what_is_missing(live):
-    done = live.run(["env", "-i", "PATH=/nowhere", "/run/bed/bin/hermes-init", "register", "new"], uid=HERMES)
-    assert done.returncode == 1, done
-    assert b"s6-svscanctl" in done.stderr and b"install s6" in done.stderr
+@pytest.mark.parametrize("path", ["", "/nowhere"])
+def test_the_commands_need_no_other_program(live, path):
+    def init(*argv):
+        done = live.run(["env", "-i", f"PATH={path}", "/run/bed/bin/hermes-init", *argv], uid=HERMES)
+        assert done.returncode == 0, (argv, done)
+        return done.stdout
+
+    init("register", "new")
+    assert len(live.supervisors()) == 6 and b'"state": "up"' in init("status", "--json", "coder")
+    for command, state in (("stop", "down"), ("start", "up"), ("restart", "up")):
+        init(command, "--wait", "coder")
+        assert live.svstat(live.slot("coder")) == state
+    init("unregister", "new")
     assert "gateway-new" not in entries(live)
+    supervised(live, 4)
 
 
 def test_unregister_of_nothing_is_fine(live):

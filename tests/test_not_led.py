@@ -47,7 +47,7 @@ def below_hermes(place, target):
 
 @pytest.mark.parametrize("below", ["", "deep/home", "deep/../home", "../data/.hermes/home"])
 @pytest.mark.parametrize("how", ["reconcile", "dry-run", "start", "through root's link"])
-def test_a_link_of_the_hermes_user_on_the_way_to_the_home_leads_to_nothing_of_roots(volume, roots, safe, below, how):
+def test_a_link_of_the_hermes_user_on_the_way_to_the_home_leads_to_nothing_of_roots(volume, roots, below, how):
     home = below_hermes(volume.place, roots)
     if how == "through root's link":
         (volume.place / "opt").symlink_to("data/.hermes")
@@ -59,11 +59,9 @@ def test_a_link_of_the_hermes_user_on_the_way_to_the_home_leads_to_nothing_of_ro
     before = identity(roots)
     if how == "start":
         volume.reconcile()
-        (safe / "s6-svc").write_text("#!/bin/sh\n")
-        (safe / "s6-svc").chmod(0o755)
         fifo = os.open(volume.slot("default") / "supervise/control", os.O_RDONLY | os.O_NONBLOCK)
         done = run([executable(), "start", "default", "--hermes-home", home / below, "--scandir", volume.scandir, "--owner", OWNER],
-                   env=APART | {"PATH": str(safe)})
+                   env=APART)
         os.close(fifo)
         assert b"is a symlink to a directory of uid 0" in done.stderr, done
     else:
@@ -214,46 +212,73 @@ def safe():
     shutil.rmtree(folder, ignore_errors=True)
 
 
+def logger(volume, path, cwd):
+    """Starts the logger of a slot as s6-supervise does as root, and waits for its first line, after which it has either become the
+    program or waits for a minute. Returns the line."""
+    with subprocess.Popen([executable(), "gateway-log", "./run", "gateway-coder/log"], cwd=cwd, env=APART | {"PATH": path},
+                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        try:
+            os.set_blocking(process.stderr.fileno(), False)
+            said = bytearray()
+            wait_for(lambda: said.extend(process.stderr.read() or b"") or said.endswith(b"\n"), what="a line of the logger")
+        finally:
+            process.kill()
+    return bytes(said)
+
+
 @pytest.mark.parametrize("kind", ["hermes", "writable", "linked", "script", "relative", "above"])
-def test_root_runs_no_tool_that_somebody_else_could_have_put_there(volume, safe, kind):
+def test_root_runs_no_logger_that_somebody_else_could_have_put_there(volume, safe, kind):
     volume.profile("coder", "running")
     volume.reconcile()
-    planted = safe / "above/planted"
-    planted.mkdir(parents=True)
-    # The tool runs as the owner of the slot.
-    (safe / "open").mkdir()
-    (safe / "open").chmod(0o777)
-    tool, proof = planted / "s6-svstat", safe / "open/proof"
-    tool.write_text(f"#!/bin/sh\n/usr/bin/touch {proof}\n")
+    service = volume.slot("coder") / "log"
+    planted = service if kind == "relative" else safe / "above/planted"
+    planted.mkdir(parents=True, exist_ok=True)
+    tool = planted / "s6-log"
+    tool.write_text('#!/bin/sh\necho "it runs as $(/usr/bin/id -u)" >&2\n')
     tool.chmod(0o755)
-    path = str(planted)
+    path = "." if kind == "relative" else str(planted)
     if kind == "hermes":
         os.chown(planted, HERMES, HERMES)
     elif kind == "writable":
         planted.chmod(0o777)
     elif kind == "linked":
         (safe / "bin").mkdir()
-        (safe / "bin/s6-svstat").symlink_to(tool)
+        (safe / "bin/s6-log").symlink_to(tool)
         os.chown(planted, HERMES, HERMES)
         path = str(safe / "bin")
     elif kind == "script":
         os.chown(tool, HERMES, HERMES)
     elif kind == "above":
         os.chown(planted.parent, HERMES, HERMES)
-    else:
-        path = "."
-    argv = [executable(), "status", *volume.options()[:-2]]
-    fifo = os.open(volume.slot("coder") / "supervise/control", os.O_RDONLY | os.O_NONBLOCK)
-    try:
-        done = run(argv, env=APART | {"PATH": path}, cwd=planted)
-        assert not proof.exists() and done.returncode == 1 and b" unknown " in done.stdout and b"unable to run " in done.stdout, done
-        # Where root alone can write, it is run.
-        subprocess.run(["chown", "-R", "0:0", safe / "above"], check=True)
-        planted.chmod(0o755)
-        done = run(argv, env=APART | {"PATH": f"/nowhere:{safe / 'bin' if kind == 'linked' else planted}"})
-        assert proof.exists(), done
-    finally:
-        os.close(fifo)
+    said = logger(volume, path, service)
+    if kind == "relative":
+        # Root does not look there. The hermes user, who owns the directory, does.
+        assert b"it runs as 0" not in said, said
+        return
+    assert f"gateway-log: fatal: unable to run {path}/s6-log: ".encode() in said and b"it runs" not in said, said
+    # Where root alone can write, it is run, after root has become the hermes user.
+    subprocess.run(["chown", "-R", "0:0", safe / "above"], check=True)
+    planted.chmod(0o755)
+    assert logger(volume, f"/nowhere:{path}", service) == f"it runs as {HERMES}\n".encode()
+
+
+@pytest.mark.s6
+@pytest.mark.strace
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_commands_and_status_execute_nothing(live, uid):
+    """s6's tools are not taken from PATH, where others could put them; s6 is spoken to through its files."""
+    live.run(["sh", "-ec", "mkdir /run/planted; for tool in s6-svc s6-svstat s6-svscanctl s6-svok s6-svwait; do "
+                           "printf '#!/bin/sh\\necho $0 >> /run/bed/ran\\n' > /run/planted/$tool; chmod 755 /run/planted/$tool; done; "
+                           "touch /run/bed/ran; chmod 666 /run/bed/ran"])
+    live.profile("new", "running")
+    for number, argv in enumerate((["register", "new"], ["status"], ["stop", "coder"], ["start", "coder"], ["restart", "coder"], ["unregister", "new"])):
+        trace = f"/run/bed/trace.{number}"
+        done = live.run(["strace", "-f", "-E", "PATH=/run/planted", "-o", trace, "-e", "trace=execve,fork,vfork,clone,clone3",
+                         "/run/bed/bin/hermes-init", *argv], uid)
+        assert done.returncode == 0, (argv, done)
+        calls = [line.split(maxsplit=1)[1] for line in live.path(trace).read_text().splitlines() if "+++" not in line]
+        assert len(calls) == 1 and calls[0].startswith('execve("/run/bed/bin/hermes-init"'), (argv, calls)
+    assert live.path("/run/bed/ran").read_text() == ""
 
 
 @pytest.mark.parametrize("kind", ["symlink", "loop", "missing", "foreign"])

@@ -81,7 +81,7 @@ fn act(
             Down::Newer => (),
             Down::Still => {
                 // A gateway that does not stop is left up, and comes up again if it is killed.
-                let order = if command == Command::Restart { s6::svc("-u", &gateway.slot) } else { Ok(()) };
+                let order = if command == Command::Restart { s6::svc("u", &gateway.slot) } else { Ok(()) };
                 return order.and_then(|()| Err(gateway.still_up(limit)));
             }
         }

@@ -1,5 +1,5 @@
 //! A gateway under its supervisor: it is asked for, brought down and brought up. What came of a command is seen from
-//! s6-svstat(8)'s answers, because a command is lost if another process reads it from the supervisor's FIFO.
+//! `supervise/status`, because a command is lost if another process reads it from the supervisor's FIFO.
 
 use std::time::{Duration, Instant};
 
@@ -92,7 +92,7 @@ impl Gateway<'_> {
                         .context("write", profiles::label(self.profile, &planned::MARKER))
                 });
             }
-            s6::svc("-d", &self.slot)?;
+            s6::svc("d", &self.slot)?;
             down = self.wait_down(before.pid, limit)?;
             if before.pid.is_some() || down != Down::Newer {
                 match down {
@@ -108,7 +108,7 @@ impl Gateway<'_> {
 
     /// Kills the gateway, and waits until it is down.
     pub fn kill(&self, limit: Duration) -> Result<Down> {
-        s6::svc("-dk", &self.slot)?;
+        s6::svc("dk", &self.slot)?;
         let down = self.wait_down(None, limit)?;
         self.unmark(None);
         Ok(down)
@@ -167,7 +167,7 @@ impl Gateway<'_> {
             }
             before = self.ask()?;
         }
-        s6::svc("-u", &self.slot)?;
+        s6::svc("u", &self.slot)?;
         let old = before.map(|stat| stat.since);
         if !self.watch(TAKEN, &mut |stat| {
             stat.is_some_and(|stat| stat.wanted || old.as_ref() != Some(&stat.since))

@@ -1,4 +1,4 @@
-//! The commands for a live container: register, unregister, start, stop, restart, status. s6's own tools talk to s6.
+//! The commands for a live container: register, unregister, start, stop, restart, status.
 
 pub mod control;
 mod gateway;
@@ -121,7 +121,7 @@ fn wait_until(limit: Duration, condition: &mut dyn FnMut() -> bool) -> bool {
     time::wait_until(limit, INTERVAL, condition)
 }
 
-/// Returns whether slot and logger are both supervised, so that s6's tools can talk to both.
+/// Returns whether slot and logger are both supervised, so that both can be commanded and asked.
 fn is_fully_supervised(slot: &Dir) -> bool {
     probe::is_ready(slot) && slot.passage(&layout::LOG).is_ok_and(|log| probe::is_ready(&log))
 }

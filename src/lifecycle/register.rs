@@ -58,7 +58,7 @@ pub(super) fn make(live: &Live<'_>, profile: &ProfileName, want: Want, given: &[
     let earlier = if given.is_empty() { request::kept_variables(live, profile) } else { Vec::new() };
     let variables = if given.is_empty() { &earlier } else { given };
     publish::add(&live.scandir, profile, want, variables, &live.spec)?;
-    if let Err(error) = s6::svscanctl("-a", &live.scandir) {
+    if let Err(error) = s6::svscanctl("a", &live.scandir) {
         unregister::take_away(live, profile)?;
         if !given.is_empty() {
             request::forget_variables(live, profile)?;
@@ -71,11 +71,11 @@ pub(super) fn make(live: &Live<'_>, profile: &ProfileName, want: Want, given: &[
 
 /// Makes s6-svscan take a slot that nobody supervises. Returns the slot.
 pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
-    s6::svscanctl("-a", &live.scandir)?;
+    s6::svscanctl("a", &live.scandir)?;
     if live.scandir.may_write() && !is_taken(live, profile, MISSED) {
         renew(live, profile)?;
         // A supervisor that was only slow works in the old inode.
-        s6::svscanctl("-an", &live.scandir)?;
+        s6::svscanctl("an", &live.scandir)?;
     }
     wait_for_supervision(live, profile, SUPERVISION)
 }

@@ -136,7 +136,7 @@ fn end(live: &Live<'_>, gone: &Name, on_refusal: &dyn Fn()) -> Result<()> {
     }
     // A process that the gateway has started may keep the logger's pipe open, for which the logger would wait for ever. It ignores
     // SIGTERM (`s6-log -p`); after SIGHUP it writes what it has read.
-    for command in ["-xh", "-xk"] {
+    for command in ["xh", "xk"] {
         if wait_until(DRAINING, &mut || !probe::is_supervised(&slot)) {
             return Ok(());
         }

@@ -21,8 +21,7 @@ pub fn prepare(command: Command, words: &[OsString], options: &Options, console:
     if Ownership::new().is_root() {
         shed(command, words, console)?;
     }
-    let is_service = matches!(command, Command::GatewayRun | Command::GatewayLog | Command::DashboardRun);
-    if is_service && !options.print && is_sealed(console)? {
+    if !options.print && is_sealed(console)? {
         inheritance::forbid_new_privileges().context("set", "no_new_privs")?;
     }
     Ok(())

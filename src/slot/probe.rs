@@ -2,7 +2,7 @@
 //! as it lives.
 
 use super::layout::{CONTROL, LOG, SUPERVISE};
-use crate::sys::{Dir, Errno, Name, file, present};
+use crate::sys::{Below, Dir, Errno, file, present};
 
 /// Returns whether a supervisor works in this service directory.
 pub fn is_held(service: &Dir) -> Result<bool, Errno> {
@@ -13,10 +13,10 @@ pub fn is_held(service: &Dir) -> Result<bool, Errno> {
 }
 
 /// The state of a service, in `supervise`. Its supervisor writes it after it has opened `control`.
-pub static STATUS: Name = Name::fixed(c"status");
+pub static STATUS: Below = Below::fixed(c"supervise/status", c"supervise", c"status");
 
 fn has_state(service: &Dir) -> bool {
-    service.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&STATUS)) != Err(Errno::NOENT)
+    service.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&STATUS.name)) != Err(Errno::NOENT)
 }
 
 /// Returns whether a supervisor works in this service directory and has written `supervise/status`: s6-svstat and s6-svwait fail

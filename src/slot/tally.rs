@@ -32,11 +32,16 @@ pub fn read(service: &Dir) -> Result<Vec<Death>, Reason> {
     }
 }
 
+/// Returns the seconds since 1970 of a moment that begins with a TAI64 label.
+pub fn seconds(moment: &[u8]) -> i64 {
+    moment.first_chunk().map_or(0, |label| i64::from_be_bytes(*label).saturating_sub(EPOCH))
+}
+
 fn parse(tally: &[u8]) -> Vec<Death> {
     let mut deaths = Vec::new();
     for entry in tally.chunks_exact(ENTRY) {
-        if let (Some(label), Some(&[code, signal])) = (entry.first_chunk(), entry.last_chunk()) {
-            deaths.push(Death { time: i64::from_be_bytes(*label).saturating_sub(EPOCH), code, signal });
+        if let Some(&[code, signal]) = entry.last_chunk() {
+            deaths.push(Death { time: seconds(entry), code, signal });
         }
     }
     deaths

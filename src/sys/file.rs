@@ -189,11 +189,32 @@ pub fn chmod(file: impl AsFd, mode: u32) -> Result<(), Errno> {
 
 /// Returns whether a process has the reading end of a FIFO open, as s6-svok(8) finds a supervisor. False for anything else.
 pub fn fifo_is_held(dir: &Dir, name: &Name) -> Result<bool, Errno> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    match fs::openat(dir, name.c_str(), flags, Mode::empty()) {
-        Ok(file) => meta_of(&file).map(|meta| meta.kind == Kind::Fifo),
+    match open_fifo(dir, name) {
+        Ok((_, meta)) => Ok(meta.kind == Kind::Fifo),
         Err(Errno::NXIO | Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR) => Ok(false),
         Err(errno) => Err(errno),
+    }
+}
+
+/// Opens what has a FIFO's name for writing. Fails with ENXIO if it is a FIFO that nobody reads.
+fn open_fifo(dir: &Dir, name: &Name) -> Result<(OwnedFd, Meta), Errno> {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = fs::openat(dir, name.c_str(), flags, Mode::empty())?;
+    let meta = meta_of(&file)?;
+    Ok((file, meta))
+}
+
+/// Writes a few bytes, all or none, into a FIFO that a process reads. Fails with ENXIO if nobody reads it, with EAGAIN if it is full.
+pub fn write_to_fifo(dir: &Dir, name: &Name, bytes: &[u8]) -> Result<(), Reason> {
+    let (file, meta) = open_fifo(dir, name)?;
+    if meta.kind != Kind::Fifo {
+        return Err("not a FIFO".into());
+    }
+    loop {
+        match io::write(&file, bytes) {
+            Err(Errno::INTR) => (),
+            written => return Ok(written.map(|_| ())?),
+        }
     }
 }
 

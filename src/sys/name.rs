@@ -75,7 +75,7 @@ pub struct Below {
     /// The directory.
     pub(super) via: Name,
     /// The entry in it.
-    pub(super) name: Name,
+    pub name: Name,
 }
 
 impl Below {

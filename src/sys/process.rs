@@ -2,12 +2,10 @@
 
 use std::ffi::{OsStr, OsString};
 use std::ops::ControlFlow;
-use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
 use rustix::process::umask;
@@ -18,7 +16,7 @@ use crate::number::decimal;
 use super::dir::link_at;
 use super::name::c_path;
 use super::walk::{self, Rule};
-use super::{Dir, Errno, Ids, Name, Reason, errno, file, time, users};
+use super::{Dir, Errno, Ids, Name, Reason, errno, file, users};
 
 /// Returns whether this process runs as root.
 pub fn is_root() -> bool {
@@ -161,61 +159,6 @@ impl Program {
     pub fn exec(&self) -> Errno {
         errno::of_io(&self.command().exec())
     }
-}
-
-/// Runs a program with this process's environment in the directory `place`, as `user` without supplementary groups if one is given.
-/// Fails with ETIMEDOUT, and kills the program, if it has not ended after `limit`.
-pub fn run(
-    path: &Path,
-    arguments: &[&str],
-    place: &Dir,
-    user: Option<Ids>,
-    limit: Duration,
-) -> Result<Ended, Errno> {
-    let mut command = Command::new(path);
-    // The directory that is open, whatever has its name now. The new process has the descriptor until it executes the program.
-    command.args(arguments).current_dir(format!("/proc/self/fd/{}", place.as_fd().as_raw_fd()));
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    if let Some(ids) = user {
-        command.uid(ids.uid).gid(ids.gid);
-    }
-    let mut child = command.spawn().map_err(|error| errno::of_io(&error))?;
-    let interval = Duration::from_millis(1);
-    if !time::wait_until(limit, interval, &mut || !matches!(child.try_wait(), Ok(None))) {
-        // Without CAP_KILL, root may not end the process of another user.
-        if child.kill().is_ok() {
-            let _ = child.wait();
-        }
-        return Err(Errno::TIMEDOUT);
-    }
-    let status = child.wait().map_err(|error| errno::of_io(&error))?;
-    let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or(0));
-    let stdout = written(child.stdout.map(OwnedFd::from));
-    let stderr = written(child.stderr.map(OwnedFd::from));
-    Ok(Ended { code, stdout, stderr })
-}
-
-/// How a program has ended.
-#[derive(Debug)]
-pub struct Ended {
-    /// Its exit code; 128 + signal if a signal killed it.
-    pub code: i32,
-    /// The beginning of what it wrote to stdout.
-    pub stdout: Vec<u8>,
-    /// The beginning of what it wrote to stderr.
-    pub stderr: Vec<u8>,
-}
-
-/// Returns what is in a pipe, at most a page. Does not wait for more: another process may hold the other end.
-fn written(pipe: Option<OwnedFd>) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(4096);
-    if let Some(pipe) = pipe
-        && rustix::io::ioctl_fionbio(&pipe, true).is_ok()
-    {
-        // What cannot be read has not been said.
-        let _ = rustix::io::read(&pipe, rustix::buffer::spare_capacity(&mut bytes));
-    }
-    bytes
 }
 
 /// Finds a program as execvp(3) does: the first entry of `path` that has a regular file of this name which this process may

@@ -330,8 +330,7 @@ impl View<'_> {
                     if let Some(pid) = stat.pid {
                         row.pid = pid.to_string();
                     }
-                    let since = self.now.saturating_sub_unsigned(stat.seconds);
-                    row.since = self.stamp(since);
+                    row.since = self.stamp(stat.time());
                     if stat.up
                         && let Some(trouble) = self.trouble(&dir)
                     {
