@@ -46,6 +46,10 @@ pub enum Command {
     Restart,
     /// Shows slots and profiles.
     Status,
+    /// Tells what is not as it should be.
+    Health,
+    /// Shows what gateways have printed.
+    Logs,
     /// Prints a help page.
     Help,
 }
@@ -64,7 +68,9 @@ struct Grammar {
 
 const MANY: usize = usize::MAX;
 /// Options without a value. `wait` may take one; all others must.
-const FLAGS: &str = "dry-run explain json sealed delegated print down adopt";
+const FLAGS: &str = "dry-run explain json sealed delegated print down adopt follow raw";
+/// Options that have a short name, too: its letter.
+static SHORT: [(char, &str); 2] = [('f', "follow"), ('n', "lines")];
 
 const fn grammar(
     command: Command,
@@ -82,7 +88,7 @@ macro_rules! with_places {
     };
 }
 
-static GRAMMARS: [Grammar; 15] = [
+static GRAMMARS: [Grammar; 17] = [
     grammar(
         Command::Reconcile,
         "reconcile",
@@ -109,6 +115,8 @@ static GRAMMARS: [Grammar; 15] = [
         "NAME",
     ),
     grammar(Command::Status, "status", with_places!("json role topology"), 0..=MANY, "NAME"),
+    grammar(Command::Health, "health", with_places!("json min-up role topology"), 0..=MANY, "NAME"),
+    grammar(Command::Logs, "logs", "follow lines raw hermes-home owner", 1..=MANY, "NAME"),
     grammar(Command::Help, "help", "", 0..=1, "COMMAND"),
 ];
 
@@ -203,6 +211,14 @@ pub struct Options {
     pub print: bool,
     /// Do not start what is registered.
     pub down: bool,
+    /// Print what is added to a log, too.
+    pub follow: bool,
+    /// Print the bytes of a log as they are.
+    pub raw: bool,
+    /// Number of lines of a log.
+    pub lines: Option<usize>,
+    /// How long what should be up must have been up, in seconds.
+    pub min_up: u64,
     /// Wait at most this long for the state that was asked for; without it, do not wait.
     pub wait: Option<Duration>,
     /// `HERMES_HOME`.
@@ -239,7 +255,9 @@ pub type Usage = String;
 
 /// The time that `--wait` without a value waits, in seconds.
 const WAIT: u64 = 30;
-/// Longest time that `--wait` takes: a day, in seconds.
+/// Largest number of lines of a log.
+const LINES_MAX: u64 = 1_000_000;
+/// Longest time that `--wait` and `--min-up` take: a day, in seconds.
 const WAIT_MAX: u64 = 86_400;
 
 /// Parses a command line: argv[0], and the words after it. `program` is how messages call the executable.
@@ -291,16 +309,20 @@ fn parse_command(command: Command, words: Vec<OsString>, program: &str) -> Resul
         match argument {
             None => break,
             Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Request::Help(Some(command))),
+            Some(Arg::Value(operand)) => options.operands.push(operand),
             Some(Arg::Long(name)) => {
                 let Some(name) = listed(grammar.options, name) else {
                     return Err(unknown_option(grammar, &format!("--{name}")));
                 };
-                if let Err(why) = options.take(name, &mut parser) {
-                    return Err(format!("{}: --{name}: {why}", grammar.name));
-                }
+                options.take(grammar, name, &mut parser)?;
             }
-            Some(Arg::Short(letter)) => return Err(unknown_option(grammar, &format!("-{letter}"))),
-            Some(Arg::Value(operand)) => options.operands.push(operand),
+            Some(Arg::Short(letter)) => {
+                let name = SHORT.iter().find(|(short, name)| *short == letter && command.has(name));
+                let Some((_, name)) = name else {
+                    return Err(unknown_option(grammar, &format!("-{letter}")));
+                };
+                options.take(grammar, name, &mut parser)?;
+            }
         }
     }
     if options.operands.len() < *grammar.operands.start() {
@@ -321,7 +343,13 @@ fn parse_command(command: Command, words: Vec<OsString>, program: &str) -> Resul
 }
 
 impl Options {
-    fn take(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
+    // Out of line: its callers would each get a copy.
+    #[inline(never)]
+    fn take(&mut self, grammar: &Grammar, name: &str, parser: &mut Parser) -> Result<(), Usage> {
+        self.set(name, parser).map_err(|why| format!("{}: --{name}: {why}", grammar.name))
+    }
+
+    fn set(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
         let value = if listed(FLAGS, name).is_some() {
             // lexopt reports a value that is attached to a flag at the next argument.
             OsString::new()
@@ -343,6 +371,13 @@ impl Options {
             "delegated" => self.delegated = true,
             "print" => self.print = true,
             "down" => self.down = true,
+            "follow" => self.follow = true,
+            "raw" => self.raw = true,
+            "lines" => {
+                let lines = number(&value, "lines", 0, LINES_MAX)?;
+                self.lines = Some(usize::try_from(lines).unwrap_or(usize::MAX));
+            }
+            "min-up" => self.min_up = number(&value, "seconds", 0, WAIT_MAX)?,
             "wait" => {
                 let seconds = if value.is_empty() { WAIT } else { number(&value, "seconds", 1, WAIT_MAX)? };
                 self.wait = Some(Duration::from_secs(seconds));

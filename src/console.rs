@@ -16,7 +16,7 @@ pub struct Console {
     command: &'static str,
     executable: Option<PathBuf>,
     is_silent: bool,
-    /// Why a result could not be written.
+    /// Why a result could not be written: EPIPE if nobody reads it.
     unwritten: Cell<Option<Errno>>,
 }
 
@@ -107,16 +107,25 @@ impl Console {
 
     /// Writes a result to stdout.
     pub fn print(&self, text: &str) {
-        match process::to_stdout(text.as_bytes()) {
-            // `hermes-init … | head` is ordinary use.
-            Ok(()) | Err(Errno::PIPE) => (),
-            Err(errno) => self.unwritten.set(Some(errno)),
+        self.write(text.as_bytes());
+    }
+
+    /// Writes a result, as it is, to stdout.
+    pub fn write(&self, bytes: &[u8]) {
+        if let Err(errno) = process::to_stdout(bytes) {
+            self.unwritten.set(Some(errno));
         }
+    }
+
+    /// Returns whether a result could not be written.
+    pub fn is_unwritten(&self) -> bool {
+        self.unwritten.get().is_some()
     }
 
     /// Returns the exit code of a command that was run for its results: 1 instead of 0 if one of them could not be written.
     pub fn code(&self, code: u8) -> u8 {
-        let Some(errno) = self.unwritten.get() else { return code };
+        // `hermes-init … | head` is ordinary use.
+        let Some(errno) = self.unwritten.get().filter(|errno| *errno != Errno::PIPE) else { return code };
         self.failed(Error::new("write to", "stdout", errno));
         code.max(1)
     }

@@ -23,6 +23,8 @@ pub fn page(command: Option<Command>, program: &str) -> String {
         Some(Command::Unregister) => include_str!("help/unregister.txt"),
         Some(Command::Start | Command::Stop | Command::Restart) => include_str!("help/start.txt"),
         Some(Command::Status) => include_str!("help/status.txt"),
+        Some(Command::Health) => include_str!("help/health.txt"),
+        Some(Command::Logs) => include_str!("help/logs.txt"),
     };
     // Texts have `$` in the place of the options.
     let (above, below) = text.split_once('$').unwrap_or((text, ""));
@@ -56,12 +58,16 @@ fn written(text: &str, program: &str) -> String {
 }
 
 /// What the options mean.
-static OPTIONS: [(&str, &str); 16] = [
+static OPTIONS: [(&str, &str); 20] = [
     ("dry-run", "change nothing, print what would be done"),
     ("explain", "change nothing, print why each profile starts or not"),
     ("json", "print one JSON object per line"),
     ("print", "print what would be executed"),
     ("down", "do not start the gateway"),
+    ("follow", "-f: go on with what is printed from now on"),
+    ("lines", "-n: how many lines, 20"),
+    ("raw", "the bytes as they are, not for a terminal"),
+    ("min-up", "what should be up must have been up so long, in seconds, 0"),
     ("env", "KEY=VALUE: a variable for the gateway, until unregister"),
     ("wait", "how long to wait, in seconds; without a value, 30"),
     ("sealed", "root keeps ownership of the slots (HERMES_INIT_SEALED=1)"),

@@ -70,7 +70,8 @@ pub fn run(argv: &[OsString]) -> u8 {
         Command::Start | Command::Stop | Command::Restart => {
             lifecycle::control::run(command, &options, &console)
         }
-        Command::Status => lifecycle::status::run(&options, &console),
+        Command::Status | Command::Health => lifecycle::status::run(command, &options, &console),
+        Command::Logs => lifecycle::logs::run(&options, &console),
         Command::Help => {
             console.print(&help::page(None, &program));
             0

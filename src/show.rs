@@ -17,6 +17,10 @@ pub struct FromVolume<'a>(pub &'a [u8]);
 /// A sentence of this program for the log: an ASCII JSON string with blanks and without equals signs.
 pub struct Sentence<'a>(pub &'a str);
 
+/// A line that a gateway has printed, as text for a terminal: characters that command one are escaped, and those that change the
+/// order or the place of others.
+pub struct Line<'a>(pub &'a [u8]);
+
 /// A value as an ASCII JSON string, for JSON output.
 pub struct Quoted<'a>(pub &'a [u8]);
 
@@ -85,6 +89,27 @@ impl fmt::Display for Sentence<'_> {
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         quote(out, self.0, false, JSON)
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\t' => out.write_char(character)?,
+                    '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                        escape(out, character, JSON)?;
+                    }
+                    _ if character.is_control() => escape(out, character, JSON)?,
+                    _ => out.write_char(character)?,
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                escape(out, char::REPLACEMENT_CHARACTER, JSON)?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -164,6 +189,20 @@ mod tests {
             assert_eq!(FromVolume(value).to_string(), shown);
         }
         assert_eq!(Shown("x".repeat(65).as_bytes()).to_string(), format!("\"{}\"", "x".repeat(65)));
+    }
+
+    #[test]
+    fn a_line_for_a_terminal_keeps_its_letters_and_commands_nothing() {
+        for (line, shown) in [
+            (&b"a \"b\" \\ c=d\t."[..], "a \"b\" \\ c=d\t."),
+            ("é😀".as_bytes(), "é😀"),
+            (b"\x1b[2J\r\x07\x7f", "\\u001b[2J\\r\\u0007\\u007f"),
+            ("\u{9b}2J\u{202e}x\u{2066}\u{2028}".as_bytes(), "\\u009b2J\\u202ex\\u2066\\u2028"),
+            (b"\xff\xc3", "\\ufffd\\ufffd"),
+            (b"", ""),
+        ] {
+            assert_eq!(Line(line).to_string(), shown);
+        }
     }
 
     #[test]

@@ -9,7 +9,7 @@ import pytest
 from bed import APART, Bed, executable, run
 
 COMMANDS = ["reconcile", "fix-perms", "seed", "gateway-run", "gateway-log", "gateway-finish", "dashboard-run", "dashboard-finish",
-            "register", "unregister", "start", "stop", "restart", "status"]
+            "register", "unregister", "start", "stop", "restart", "status", "health", "logs"]
 
 
 def init(*arguments, argv0=None, env=None):

@@ -201,8 +201,8 @@ def test_what_the_log_says_of_the_last_boot_is_a_boot_passes_or_nothing(volume):
     def last_boot():
         argv = [executable(), "status", *volume.options()[:-2]]
         lines = run(argv, env=env).stdout.decode().splitlines() + run([*argv, "--json"], env=env).stdout.decode().splitlines()
-        assert len(lines) == 5 and all(line.isascii() and line.isprintable() for line in lines), lines
-        return json.loads(lines[4])["last_boot"]
+        assert all(line.isascii() and line.isprintable() for line in lines), lines
+        return json.loads(lines[-1])["last_boot"]
 
     honest = last_boot()
     assert honest.startswith("started 20")

@@ -282,15 +282,18 @@ def test_status_shows_slots_and_profiles_side_by_side(live):
         new = by_name["a-rather-long-name-for-a-profile"]
         assert new["state"] == "no slot" and "hermes-init start a-rather" in new["note"] and new["wanted"] == "up"
         lines = live.init("status", uid=uid).stdout.decode().splitlines()
-        starts = {line[lines[0].index("STATE"):].split()[0] for line in lines[1:]}
-        assert starts == {"up", "down", "no", "unsupervised"} and all(line[lines[0].index("STATE") - 1] == " " for line in lines)
-    assert live.init("status", "coder", uid=HERMES).stdout.count(b"\n") == 2
+        table, notes, totals = [part.split("\n") for part in "\n".join(lines).split("\n\n")]
+        starts = {line[lines[0].index("STATE"):].split()[0] for line in table[1:]}
+        assert starts == {"up", "down", "no", "unsupervised"} and all(line[lines[0].index("STATE") - 1] == " " for line in table)
+        assert [line.split(":")[0] for line in notes] == [name for name, row in by_name.items() if row["note"]]
+        assert totals == ["gateways: 1 up, 2 down, 1 unsupervised, 2 no slot"]
+    assert live.init("status", "coder", uid=HERMES).stdout.count(b"\n") == 4
 
 
 def test_status_of_nothing_is_an_empty_table(live):
     live.run(["sh", "-c", "mkdir /run/none /run/home"])
     done = live.init("status", "--scandir", "/run/none", "--hermes-home", "/run/home", uid=HERMES)
-    assert done.stdout.count(b"\n") == 1 and done.stdout.startswith(b"PROFILE")
+    assert done.stdout.count(b"\n") == 1 and done.stdout.startswith(b"NAME")
     assert live.init("status", "--json", "--scandir", "/run/none", "--hermes-home", "/run/home").stdout == b""
 
 

@@ -103,8 +103,8 @@ def grammar():
 def test_the_grammar_is_read_whole(grammar):
     assert sorted(grammar) == sorted([*COMMANDS, "help"])
     assert sorted({option for options in grammar.values() for option in options} - {"help"}) == [
-        "adopt", "delegated", "down", "dry-run", "env", "explain", "hermes-home", "json", "max-services", "owner", "print", "role",
-        "scandir", "sealed", "topology", "wait"]
+        "adopt", "delegated", "down", "dry-run", "env", "explain", "follow", "hermes-home", "json", "lines", "max-services", "min-up", "owner",
+        "print", "raw", "role", "scandir", "sealed", "topology", "wait"]
 
 
 def test_every_command_is_in_readme_manual_and_overview(grammar):
@@ -127,7 +127,7 @@ def test_every_option_is_in_readme_manual_and_the_page_of_its_command(grammar):
 def test_every_option_that_is_written_down_exists(grammar):
     known = {f"--{option}" for options in grammar.values() for option in options} | {"--help", "--version"}
     # Options of hermes, of docker and of Dockerfiles.
-    others = {"--replace", "--no-supervise", "--host", "--port", "--no-open", "--init", "--from"}
+    others = {"--replace", "--no-supervise", "--host", "--port", "--no-open", "--init", "--from", "--start-period"}
     for where, text in (("README", README), ("manual", manual())):
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - others <= known, where
     # The programs that s6-supervise runs have one page.
@@ -169,8 +169,14 @@ def test_what_the_readme_shows_is_what_is_printed(place):
     assert init("reconcile", *where).returncode == 0
     shown = [textwrap.dedent(block) for block in re.findall(r"(?:^ {8}.*\n|^\n(?= {8}))+", section("Why did my profile not come back up\\?"), re.M)]
     settings, profile = shown[0].strip().split("\n\n")
-    said = init("reconcile", "--explain", *where).stdout.decode()
+    said = init("reconcile", "--explain", *where).stdout.decode().replace(str(executable()), "/usr/bin/hermes-init")
     assert profile in said
+    # The notes of `status` are those of the golden file, but for their time.
+    golden = (ROOT / "tests/golden/glance/six-status.txt").read_text()
+    table, notes, _ = shown.pop(1).strip().split("\n\n")
+    assert table.split("\n")[0].split() == golden.split("\n")[0].split()
+    without_time = lambda text: re.sub(r"\d{4}-\d\d-\d\dT[\d:+]*|\w+(?= times)", "", text).split("\n")
+    assert set(without_time(notes)) <= set(without_time(golden)) and notes.count("\n") == 3
     assert [line.split(":")[0] for line in settings.splitlines()] == [line.split(":")[0] for line in said.split("\n\n")[0].splitlines()]
     log = (home / "logs/container-boot.log").read_text()
     assert re.fullmatch(r"\S+( profile=coder .*)\n", shown[1].strip() + "\n")[1] + "\n" in log

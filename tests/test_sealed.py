@@ -69,7 +69,7 @@ def test_sealed_a_pass_of_the_hermes_user_finds_roots_slots_as_desired_and_says_
     before = identity(sealed.path("/run/service"))
     done = sealed.init("reconcile", "--json", uid=HERMES)
     assert done.stdout.count(b'"changed": false') == 2 and done.stderr == b"", done
-    assert b"gateway-coder is as desired, supervised" in sealed.init("reconcile", "--explain", uid=HERMES).stdout
+    assert b"gateway-coder is up to date; s6-supervise runs" in sealed.init("reconcile", "--explain", uid=HERMES).stdout
     sealed.profile("new", "running")
     done = sealed.init("reconcile", uid=HERMES, code=1)
     assert b"profile=new prior_state=running action=failed" in done.stdout and b"coder prior_state=running action=started" in done.stdout

@@ -111,7 +111,7 @@ def test_note_says_whether_the_last_boot_made_a_slot(served):
     (served.profile("late", "running") / "config.yaml").write_text(STANDALONE)
     served.profile("later", "running")
     notes = {name: row["note"] for name, row in rows(served).items()}
-    assert notes == {"default": None, "idle": None,
+    assert notes == {"default": None, "idle": "its gateway has ended: /run/bed/bin/hermes-init start idle",
                      "own": "the slot that the last boot made is gone: /run/bed/bin/hermes-init start own",
                      "coder": "the slot that the last boot made is gone: the gateway of default serves it",
                      "late": "made since the last boot: /run/bed/bin/hermes-init start late",
@@ -150,7 +150,7 @@ def test_a_supervised_slot_of_another_program_is_left_as_it_is(foreign):
     slot = foreign.path(foreign.slot("coder"))
     before = snapshot(slot)
     explained = foreign.init("reconcile", "--explain").stdout.decode()
-    assert "slot now: gateway-coder was made by another program, supervised: it is left as it is, unless --adopt is given\n" in explained
+    assert "slot now: gateway-coder was made by another program; s6-supervise runs: it is left as it is, unless --adopt is given\n" in explained
     found = outcomes(foreign)
     assert (found["coder"]["changed"], found["mine"]["changed"]) == (False, True)
     assert (found["coder"]["action"], found["coder"]["slot"]) == ("started", "/run/service/gateway-coder")
@@ -160,7 +160,7 @@ def test_a_supervised_slot_of_another_program_is_left_as_it_is(foreign):
 @pytest.mark.parametrize("option", ["--adopt", "--sealed"])
 def test_an_adopted_slot_is_ours(foreign, option):
     explained = foreign.init("reconcile", "--explain", option).stdout.decode()
-    assert "gateway-coder differs from what is desired, supervised\n" in explained
+    assert "gateway-coder is not up to date; s6-supervise runs\n" in explained
     assert outcomes(foreign, option)["coder"]["changed"] is True
     slot = foreign.path(foreign.slot("coder"))
     assert (slot / "run").read_text() == "#!/run/bed/bin/hermes-init gateway-run\n" and not (slot / "down").exists()

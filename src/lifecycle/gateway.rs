@@ -1,11 +1,13 @@
 //! A gateway under its supervisor: it is asked for, brought down and brought up. What came of a command is seen from
 //! `supervise/status`, because a command is lost if another process reads it from the supervisor's FIFO.
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use super::{INTERVAL, Live, REFUSED, request};
+use super::{INTERVAL, Live, REFUSED, logs, request};
 use crate::error::{Context, Error, Result, Why};
 use crate::s6::{self, Stat};
+use crate::slot::tally::{self, Death};
 use crate::slot::{ProfileName, probe};
 use crate::sys::{Dir, time};
 use crate::volume::{planned, profiles};
@@ -167,6 +169,8 @@ impl Gateway<'_> {
             }
             before = self.ask()?;
         }
+        // What cannot be read is no cause.
+        let deaths = tally::read(&self.slot).unwrap_or_default();
         s6::svc("u", &self.slot)?;
         let old = before.map(|stat| stat.since);
         if !self.watch(TAKEN, &mut |stat| {
@@ -183,11 +187,11 @@ impl Gateway<'_> {
             }
             self.live.console.failed(error);
         }
-        wait.map_or(Ok(()), |limit| self.stay_up(limit))
+        wait.map_or(Ok(()), |limit| self.stay_up(limit, &deaths))
     }
 
-    /// Waits until the gateway has been up for a second.
-    fn stay_up(&self, limit: Duration) -> Result<()> {
+    /// Waits until the gateway has been up for a second. It had died `before` it was started.
+    fn stay_up(&self, limit: Duration, before: &[Death]) -> Result<()> {
         let (mut last, mut begin, mut is_over) = (None, Instant::now(), false);
         let done = self.watch(limit + STEADY, &mut |stat| {
             let pid = stat.and_then(|stat| stat.pid.filter(|_| stat.wanted));
@@ -200,8 +204,26 @@ impl Gateway<'_> {
             (pid.is_some() || is_over) && begin.elapsed() >= STEADY
         })?;
         if is_over {
-            return Err(self.fail("keep up", "it has ended, and stays down: its log says why"));
+            return Err(self.fail("keep up", format!("it has ended, and stays down{}", self.cause(before))));
         }
-        if done { Ok(()) } else { Err(self.fail("see in time", "it is not up yet, or not for a second")) }
+        if done {
+            return Ok(());
+        }
+        Err(self.fail("see in time", format!("it is not up yet, or not for a second{}", self.cause(before))))
+    }
+
+    /// Returns how the gateway has ended, unless that was `before`, and the last lines of its log.
+    fn cause(&self, before: &[Death]) -> String {
+        let mut text = String::new();
+        // The command has failed anyway.
+        let deaths = tally::read(&self.slot).unwrap_or_default();
+        if let Some(death) = deaths.last().filter(|_| deaths != before) {
+            // Writing to a String cannot fail.
+            let _ = write!(text, " ({death})");
+        }
+        let lines = logs::last_lines(self.live.settings, self.profile);
+        text.push_str(if lines.is_empty() { "; it has printed nothing" } else { "; the end of its log:" });
+        text.push_str(&lines);
+        text
     }
 }

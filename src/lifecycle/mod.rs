@@ -1,7 +1,8 @@
-//! The commands for a live container: register, unregister, start, stop, restart, status.
+//! The commands for a live container: register, unregister, start, stop, restart, status, health, logs.
 
 pub mod control;
 mod gateway;
+pub mod logs;
 pub mod register;
 mod request;
 mod served;

@@ -16,7 +16,7 @@ pub fn find(live: &Live<'_>, command: Command, profiles: &[ProfileName]) -> Resu
         return Ok(Vec::new());
     }
     // What is wrong with other profiles is not the answer to this command.
-    reconcile::forecast(live.settings, &live.console.silent())
+    reconcile::forecast(live.settings, &live.console.silent()).map(|plan| plan.actions)
 }
 
 /// Fails if the gateway of `default` serves a profile: it has none of its own to start.

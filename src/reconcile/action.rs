@@ -2,11 +2,12 @@
 
 use crate::console::Console;
 use crate::error::Error;
+use crate::show::FromVolume;
 use crate::slot::check::Present;
 use crate::slot::{ProfileName, Want};
 use crate::sys::{Name, Reason};
 use crate::volume::exit_ledger::PriorExit;
-use crate::volume::state::Prior;
+use crate::volume::state::{Key, Prior, STOPPED};
 
 /// Why the root profile stays down although it wants to run.
 pub const FOREGROUND: &str = "the container's command, gateway run, is this gateway, in the foreground";
@@ -142,4 +143,16 @@ impl Action {
 /// Returns the reason for a state file that is not usable.
 pub fn unusable(trouble: &Reason) -> String {
     format!("gateway_state.json: {trouble}")
+}
+
+/// Returns what a state says that starts nothing, in words.
+pub fn words(prior: &Prior) -> String {
+    let word = match (prior.key, prior.word.as_deref().unwrap_or_default()) {
+        (Key::Neither, _) => "it was never started",
+        (Key::Gateway, "starting" | "startup_failed") => "the last start failed; not retried at boot",
+        (Key::Gateway, STOPPED) => "its gateway has ended",
+        (Key::Desired, STOPPED) => "stopped on request",
+        (key, word) => return format!("{} is {}", key.text(), FromVolume(word.as_bytes())),
+    };
+    word.to_owned()
 }

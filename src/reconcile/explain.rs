@@ -12,7 +12,7 @@ use crate::show::{Append, FromVolume, Shown};
 use crate::slot::check::Present;
 use crate::slot::{ProfileName, staging};
 use crate::topology::TopologyChoice;
-use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
+use crate::volume::profiles;
 use crate::volume::state::{Key, RUNNING, STATE};
 
 /// Returns the text for a front end's container.
@@ -28,7 +28,7 @@ pub fn text(pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerComm
     settings(&mut text, pass, role, command);
     topology(&mut text, pass, plan);
     plan.each(&mut |action| profile(&mut text, pass, plan, action));
-    no_profiles(&mut text, pass, plan.others);
+    no_profiles(&mut text, plan);
     text
 }
 
@@ -117,7 +117,7 @@ fn why_running(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
             )
         }
         None if action.prior.word.as_deref() == Some(RUNNING) => decided(action),
-        None => format!("{}, a moment of a running gateway", decided(action)),
+        None => format!("{}, which counts as running", decided(action)),
     }
 }
 
@@ -138,7 +138,8 @@ fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
     match (action.prior.key, action.prior.word.as_deref()) {
         (Key::Neither, _) => "there is no state file: it was never started".to_owned(),
         (Key::Gateway, Some("starting" | "startup_failed")) => {
-            format!("{}: it did not come up, and a boot makes no crash loop", decided(action))
+            let (program, name) = (pass.console.program(), name.text());
+            format!("{}: {}: {program} start {name}", decided(action), action::words(&action.prior))
         }
         _ => decided(action),
     }
@@ -148,48 +149,37 @@ fn slot(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
     let entry = name.slot();
     let held = pass.scandir.as_ref().map_or(Ok(false), |scandir| staging::is_supervised(scandir, entry));
     let supervised = match held {
-        Ok(true) => "supervised",
-        Ok(false) => "not supervised",
-        Err(_) => "perhaps supervised",
+        Ok(true) => "s6-supervise runs",
+        Ok(false) => "no s6-supervise running",
+        Err(_) => "whether s6-supervise runs is not known",
     };
     let shown = FromVolume(entry.bytes());
     let (is, rest) = match action.present {
         _ if action.left => {
-            ("was made by another program, ", ": it is left as it is, unless --adopt is given")
+            ("was made by another program; ", ": it is left as it is, unless --adopt is given")
         }
         None | Some(Present::Absent) => return format!("{shown} is missing"),
-        Some(Present::AsDesired) => ("is as desired, ", ""),
-        Some(Present::Different) => ("differs from what is desired, ", ""),
+        Some(Present::AsDesired) => ("is up to date; ", ""),
+        Some(Present::Different) => ("is not up to date; ", ""),
     };
     format!("{shown} {is}{supervised}{rest}")
 }
 
 /// Lists the directories of `profiles` that are no profiles.
-fn no_profiles(text: &mut String, pass: &Pass<'_>, others: Others) {
-    let Some(home) = &pass.home else { return };
-    let _acting = home.enter();
-    // The plan has reported what is wrong with `profiles` itself.
-    let Ok(Some(found)) = Profiles::open(home, pass.trusted) else { return };
-    let mut more = 0_usize;
-    for name in found.names().unwrap_or_default().names {
-        let why = match found.look(&name) {
-            Found::NoProfile if found.is_directory(&name) => "there is no SOUL.md in it",
-            Found::Skipped(_) | Found::Failed(_) | Found::Dangling(_) if plan::is_reserved(&name) => {
-                "the name is reserved for the profile at HERMES_HOME"
-            }
-            _ => continue,
+fn no_profiles(text: &mut String, plan: &Plan) {
+    for name in &plan.no_profiles {
+        let why = if plan::is_reserved(name) {
+            "the name is reserved for the profile at HERMES_HOME"
+        } else {
+            "there is no SOUL.md in it"
         };
-        more += 1;
-        if more <= LISTED {
-            let label = profiles::label_of(&name);
-            writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume(&label));
-        }
+        writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume(&profiles::label_of(name)));
     }
-    more = more.saturating_sub(LISTED);
+    let more = plan.more_no_profiles;
     if more > 0 {
         writeln!(text, "\n{more} more directories are no profiles\n  because: there is no SOUL.md in them");
     }
-    if let Some(sum) = report::sum(others) {
+    if let Some(sum) = report::sum(plan.others) {
         writeln!(text, "\nprofiles: {sum}");
     }
 }

@@ -11,9 +11,9 @@ mod report;
 mod room;
 mod topology;
 
+pub use plan::Plan;
 pub use report::stamp;
 
-use self::action::Action;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
@@ -88,12 +88,16 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
 }
 
 /// Returns what the next boot would do, from the volume as it is. Changes nothing.
-pub fn forecast(settings: &Settings, console: &Console) -> Result<Vec<Action>> {
+pub fn forecast(settings: &Settings, console: &Console) -> Result<Plan> {
     // The slots that are there change nothing about it.
     let ownership = Ownership::new();
     let command = ContainerCommand::default();
     let pass = prepare(settings, &command, &ownership, true, console)?;
-    Ok(plan::dry(&pass).into_actions())
+    let mut plan = plan::dry(&pass);
+    // Those for which there is no room are known.
+    plan.is_complete |= plan.room.turned_away > 0;
+    plan.complete();
+    Ok(plan)
 }
 
 /// Gathers what a pass works with, without a scan directory.

@@ -32,6 +32,10 @@ pub struct Plan {
     pub room: Room,
     /// Further entries of `profiles`, which are no profiles.
     pub others: Others,
+    /// Of a plan that changes nothing: the first directories of `profiles` that are no profiles, in byte order.
+    pub no_profiles: Vec<Name>,
+    /// The number of further ones.
+    pub more_no_profiles: usize,
     /// Which profiles have a gateway of their own.
     pub topology: Topology,
     /// Whether all profiles are in it. If `profiles` cannot be listed, some may be missing.
@@ -46,13 +50,12 @@ impl Plan {
         Action::new(profile.bytes(), None, Verdict::Failed(self.room.why.clone()))
     }
 
-    /// Returns what happens to every profile, also those for which there is no room.
-    pub fn into_actions(mut self) -> Vec<Action> {
+    /// Puts what happens to the profiles for which there is no room beside that of the others.
+    pub fn complete(&mut self) {
         for profile in std::mem::take(&mut self.rest) {
             let action = self.turned_away(&profile);
             self.actions.push(action);
         }
-        self.actions
     }
 
     /// Calls `each` with what happens to every profile, also those for which there is no room.
@@ -100,6 +103,8 @@ pub fn plan(pass: &Pass<'_>, survey: Option<&Survey>) -> Plan {
         rest: Vec::new(),
         room: Room::new(pass.settings.max_services, pass.scandir.as_ref().zip(survey)),
         others: Others::default(),
+        no_profiles: Vec::new(),
+        more_no_profiles: 0,
         topology: Topology::default(),
         is_complete: true,
     };
@@ -160,7 +165,17 @@ fn look_at_profiles(
             }
             listed += 1;
         }
-        let Some(action) = look_at_entry(pass, &name, found, known) else { continue };
+        let is_other = matches!(found, Found::NoProfile);
+        let Some(action) = look_at_entry(pass, &name, found, known) else {
+            if pass.dry_run && (is_reserved(&name) || (is_other && profiles.is_directory(&name))) {
+                if plan.no_profiles.len() < LISTED {
+                    plan.no_profiles.push(name);
+                } else {
+                    plan.more_no_profiles += 1;
+                }
+            }
+            continue;
+        };
         if action.standalone && standalone.is_none() {
             standalone.clone_from(&action.name);
         }

@@ -11,8 +11,6 @@ const DEATHS: usize = 5;
 const FIRST: i64 = 2;
 /// The step from which on the pause is a minute.
 const LAST: u32 = 6;
-/// The signal with which s6-svc stops a service.
-const SIGTERM: u8 = 15;
 
 /// A pause before the next start.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,14 +36,16 @@ fn length(step: u32) -> i64 {
     }
 }
 
-fn after(deaths: &[Death]) -> Option<Pause> {
+/// Returns the pause after these deaths, the oldest first.
+pub fn after(deaths: &[Death]) -> Option<Pause> {
     let mut step = if deaths.len() >= KEPT { LAST + 1 } else { 0 };
     // The row of deaths that count begins here.
     let mut begin = 0;
     let mut last = None;
-    for (at, Death { time, code, signal }) in deaths.iter().copied().enumerate() {
+    for (at, death) in deaths.iter().enumerate() {
+        let time = death.time;
         // Somebody who stops a gateway and starts it again does not wait.
-        let is_wanted = code == 0 || signal == SIGTERM;
+        let is_wanted = death.is_wanted();
         let lived = last.map_or(0, |last| time.saturating_sub(last).saturating_sub(length(step)));
         if is_wanted || lived >= MINUTE {
             step = 0;

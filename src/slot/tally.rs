@@ -1,6 +1,8 @@
 //! The deaths of a service. s6-supervise notes them in `supervise/death_tally`, which s6-svdt(8) prints: 14 bytes for each, the time
 //! as a TAI64N label, the exit code, and the signal.
 
+use std::fmt;
+
 use crate::sys::{Below, Dir, Errno, Reason, file};
 
 static TALLY: Below = Below::fixed(c"supervise/death_tally", c"supervise", c"death_tally");
@@ -12,6 +14,8 @@ const CAP: u64 = 4096 * ENTRY as u64;
 pub const KEPT: usize = 100;
 /// The TAI64 label of the beginning of 1970, as s6 has it.
 const EPOCH: i64 = (1 << 62) + 10;
+/// The signal with which s6-svc(8) stops a service.
+const SIGTERM: u8 = 15;
 
 /// A death of a service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +26,23 @@ pub struct Death {
     pub code: u8,
     /// The signal, or 0.
     pub signal: u8,
+}
+
+impl Death {
+    /// Returns whether somebody wanted it: the service ended with 0, or s6-svc(8) stopped it.
+    pub fn is_wanted(&self) -> bool {
+        self.code == 0 || self.signal == SIGTERM
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, number) = match self.signal {
+            0 => ("exit code", self.code),
+            signal => ("signal", signal),
+        };
+        write!(out, "{what} {number}")
+    }
 }
 
 /// Reads the deaths of a service, the oldest first. There are none before the first one.
@@ -37,6 +58,15 @@ pub fn seconds(moment: &[u8]) -> i64 {
     moment.first_chunk().map_or(0, |label| i64::from_be_bytes(*label).saturating_sub(EPOCH))
 }
 
+/// Returns the seconds since 1970 of a TAI64N label in hexadecimal digits, as s6-log(8) prints it.
+pub fn of_hex(label: &[u8]) -> Option<i64> {
+    let mut number: i64 = 0;
+    for digit in label.get(..16)? {
+        number = number.checked_mul(16)?.checked_add(char::from(*digit).to_digit(16)?.into())?;
+    }
+    Some(number.saturating_sub(EPOCH))
+}
+
 fn parse(tally: &[u8]) -> Vec<Death> {
     let mut deaths = Vec::new();
     for entry in tally.chunks_exact(ENTRY) {
@@ -50,6 +80,13 @@ fn parse(tally: &[u8]) -> Vec<Death> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_death_is_named_by_its_code_or_its_signal() {
+        for (code, signal, text) in [(78, 0, "exit code 78"), (137, 9, "signal 9"), (143, 15, "signal 15")] {
+            assert_eq!(Death { time: 0, code, signal }.to_string(), text);
+        }
+    }
 
     #[test]
     fn entries_are_read_and_what_is_none_is_passed_over() {

@@ -67,6 +67,8 @@ pub struct Meta {
     pub links: u64,
     /// Size in bytes.
     pub size: u64,
+    /// Its number in its file system.
+    pub inode: u64,
 }
 
 impl Meta {
@@ -84,6 +86,7 @@ impl Meta {
             ids: Ids { uid: stat.st_uid, gid: stat.st_gid },
             links: stat.st_nlink as u64,
             size: u64::try_from(stat.st_size).unwrap_or(0),
+            inode: stat.st_ino as u64,
         }
     }
 }

@@ -299,6 +299,27 @@ pub fn replace_after(
     })
 }
 
+/// A regular file that is read piece by piece.
+pub struct Reader {
+    file: OwnedFd,
+    /// Its attributes when it was opened.
+    pub meta: Meta,
+}
+
+impl Reader {
+    /// Opens a regular file. Follows no symlink and never blocks.
+    pub fn open(dir: &Dir, name: &Name) -> Result<Reader, Reason> {
+        let file = open(dir, name, OFlags::RDONLY)?;
+        let meta = meta_of(&file)?;
+        if meta.kind == Kind::Regular { Ok(Reader { file, meta }) } else { Err(NOT_REGULAR.into()) }
+    }
+
+    /// Adds what follows, until there are at least `most` bytes.
+    pub fn read(&self, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
+        read_on(&self.file, bytes, most)
+    }
+}
+
 /// A file that is open for appending.
 pub struct Appender {
     file: OwnedFd,

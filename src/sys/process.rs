@@ -6,7 +6,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
 use rustix::process::umask;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
@@ -36,6 +38,14 @@ pub fn to_stdout(text: &[u8]) -> Result<(), Errno> {
 /// Writes to stderr.
 pub fn to_stderr(text: &[u8]) -> Result<(), Errno> {
     file::write_all(rustix::stdio::stderr(), text)
+}
+
+/// Waits for `time`, a second at most, or until nobody reads stdout any more. Returns whether that is so.
+pub fn stdout_is_closed(time: Duration) -> bool {
+    let mut stdout = [PollFd::from_borrowed_fd(rustix::stdio::stdout(), PollFlags::empty())];
+    let time = Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    // Errors and hangups are reported without being asked for.
+    matches!(poll(&mut stdout, Some(&time)), Ok(1..))
 }
 
 /// Changes the working directory.
@@ -189,12 +199,16 @@ pub fn start_time(pid: u64) -> Option<String> {
 /// that is there and is not used, and why.
 pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, (PathBuf, Reason)> {
     let mut refused = None;
-    for entry in path.as_bytes().split(|byte| *byte == b':').filter(|entry| entry.starts_with(b"/")) {
+    for entry in path.as_bytes().split(|byte| *byte == b':') {
         let Some(found) = find_on_path(program, OsStr::from_bytes(entry)) else { continue };
-        match walk::open(&found, Rule::Program, false) {
-            Ok(_) => return Ok(Some(found)),
-            Err(why) => refused = Some((found, why)),
-        }
+        let why = if !entry.starts_with(b"/") {
+            "its directory on PATH is not absolute".into()
+        } else if let Err(why) = walk::open(&found, Rule::Program, false) {
+            why
+        } else {
+            return Ok(Some(found));
+        };
+        refused = Some((found, why));
     }
     refused.map_or(Ok(None), Err)
 }

@@ -4,6 +4,7 @@ pub mod bootlog;
 pub mod config;
 pub mod desire;
 pub mod exit_ledger;
+pub mod gateway_log;
 pub mod home;
 pub mod json;
 pub mod kept_env;

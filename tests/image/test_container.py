@@ -78,7 +78,8 @@ def test_a_boot_makes_of_each_profile_what_it_is_to_be(yard, volume):
     volume.profile("Bad Name", "running")
     with yard.boot(volume) as box:
         box.until({"default": "down", "coder": "up", "writer": "down", "failing": "down", "drained": "up", "wanted": "up",
-                   "unwanted": "down", "fresh": "down", "broken": "down", "list": "down", "Bad Name": "no slot"})
+                   "unwanted": "down", "fresh": "down", "broken": "down", "list": "down", "Bad Name": "no slot",
+                   "no-soul": "no slot"})
         boots = {line["profile"]: line for line in volume.boots() if not line["profile"].startswith('"')}
         assert {name for name, line in boots.items() if line["action"] == "started"} == {"coder", "drained", "wanted"}
         assert "no-soul" not in boots
@@ -199,6 +200,17 @@ def test_a_gateway_that_ends_for_good_stays_down(yard, volume):
         wait_for(lambda: box.log().count("started crashing") >= 3, 20, "three starts of one that crashes")
         assert box.log().count("started misconfigured") == box.log().count("started done") == 1
         assert box.service("gateway-misconfigured") == box.service("gateway-done") == "down"
+        # And a person learns all of it.
+        for user in ("hermes", "root"):
+            wait_for(lambda user=user: box.status(user=user)["crashing"]["state"] == "restarting", what="two deaths")
+            said = box.status(user=user)
+            assert said["misconfigured"]["note"] == "failed permanently (78: configuration); see: /usr/bin/hermes-init logs misconfigured"
+            assert (said["misconfigured"]["exit_code"], said["done"]["exit_code"]) == (78, 0)
+            faults = box.init("health", user=user, code=1).stdout.decode().splitlines()
+            assert [line.split(":")[0] for line in faults] == ["crashing", "done", "misconfigured"]
+            assert "  started misconfigured: " in box.init("logs", "misconfigured", user=user).stdout.decode()
+        said = box.init("start", "--wait", "misconfigured", code=1).stderr.decode()
+        assert "(exit code 78); the end of its log:\n" in said and said.endswith("started misconfigured: -p misconfigured gateway run --replace as 10000:10000 in /opt/data\n")
 
 
 def test_podman_stop_takes_the_grace_time_and_ends_gateways_in_order(yard, volume):
@@ -225,6 +237,7 @@ def test_the_dashboard_is_off_unless_it_is_asked_for(yard, volume):
             time.sleep(0.2)
         assert box.sh("wc -c < /run/service/dashboard/supervise/death_tally", user="root") == tally != "0\n"
         assert "started dashboard" not in box.log()
+        assert box.init("health", user="hermes").stdout == box.init("health", user="root").stdout == b""
 
 
 def test_the_dashboard_runs_where_it_is_asked_for(yard, volume):
@@ -329,6 +342,7 @@ def test_two_containers_on_one_volume_the_second_a_dashboard(yard, volume):
             why = "this container's command is dashboard, a front end"
             assert why in second.status()["coder"]["note"]
             assert why in second.init("start", "coder", code=1).stderr.decode()
+            assert second.init("health").stdout == b""
             assert second.sh("ls -a /run/service | grep gateway", code=None) == ""
             assert second.stop()[1] == 0
         # The first has not noticed.

@@ -257,7 +257,7 @@ class Box:
         return {said["profile"]: said for said in map(json.loads, lines)}
 
     def states(self, user="hermes"):
-        return {name: said["state"] for name, said in self.status(user=user).items()}
+        return {name: said["state"] for name, said in self.status(user=user).items() if name}
 
     def until(self, states, seconds=15.0, user="hermes"):
         """Waits until these profiles, which are all, are in these states."""

@@ -1,0 +1,288 @@
+"""What a person is told at a glance: `status` of gateways that are down, each for another reason; `health`; the cause that
+`start --wait` tells; static services. The texts are golden files in tests/golden/glance."""
+
+import json
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from bed import HERMES, Bed, wait_for
+
+pytestmark = pytest.mark.s6
+GOLDEN = Path(__file__).parent / "golden/glance"
+STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}")
+
+
+def plain(output):
+    """Returns output without what differs from run to run: times, process IDs, spans of time."""
+    text = STAMP.sub("2026-01-02T03:04:05+0000", output.decode().replace("/run/bed/bin/", "/usr/bin/"))
+    text = re.sub(r"\d+ times", "N times", text)
+    lines = []
+    for line in text.split("\n"):
+        words = re.split(r"(  +)", line)
+        if len(words) > 11 and words[0] != "NAME":
+            for at in (6, 8):
+                words[at] = words[at] if words[at] == "-" else "N"
+            line = "  ".join(words[::2])
+        elif words[0] == "NAME":
+            line = "  ".join(words[::2])
+        lines.append(line)
+    return "\n".join(lines)
+
+
+def golden(name, text):
+    """Compares a text with its golden file, or writes that."""
+    path = GOLDEN / name
+    if os.environ.get("HERMES_INIT_GOLDEN") == "write":
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    assert text == path.read_text()
+
+
+def rows(bed, *names, **options):
+    return {row["profile"]: row for row in map(json.loads, bed.init("status", "--json", *names, **options).stdout.splitlines())}
+
+
+def health(bed, *arguments, code=1, **options):
+    done = bed.init("health", *arguments, code=code, **options)
+    return done.stdout.decode().replace("/run/bed/bin/", "/usr/bin/").splitlines()
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["delegated", "sealed"])
+def six(request):
+    """Six gateways, each down for another reason (one with a broken logger), and one that is as it should be."""
+    with Bed(environment={"HERMES_INIT_SEALED": "1"} if request.param else None) as bed:
+        for name in ("broken-logger", "configuration", "fine", "looping", "stopped"):
+            bed.profile(name, "running")
+        bed.profile("failed-start", "startup_failed")
+        (bed.profile("no-soul", "running") / "SOUL.md").unlink()
+        logs = bed.path("/opt/data/logs/gateways/broken-logger")
+        logs.mkdir(parents=True)
+        for path in (logs.parent.parent, logs.parent):
+            os.chown(path, HERMES, HERMES)
+        bed.tell("configuration", "exit 78")
+        bed.tell("looping", "exit 3")
+        bed.init("reconcile", code=1)
+        bed.rescan()
+        wait_for(lambda: bed.svstat(bed.slot("stopped")) == "up", what="its start")
+        bed.init("stop", "stopped", uid=HERMES)
+        wait_for(lambda: rows(bed)["looping"]["deaths"] >= 5 and "waiting" in rows(bed)["looping"]["note"], 30, "the loop")
+        wait_for(lambda: rows(bed)["configuration"]["state"] == "down" and rows(bed)["fine"]["state"] == "up", what="the ends")
+        yield bed
+
+
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_six_reasons_and_six_remedies_are_in_status_and_the_faults_in_health(six, uid):
+    golden("six-status.txt", plain(six.init("status", uid=uid).stdout))
+    done = six.init("health", uid=uid, code=1)
+    assert done.stderr == b""
+    golden("six-health.txt", plain(done.stdout))
+    assert all(len(line) <= 100 for line in six.init("status", uid=uid).stdout.decode().split("\n\n")[0].splitlines())
+
+
+def test_each_remedy_of_the_six_is_one(six):
+    """Carried out as the note has it, the gateway is up, or its last lines are shown."""
+    notes = {name: row["note"] for name, row in rows(six).items() if row["note"]}
+    assert set(notes) == {"broken-logger", "configuration", "failed-start", "looping", "no-soul", "stopped"}
+    commands = {name: re.search(r"(/run/bed/bin/hermes-init \w+ [\w-]+|chown [^);]*)", note)[0].split() for name, note in notes.items()}
+    assert {name: words[:-1][-1] for name, words in commands.items() if name != "broken-logger"} == {
+        "configuration": "logs", "failed-start": "start", "looping": "logs", "no-soul": "start", "stopped": "start"}
+    for name in ("configuration", "looping"):
+        done = six.run(commands[name], uid=HERMES)
+        assert done.returncode == 0 and f"started {name}\n".encode() in done.stdout, done
+    assert six.run(commands["broken-logger"]).returncode == 0
+    (six.path("/opt/data/profiles/no-soul") / "SOUL.md").touch()
+    for name in ("failed-start", "stopped", "no-soul"):
+        uid = 0 if name == "no-soul" else HERMES
+        assert six.run(commands[name], uid=uid).returncode == 0, name
+        wait_for(lambda name=name: six.svstat(six.slot(name)) == "up", what=name)
+    healed = rows(six)
+    assert {name for name, row in healed.items() if row["note"]} == {"configuration", "looping"}
+
+
+def test_health_is_silent_where_all_is_as_it_should_be(live):
+    live.profile("idle", "stopped")
+    live.init("reconcile")
+    live.rescan()
+    wait_for(lambda: live.svstat(live.slot("idle")) == "down", what="the slot")
+    for uid in (HERMES, 0):
+        done = live.init("health", uid=uid)
+        assert (done.stdout, done.stderr) == (b"", b"")
+        assert live.init("health", "--json", "coder", uid=uid).stdout == b""
+    # It has not been up for so long.
+    [line] = health(live, "--min-up=3600", uid=HERMES)
+    assert re.fullmatch(r"coder: up for \d+ seconds only", line)
+    [row] = [json.loads(line) for line in live.init("health", "--json", "--min-up=3600", code=1).stdout.splitlines()]
+    assert (row["profile"], row["state"], row["kind"]) == ("coder", "up", "gateway")
+    # Stopped for s6 alone, it is wanted; stopped for good, it is not.
+    assert live.run(["s6-svc", "-d", live.slot("coder")]).returncode == 0
+    wait_for(lambda: live.svstat(live.slot("coder")) == "down", what="the end")
+    assert health(live) == ["coder: it has ended, or was stopped for now: /usr/bin/hermes-init start coder"]
+    live.init("stop", "coder", uid=HERMES)
+    assert health(live, code=0) == []
+    assert health(live, "typo") == []
+    assert live.init("health", "--min-up=x", code=100).stdout == b""
+
+
+def test_health_cannot_look_and_says_so_with_111(live):
+    live.run(["chown", "0:0", "/opt/data/profiles"])
+    live.run(["chmod", "700", "/opt/data/profiles"])
+    done = live.init("health", uid=HERMES, code=111)
+    assert b"not every profile could be looked at" in done.stderr
+    live.run(["chown", "0:0", "/opt/data"])
+    live.run(["chmod", "700", "/opt/data"])
+    assert b"/opt/data" in live.init("health", uid=HERMES, code=111).stderr
+
+
+def test_what_the_last_boot_failed_at_is_a_fault_until_it_is_mended(live):
+    new = live.profile("new", "running")
+    assert health(live) == ["new: made since the last boot: /usr/bin/hermes-init start new"]
+    live.run(["chmod", "0", "/opt/data/profiles/new"])
+    live.run(["chown", "0:0", "/opt/data/profiles/new"])
+    [line] = health(live, uid=HERMES)
+    assert line.startswith("new: Permission denied (/opt/data/profiles/new belongs to 0:0, mode 0000")
+    os.chmod(new, 0o755)
+    os.chown(new, HERMES, HERMES)
+    live.init("start", "--wait", "new", uid=HERMES)
+    assert health(live, code=0) == []
+
+
+def test_what_the_last_pass_failed_at_is_a_fault_until_a_pass_does_not(live):
+    lost = live.profile("lost", "running")
+    os.chown(lost, 0, 0)
+    os.chmod(lost, 0o700)
+    # As one whom root's permissions do not help.
+    assert b"profile=lost prior_state=None action=failed" in live.init("reconcile", uid=HERMES, code=1).stdout
+    os.chmod(lost, 0o755)
+    os.chown(lost, HERMES, HERMES)
+    assert health(live) == ["lost: the last boot made no slot: /usr/bin/hermes-init start lost"]
+    live.init("start", "--wait", "lost", uid=HERMES)
+    assert health(live) == ["lost: the last pass failed at it, as the boot log says: /usr/bin/hermes-init reconcile"]
+    live.init("reconcile", uid=HERMES)
+    assert health(live, code=0) == []
+
+
+def test_health_of_twenty_gateways_asks_each_supervisor_once_and_runs_nothing(bed):
+    for number in range(20):
+        bed.profile(f"p{number}", "running")
+    bed.init("reconcile")
+    bed.rescan()
+    bed.settle(60)
+    done = bed.run(["strace", "-f", "-e", "trace=execve,openat2,openat", "/run/bed/bin/hermes-init", "health"])
+    assert done.returncode == 0, done
+    calls = done.stderr.decode()
+    assert calls.count("execve(") == 1 and calls.count("supervise/status") == 21
+
+
+def test_of_many_directories_without_soul_md_twenty_are_listed_and_the_others_counted(bed):
+    profiles = bed.profile("coder", "stopped").parent
+    for number in range(25):
+        (profiles / f"backup-{number:02}").mkdir()
+    (profiles / "No Profile Can Have This Name").mkdir()
+    done = bed.init("status", "--json", uid=HERMES)
+    listed = [json.loads(line)["profile"] for line in done.stdout.splitlines()]
+    # The one with an impossible name is the first in byte order, and not worth a row.
+    assert listed == ["coder", *(f"backup-{number:02}" for number in range(19))]
+    assert b"6 more directories of profiles have no SOUL.md" in done.stderr
+    assert bed.init("health", uid=HERMES, code=None).stderr == b""
+
+
+def service(bed, name, script, owner):
+    """Makes a static service as s6-rc has it: in another directory, with a symlink of root's in the scan directory."""
+    script = f"set -e; mkdir -p /run/static/{name}; cd /run/static/{name}; printf '#!/bin/sh\\n{script}\\n' > run; chmod 755 run; ln -s ../static/{name} /run/service/{name}"
+    assert bed.run(["sh", "-c", script]).returncode == 0
+    bed.rescan()
+    wait_for(lambda: bed.svstat(f"/run/service/{name}"), what=name)
+    done = bed.init("fix-perms", "/run/static") if owner == HERMES else None
+    return done
+
+
+def test_static_services_of_the_hermes_user_have_a_row_and_roots_have_none(bed):
+    bed.profile("dashboard", "stopped")
+    bed.init("reconcile")
+    service(bed, "dashboard", "exec sleep 1000", HERMES)
+    service(bed, "roots", "exec sleep 1000", 0)
+    for uid in (HERMES, 0):
+        listed = [json.loads(line) for line in bed.init("status", "--json", uid=uid).stdout.splitlines()]
+        [row] = [row for row in listed if row["kind"] == "service"]
+        assert (row["profile"], row["slot"], row["state"], row["exit_code"]) == (None, "/run/service/dashboard", "up", None)
+        lines = bed.init("status", uid=uid).stdout.decode().splitlines()
+        assert sorted(line.split()[1] for line in lines if line.startswith("dashboard ")) == ["gateway", "service"]
+        assert health(bed, code=0, uid=uid) == []
+    # Down by order is as wanted; ended for good with 78 is not.
+    bed.run(["s6-svc", "-d", "/run/service/dashboard"])
+    wait_for(lambda: bed.svstat("/run/service/dashboard") == "down", what="the end")
+    assert health(bed, code=0) == []
+    bed.run(["sh", "-c", "cd /run/static/dashboard; printf '#!/bin/sh\\nexit 78\\n' > run; printf '#!/bin/sh\\nexit 125\\n' > finish; chmod 755 finish"])
+    bed.run(["s6-svc", "-u", "/run/service/dashboard"])
+    wait_for(lambda: health(bed, code=None) == ["dashboard: failed permanently (78: configuration); the container's log says why"], what="the fault")
+
+
+def test_in_a_front_ends_container_only_static_services_can_be_faults(bed):
+    bed.profile("coder", "running")
+    bed.profile("lost", "running")
+    bed.run(["chown", "0:0", "/opt/data/profiles/lost"])
+    bed.run(["chmod", "700", "/opt/data/profiles/lost"])
+    service(bed, "dashboard", "exit 1", HERMES)
+    fault = lambda: [re.sub(r"\d+ times", "N times", line) for line in health(bed, "--role", "frontend", uid=HERMES, code=None)]
+    why = "dies again and again: N times within 180 seconds (exit code 1); the container's log says why"
+    wait_for(lambda: fault() == [f"dashboard: {why}"], what="the loop")
+    bed.run(["sh", "-c", "printf '#!/bin/sh\\nexec sleep 1000\\n' > /run/static/dashboard/run; s6-svc -t /run/service/dashboard"])
+    bed.run(["rm", "/run/static/dashboard/supervise/death_tally"])
+    wait_for(lambda: bed.init("health", "--role", "frontend", uid=HERMES, code=None).returncode == 0, what="the dashboard")
+    assert [line.split(":")[0] for line in health(bed, uid=HERMES)] == ["coder", "lost"]
+
+
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_start_tells_how_the_gateway_ended_and_its_last_lines(live, uid):
+    live.init("stop", "coder", uid=uid)
+    live.tell("coder", "exit 78")
+    done = live.init("start", "--wait", "coder", uid=uid, code=1)
+    *_, last = done.stderr.decode().splitlines()
+    assert b"it has ended, and stays down (exit code 78); the end of its log:\n  20" in done.stderr, done
+    assert last.startswith("  20") and last.endswith("started coder") and done.stderr.count(b"\n  ") <= 5
+    # In a loop, too; and what an earlier start has left is no cause.
+    live.tell("coder", "exit 9")
+    done = live.init("start", "--wait=2", "coder", uid=uid, code=1)
+    assert b"it is not up yet, or not for a second (exit code 9); the end of its log:\n" in done.stderr
+
+
+def test_exit_codes_signals_and_deaths_are_in_json(live):
+    before = rows(live)["coder"]
+    assert (before["exit_code"], before["signal"], before["deaths"], before["ready"]) == (None, None, 0, False)
+    pid = live.pid_of(live.slot("coder"))
+    assert live.run(["kill", "-9", str(pid)]).returncode == 0
+    row = wait_for(lambda: rows(live)["coder"] if rows(live)["coder"]["deaths"] else None, what="the death")
+    assert (row["exit_code"], row["signal"], row["deaths"]) == (None, 9, 1)
+    # Whoever restarts it makes no loop of it.
+    for _ in range(3):
+        live.init("restart", "coder", uid=HERMES)
+    row = rows(live)["coder"]
+    assert (row["state"], row["deaths"], row["note"]) == ("up", 1, None)
+
+
+def test_where_next_boot_and_state_disagree_the_note_tells_why(live):
+    live.profile("coder", '{"gateway_state": "starting"}')
+    assert rows(live)["coder"]["note"] == "it runs, and the next boot keeps it down: the last start failed; not retried at boot"
+    live.profile("coder", '{"desired_state": "paused"}')
+    assert rows(live)["coder"]["note"] == "it runs, and the next boot keeps it down: desired_state is paused"
+    live.profile("idle", "stopped")
+    live.init("reconcile")
+    live.rescan()
+    wait_for(lambda: live.svstat(live.slot("idle")) == "down", what="the slot")
+    note = lambda: rows(live)["idle"]["note"].replace("/run/bed/bin/", "/usr/bin/")
+    assert note() == "its gateway has ended: /usr/bin/hermes-init start idle"
+    live.profile("idle", "running")
+    assert note() == "it has not been started since the boot: /usr/bin/hermes-init start idle"
+    (live.path("/opt/data/profiles/idle") / "gateway_state.json").unlink()
+    assert note() == "it was never started: /usr/bin/hermes-init start idle"
+
+
+def test_output_is_the_same_through_a_pipe_and_on_a_terminal(live):
+    piped = live.init("status", uid=HERMES).stdout
+    shown = live.run(["script", "-qec", "/run/bed/bin/hermes-init status", "/dev/null"], uid=HERMES).stdout
+    assert plain(shown.replace(b"\r\n", b"\n")) == plain(piped) and b"\x1b" not in shown
