@@ -300,6 +300,15 @@ def test_a_symlink_leads_no_command_to_another_service(live, argv, link, target,
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
+def test_what_is_no_fifo_gets_no_command(live, uid):
+    script = "cd /run/service; mv .s6-svscan .true; mkdir .s6-svscan; echo kept > .s6-svscan/control"
+    assert live.run(["sh", "-ec", script], uid=HERMES).returncode == 0
+    done = live.init("register", "new", uid=uid, code=1)
+    assert b"unable to write to .s6-svscan/control: not a FIFO" in done.stderr and "gateway-new" not in entries(live)
+    assert (live.path("/run/service/.s6-svscan") / "control").read_text() == "kept\n"
+
+
+@pytest.mark.parametrize("uid", [HERMES, 0])
 def test_a_fifo_instead_of_the_status_keeps_nobody_waiting(live, uid):
     done = live.run(["sh", "-ec", f"cd {live.slot('coder')}/supervise; mv status old; mkfifo status"], uid=HERMES)
     assert done.returncode == 0, done
