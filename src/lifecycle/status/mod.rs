@@ -65,7 +65,7 @@ fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
         }
     };
     let (last_boot, is_log_complete) = last_boot(&settings, console);
-    let view = View {
+    let mut view = View {
         settings: &settings,
         options,
         console,
@@ -73,9 +73,11 @@ fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
         scandir,
         program: console.program(),
         last_boot,
+        root_boot: String::new(),
         is_log_complete,
         now: time::now(),
     };
+    view.root_boot = view.row(ProfileName::root().text().as_bytes()).last_boot;
     let mut rows = view.rows(&survey, &forecasts, &no_profiles)?;
     let mut code = 0;
     for name in &options.operands {
@@ -102,8 +104,8 @@ fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
         _ => render::table(&rows),
     };
     console.print(&text);
-    if is_health && !is_complete {
-        console.warn(format_args!("not every profile could be looked at: status says why"));
+    if is_health && !(is_complete && view.is_log_complete) {
+        console.warn(format_args!("not everything could be looked at: {} status says why", view.program));
         code = SYSTEM;
     }
     Ok(code)
@@ -135,6 +137,8 @@ struct View<'a> {
     /// How notes call the executable.
     program: String,
     last_boot: Vec<bootlog::Entry>,
+    /// What the last boot did with the root profile, and when; empty if that is not known.
+    root_boot: String,
     /// Whether all of the boot log could be read.
     is_log_complete: bool,
     now: i64,

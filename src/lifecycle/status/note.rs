@@ -46,7 +46,7 @@ impl View<'_> {
             why.clone_into(&mut row.note);
             return Ok(());
         } else {
-            let what = self.why_missing(&row.name);
+            let what = self.why_missing(row);
             row.note = if forecast.served {
                 format!("{what}: the gateway of default serves it")
             } else {
@@ -121,15 +121,15 @@ impl View<'_> {
     }
 
     /// Returns why a profile has no slot, as far as the boot log shows. All lines of one boot have the same time.
-    fn why_missing(&self, profile: &[u8]) -> &'static str {
-        let root = self.boot_of(ProfileName::root().text().as_bytes());
-        match self.boot_of(profile).filter(|entry| root.is_none_or(|root| root.time == entry.time)) {
-            Some(entry) if matches!(&*entry.action, b"started" | b"registered") => {
-                "the slot that the last boot made is gone"
-            }
-            Some(_) => "the last boot made no slot",
-            None if !self.is_log_complete => "it has no slot",
-            None => "made since the last boot",
+    fn why_missing(&self, row: &Row) -> &'static str {
+        let (action, time) = row.last_boot.split_once(' ').unwrap_or_default();
+        let root = self.root_boot.split_once(' ').unwrap_or_default();
+        let is_last = !action.is_empty() && (root.1.is_empty() || root.1 == time);
+        match action {
+            "started" | "registered" if is_last => "the slot that the last boot made is gone",
+            _ if is_last => "the last boot made no slot",
+            _ if !self.is_log_complete => "it has no slot",
+            _ => "made since the last boot",
         }
     }
 
