@@ -198,6 +198,45 @@ def test_of_many_directories_without_soul_md_twenty_are_listed_and_the_others_co
     assert bed.init("health", uid=HERMES, code=None).stderr == b""
 
 
+@pytest.mark.strace
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_what_cannot_be_looked_at_is_not_healthy(live, uid):
+    """A loop in its pause, which only the deaths show, and a dashboard that has ended for good: with any look failing, the first fault or
+    the failure is said."""
+    service(live, "dashboard", "exit 78", HERMES)
+    live.run(["sh", "-c", "cd /run/static/dashboard; printf '#!/bin/sh\\nexit 125\\n' > finish; chmod 755 finish; s6-svc -t ."])
+    wait_for(lambda: "dashboard: failed permanently" in "".join(health(live, code=None)), what="the end of the dashboard")
+    live.tell("coder", "exit 1")
+    live.init("restart", "coder", uid=HERMES)
+    wait_for(lambda: (rows(live)["coder"]["note"] or "").count("waiting"), 20, "the pause")
+    for name in ("coder", "dashboard"):
+        for call in ("openat", "openat2", "newfstatat", "fstat", "read"):
+            for when in range(1, 200):
+                inject = ["strace", "-o", f"/run/bed/trace.{uid}", "-e", f"inject={call}:error=EIO:when={when}"]
+                done = live.run([*inject, "/run/bed/bin/hermes-init", "health", "default", name], uid)
+                if b"INJECTED" not in live.path(f"/run/bed/trace.{uid}").read_bytes():
+                    break
+                assert done.returncode in (1, 111) and (done.stdout or done.stderr), (name, call, when, done)
+
+
+@pytest.mark.parametrize("where, named", [("supervise", "read supervise/death_tally"), ("log/supervise", "look at log")])
+def test_deaths_that_cannot_be_read_are_a_fault(live, where, named):
+    live.run(["sh", "-ec", f"cd {live.slot('coder')}/{where}; rm -f death_tally; mkfifo death_tally"])
+    for uid in (HERMES, 0):
+        assert health(live, uid=uid) == [f"coder: unable to {named}: not a regular file"]
+        assert live.init("status", uid=uid, code=1).stdout.count(b"coder: unable to ") == 1
+
+
+def test_start_says_that_a_log_cannot_be_read_and_not_that_it_is_empty(live):
+    live.tell("coder", "exit 78")
+    current = live.path("/opt/data/logs/gateways/coder/current")
+    live.init("stop", "coder", uid=HERMES)
+    current.unlink()
+    os.mkfifo(current)
+    done = live.init("start", "--wait", "coder", uid=HERMES, code=1)
+    assert b"(exit code 78); unable to read logs/gateways/coder/current: not a regular file" in done.stderr, done
+
+
 def service(bed, name, script, owner):
     """Makes a static service as s6-rc has it: in another directory, with a symlink of root's in the scan directory."""
     script = f"set -e; mkdir -p /run/static/{name}; cd /run/static/{name}; printf '#!/bin/sh\\n{script}\\n' > run; chmod 755 run; ln -s ../static/{name} /run/service/{name}"

@@ -9,8 +9,11 @@ use crate::error::{Context, Error, Result, Why};
 use crate::s6::{self, Stat};
 use crate::slot::tally::{self, Death};
 use crate::slot::{ProfileName, probe};
-use crate::sys::{Dir, time};
+use crate::sys::{Dir, Reason, time};
 use crate::volume::{planned, profiles};
+
+/// The deaths of a gateway, or why they cannot be read.
+type Tally = std::result::Result<Vec<Death>, Reason>;
 
 /// Time that a gateway has to be down, unless `--wait` says otherwise: the time that it takes to drain.
 pub const DOWN: Duration = Duration::from_secs(30);
@@ -169,8 +172,7 @@ impl Gateway<'_> {
             }
             before = self.ask()?;
         }
-        // What cannot be read is no cause.
-        let deaths = tally::read(&self.slot).unwrap_or_default();
+        let deaths = tally::read(&self.slot);
         s6::svc("u", &self.slot)?;
         let old = before.map(|stat| stat.since);
         if !self.watch(TAKEN, &mut |stat| {
@@ -191,7 +193,7 @@ impl Gateway<'_> {
     }
 
     /// Waits until the gateway has been up for a second. It had died `before` it was started.
-    fn stay_up(&self, limit: Duration, before: &[Death]) -> Result<()> {
+    fn stay_up(&self, limit: Duration, before: &Tally) -> Result<()> {
         let (mut last, mut begin, mut is_over) = (None, Instant::now(), false);
         let done = self.watch(limit + STEADY, &mut |stat| {
             let pid = stat.and_then(|stat| stat.pid.filter(|_| stat.wanted));
@@ -213,17 +215,19 @@ impl Gateway<'_> {
     }
 
     /// Returns how the gateway has ended, unless that was `before`, and the last lines of its log.
-    fn cause(&self, before: &[Death]) -> String {
+    fn cause(&self, before: &Tally) -> String {
         let mut text = String::new();
-        // The command has failed anyway.
-        let deaths = tally::read(&self.slot).unwrap_or_default();
-        if let Some(death) = deaths.last().filter(|_| deaths != before) {
-            // Writing to a String cannot fail.
-            let _ = write!(text, " ({death})");
-        }
-        let lines = logs::last_lines(self.live.settings, self.profile);
-        text.push_str(if lines.is_empty() { "; it has printed nothing" } else { "; the end of its log:" });
-        text.push_str(&lines);
+        // Writing to a String cannot fail.
+        let _ = match (before, &tally::read(&self.slot)) {
+            (Err(reason), _) | (_, Err(reason)) => write!(text, " ({}: {reason})", tally::LABEL),
+            (Ok(before), Ok(now)) if before == now => Ok(()),
+            (_, Ok(now)) => now.last().map_or(Ok(()), |death| write!(text, " ({death})")),
+        };
+        let _ = match logs::last_lines(self.live.settings, self.profile) {
+            Ok(lines) if lines.is_empty() => write!(text, "; it has printed nothing"),
+            Ok(lines) => write!(text, "; the end of its log:{lines}"),
+            Err(error) => write!(text, "; {error}"),
+        };
         text
     }
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::{REFUSED, profile};
+use super::{REFUSED, profile, request};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::Result;
@@ -12,10 +12,8 @@ use crate::settings::{Lookup, Settings};
 use crate::show::Line;
 use crate::slot::ProfileName;
 use crate::slot::tally;
-use crate::sys::{Ownership, process};
-use crate::volume::Home;
+use crate::sys::process;
 use crate::volume::gateway_log::Log;
-use crate::volume::home::Trusted;
 
 /// Number of lines that are printed if `-n` says nothing.
 const LINES: usize = 20;
@@ -37,8 +35,7 @@ fn logs(options: &Options, console: &Console) -> Result<u8> {
         profiles.push(profile(operand)?);
     }
     let settings = Settings::gather(options, console)?;
-    let trusted = Trusted::new(settings.owner.value, &Ownership::new());
-    let home = Home::open(&settings.home.value, trusted)?;
+    let (home, trusted) = request::home(&settings)?;
     let _acting = home.enter();
     let mut output = Output { options, console, lookup: &settings.lookup, logs: Vec::new(), code: 0 };
     for profile in profiles {
@@ -137,16 +134,14 @@ fn line(lookup: &Lookup, line: &[u8]) -> String {
 }
 
 /// Returns the last lines of a gateway's log for a message, each on a line of its own; nothing if there is none.
-pub fn last_lines(settings: &Settings, profile: &ProfileName) -> String {
-    let mut text = String::new();
-    let trusted = Trusted::new(settings.owner.value, &Ownership::new());
-    // Whoever asks for the log itself is told why it cannot be read.
-    let Ok(home) = Home::open(&settings.home.value, trusted) else { return text };
+pub fn last_lines(settings: &Settings, profile: &ProfileName) -> Result<String> {
+    let (home, trusted) = request::home(settings)?;
     let _acting = home.enter();
-    let Ok(last) = Log::new(&home, trusted, profile.clone()).tail(LAST) else { return text };
+    let last = Log::new(&home, trusted, profile.clone()).tail(LAST)?;
+    let mut text = String::new();
     for line in last.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         text.push_str("\n  ");
         text.push_str(&self::line(&settings.lookup, line));
     }
-    text
+    Ok(text)
 }

@@ -19,10 +19,17 @@ pub struct Place {
     _acting: Option<Acting>,
 }
 
+/// Opens `HERMES_HOME`. Returns it with the users who may own what a symlink there leads to.
+// Out of line: its callers would each get a copy.
+#[inline(never)]
+pub fn home(settings: &Settings) -> Result<(Home, Trusted)> {
+    let trusted = Trusted::new(settings.owner.value, &Ownership::new());
+    Ok((Home::open(&settings.home.value, trusted)?, trusted))
+}
+
 /// Opens the directory of a profile. `None` if there is none; an error if what is there is no usable profile.
 pub fn directory(settings: &Settings, profile: &ProfileName) -> Result<Option<Place>> {
-    let trusted = Trusted::new(settings.owner.value, &Ownership::new());
-    let home = Home::open(&settings.home.value, trusted)?;
+    let (home, trusted) = self::home(settings)?;
     let acting = home.enter();
     let dir =
         if profile.is_root() { Ok(Some(home.dir)) } else { profiles::directory(&home, trusted, profile) };

@@ -15,7 +15,7 @@ use crate::refusal;
 use crate::s6;
 use crate::settings::{self, Lookup, Runner, Settings};
 use crate::show::Shown;
-use crate::slot::{ProfileName, backoff, layout};
+use crate::slot::{ProfileName, backoff, layout, tally};
 use crate::sys::{Dir, Errno, Name, Reason, file, label, lock, present, time};
 use crate::volume::profiles;
 
@@ -91,7 +91,7 @@ fn make_pause(profile: &ProfileName, console: &Console) {
     let pause = match pause {
         Ok(None) => return,
         Ok(Some(pause)) => pause,
-        Err(reason) => return console.failed(Error::new("use", "supervise/death_tally", reason)),
+        Err(reason) => return console.failed(Error::new("use", tally::LABEL, reason)),
     };
     let backoff::Pause { until, length, is_repeated } = pause;
     if !is_repeated {

@@ -5,6 +5,8 @@ use std::fmt;
 
 use crate::sys::{Below, Dir, Errno, Reason, file};
 
+/// The tally in a service directory, for messages.
+pub const LABEL: &str = "supervise/death_tally";
 static TALLY: Below = Below::fixed(c"supervise/death_tally", c"supervise", c"death_tally");
 /// Size of an entry, in bytes.
 const ENTRY: usize = 14;

@@ -7,8 +7,6 @@ use crate::slot::ProfileName;
 use crate::sys::file::Reader;
 use crate::sys::{Dir, Errno, Name, Reason, label, present};
 
-static LOGS: Name = Name::fixed(c"logs");
-static GATEWAYS: Name = Name::fixed(c"gateways");
 static CURRENT: Name = Name::fixed(c"current");
 /// Largest file, in bytes, and largest piece that is read at once. The loggers rotate at a megabyte.
 const CAP: u64 = 16 << 20;
@@ -132,10 +130,10 @@ impl<'a> Log<'a> {
 
     /// Opens the directory for listing. Each step may be a symlink to a directory of the hermes user.
     fn open(&self) -> Result<Option<Dir>> {
-        let Some(name) = Name::new(self.profile.text()) else { return Ok(None) };
         let mut dir = None;
-        for name in [&LOGS, &GATEWAYS, &name] {
-            match home::open_linkable(dir.as_ref().unwrap_or(&self.home.dir), name, self.trusted) {
+        for part in self.label().split(|byte| *byte == b'/') {
+            let Some(name) = Name::new(part) else { return Ok(None) };
+            match home::open_linkable(dir.as_ref().unwrap_or(&self.home.dir), &name, self.trusted) {
                 Err(Refusal::Missing) => return Ok(None),
                 Err(refusal) => return Err(Error::new("open", self.label(), refusal.reason())),
                 Ok(found) => dir = Some(found),

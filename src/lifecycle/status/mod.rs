@@ -9,7 +9,7 @@ mod row;
 use std::cell::OnceCell;
 use std::os::unix::ffi::OsStrExt;
 
-use super::REFUSED;
+use super::{REFUSED, request};
 use crate::cli::{Command, Options};
 use crate::console::Console;
 use crate::error::{Context, Result, SYSTEM};
@@ -20,9 +20,8 @@ use crate::show::FromVolume;
 use crate::slot::name::PREFIX;
 use crate::slot::scandir::Survey;
 use crate::slot::{ProfileName, scandir};
-use crate::sys::{Dir, Errno, Name, Ownership, time};
-use crate::volume::home::Trusted;
-use crate::volume::{Home, bootlog};
+use crate::sys::{Dir, Errno, Name, time};
+use crate::volume::bootlog;
 use row::{NO_SLOT, Row};
 
 /// Runs one of the two commands. Returns its exit code.
@@ -114,9 +113,8 @@ fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
 /// Returns the lines of the boot log in byte order of the profiles, the newest first for each, and whether all of the log could be read.
 /// What could not is reported, and leaves the column empty.
 fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bool) {
-    let trusted = Trusted::new(settings.owner.value, &Ownership::new());
     // The forecast has reported what is wrong with HERMES_HOME itself.
-    let Ok(home) = Home::open(&settings.home.value, trusted) else { return (Vec::new(), false) };
+    let Ok((home, trusted)) = request::home(settings) else { return (Vec::new(), false) };
     let _acting = home.enter();
     let mut is_complete = true;
     let mut entries = bootlog::entries(&home, trusted, &mut |error| {
@@ -200,7 +198,7 @@ impl View<'_> {
 
     /// Decides whether a static service is as s6 has the order to keep it.
     fn judge_static(&self, row: &mut Row) {
-        if row.state == row::UP {
+        if row.state == row::UP && !row.failed {
             self.is_new(row);
         } else if row.failed || row.is_ordered || row.state == row::UNSUPERVISED {
             row.blame("it is not up; the container's log says why");

@@ -10,7 +10,7 @@ use crate::service;
 use crate::slot::layout::{CONTROL, LOG, SUPERVISE};
 use crate::slot::tally::{self, Death};
 use crate::slot::{ProfileName, backoff, probe};
-use crate::sys::{Dir, Errno, Kind, Name, Reason};
+use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
 
 /// Time in which deaths count, in seconds. A logger that cannot work ends once a minute, and so does a gateway that makes pauses.
 const RECENT: i64 = 180;
@@ -29,8 +29,7 @@ impl View<'_> {
                 row.note = format!("{}, not a slot: leave it to what has made it", kind.text());
             }
             Err(errno) => {
-                row.note = Error::new("open", slot, errno).to_string();
-                row.failed = true;
+                row.fail(&Error::new("open", slot, errno));
             }
             Ok(dir) if matches!(probe::is_held(&dir), Ok(false)) => {
                 row.state = UNSUPERVISED;
@@ -45,22 +44,32 @@ impl View<'_> {
     /// Asks s6 about a static service. Returns false if it is not the hermes user's to command, or this user may not look.
     pub fn static_service(&self, row: &mut Row, name: &Name) -> bool {
         let Some(scandir) = &self.scandir else { return false };
-        let linked = match scandir.meta(name) {
+        let found = match scandir.meta(name) {
             Ok(meta) if meta.kind == Kind::Symlink && meta.ids.uid == 0 => scandir.passage_through_link(name),
-            _ => scandir.passage(name),
+            Ok(_) => scandir.passage(name),
+            Err(errno) => Err(errno),
         };
-        let Ok(dir) = linked else { return false };
-        let control = dir.passage(&SUPERVISE).and_then(|supervise| supervise.meta(&CONTROL));
+        let looked = found.and_then(|dir| Ok((dir.passage(&SUPERVISE)?.meta(&CONTROL)?, dir)));
+        row.is_static = true;
+        row.state = UNKNOWN;
+        row.slot = s6::path_of(&self.settings.scandir.value, name.bytes()).into_os_string().into_vec();
         let owner = self.settings.owner.value;
-        let is_hermes = control.is_ok_and(|control| {
-            control.ids.uid == owner.uid || (control.ids.gid == owner.gid && control.mode & 0o020 != 0)
-        });
-        if is_hermes {
-            row.is_static = true;
-            row.slot = s6::path_of(&self.settings.scandir.value, name.bytes()).into_os_string().into_vec();
-            self.ask(row, &dir);
+        match looked {
+            // No service, or one that this user may not look at.
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => false,
+            Err(errno) => {
+                row.fail(&Error::new("look at", name, errno));
+                true
+            }
+            Ok((control, dir)) => {
+                let is_group = control.ids.gid == owner.gid && control.mode & 0o020 != 0;
+                let is_hermes = control.ids.uid == owner.uid || is_group;
+                if is_hermes {
+                    self.ask(row, &dir);
+                }
+                is_hermes
+            }
         }
-        is_hermes
     }
 
     /// Asks s6 about a service directory that is open.
@@ -72,8 +81,7 @@ impl View<'_> {
                 return;
             }
             Err(error) => {
-                row.note = error.to_string();
-                row.failed = true;
+                row.fail(&error);
                 row.state = UNKNOWN;
                 return;
             }
@@ -86,8 +94,10 @@ impl View<'_> {
         row.since = self.stamp(stat.time());
         row.ready = if stat.ready { "true" } else { "false" };
         row.is_ordered = stat.wanted;
-        // What this user may not read is not known.
-        let deaths = tally::read(dir).unwrap_or_default();
+        let deaths = match tally::read(dir) {
+            Ok(deaths) => deaths,
+            Err(reason) => return row.fail(&Error::new("read", tally::LABEL, reason)),
+        };
         row.death = deaths.last().copied();
         row.deaths = self.recent(&deaths, false);
         if row.deaths >= LOOP && stat.wanted {
@@ -106,9 +116,13 @@ impl View<'_> {
                 row.note.push_str(&self.stamp(pause.until));
             }
         } else if stat.up {
-            let logger = dir.passage(&LOG).map_err(Reason::from).and_then(|log| tally::read(&log));
-            if self.recent(&logger.unwrap_or_default(), true) >= LOOP {
-                row.blame("its logger dies again and again: the container's log says why");
+            let log = present(dir.passage(&LOG)).map_err(Reason::from);
+            match log.and_then(|log| log.map_or(Ok(Vec::new()), |log| tally::read(&log))) {
+                // The logger of a static service may be root's alone.
+                Err(Reason::Errno(Errno::ACCESS)) => (),
+                Err(reason) => row.fail(&Error::new("look at", LOG.bytes(), reason)),
+                Ok(deaths) if self.recent(&deaths, true) < LOOP => (),
+                Ok(_) => row.blame("its logger dies again and again: the container's log says why"),
             }
         }
     }

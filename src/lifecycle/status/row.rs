@@ -1,5 +1,6 @@
 //! What `status` and `health` know of one service.
 
+use crate::error::Error;
 use crate::slot::tally::Death;
 
 /// The states, as both print them.
@@ -61,7 +62,13 @@ impl Row {
         self.state == UP || self.state == RESTARTING
     }
 
-    /// Makes it a fault, unless something else is one already.
+    /// Notes that it could not be asked.
+    pub fn fail(&mut self, error: &Error) {
+        self.note = error.to_string();
+        self.failed = true;
+    }
+
+    /// Makes it a fault. A note that it has is the better one.
     pub fn blame(&mut self, why: &str) {
         self.fault = true;
         if self.note.is_empty() {
