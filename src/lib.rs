@@ -8,6 +8,7 @@ pub mod commands;
 pub mod console;
 pub mod error;
 pub mod help;
+pub mod hermes_user;
 pub mod lifecycle;
 pub mod number;
 pub mod permissions;

@@ -12,7 +12,7 @@ import pytest
 from bed import APART, HERMES, executable, run, wait_for
 from racer import exchanging
 from test_reconcile import OWNER, Volume, expected_slot
-from tree import entries_of, snapshot
+from tree import entries_of, snapshot, spoil
 
 pytestmark = pytest.mark.root
 
@@ -220,18 +220,10 @@ def test_a_log_that_is_none_is_no_trouble_for_status(volume, kind):
     volume.reconcile()
     log = volume.home / "logs/container-boot.log"
     log.unlink()
-    if kind == "symlink":
-        (volume.place / "secret").write_text("T profile=coder prior_state=None action=secret\n")
-        log.symlink_to(volume.place / "secret")
-    elif kind == "fifo":
-        os.mkfifo(log)
-    elif kind == "directory":
-        log.mkdir()
-    elif kind == "device":
-        os.mknod(log, 0o020666, os.makedev(1, 5))
-    elif kind == "huge":
-        with open(log, "wb") as file:
-            file.truncate(1 << 40)
+    secret = volume.place / "secret"
+    secret.write_text("T profile=coder prior_state=None action=secret\n")
+    if kind != "binary":
+        spoil(log, kind, secret)
     else:
         log.write_bytes(bytes(range(256)) * 4096)
     done = run([executable(), "status", "--json", *volume.options()[:-2]], env=APART, timeout=10)

@@ -9,6 +9,7 @@ import pytest
 
 from bed import APART, HERMES, executable, run, wait_for
 from test_reconcile import Volume
+from tree import spoil
 
 pytestmark = pytest.mark.root
 TAI = b"@400000006553f10b00000000"
@@ -104,17 +105,8 @@ def test_what_is_no_log_is_not_read(volume, log, kind, file):
     path.unlink(missing_ok=True)
     secret = volume.place / "secret"
     secret.write_text("secret\n")
-    if kind == "symlink":
-        path.symlink_to(secret)
-    elif kind == "fifo":
-        os.mkfifo(path)
-    elif kind == "directory":
-        path.mkdir()
-    elif kind == "device":
-        os.mknod(path, 0o020666, os.makedev(1, 5))
-    elif kind == "huge":
-        with open(path, "wb") as sparse:
-            sparse.truncate(1 << 40)
+    if kind != "foreign":
+        spoil(path, kind, secret)
     else:
         # The directory itself is somebody else's, behind a symlink.
         path = directory

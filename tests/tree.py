@@ -46,3 +46,19 @@ def identity(top):
         meta = os.lstat(os.path.join(os.fsencode(top), path))
         found[path] = (meta.st_ino, meta.st_mode, meta.st_uid, meta.st_gid, meta.st_size, meta.st_mtime_ns, meta.st_ctime_ns)
     return found
+
+
+def spoil(path, kind, outside):
+    """Puts what is no readable file of its own in a place: a symlink to the file `outside`, a FIFO, a directory, a device, or a terabyte."""
+    if kind == "symlink":
+        path.symlink_to(outside)
+    elif kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "directory":
+        path.mkdir()
+    elif kind == "device":
+        os.mknod(path, 0o020666, os.makedev(1, 5))
+    else:
+        assert kind == "huge"
+        with open(path, "wb") as file:
+            file.truncate(1 << 40)

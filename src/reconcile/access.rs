@@ -8,8 +8,8 @@ use std::path::Path;
 use super::Pass;
 use super::action::Action;
 use crate::error::Error;
+use crate::hermes_user;
 use crate::refusal;
-use crate::settings;
 use crate::show::Shown;
 use crate::slot::ProfileName;
 use crate::sys::{Acting, Dir, Errno, Ids, Reason, label};
@@ -21,7 +21,7 @@ const LOGS: &[u8] = profiles::GATEWAY_LOGS.as_bytes();
 /// refused the volume, the gateway's program, the profile's directory or that of its log. Another user than these two is told nothing.
 pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
     let user = pass.settings.owner.value;
-    let groups = match settings::runner() {
+    let groups = match hermes_user::runner() {
         Ok(runner) if runner.user.ids == user => runner.groups,
         // An option names another user.
         Ok(_) => Vec::new(),

@@ -8,7 +8,8 @@ use super::{PERMANENT_FAILURE, exit_code, is_permanent};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::Result;
-use crate::settings::{self, Lookup};
+use crate::hermes_user;
+use crate::settings::Lookup;
 
 /// The image's words for "on"; it accepts no others.
 const ON: [&[u8]; 7] = [b"1", b"true", b"TRUE", b"True", b"yes", b"YES", b"Yes"];
@@ -41,7 +42,7 @@ fn launch(options: &Options, console: &Console) -> Result<u8> {
         ));
     }
     let base = lookup.environment(console);
-    let runner = settings::runner()?;
+    let runner = hermes_user::runner()?;
     let mut environment = base.clone();
     environment.set("HOME", &runner.user.home);
     let host = lookup.get_or("HERMES_DASHBOARD_HOST", HOST)?;

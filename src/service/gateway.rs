@@ -11,9 +11,10 @@ use super::{PERMANENT_FAILURE, exit_code, is_permanent};
 use crate::cli::Options;
 use crate::console::Console;
 use crate::error::{Context, Error, Result, USAGE};
+use crate::hermes_user::{self, Runner};
 use crate::refusal;
 use crate::s6;
-use crate::settings::{self, Lookup, Runner, Settings};
+use crate::settings::{self, Lookup, Settings};
 use crate::show::Shown;
 use crate::slot::{ProfileName, backoff, layout, tally};
 use crate::sys::{Dir, Errno, Name, Reason, file, label, lock, present, time};
@@ -43,7 +44,7 @@ pub fn run(options: &Options, console: &Console) -> u8 {
 fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
     let base = lookup.environment(console);
-    let runner = settings::runner()?;
+    let runner = hermes_user::runner()?;
     if !options.print {
         if lookup.makes_pauses(console)? {
             make_pause(profile, console);
@@ -149,7 +150,7 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     let logs = profiles::GATEWAY_LOGS.as_bytes();
     let directory = [start, &label(&[home.as_bytes(), logs, name.as_bytes()])].concat();
     let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
-    let runner = settings::runner()?;
+    let runner = hermes_user::runner()?;
     let mut program = OsString::from("s6-log");
     let mut is_usable = true;
     if !options.print {
