@@ -3,33 +3,20 @@
 
 #![forbid(unsafe_code)]
 
-pub mod cli;
-pub mod commands;
-pub mod console;
-pub mod error;
-pub mod help;
-pub mod hermes_user;
-pub mod lifecycle;
-pub mod number;
-pub mod permissions;
-pub mod reconcile;
-pub mod refusal;
-pub mod role;
-pub mod s6;
-pub mod seed;
-pub mod service;
-pub mod settings;
-pub mod show;
-pub mod slot;
-pub mod suggest;
-pub mod sys;
-pub mod topology;
-pub mod volume;
+mod boot;
+mod cli;
+mod live;
+mod output;
+mod s6;
+mod service;
+mod settings;
+mod sys;
+mod volume;
 
 use std::ffi::OsString;
 
 use cli::{Command, Request};
-use console::Console;
+use output::{Console, exit};
 
 /// Runs the program with this argv. Returns its exit code.
 pub fn run(argv: &[OsString]) -> u8 {
@@ -38,9 +25,9 @@ pub fn run(argv: &[OsString]) -> u8 {
     let console = Console::new("", sys::process::executable(&argv0));
     let program = console.program();
     let (command, options) = match cli::parse(&argv0, words.collect(), &program) {
-        Err(usage) => return console.die(error::USAGE, format_args!("{usage}")),
+        Err(usage) => return console.die(exit::USAGE, format_args!("{usage}")),
         Ok(Request::Help(command)) => {
-            console.print(&help::page(command, &program));
+            console.print(&cli::help::page(command, &program));
             return console.code(0);
         }
         Ok(Request::Version) => {
@@ -56,26 +43,24 @@ pub fn run(argv: &[OsString]) -> u8 {
     if command.executes()
         && let Err(error) = service::confine::prepare(command, argv, &options, &console)
     {
-        return console.fatal(error);
+        return console.fatal(&error);
     }
     let code = match command {
-        Command::Reconcile => reconcile::run(&options, &console),
-        Command::FixPerms => permissions::run(&options, &console),
-        Command::Seed => seed::run(&options, &console),
+        Command::Reconcile => boot::reconcile::run(&options, &console),
+        Command::FixPerms => boot::fix_perms::run(&options, &console),
+        Command::Seed => live::seed::run(&options, &console),
         Command::GatewayRun => service::gateway::run(&options, &console),
         Command::GatewayLog => service::gateway::log(&options, &console),
         Command::GatewayFinish => service::gateway::finish(&options),
         Command::DashboardRun => service::dashboard::run(&options, &console),
         Command::DashboardFinish => service::dashboard::finish(&options),
-        Command::Register => lifecycle::register::run(&options, &console),
-        Command::Unregister => lifecycle::unregister::run(&options, &console),
-        Command::Start | Command::Stop | Command::Restart => {
-            lifecycle::control::run(command, &options, &console)
-        }
-        Command::Status | Command::Health => lifecycle::status::run(command, &options, &console),
-        Command::Logs => lifecycle::logs::run(&options, &console),
+        Command::Register => live::register::run(&options, &console),
+        Command::Unregister => live::unregister::run(&options, &console),
+        Command::Start | Command::Stop | Command::Restart => live::control::run(command, &options, &console),
+        Command::Status | Command::Health => live::status::run(command, &options, &console),
+        Command::Logs => live::logs::run(&options, &console),
         Command::Help => {
-            console.print(&help::page(None, &program));
+            console.print(&cli::help::page(None, &program));
             0
         }
     };
@@ -83,4 +68,16 @@ pub fn run(argv: &[OsString]) -> u8 {
     let is_boot_step = matches!(command, Command::Reconcile | Command::FixPerms);
     let is_asked = options.json || options.dry_run || options.explain;
     if is_boot_step && !is_asked { code } else { console.code(code) }
+}
+
+/// The parsers that fuzz targets call.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::output::escape;
+    pub use crate::output::json;
+    pub use crate::output::localtime;
+    pub use crate::settings::role::ContainerCommand;
+    pub use crate::volume::config;
+    pub use crate::volume::exit_ledger::PriorExit;
+    pub use crate::volume::state;
 }

@@ -5,10 +5,10 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::cli::{Command, Options};
-use crate::console::Console;
-use crate::error::{Context, Error, Result};
+use crate::output::Console;
+use crate::output::{Context, Error, Result};
+use crate::s6::servicedir::{EVENT, SEALED_EVENT};
 use crate::settings::Lookup;
-use crate::slot::layout::{EVENT, SEALED_EVENT};
 use crate::sys::process::{self, Environment, Program};
 use crate::sys::{Dir, Kind, Ownership, inheritance, present};
 

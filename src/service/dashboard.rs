@@ -3,13 +3,13 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::launch::{self, Launch, words};
-use super::{PERMANENT_FAILURE, exit_code, is_permanent};
+use super::exec::{self, Launch, words};
+use super::{exit_code, is_permanent};
 use crate::cli::Options;
-use crate::console::Console;
-use crate::error::Result;
-use crate::hermes_user;
+use crate::output::Result;
+use crate::output::{Console, exit};
 use crate::settings::Lookup;
+use crate::settings::user;
 
 /// The image's words for "on"; it accepts no others.
 const ON: [&[u8]; 7] = [b"1", b"true", b"TRUE", b"True", b"yes", b"YES", b"Yes"];
@@ -25,7 +25,7 @@ fn is_on(lookup: &Lookup, variable: &str) -> Result<bool> {
 /// Runs `dashboard-run`: becomes the dashboard as the hermes user. Returns 0 if the dashboard is off, else an exit code if that
 /// fails.
 pub fn run(options: &Options, console: &Console) -> u8 {
-    launch(options, console).unwrap_or_else(|error| console.fatal(error))
+    launch(options, console).unwrap_or_else(|error| console.fatal(&error))
 }
 
 fn launch(options: &Options, console: &Console) -> Result<u8> {
@@ -42,7 +42,7 @@ fn launch(options: &Options, console: &Console) -> Result<u8> {
         ));
     }
     let base = lookup.environment(console);
-    let runner = hermes_user::runner()?;
+    let runner = user::runner()?;
     let mut environment = base.clone();
     environment.set("HOME", &runner.user.home);
     let host = lookup.get_or("HERMES_DASHBOARD_HOST", HOST)?;
@@ -50,7 +50,7 @@ fn launch(options: &Options, console: &Console) -> Result<u8> {
     let (host, port) = (host.as_bytes(), port.as_bytes());
     let argv = words(&[b"hermes", b"dashboard", b"--host", host, b"--port", port, b"--no-open"]);
     if !options.print {
-        launch::drop_privileges(&runner)?;
+        exec::drop_privileges(&runner)?;
     }
     let launch = Launch { argv, is_s6: false, environment, directory: Some(&runner.user.home) };
     Ok(launch.carry_out(&runner, &base, options.print, console))
@@ -60,5 +60,5 @@ fn launch(options: &Options, console: &Console) -> Result<u8> {
 pub fn finish(options: &Options) -> u8 {
     // If the switch cannot be read, `run` reports that.
     let is_off = Lookup::new().and_then(|lookup| is_on(&lookup, "HERMES_DASHBOARD")).is_ok_and(|on| !on);
-    if is_permanent(exit_code(&options.operands)) || is_off { PERMANENT_FAILURE } else { 0 }
+    if is_permanent(exit_code(&options.operands)) || is_off { exit::PERMANENT_FAILURE } else { 0 }
 }

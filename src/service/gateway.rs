@@ -6,18 +6,21 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::launch::{self, Launch, words};
-use super::{PERMANENT_FAILURE, exit_code, is_permanent};
+use super::exec::{self, Launch, words};
+use super::{exit_code, is_permanent};
 use crate::cli::Options;
-use crate::console::Console;
-use crate::error::{Context, Error, Result, USAGE};
-use crate::hermes_user::{self, Runner};
-use crate::refusal;
-use crate::s6;
-use crate::settings::{self, Lookup, Settings};
-use crate::show::Shown;
-use crate::slot::{ProfileName, backoff, layout, tally};
+use crate::output::Console;
+use crate::output::escape::Shown;
+use crate::output::exit;
+use crate::output::{Context, Error, Result};
+use crate::s6::programs;
+use crate::s6::slot::template;
+use crate::s6::{ProfileName, deaths, servicedir};
+use crate::service::backoff;
+use crate::settings::user::Runner;
+use crate::settings::{self, Lookup, Settings, user};
 use crate::sys::{Dir, Errno, Name, Reason, file, label, lock, present, time};
+use crate::volume::advice;
 use crate::volume::profiles;
 
 /// Time that a logger which cannot become s6-log waits before it ends.
@@ -36,20 +39,20 @@ fn profile(options: &Options) -> std::result::Result<ProfileName, String> {
 /// Runs `gateway-run`: becomes the gateway as the hermes user. Returns an exit code if that fails.
 pub fn run(options: &Options, console: &Console) -> u8 {
     match profile(options) {
-        Ok(profile) => run_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(error)),
-        Err(why) => console.die(USAGE, format_args!("{why}")),
+        Ok(profile) => run_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
+        Err(why) => console.die(exit::USAGE, format_args!("{why}")),
     }
 }
 
 fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
     let base = lookup.environment(console);
-    let runner = hermes_user::runner()?;
+    let runner = user::runner()?;
     if !options.print {
         if lookup.makes_pauses(console)? {
             make_pause(profile, console);
         }
-        launch::drop_privileges(&runner)?;
+        exec::drop_privileges(&runner)?;
     }
     // From here on as the hermes user, who controls what follows.
     let mut environment = base.clone();
@@ -59,11 +62,11 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
         if let Some(home) = home(&slot)? {
             environment.set(settings::HOME_VARIABLE, home);
         }
-        present(slot.dir(&layout::ENV)).context("open", &layout::ENV)
+        present(slot.dir(&servicedir::ENV)).context("open", &servicedir::ENV)
     });
     // A gateway without them would be another one: s6 tries again.
     if let Some(directory) = variables.map_err(|error| error.with_code(TRY_AGAIN))? {
-        settings::load(&mut environment, &directory, layout::ENV.bytes(), console);
+        settings::load(&mut environment, &directory, servicedir::ENV.bytes(), console);
     }
     // Without the first, the gateway would call the service manager again, which would start it again.
     environment.set("HERMES_S6_SUPERVISED_CHILD", "1");
@@ -79,8 +82,9 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
 
 /// Returns the `HERMES_HOME` in the `run` of a service directory.
 fn home(service: &Dir) -> Result<Option<OsString>> {
-    let script = file::find(service, &layout::RUN, layout::SCRIPT_CAP).context("read", &layout::RUN)?;
-    Ok(script.as_deref().and_then(layout::home_in).map(OsStr::to_owned))
+    let script =
+        file::find(service, &servicedir::RUN, template::SCRIPT_CAP).context("read", &servicedir::RUN)?;
+    Ok(script.as_deref().and_then(template::home_in).map(OsStr::to_owned))
 }
 
 /// Waits while the gateway has to make a pause. That is in `run`, where `s6-svc -d` ends it at once, and not in `finish`.
@@ -92,7 +96,7 @@ fn make_pause(profile: &ProfileName, console: &Console) {
     let pause = match pause {
         Ok(None) => return,
         Ok(Some(pause)) => pause,
-        Err(reason) => return console.failed(Error::new("use", tally::LABEL, reason)),
+        Err(reason) => return console.failed(&Error::new("use", deaths::LABEL, reason)),
     };
     let backoff::Pause { until, length, is_repeated } = pause;
     if !is_repeated {
@@ -110,7 +114,7 @@ fn make_pause(profile: &ProfileName, console: &Console) {
 /// Opens the service directory: s6-supervise starts `run` in it. `--print` is called elsewhere, also where there is none.
 fn directory(options: &Options, service: &[u8], console: &Console) -> Result<Option<Dir>> {
     let path = if options.print {
-        s6::path_of(&Settings::gather(options, console)?.scandir.value, service)
+        Settings::gather(options, console)?.scandir.value.join(OsStr::from_bytes(service))
     } else {
         ".".into()
     };
@@ -121,21 +125,21 @@ fn directory(options: &Options, service: &[u8], console: &Console) -> Result<Opt
 pub fn log(options: &Options, console: &Console) -> u8 {
     match profile(options) {
         Ok(profile) => {
-            let code = log_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(error));
+            let code = log_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error));
             if !options.print {
                 // s6-supervise starts a logger again at once: a `finish` cannot keep it down without freezing the gateway.
                 sleep(FAILED_LOGGER);
             }
             code
         }
-        Err(why) => console.die(USAGE, format_args!("{why}")),
+        Err(why) => console.die(exit::USAGE, format_args!("{why}")),
     }
 }
 
 fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
     let environment = lookup.environment(console);
-    let service = directory(options, &label(&[profile.slot().bytes(), layout::LOG.bytes()]), console)?;
+    let service = directory(options, &label(&[profile.slot().bytes(), servicedir::LOG.bytes()]), console)?;
     let found = match service {
         Some(service) => home(&service)?,
         None => None,
@@ -150,17 +154,17 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     let logs = profiles::GATEWAY_LOGS.as_bytes();
     let directory = [start, &label(&[home.as_bytes(), logs, name.as_bytes()])].concat();
     let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
-    let runner = hermes_user::runner()?;
+    let runner = user::runner()?;
     let mut program = OsString::from("s6-log");
     let mut is_usable = true;
     if !options.print {
         // As root: where the hermes user can put no other program in its place.
-        if let Some(found) = s6::find(&program, &environment)? {
+        if let Some(found) = programs::find(&program, &environment)? {
             program = found.into();
         }
-        launch::drop_privileges(&runner)?;
+        exec::drop_privileges(&runner)?;
         if let Err(error) = prepare(Path::new(OsStr::from_bytes(&directory)), Path::new(&home), &runner) {
-            console.failed(error);
+            console.failed(&error);
             console.warn(format_args!("the gateway's lines go to the container's log only"));
             is_usable = false;
         }
@@ -189,7 +193,7 @@ fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
     static CURRENT: Name = Name::fixed(c"current");
     static PREVIOUS: Name = Name::fixed(c"previous");
     let unusable = |path: &Path, reason: Reason| {
-        let reason = refusal::explained(&reason, path, home, runner.user.ids.uid);
+        let reason = advice::explained(&reason, path, home, runner.user.ids.uid);
         Error::new("log to", path.as_os_str().as_bytes(), reason)
     };
     let (logs, _) = Dir::make_at(directory).map_err(|reason| unusable(directory, reason))?;
@@ -212,7 +216,7 @@ fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
 /// intended end, and where a restart changes nothing.
 pub fn finish(options: &Options) -> u8 {
     let code = exit_code(&options.operands);
-    if code == Some(0) || is_permanent(code) { PERMANENT_FAILURE } else { 0 }
+    if code == Some(0) || is_permanent(code) { exit::PERMANENT_FAILURE } else { 0 }
 }
 
 #[cfg(test)]

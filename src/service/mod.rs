@@ -3,26 +3,21 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
-use crate::error::SYSTEM;
-use crate::number::decimal;
+use crate::output::exit;
+use crate::sys::number::decimal;
 
+pub mod backoff;
 pub mod confine;
 pub mod dashboard;
+mod exec;
 pub mod gateway;
-mod launch;
 
-/// Exit code of a `finish` after which s6-supervise does not start the service again, as after `s6-svc -O`.
-const PERMANENT_FAILURE: u8 = 125;
-/// Exit code if a program is found and cannot be executed, as in a shell.
-const NOT_EXECUTABLE: u8 = 126;
-/// Exit code if a program is not found, as in a shell.
-const NOT_FOUND: u8 = 127;
 /// Exit codes after which a restart changes nothing, and what they mean. 78 is `EX_CONFIG` of sysexits.h.
 static PERMANENT: [(u8, &str); 4] = [
     (78, "configuration"),
-    (SYSTEM, "a system call failed"),
-    (NOT_EXECUTABLE, "the program cannot be executed"),
-    (NOT_FOUND, "the program is not found"),
+    (exit::SYSTEM, "a system call failed"),
+    (exit::NOT_EXECUTABLE, "the program cannot be executed"),
+    (exit::NOT_FOUND, "the program is not found"),
 ];
 
 /// Returns the exit code in `finish`'s arguments, `[./finish] EXITCODE SIGNAL SERVICE [PGID]`: a `#!` line adds the first. It is

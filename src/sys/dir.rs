@@ -41,8 +41,6 @@ impl Kind {
     }
 
     /// Returns the type as a message names it.
-    // Out of line: its callers would each get a copy.
-    #[inline(never)]
     pub fn text(self) -> &'static str {
         match self {
             Kind::Regular => "a regular file",
@@ -93,8 +91,6 @@ impl Meta {
 
 /// Sorts the answer of a look-up: present, absent (`None`), or failed. ENOENT is absence, and where a directory is looked for also
 /// ENOTDIR and ELOOP: something else has its name. Every other errno says nothing about what is there.
-// Out of line: its callers would each get a copy.
-#[inline(never)]
 pub fn present<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -146,7 +142,7 @@ impl Dir {
     }
 
     /// Opens the directory at a path of the operator's for passage; symlinks are followed.
-    pub(super) fn passage_at(path: &Path) -> Result<Dir, Errno> {
+    pub(super) fn open_path_at(path: &Path) -> Result<Dir, Errno> {
         fs::openat(fs::CWD, c_path(path)?, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
@@ -163,12 +159,12 @@ impl Dir {
     }
 
     /// Opens a directory below for passage (`O_PATH`: needs no permission to list it). A symlink is ENOTDIR.
-    pub fn passage(&self, name: &Name) -> Result<Dir, Errno> {
+    pub fn open_path(&self, name: &Name) -> Result<Dir, Errno> {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::NOFOLLOW | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
     /// Opens for passage the directory that a symlink below points to, wherever that is. The caller checks its owner.
-    pub fn passage_through_link(&self, name: &Name) -> Result<Dir, Errno> {
+    pub fn open_path_following(&self, name: &Name) -> Result<Dir, Errno> {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 

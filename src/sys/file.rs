@@ -11,15 +11,13 @@ use rustix::process::{Resource, getrlimit};
 
 use super::dir::meta_of;
 use super::name::c_path;
-use super::{Below, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason};
+use super::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, SubPath};
 
 /// Why a symlink is not opened.
 const SYMLINK: &str = "is a symlink, and symlinks are not followed";
 /// Why a FIFO, a directory, a socket or a device is not used.
 const NOT_REGULAR: &str = "not a regular file";
 
-// Out of line: its callers would each get a copy.
-#[inline(never)]
 fn refusal(errno: Errno) -> Reason {
     match errno {
         Errno::LOOP => SYMLINK.into(),
@@ -146,13 +144,13 @@ pub fn read_system(path: &Path, cap: u64) -> Result<Vec<u8>, Reason> {
 }
 
 /// Reads a regular file two steps below `dir`, neither of which may be a symlink.
-pub fn read_below(dir: &Dir, below: &Below, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
+pub fn read_below(dir: &Dir, below: &SubPath, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
     match fs::openat2(dir, below.both, flags, Mode::empty(), resolve) {
         Ok(file) => read_open(&file, cap),
         // Before Linux 5.6, or under a seccomp filter that does not know openat2: two steps.
-        Err(Errno::NOSYS | Errno::PERM) => read_meta(&dir.passage(&below.via)?, &below.name, cap),
+        Err(Errno::NOSYS | Errno::PERM) => read_meta(&dir.open_path(&below.via)?, &below.name, cap),
         Err(errno) => Err(refusal(errno)),
     }
 }

@@ -1,27 +1,27 @@
-//! The only room that knows the kernel's interface: directories by descriptor, names of one component, ownership, locks, users,
-//! processes and local time. Nothing above it builds a path where a descriptor and a name will do.
+//! The kernel's interface, and nothing else: directories by descriptor, names of one component, owners, locks, users and processes.
+//! No other room calls the kernel.
 
-mod acting;
 pub mod capability;
 pub mod dir;
 pub mod errno;
 pub mod file;
 pub mod inheritance;
-pub mod localtime;
 pub mod lock;
 pub mod name;
+pub mod number;
 pub mod ownership;
 pub mod process;
 pub mod remove;
+pub mod switch;
 pub mod time;
 pub mod users;
 pub mod walk;
 
-pub use acting::Acting;
 pub use dir::{Dir, Kind, Meta, present};
 pub use errno::{Errno, Reason};
-pub use name::{Below, Name};
+pub use name::{Name, SubPath};
 pub use ownership::{Ids, Ownership};
+pub use switch::as_user;
 
 /// Joins the parts of a path for a message, with slashes between; empty parts do not count.
 pub fn label(parts: &[&[u8]]) -> Vec<u8> {

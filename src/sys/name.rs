@@ -2,7 +2,7 @@
 //! leaves that directory.
 
 use std::borrow::Cow;
-use std::ffi::{CStr, CString};
+use std::ffi::{CStr, CString, OsStr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -62,6 +62,18 @@ impl Name {
     }
 }
 
+impl AsRef<OsStr> for Name {
+    fn as_ref(&self) -> &OsStr {
+        OsStr::from_bytes(self.bytes())
+    }
+}
+
+impl AsRef<Path> for Name {
+    fn as_ref(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.bytes()))
+    }
+}
+
 impl AsRef<[u8]> for Name {
     fn as_ref(&self) -> &[u8] {
         self.bytes()
@@ -69,7 +81,7 @@ impl AsRef<[u8]> for Name {
 }
 
 /// Two components of the program's own, for a look at an entry two steps below a directory.
-pub struct Below {
+pub struct SubPath {
     /// Both, with a slash between.
     pub(super) both: &'static CStr,
     /// The directory.
@@ -78,14 +90,14 @@ pub struct Below {
     pub name: Name,
 }
 
-impl Below {
+impl SubPath {
     /// Makes the pair `via`/`name`; `both` is the two with a slash between.
     ///
     /// # Panics
     /// If `both` is not that, which in a `static` is an error of the compilation.
-    pub const fn fixed(both: &'static CStr, via: &'static CStr, name: &'static CStr) -> Below {
+    pub const fn fixed(both: &'static CStr, via: &'static CStr, name: &'static CStr) -> SubPath {
         assert!(both.to_bytes().len() == via.to_bytes().len() + 1 + name.to_bytes().len());
-        Below { both, via: Name::fixed(via), name: Name::fixed(name) }
+        SubPath { both, via: Name::fixed(via), name: Name::fixed(name) }
     }
 }
 

@@ -36,8 +36,6 @@ impl Default for Ownership {
 
 impl Ownership {
     /// Starts with the effective ids of this process and no refusal.
-    // Out of line: its callers would each get a copy.
-    #[inline(never)]
     pub fn new() -> Ownership {
         let uid = rustix::process::geteuid().as_raw();
         let gid = rustix::process::getegid().as_raw();
@@ -129,8 +127,6 @@ impl Ownership {
 /// Returns the file system of an open file. One that does not tell is a file system of its own.
 // The type of `st_dev` differs between architectures.
 #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-// Out of line: its callers would each get a copy.
-#[inline(never)]
 fn device(file: BorrowedFd<'_>) -> u64 {
     fs::fstat(file).map_or(u64::MAX, |stat| stat.st_dev as u64)
 }

@@ -13,7 +13,7 @@ use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
 use rustix::process::umask;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::number::decimal;
+use crate::sys::number::decimal;
 
 use super::dir::link_at;
 use super::name::c_path;
@@ -121,8 +121,6 @@ impl Environment {
         self.replace(key.as_ref(), value.as_ref());
     }
 
-    // Out of line: its callers would each get a copy.
-    #[inline(never)]
     fn replace(&mut self, key: &OsStr, value: &OsStr) {
         self.remove(key);
         self.0.push((key.to_owned(), value.to_owned()));
@@ -189,7 +187,7 @@ pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
 /// if it is not known.
 pub fn start_time(pid: u64) -> Option<String> {
     static STAT: Name = Name::fixed(c"stat");
-    let process = Dir::at(Path::new("/proc")).ok()?.passage(&Name::new(pid.to_string())?).ok()?;
+    let process = Dir::at(Path::new("/proc")).ok()?.open_path(&Name::new(pid.to_string())?).ok()?;
     let stat = file::read(&process, &STAT, 4096).ok()?;
     let field = stat.split(u8::is_ascii_whitespace).nth(21).and_then(decimal)?;
     Some(field.to_string())
@@ -251,7 +249,7 @@ fn argv_of(
 ) -> Result<Option<Vec<u8>>, Errno> {
     static CMDLINE: Name = Name::fixed(c"cmdline");
     static STATUS: Name = Name::fixed(c"status");
-    let process = proc.passage(pid)?;
+    let process = proc.open_path(pid)?;
     let counts = || Ok(!is_root || is_roots(&file::read_start(&process, &STATUS, ARGV_MAX)?));
     // The argv of another user's process is not even touched: it may lie on a file system that never answers.
     if !counts()? {

@@ -12,18 +12,21 @@ pub fn now() -> i64 {
     }
 }
 
-/// Calls `condition` every `interval` until it returns true or `limit` has passed by the monotonic clock. Returns whether it
-/// returned true. It is called at least once, and once more when the time is over.
-pub fn wait_until(limit: Duration, interval: Duration, condition: &mut dyn FnMut() -> bool) -> bool {
+/// Calls `look` every `interval` until it returns a value or `limit` has passed by the monotonic clock. Returns that value; `None` if
+/// the time is over. `look` is called at least once, and once more when the time is over.
+pub fn poll<T>(limit: Duration, interval: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let start = Instant::now();
     loop {
-        let over = start.elapsed() >= limit;
-        if condition() {
-            return true;
-        }
-        if over {
-            return false;
+        let is_over = start.elapsed() >= limit;
+        let seen = look();
+        if seen.is_some() || is_over {
+            return seen;
         }
         sleep(interval.min(limit.saturating_sub(start.elapsed())));
     }
+}
+
+/// [`poll`] for a condition. Returns whether it has become true.
+pub fn wait_until(limit: Duration, interval: Duration, mut condition: impl FnMut() -> bool) -> bool {
+    poll(limit, interval, || condition().then_some(())).is_some()
 }

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::{Errno, Ids, Reason, file};
-use crate::number::decimal;
+use crate::sys::number::decimal;
 
 /// Path of the user database.
 pub const PASSWD: &str = "/etc/passwd";

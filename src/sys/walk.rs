@@ -28,7 +28,7 @@ fn is_roots(meta: Meta) -> bool {
 
 /// Opens for passage the directory at which a path begins.
 fn start(path: &[u8]) -> Result<Dir, Errno> {
-    Dir::passage_at(Path::new(if path.starts_with(b"/") { "/" } else { "." }))
+    Dir::open_path_at(Path::new(if path.starts_with(b"/") { "/" } else { "." }))
 }
 
 /// Puts the components of a path before those that are left, of which the next one is the last. `.` is none.
@@ -62,7 +62,7 @@ pub fn open(path: &Path, rule: Rule<'_>, make: bool) -> Result<(Dir, bool), Reas
             }
             None => return Err(Errno::INVAL.into()),
         };
-        match dir.passage(&name) {
+        match dir.open_path(&name) {
             Ok(below) => {
                 dir = below;
                 continue;
@@ -83,7 +83,7 @@ pub fn open(path: &Path, rule: Rule<'_>, make: bool) -> Result<(Dir, bool), Reas
         match (found.kind, rule) {
             (Kind::Symlink, _) if links > LINKS => return Err(Errno::LOOP.into()),
             (Kind::Symlink, Rule::Links(accepts)) if !is_safe => {
-                let target = dir.passage_through_link(&name)?;
+                let target = dir.open_path_following(&name)?;
                 let owner = target.own_meta()?.ids.uid;
                 if !accepts(owner) {
                     return Err(foreign(owner));

@@ -1,8 +1,8 @@
 //! logs/container-boot.log: where operators look when a profile did not come up again.
 
 use super::home::{self, Home, Refusal, Trusted};
-use crate::error::{Context, Error, Result};
-use crate::show::FromVolume;
+use crate::output::escape::FromVolume;
+use crate::output::{Context, Error, Result};
 use crate::sys::{Dir, Errno, Ids, Name, Ownership, file, label, lock};
 
 static LOGS: Name = Name::fixed(c"logs");

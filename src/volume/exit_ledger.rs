@@ -1,9 +1,9 @@
 //! state/gateway.lifecycle.json, the ledger in which a gateway notes how it ended. For the log only; it never stops a boot.
 
-use super::json::{Object, Value};
-use crate::sys::{Below, Dir, file};
+use crate::output::json::{Object, Value};
+use crate::sys::{Dir, SubPath, file};
 
-static LEDGER: Below = Below::fixed(c"state/gateway.lifecycle.json", c"state", c"gateway.lifecycle.json");
+static LEDGER: SubPath = SubPath::fixed(c"state/gateway.lifecycle.json", c"state", c"gateway.lifecycle.json");
 /// Largest ledger that is read, in bytes.
 const CAP: u64 = 1 << 20;
 
@@ -20,8 +20,6 @@ pub enum PriorExit {
 
 impl PriorExit {
     /// Returns the word in the log.
-    // Out of line: its callers would each get a copy.
-    #[inline(never)]
     pub fn text(self) -> &'static str {
         match self {
             PriorExit::Clean => "clean",

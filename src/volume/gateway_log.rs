@@ -2,8 +2,8 @@
 //! order; the newest lines are in `current`.
 
 use super::home::{self, Home, Refusal, Trusted};
-use crate::error::{Context, Error, Result};
-use crate::slot::ProfileName;
+use crate::output::{Context, Error, Result};
+use crate::s6::ProfileName;
 use crate::sys::file::Reader;
 use crate::sys::{Dir, Errno, Name, Reason, label, present};
 

@@ -3,10 +3,10 @@
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::error::{Context, Error, Result};
-use crate::refusal;
+use crate::output::{Context, Error, Result};
 use crate::sys::walk::{self, Rule};
-use crate::sys::{Acting, Dir, Errno, Ids, Kind, Name, Ownership, Reason};
+use crate::sys::{Dir, Errno, Ids, Kind, Name, Ownership, Reason, as_user};
+use crate::volume::advice;
 
 /// The users who may own the target of a symlink on the volume.
 #[derive(Debug, Clone, Copy)]
@@ -55,9 +55,16 @@ impl Home {
         Ok(home)
     }
 
-    /// Becomes, until the result is dropped, the user as whom to work on the volume, where root is refused.
-    pub fn enter(&self) -> Option<Acting> {
-        Acting::as_user(self.user?, &[]).ok()
+    /// Calls `work` as the user as whom to work on the volume: the hermes user where root is refused, else this process's. Fails if
+    /// this process cannot become that user; `work` is not called then.
+    pub fn as_its_user<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
+        match self.user {
+            None => work(),
+            Some(ids) => {
+                let done = as_user(ids, &[], work);
+                done.context("change to the hermes user", format!("{}:{}", ids.uid, ids.gid))?
+            }
+        }
     }
 
     fn walk(path: &Path, trusted: Trusted, make: bool) -> Result<Home> {
@@ -69,13 +76,12 @@ impl Home {
         // It is the hermes user's volume.
         if trusted.me == 0
             && is_refused()
-            && let Ok(_acting) = Acting::as_user(trusted.owner, &[])
-            && let Ok(own) = Home::walk_as_self(path, trusted, make)
+            && let Ok(Ok(own)) = as_user(trusted.owner, &[], || Home::walk_as_self(path, trusted, make))
         {
             home = Ok(Home { user: Some(trusted.owner), ..own });
         }
         let explained = home.map_err(|reason| match reason {
-            Reason::Errno(Errno::ACCESS) => refusal::explained(&reason, path, path, trusted.owner.uid),
+            Reason::Errno(Errno::ACCESS) => advice::explained(&reason, path, path, trusted.owner.uid),
             reason => reason,
         });
         explained.context("open", path.as_os_str().as_bytes())
@@ -122,7 +128,7 @@ pub enum Refusal {
 /// of a trusted user. The opened directory is checked, not its name.
 pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result::Result<Dir, Refusal> {
     let other = |errno: Errno| Refusal::Other(errno.into());
-    match parent.passage(name) {
+    match parent.open_path(name) {
         Ok(dir) => return Ok(dir),
         Err(Errno::NOENT) => return Err(Refusal::Missing),
         // A symlink that O_DIRECTORY and O_NOFOLLOW refuse, or no directory.
@@ -133,7 +139,7 @@ pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result
     if meta.kind != Kind::Symlink {
         return Err(Refusal::Other(format!("is {}, not a directory", meta.kind.text()).into()));
     }
-    let dir = match parent.passage_through_link(name) {
+    let dir = match parent.open_path_following(name) {
         Err(Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG) => {
             return Err(Refusal::Other("is a symlink that leads nowhere".into()));
         }

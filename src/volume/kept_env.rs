@@ -2,7 +2,7 @@
 //! end, as in /proc/PID/environ.
 
 use super::home::Trusted;
-use crate::slot::env::{self, Variable};
+use crate::s6::envdir::{self, Variable};
 use crate::sys::file::{self, Attributes};
 use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason};
 
@@ -25,8 +25,8 @@ pub fn read(dir: &Dir, trusted: Trusted) -> Result<Vec<Variable>, Reason> {
         return Err("it is not the hermes user's, or has another hard link".into());
     }
     for variable in bytes.split(|byte| *byte == 0) {
-        // What is no variable is none.
-        let _ = env::add(&mut variables, variable);
+        // Skips malformed entries.
+        let _ = envdir::add(&mut variables, variable);
         if variables.len() > VARIABLES {
             return Err("it has more than 256 variables".into());
         }

@@ -1,14 +1,14 @@
 //! The persistent side: `HERMES_HOME` and its files. The hermes user writes there and is not trusted.
 
+pub mod advice;
 pub mod bootlog;
 pub mod config;
-pub mod desire;
+pub mod desired_state;
 pub mod exit_ledger;
 pub mod gateway_log;
 pub mod home;
-pub mod json;
 pub mod kept_env;
-pub mod planned;
+pub mod planned_stop;
 pub mod profiles;
 pub mod state;
 

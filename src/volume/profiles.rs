@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::home::{self, Home, Refusal, Trusted};
-use crate::error::{Context, Error, Result};
-use crate::slot::ProfileName;
+use crate::output::{Context, Error, Result};
+use crate::s6::ProfileName;
 use crate::sys::{self, Dir, Errno, Kind, Name, Reason, dir, walk};
 
 static PROFILES: Name = Name::fixed(c"profiles");

@@ -1,6 +1,6 @@
 //! `gateway_state.json`: the state that a gateway last wrote, and the one that its operator last asked for.
 
-use super::json::{Object, Value};
+use crate::output::json::{Object, Value};
 use crate::sys::{Dir, Name, Reason, file};
 
 /// The state file of a profile.

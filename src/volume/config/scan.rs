@@ -40,8 +40,6 @@ pub struct Scanner<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    // Out of line: its callers would each get a copy.
-    #[inline(never)]
     fn peek(&self, ahead: usize) -> u8 {
         // The end of the text ends the line.
         self.text.get(self.at + ahead).copied().unwrap_or(b'\n')

@@ -2,7 +2,7 @@
 //! last word change nothing; a front end is no `gateway run`.
 #![no_main]
 
-use hermes_init::role::ContainerCommand;
+use hermes_init::fuzzing::ContainerCommand;
 use libfuzzer_sys::fuzz_target;
 
 fn ends(word: &[u8], name: &[u8]) -> bool {

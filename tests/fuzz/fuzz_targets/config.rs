@@ -2,7 +2,7 @@
 //! for its newlines; the line that it names holds the key.
 #![no_main]
 
-use hermes_init::volume::config::{Answer, multiplex};
+use hermes_init::fuzzing::config::{Answer, multiplex};
 use libfuzzer_sys::fuzz_target;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";

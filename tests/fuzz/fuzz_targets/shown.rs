@@ -1,7 +1,7 @@
 //! What is printed of a value from the volume: one word of printable ASCII, bare or a JSON string that says the value.
 #![no_main]
 
-use hermes_init::show::{FromVolume, Quoted, Shown};
+use hermes_init::fuzzing::escape::{FromVolume, Quoted, Shown};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|value: &[u8]| {

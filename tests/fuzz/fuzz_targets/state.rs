@@ -2,9 +2,9 @@
 //! serde_json reads an object, the outcome is the one that follows from it; a state that is set is read back.
 #![no_main]
 
-use hermes_init::volume::json::Object;
-use hermes_init::volume::exit_ledger::PriorExit;
-use hermes_init::volume::state::{self, Key, Prior};
+use hermes_init::fuzzing::json::Object;
+use hermes_init::fuzzing::PriorExit;
+use hermes_init::fuzzing::state::{self, Key, Prior};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 

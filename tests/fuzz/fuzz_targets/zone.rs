@@ -2,7 +2,7 @@
 //! seconds of an offset, which it does not show.
 #![no_main]
 
-use hermes_init::sys::localtime::stamp;
+use hermes_init::fuzzing::localtime::stamp;
 use libfuzzer_sys::fuzz_target;
 
 /// Seconds since 1970 of `0000-00-00T00:00:00+0000`, by its digits; days are counted month by month.

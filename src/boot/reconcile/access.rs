@@ -1,0 +1,156 @@
+//! Whether the hermes user, as whom gateways run, may use what they need. The pass asks the kernel as that user.
+
+use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::Pass;
+use super::action::Action;
+use crate::output::Error;
+use crate::output::escape::Shown;
+use crate::s6::ProfileName;
+use crate::settings::user;
+use crate::sys::{Dir, Errno, Ids, Reason, as_user, label};
+use crate::volume::advice;
+use crate::volume::profiles;
+
+const LOGS: &[u8] = profiles::GATEWAY_LOGS.as_bytes();
+
+/// Notes at each action what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
+/// refused the volume, the gateway's program, the profile's directory or that of its log. Another user than these two is told nothing.
+pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
+    let user = pass.settings.owner.value;
+    let groups = match user::runner() {
+        Ok(runner) if runner.user.ids == user => runner.groups,
+        // An option names another user.
+        Ok(_) => Vec::new(),
+        Err(error) => return pass.console.failed(&error),
+    };
+    let look = Look { pass, path: &pass.settings.home.value, uid: user.uid, logs: OnceCell::new() };
+    let is_root = pass.template.ownership.is_root();
+    if !is_root && pass.template.ownership.process().uid != user.uid {
+        return;
+    }
+    if !is_root {
+        return look.all(actions);
+    }
+    if let Err(errno) = as_user(user, &groups, || look.all(actions)) {
+        let why = look.cannot_drop(user, errno);
+        for action in actions.iter_mut().filter(|action| action.name.is_some()) {
+            action.obstacle.get_or_insert_with(|| why.clone());
+        }
+    }
+}
+
+struct Look<'a> {
+    pass: &'a Pass<'a>,
+    path: &'a Path,
+    /// The hermes user.
+    uid: u32,
+    /// What is wrong with the directory in which that of a log is made; not looked for yet.
+    logs: OnceCell<Option<String>>,
+}
+
+impl Look<'_> {
+    /// Asks the kernel as the user of this process.
+    fn all(&self, actions: &mut [Action]) {
+        // By its path, as a gateway opens it.
+        let (home, for_all) = match Dir::at(self.path) {
+            Ok(home) => {
+                let program = self.program(&home);
+                (Some(home), program)
+            }
+            Err(Errno::ACCESS) => (None, Some(self.refused(self.path.as_os_str().as_bytes()))),
+            // The pass has it open.
+            Err(_) => return,
+        };
+        for action in actions {
+            let Some(name) = &action.name else { continue };
+            let found = match &home {
+                Some(home) if for_all.is_none() || self.has_own_path(name) => self.profile(home, name),
+                _ => for_all.clone(),
+            };
+            if action.obstacle.is_none() {
+                action.obstacle = found;
+            }
+        }
+    }
+
+    /// Root cannot in a user namespace that does not map the user, nor without the capabilities SETUID and SETGID.
+    fn cannot_drop(&self, user: Ids, errno: Errno) -> String {
+        let reason = format!(
+            "{}; no gateway can run: the container's user namespace needs this user and group, and root the \
+             capabilities SETUID and SETGID",
+            Reason::from(errno)
+        );
+        let who = format!("{}:{}", user.uid, user.gid);
+        self.pass.console.reported(&Error::new("change to the hermes user", who, reason))
+    }
+
+    fn refused(&self, label: &[u8]) -> String {
+        let reason = advice::below(&Errno::ACCESS.into(), self.path, label, self.uid);
+        self.pass.console.reported(&Error::new("use as the hermes user", label, reason))
+    }
+
+    /// Returns what is wrong with the directories of a profile.
+    fn profile(&self, home: &Dir, name: &ProfileName) -> Option<String> {
+        let place = profiles::place(name);
+        let directory = if name.is_root() { self.path.as_os_str().as_bytes() } else { &place };
+        if try_to_use(home, directory) == Err(Errno::ACCESS) {
+            return Some(self.refused(directory));
+        }
+        let logs = label(&[LOGS, name.text().as_bytes()]);
+        match try_to_use(home, &logs) {
+            Err(Errno::NOENT) => self.logs.get_or_init(|| self.place_of_logs(home)).clone(),
+            Err(Errno::ACCESS) => Some(self.refused(&logs)),
+            _ => None,
+        }
+    }
+
+    /// Returns what is wrong with the place of a log that is not there yet.
+    fn place_of_logs(&self, home: &Dir) -> Option<String> {
+        let volume = self.path.as_os_str().as_bytes();
+        for place in [LOGS, b"logs", volume] {
+            match try_to_use(home, place) {
+                Err(Errno::NOENT) => (),
+                Err(Errno::ACCESS) => return Some(self.refused(place)),
+                _ => break,
+            }
+        }
+        None
+    }
+
+    /// Returns what is wrong with the PATH of gateways, as far as it is known: only s6-overlay's services have the container's.
+    fn program(&self, home: &Dir) -> Option<String> {
+        let path = match self.pass.settings.lookup.contained("PATH") {
+            Ok(path) => path?,
+            Err(error) => return Some(self.pass.console.reported(&error)),
+        };
+        for entry in path.as_bytes().split(|byte| *byte == b':') {
+            // An empty one is the working directory.
+            let entry = if entry.is_empty() { b"." } else { entry };
+            let found = home.try_to_run(Path::new(OsStr::from_bytes(&[entry, b"/hermes"].concat())));
+            // What cannot be found out is no fault.
+            if !matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) {
+                return None;
+            }
+        }
+        let reason = format!(
+            "no directory of the PATH that gateways get, {}, has it for the hermes user",
+            Shown(path.as_bytes())
+        );
+        Some(self.pass.console.reported(&Error::new("run", "hermes", reason)))
+    }
+
+    /// Returns whether a registration has set another PATH for this gateway, as far as this user may look.
+    fn has_own_path(&self, name: &ProfileName) -> bool {
+        let slot = self.pass.scandir.as_ref().map(|scandir| scandir.open_path(name.slot()));
+        let Some(Ok(slot)) = slot else { return false };
+        !matches!(slot.try_to_run(Path::new("env/PATH")), Err(Errno::NOENT))
+    }
+}
+
+fn try_to_use(home: &Dir, path: &[u8]) -> Result<(), Errno> {
+    home.try_to_use(Path::new(OsStr::from_bytes(path)))
+}

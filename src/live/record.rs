@@ -1,0 +1,119 @@
+//! What the commands read and write in the directory of a profile: the desired state, the variables of a registration.
+
+use super::Live;
+use crate::output::escape::FromVolume;
+use crate::output::{Context, Error, Result, exit};
+use crate::s6::ProfileName;
+use crate::s6::envdir::Variable;
+use crate::settings::Settings;
+use crate::sys::{Dir, Ownership};
+use crate::volume::home::Trusted;
+use crate::volume::state::STOPPED;
+use crate::volume::{Home, advice, desired_state, kept_env, profiles};
+
+/// Opens `HERMES_HOME`. Returns it with the users who may own what a symlink there leads to.
+pub fn home(settings: &Settings) -> Result<(Home, Trusted)> {
+    let trusted = Trusted::new(settings.owner.value, &Ownership::new());
+    Ok((Home::open(&settings.home.value, trusted)?, trusted))
+}
+
+/// Calls `work` with the directory of a profile, as the user whom the volume does not refuse. `None`: there is no such profile. Fails
+/// if what is there is no usable profile.
+pub fn in_directory<T>(
+    settings: &Settings,
+    profile: &ProfileName,
+    work: impl FnOnce(Option<&Dir>) -> Result<T>,
+) -> Result<T> {
+    let (home, trusted) = self::home(settings)?;
+    home.as_its_user(|| {
+        if profile.is_root() {
+            return work(Some(&home.dir));
+        }
+        let dir = profiles::directory(&home, trusted, profile).map_err(|error| match error.errno() {
+            Some(errno) => {
+                let (label, owner) = (profiles::place(profile), settings.owner.value.uid);
+                let reason = advice::below(&errno.into(), &settings.home.value, &label, owner);
+                Error::new("use the profile", label, reason)
+            }
+            None => error,
+        })?;
+        work(dir.as_ref())
+    })
+}
+
+/// Returns whether there is a profile. Fails if what is there is no usable profile.
+pub fn has_profile(settings: &Settings, profile: &ProfileName) -> Result<bool> {
+    in_directory(settings, profile, |dir| Ok(dir.is_some()))
+}
+
+/// When the desired state is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// In any case.
+    Always,
+    /// Only if the file has another one.
+    IfDifferent,
+}
+
+/// Writes the desired state into the profile's state file. The next boot starts no profile that is not there.
+pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, write: Write) -> Result<()> {
+    in_directory(live.settings, profile, |dir| {
+        let Some(dir) = dir else {
+            if state == STOPPED {
+                return Ok(());
+            }
+            let reason = "it is not on the volume, so the next boot starts nothing";
+            return Err(Error::new("find the profile", profile.text(), reason));
+        };
+        let owner = live.settings.owner.value;
+        let again = write == Write::IfDifferent;
+        let aside = desired_state::set(dir, profile, state, again, owner, live.template.ownership)?;
+        if let Some(aside) = aside {
+            let shown = FromVolume(aside.bytes());
+            live.console
+                .warn(format_args!("the state file of {} was broken: it is now {shown}", profile.text()));
+        }
+        Ok(())
+    })
+}
+
+/// Returns the variables that a registration of the profile has kept; none if there is no profile. As at a boot, those that cannot be
+/// used are reported and left out.
+pub fn kept_variables(live: &Live<'_>, profile: &ProfileName) -> Vec<Variable> {
+    let trusted = Trusted::new(live.settings.owner.value, live.template.ownership);
+    let read = in_directory(live.settings, profile, |dir| {
+        let Some(dir) = dir else { return Ok(Vec::new()) };
+        Ok(kept_env::read(dir, trusted).unwrap_or_else(|reason| {
+            live.console.failed(&Error::new("use", label(profile), reason));
+            Vec::new()
+        }))
+    });
+    // What is wrong with a profile is reported elsewhere.
+    read.unwrap_or_default()
+}
+
+/// Keeps the variables of a registration for the next boot, if there are any. Without a profile, the next boot makes no slot.
+pub fn keep_variables(live: &Live<'_>, profile: &ProfileName, variables: &[Variable]) -> Result<()> {
+    if variables.is_empty() {
+        return Ok(());
+    }
+    change(live, profile, |dir| {
+        let done = kept_env::write(dir, variables, live.settings.owner.value, live.template.ownership);
+        done.context("keep the variables in", label(profile))
+    })
+}
+
+/// Forgets the variables of a registration.
+pub fn forget_variables(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    change(live, profile, |dir| kept_env::remove(dir).context("remove", label(profile)))
+}
+
+/// Changes something in the directory of a profile, if there is one. A failure is no reason to undo what else a command has done.
+fn change(live: &Live<'_>, profile: &ProfileName, change: impl FnOnce(&Dir) -> Result<()>) -> Result<()> {
+    let done = in_directory(live.settings, profile, |dir| dir.map_or(Ok(()), change));
+    done.map_err(|error| error.with_code(exit::INCOMPLETE))
+}
+
+fn label(profile: &ProfileName) -> Vec<u8> {
+    profiles::label(profile, &kept_env::KEPT)
+}

@@ -1,0 +1,218 @@
+//! How values are printed, so that no value from outside can forge a line, a field or a terminal sequence.
+
+use std::fmt::{self, Write};
+
+/// Longest value, in bytes, that is printed bare.
+const BARE_MAX: usize = 64;
+/// Longest value, in bytes, that is printed for people; the rest is cut and marked. A state file may hold a megabyte.
+const SHOWN_MAX: usize = 4096;
+
+/// A value for people: bare if it is `[A-Za-z0-9._:+/@-]{1,64}`, else an ASCII JSON string.
+pub struct Shown<'a>(pub &'a [u8]);
+
+/// A value from the volume or the scan directory, where the hermes user writes, for people and for the log: as [`Shown`], without
+/// blanks and equals signs, so that no search for a field (`profile=coder`, ` action=failed`) matches it.
+pub struct FromVolume<'a>(pub &'a [u8]);
+
+/// A sentence of this program for the log: an ASCII JSON string with blanks and without equals signs.
+pub struct Sentence<'a>(pub &'a str);
+
+/// A line that a gateway has printed, as text for a terminal: characters that command one are escaped, and those that change the
+/// order or the place of others.
+pub struct Line<'a>(pub &'a [u8]);
+
+/// A value as an ASCII JSON string, for JSON output.
+pub struct Quoted<'a>(pub &'a [u8]);
+
+/// A value as an ASCII JSON string, or null, for JSON output.
+pub struct OrNull<'a>(pub Option<&'a [u8]>);
+
+/// `write!` to a String, which cannot fail: unlike with [`Write`], there is no result to look at.
+pub trait Append {
+    /// Adds the text.
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>);
+}
+
+impl Append for String {
+    fn write_fmt(&mut self, text: fmt::Arguments<'_>) {
+        let _ = Write::write_fmt(self, text);
+    }
+}
+
+/// What is escaped beyond what JSON requires.
+#[derive(Clone, Copy)]
+struct Escapes {
+    blank: bool,
+    equals: bool,
+}
+
+const VALUE: Escapes = Escapes { blank: true, equals: true };
+const SENTENCE: Escapes = Escapes { blank: false, equals: true };
+const JSON: Escapes = Escapes { blank: false, equals: false };
+
+fn is_bare(value: &[u8]) -> bool {
+    (1..=BARE_MAX).contains(&value.len())
+        && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._:+/@-".contains(byte))
+}
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bare_or_quoted(out, self.0, JSON)
+    }
+}
+
+impl fmt::Display for FromVolume<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        bare_or_quoted(out, self.0, VALUE)
+    }
+}
+
+fn bare_or_quoted(out: &mut fmt::Formatter<'_>, value: &[u8], escapes: Escapes) -> fmt::Result {
+    match std::str::from_utf8(value) {
+        Ok(text) if is_bare(value) => out.write_str(text),
+        _ => {
+            let (shown, is_cut) = cut(value);
+            quote(out, shown, is_cut, escapes)
+        }
+    }
+}
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (shown, is_cut) = cut(self.0.as_bytes());
+        quote(out, shown, is_cut, SENTENCE)
+    }
+}
+
+impl fmt::Display for Quoted<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        quote(out, self.0, false, JSON)
+    }
+}
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\t' => out.write_char(character)?,
+                    '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                        escape(out, character, JSON)?;
+                    }
+                    _ if character.is_control() => escape(out, character, JSON)?,
+                    _ => out.write_char(character)?,
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                escape(out, char::REPLACEMENT_CHARACTER, JSON)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for OrNull<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Some(value) => quote(out, value, false, JSON),
+            None => out.write_str("null"),
+        }
+    }
+}
+
+/// Returns the part of a value that is printed, and whether something was cut off.
+fn cut(value: &[u8]) -> (&[u8], bool) {
+    (value.get(..SHOWN_MAX).unwrap_or(value), value.len() > SHOWN_MAX)
+}
+
+fn quote(out: &mut fmt::Formatter<'_>, value: &[u8], is_cut: bool, escapes: Escapes) -> fmt::Result {
+    out.write_char('"')?;
+    for chunk in value.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            escape(out, character, escapes)?;
+        }
+        if !chunk.invalid().is_empty() {
+            escape(out, char::REPLACEMENT_CHARACTER, escapes)?;
+        }
+    }
+    if is_cut {
+        out.write_str("...")?;
+    }
+    out.write_char('"')
+}
+
+fn escape(out: &mut fmt::Formatter<'_>, character: char, escapes: Escapes) -> fmt::Result {
+    match character {
+        '"' => out.write_str("\\\""),
+        '\\' => out.write_str("\\\\"),
+        '\n' => out.write_str("\\n"),
+        '\r' => out.write_str("\\r"),
+        '\t' => out.write_str("\\t"),
+        ' ' if escapes.blank => out.write_str("\\u0020"),
+        '=' if escapes.equals => out.write_str("\\u003d"),
+        ' '..='~' => out.write_char(character),
+        _ => {
+            let mut units = [0; 2];
+            for unit in character.encode_utf16(&mut units) {
+                write!(out, "\\u{unit:04x}")?;
+            }
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn harmless_values_are_bare() {
+        for value in ["running", "a-b_c.d", "/opt/data", "a:b+c@d", &"x".repeat(64)] {
+            assert_eq!(Shown(value.as_bytes()).to_string(), value);
+        }
+    }
+
+    #[test]
+    fn everything_else_is_an_ascii_json_string() {
+        for (value, shown) in [
+            (&b""[..], r#""""#),
+            (b"a b", r#""a\u0020b""#),
+            (b"a=b", r#""a\u003db""#),
+            (b"x\naction=started", r#""x\naction\u003dstarted""#),
+            (b"\x1b[2J\x7f\0", r#""\u001b[2J\u007f\u0000""#),
+            (b"say\"\\\"", r#""say\"\\\"""#),
+            ("é😀".as_bytes(), r#""\u00e9\ud83d\ude00""#),
+            (b"\xff", r#""\ufffd""#),
+        ] {
+            assert_eq!(FromVolume(value).to_string(), shown);
+        }
+        assert_eq!(Shown("x".repeat(65).as_bytes()).to_string(), format!("\"{}\"", "x".repeat(65)));
+    }
+
+    #[test]
+    fn a_line_for_a_terminal_keeps_its_letters_and_commands_nothing() {
+        for (line, shown) in [
+            (&b"a \"b\" \\ c=d\t."[..], "a \"b\" \\ c=d\t."),
+            ("é😀".as_bytes(), "é😀"),
+            (b"\x1b[2J\r\x07\x7f", "\\u001b[2J\\r\\u0007\\u007f"),
+            ("\u{9b}2J\u{202e}x\u{2066}\u{2028}".as_bytes(), "\\u009b2J\\u202ex\\u2066\\u2028"),
+            (b"\xff\xc3", "\\ufffd\\ufffd"),
+            (b"", ""),
+        ] {
+            assert_eq!(Line(line).to_string(), shown);
+        }
+    }
+
+    #[test]
+    fn a_very_long_value_is_cut() {
+        let shown = Shown("y".repeat(9000).as_bytes()).to_string();
+        assert_eq!(shown, format!("\"{}...\"", "y".repeat(SHOWN_MAX)));
+    }
+
+    #[test]
+    fn a_sentence_keeps_its_blanks_and_json_everything() {
+        assert_eq!(Sentence("a b=c").to_string(), r#""a b\u003dc""#);
+        assert_eq!(Quoted(b"a b=c").to_string(), r#""a b=c""#);
+        assert_eq!(Shown(b"a b=c").to_string(), r#""a b=c""#);
+    }
+}

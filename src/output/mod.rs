@@ -1,0 +1,11 @@
+//! What the program says: results, messages, errors, exit codes, and how values are escaped in them.
+
+pub mod console;
+pub mod error;
+pub mod escape;
+pub mod exit;
+pub mod json;
+pub mod localtime;
+
+pub use console::Console;
+pub use error::{Context, Error, Result};

@@ -1,0 +1,89 @@
+//! The deaths of a service. s6-supervise notes them in `supervise/death_tally`, which s6-svdt(8) prints: 14 bytes for each, the time
+//! as a TAI64N label, the exit code, and the signal.
+
+use std::fmt;
+
+use super::tai64n;
+use crate::sys::{Dir, Errno, Reason, SubPath, file};
+
+/// The tally in a service directory, for messages.
+pub const LABEL: &str = "supervise/death_tally";
+static DEATH_TALLY: SubPath = SubPath::fixed(c"supervise/death_tally", c"supervise", c"death_tally");
+/// Size of an entry, in bytes.
+const ENTRY: usize = 14;
+/// Largest tally, in bytes: s6-supervise keeps 4096 deaths at most.
+const CAP: u64 = 4096 * ENTRY as u64;
+/// Number of deaths that s6-supervise keeps by default. Of a longer row the first are forgotten.
+pub const KEPT: usize = 100;
+/// The signal with which s6-svc(8) stops a service.
+const SIGTERM: u8 = 15;
+
+/// A death of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Death {
+    /// When, in seconds since 1970.
+    pub time: i64,
+    /// The exit code.
+    pub code: u8,
+    /// The signal, or 0.
+    pub signal: u8,
+}
+
+impl Death {
+    /// Returns whether somebody wanted it: the service ended with 0, or s6-svc(8) stopped it.
+    pub fn is_wanted(&self) -> bool {
+        self.code == 0 || self.signal == SIGTERM
+    }
+}
+
+impl fmt::Display for Death {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, number) = match self.signal {
+            0 => ("exit code", self.code),
+            signal => ("signal", signal),
+        };
+        write!(out, "{what} {number}")
+    }
+}
+
+/// Reads the deaths of a service, the oldest first. There are none before the first one.
+pub fn read(service: &Dir) -> Result<Vec<Death>, Reason> {
+    match file::read_below(service, &DEATH_TALLY, CAP) {
+        Err(Reason::Errno(Errno::NOENT)) => Ok(Vec::new()),
+        tally => Ok(parse(&tally?.0)),
+    }
+}
+
+fn parse(tally: &[u8]) -> Vec<Death> {
+    let mut deaths = Vec::new();
+    for entry in tally.chunks_exact(ENTRY) {
+        if let Some(&[code, signal]) = entry.last_chunk() {
+            deaths.push(Death { time: tai64n::seconds(entry), code, signal });
+        }
+    }
+    deaths
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_death_is_named_by_its_code_or_its_signal() {
+        for (code, signal, text) in [(78, 0, "exit code 78"), (137, 9, "signal 9"), (143, 15, "signal 15")] {
+            assert_eq!(Death { time: 0, code, signal }.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn entries_are_read_and_what_is_none_is_passed_over() {
+        let entry = |time: i64| [&(tai64n::EPOCH + time).to_be_bytes()[..], &[0, 0, 0, 1], &[1, 9]].concat();
+        let two = [entry(1_700_000_000), entry(1_700_000_001)].concat();
+        let death = |time| Death { time, code: 1, signal: 9 };
+        assert_eq!(parse(&two), [death(1_700_000_000), death(1_700_000_001)]);
+        assert_eq!(parse(&two[..27]), [death(1_700_000_000)]);
+        for (text, number) in [(&b""[..], 0), (b"x", 0), (&[0xff; 13], 0), (&[0xff; 14], 1), (&[0; 70], 5)] {
+            assert_eq!(parse(text).len(), number);
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Slots that another program has made, for example the Python's service manager: their scripts are not this program's.
+
+use super::template;
+use crate::output::{Context, Result};
+use crate::s6::{ProfileName, servicedir, supervision};
+use crate::sys::{Dir, Kind, file, present};
+
+/// Returns whether a profile's slot is supervised and has a `run` that this program has not written. Such a slot may have variables
+/// in its scripts that nobody else knows.
+pub fn is_in_use(scandir: &Dir, profile: &ProfileName) -> Result<bool> {
+    let slot = profile.slot();
+    match present(scandir.dir(slot)).context("look at", slot)? {
+        Some(dir) => Ok(has_foreign_run(&dir) && supervision::supervision(&dir).context("look at", slot)?),
+        None => Ok(false),
+    }
+}
+
+/// A missing or empty `run`, and one that is no regular file, is nobody's script. One that cannot be read is somebody's.
+fn has_foreign_run(slot: &Dir) -> bool {
+    if slot.meta(&servicedir::RUN).is_ok_and(|meta| meta.kind != Kind::Regular) {
+        return false;
+    }
+    match file::find(slot, &servicedir::RUN, template::SCRIPT_CAP) {
+        Ok(text) => text.is_some_and(|text| !text.is_empty() && !is_own(&text)),
+        Err(_) => true,
+    }
+}
+
+/// Returns whether a `run` is this program's, under any path.
+fn is_own(text: &[u8]) -> bool {
+    let mut lines = text.splitn(2, |byte| *byte == b'\n');
+    let (first, rest) = (lines.next().unwrap_or_default(), lines.next());
+    let is_own = first.starts_with(b"#!") && first.ends_with(b" gateway-run");
+    is_own && (rest == Some(b"") || template::home_in(text).is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_of_this_program_is_one_line_under_any_path_and_a_home() {
+        assert!(is_own(b"#!/usr/bin/hermes-init gateway-run\n"));
+        assert!(is_own(b"#!/opt/other/init gateway-run\n"));
+        assert!(is_own(b"#!/usr/bin/hermes-init gateway-run\nHERMES_HOME=/opt/data\n"));
+        for text in [
+            &b"#!/bin/sh\n"[..],
+            b"#!/usr/bin/hermes-init gateway-run\nexec hermes\n",
+            b"#!/usr/bin/hermes-init gateway-run\nHERMES_HOME=/opt/data",
+            b"#!/bin/sh\nHERMES_HOME=/opt/data\n",
+            b"#!/bin/sh\nexec hermes-init gateway-run\n",
+            b"#!/command/with-contenv sh\nexport A=1\nexec hermes gateway run --replace\n",
+            b"#!/usr/bin/hermes-init gateway-run",
+            b"#!/usr/bin/hermes-init gateway-log\n",
+        ] {
+            assert!(!is_own(text), "{text:?}");
+        }
+    }
+}

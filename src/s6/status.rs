@@ -1,0 +1,110 @@
+//! The state of a service, which its supervisor writes to `supervise/status`, as s6-svstat(8) reads it.
+
+use std::time::Duration;
+
+use super::supervision::{self, STATUS};
+use super::tai64n::{self, Label};
+use crate::output::{Context, Error, Result};
+use crate::sys::{Dir, Errno, Reason, file, time};
+
+/// The state of a service as its supervisor has written it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// Whether it is up.
+    pub up: bool,
+    /// Whether its supervisor has the order to keep it up.
+    pub wanted: bool,
+    /// Whether it is down and its `finish` has ended. A `finish` that still runs can revoke an order to be up.
+    pub settled: bool,
+    /// Whether it has reported that it is ready.
+    pub ready: bool,
+    /// Its process, while it is up.
+    pub pid: Option<u64>,
+    /// When it last went up or down.
+    pub since: Label,
+}
+
+impl Stat {
+    /// Returns when it last went up or down, in seconds since 1970.
+    pub fn time(&self) -> i64 {
+        tai64n::seconds(&self.since)
+    }
+}
+
+/// Longest time that a supervisor which has started needs until it has written its state.
+const STATELESS: Duration = Duration::from_secs(1);
+/// Largest state that is read, in bytes.
+const STATE_CAP: u64 = 4096;
+
+/// Reads the state of a service. `None` if nobody supervises it.
+pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
+    const OBJECT: &str = "supervise/status";
+    match supervision::is_held(service) {
+        Ok(false) => return Ok(None),
+        // Who may not command it may still read its state.
+        Ok(true) | Err(Errno::ACCESS) => (),
+        Err(errno) => return Err(Error::new("look at", "supervise/control", errno)),
+    }
+    let mut read = file::read_below(service, &STATUS, STATE_CAP);
+    if read.as_ref().err() == Some(&Reason::Errno(Errno::NOENT)) {
+        time::wait_until(STATELESS, Duration::from_millis(1), &mut || !supervision::is_starting(service));
+        read = file::read_below(service, &STATUS, STATE_CAP);
+    }
+    let (state, _) = read.context("read", OBJECT)?;
+    parse(&state)
+        .map(Some)
+        .ok_or_else(|| Error::new("understand", OBJECT, "its format is new: update hermes-init"))
+}
+
+/// Parses `supervise/status`: the moments of the last change and of readiness, the process ID (8 bytes, big-endian) and, at the end,
+/// the flags. s6 2.13 has the process group before the last three bytes.
+fn parse(state: &[u8]) -> Option<Stat> {
+    const FINISHING: u8 = 2;
+    const WANTED: u8 = 4;
+    const READY: u8 = 8;
+    if state.len() != 35 && state.len() != 43 {
+        return None;
+    }
+    let (since, rest) = state.split_first_chunk::<12>()?;
+    let (ready, rest) = rest.split_first_chunk::<12>()?;
+    let pid = u64::from_be_bytes(*rest.first_chunk()?);
+    let flags = state.last()?;
+    let up = pid != 0 && flags & FINISHING == 0;
+    Some(Stat {
+        up,
+        wanted: flags & WANTED != 0,
+        settled: !up && ready >= since,
+        ready: pid != 0 && flags & READY != 0,
+        pid: Some(pid).filter(|_| up),
+        since: *since,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(since: u8, ready: u8, pid: u64, group: &[u8], flags: u8) -> Vec<u8> {
+        let moment = |last: u8| [0x40, 0, 0, 0, 0x6a, 0, 0, 0, 0, 0, 0, last];
+        [&moment(since)[..], &moment(ready), &pid.to_be_bytes(), group, &[0, 0], &[flags]].concat()
+    }
+
+    #[test]
+    fn both_formats_of_a_state_are_read() {
+        for group in [&b""[..], &42_u64.to_be_bytes()] {
+            let fields = |state: Vec<u8>| {
+                parse(&state).map(|stat| (stat.up, stat.wanted, stat.settled, stat.ready, stat.pid))
+            };
+            assert_eq!(fields(state(11, 10, 42, group, 0)), Some((true, false, false, false, Some(42))));
+            assert_eq!(fields(state(11, 12, 42, group, 12)), Some((true, true, false, true, Some(42))));
+            // Its `finish` runs.
+            assert_eq!(fields(state(11, 10, 42, group, 6)), Some((false, true, false, false, None)));
+            assert_eq!(fields(state(11, 10, 0, group, 4)), Some((false, true, false, false, None)));
+            assert_eq!(fields(state(11, 11, 0, group, 0)), Some((false, false, true, false, None)));
+            assert_eq!(parse(&state(11, 11, 0, group, 0)).map(|stat| stat.time()), Some(0x6a00_0000 - 10));
+        }
+        for length in [0, 34, 36, 42, 44, 100] {
+            assert_eq!(parse(&vec![0; length]), None);
+        }
+    }
+}

@@ -1,0 +1,49 @@
+//! TAI64N labels, as s6 writes times: eight bytes of seconds, four of nanoseconds, both big-endian.
+
+/// A TAI64N label. Labels are ordered by time.
+pub type Label = [u8; 12];
+
+/// The seconds of the label of the beginning of 1970, as s6 has it.
+pub(super) const EPOCH: i64 = (1 << 62) + 10;
+
+/// Returns the seconds since 1970 of bytes that begin with a TAI64 label; 0 for fewer than eight bytes.
+pub fn seconds(label: &[u8]) -> i64 {
+    label.first_chunk().map_or(0, |label| i64::from_be_bytes(*label).saturating_sub(EPOCH))
+}
+
+/// Returns the seconds since 1970 of a TAI64N label in hexadecimal digits, as s6-log(8) prints it; `None` if it is none.
+pub fn of_hex(label: &[u8]) -> Option<i64> {
+    let digits = std::str::from_utf8(label.get(..16)?).ok()?;
+    let number = i64::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with(['+', '-']))?;
+    Some(number.saturating_sub(EPOCH))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_label_gives_seconds_since_1970() {
+        for time in [0, 1, -1, 1_700_000_000] {
+            let label = [&(EPOCH + time).to_be_bytes()[..], &[0, 0, 0, 1]].concat();
+            assert_eq!(seconds(&label), time);
+            let digits: String = label.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(of_hex(digits.as_bytes()), Some(time));
+        }
+        assert_eq!(seconds(b"short"), 0);
+    }
+
+    #[test]
+    fn what_is_no_label_is_none() {
+        for text in [
+            "",
+            "400000006500000",
+            "+00000000000000a",
+            "-00000000000000a",
+            "40000000650000x0",
+            "ffffffffffffffff",
+        ] {
+            assert_eq!(of_hex(text.as_bytes()), None, "{text}");
+        }
+    }
+}
