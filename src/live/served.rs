@@ -2,7 +2,7 @@
 
 use super::Live;
 use crate::boot::reconcile;
-use crate::boot::reconcile::action::Action;
+use crate::boot::reconcile::Item;
 use crate::cli::Command;
 use crate::output::{Error, Result, exit};
 use crate::s6::ProfileName;
@@ -10,19 +10,19 @@ use crate::settings::topology::TopologyChoice;
 
 /// Returns what the next boot would do, if it matters to the command which profiles the gateway of `default` serves: `stop` does what
 /// it is told. Reads the whole volume.
-pub fn find(live: &Live<'_>, command: Command, profiles: &[ProfileName]) -> Result<Vec<Action>> {
+pub fn find(live: &Live<'_>, command: Command, profiles: &[ProfileName]) -> Result<Vec<Item>> {
     let is_own = live.settings.topology.value == TopologyChoice::PerProfile;
     if command == Command::Stop || is_own || profiles.iter().all(ProfileName::is_root) {
         return Ok(Vec::new());
     }
     // What is wrong with other profiles is not the answer to this command.
-    reconcile::forecast(live.settings, &live.console.silent()).map(|plan| plan.actions)
+    reconcile::forecast(live.settings, &live.console.silent()).map(|plan| plan.items)
 }
 
 /// Fails if the gateway of `default` serves a profile: it has none of its own to start.
-pub fn refuse(live: &Live<'_>, command: Command, profile: &ProfileName, forecasts: &[Action]) -> Result<()> {
+pub fn refuse(live: &Live<'_>, command: Command, profile: &ProfileName, forecasts: &[Item]) -> Result<()> {
     let name = profile.text().as_bytes();
-    if !forecasts.iter().any(|forecast| forecast.served && forecast.profile == name) {
+    if !forecasts.iter().any(|forecast| forecast.is_served_by_default() && forecast.name == name) {
         return Ok(());
     }
     let (verb, program) = (command.name(), live.console.program());

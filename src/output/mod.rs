@@ -8,4 +8,4 @@ pub mod json;
 pub mod localtime;
 
 pub use console::Console;
-pub use error::{Context, Error, Result};
+pub use error::{Context, Error, Object, Result};

@@ -9,6 +9,10 @@ mod scan;
 
 use scan::{Head, Key, SYNTAX, Scanner, Value, without_comment};
 
+use crate::sys::{Dir, Name, Reason, file};
+
+/// The file, in the directory of a profile.
+pub static CONFIG: Name = Name::fixed(c"config.yaml");
 /// Largest config.yaml that is read, in bytes.
 pub const CAP: u64 = 4 << 20;
 
@@ -68,7 +72,12 @@ const STANDALONE: Place = Place {
     twice: "gateway.standalone stands twice",
 };
 
-/// Reads `gateway.standalone` of a profile, for which a word for yes counts like true.
+/// Reads `gateway.standalone` in the config.yaml of a profile's directory; [`Answer::Absent`] if there is no such file.
+pub fn read_standalone(dir: &Dir) -> Result<Answer, Reason> {
+    Ok(file::find(dir, &CONFIG, CAP)?.map_or(Answer::Absent, |text| standalone(&text)))
+}
+
+/// Returns `gateway.standalone` of a config.yaml, for which a word for yes counts like true.
 pub fn standalone(text: &[u8]) -> Answer {
     boolean(text, STANDALONE)
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::Pass;
-use super::action::Action;
+use super::plan::Item;
 use crate::output::Error;
 use crate::output::escape::Shown;
 use crate::s6::ProfileName;
@@ -17,9 +17,9 @@ use crate::volume::profiles;
 
 const LOGS: &[u8] = profiles::GATEWAY_LOGS.as_bytes();
 
-/// Notes at each action what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
+/// Notes at each profile what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
 /// refused the volume, the gateway's program, the profile's directory or that of its log. Another user than these two is told nothing.
-pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
+pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
     let user = pass.settings.owner.value;
     let groups = match user::runner() {
         Ok(runner) if runner.user.ids == user => runner.groups,
@@ -33,12 +33,12 @@ pub fn look(pass: &Pass<'_>, actions: &mut [Action]) {
         return;
     }
     if !is_root {
-        return look.all(actions);
+        return look.all(items);
     }
-    if let Err(errno) = as_user(user, &groups, || look.all(actions)) {
+    if let Err(errno) = as_user(user, &groups, || look.all(items)) {
         let why = look.cannot_drop(user, errno);
-        for action in actions.iter_mut().filter(|action| action.name.is_some()) {
-            action.obstacle.get_or_insert_with(|| why.clone());
+        for profile in items.iter_mut().filter_map(Item::with_slot_mut) {
+            profile.refusal = Some(why.clone());
         }
     }
 }
@@ -54,7 +54,7 @@ struct Look<'a> {
 
 impl Look<'_> {
     /// Asks the kernel as the user of this process.
-    fn all(&self, actions: &mut [Action]) {
+    fn all(&self, items: &mut [Item]) {
         // By its path, as a gateway opens it.
         let (home, for_all) = match Dir::at(self.path) {
             Ok(home) => {
@@ -65,15 +65,13 @@ impl Look<'_> {
             // The pass has it open.
             Err(_) => return,
         };
-        for action in actions {
-            let Some(name) = &action.name else { continue };
-            let found = match &home {
-                Some(home) if for_all.is_none() || self.has_own_path(name) => self.profile(home, name),
+        for profile in items.iter_mut().filter_map(Item::with_slot_mut) {
+            profile.refusal = match &home {
+                Some(home) if for_all.is_none() || self.has_own_path(&profile.name) => {
+                    self.profile(home, &profile.name)
+                }
                 _ => for_all.clone(),
             };
-            if action.obstacle.is_none() {
-                action.obstacle = found;
-            }
         }
     }
 

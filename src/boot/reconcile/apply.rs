@@ -1,47 +1,62 @@
 //! Carries out the plan: sweep, slots, hand-over or seal, log.
 
-use super::action::{Action, Verdict};
-use super::plan::{self, Plan};
+use std::collections::BTreeSet;
+
+use super::decide::{Decision, Profile, StartReason, Variables};
+use super::plan::{Item, Outcome, Plan};
 use super::report::{self, Form};
-use super::{Pass, hold, intent};
-use crate::output::{Context, Error, Result, exit};
-use crate::s6::control;
+use super::slots::Slot;
+use super::{Effect, Format, Pass, bootstrap, hold};
+use crate::output::{Context, Error, Object, Result, exit};
+use crate::s6::envdir::Variable;
 use crate::s6::scandir::{self, Entries};
-use crate::s6::slot::{SlotState, check};
-use crate::s6::slot::{publish, staging};
-use crate::s6::{DefaultState, ProfileName, supervision};
+use crate::s6::slot::{SlotState, check, publish, staging};
+use crate::s6::{DefaultState, ProfileName, control, supervision};
 use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, present, time};
-use crate::volume::bootlog;
 use crate::volume::profiles;
-use crate::volume::{Home, kept_env};
+use crate::volume::{Home, bootlog, kept_env};
+
+const SCAN_DIRECTORY: Object = Object::Term("the scan directory");
 
 /// Runs the pass, or only plans it in a dry run, and reports it. Returns the exit code.
-pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
+pub fn run(pass: &Pass<'_>, effect: Effect, format: Format) -> u8 {
     let plan = match &pass.scandir {
-        Some(scandir) if !pass.dry_run => apply(pass, scandir),
+        Some(scandir) if effect == Effect::Apply => apply(pass, scandir),
         _ => dry_run(pass),
     };
-    warn_of_the_fold(pass, &plan);
+    warn(pass, &plan);
+    // The log comes first: whoever reads stdout may have stopped doing so.
+    if let (Effect::Apply, Some(home)) = (effect, &pass.home) {
+        report_failure(pass, home.as_its_user(|| write_log(pass, &plan, home)));
+    }
+    let form = match format {
+        Format::Json => Form::Objects(&pass.settings.scandir.value),
+        Format::Text if effect == Effect::Apply && pass.settings.is_quiet() => Form::Failures,
+        Format::Text => Form::Lines,
+    };
+    for part in report::parts(&plan, form) {
+        pass.console.print(&part);
+    }
+    let has_failed = plan.items.iter().any(|item| item.has_failed() || item.obstacle().is_some());
+    if has_failed || plan.refused > 0 || !plan.is_complete { exit::INCOMPLETE } else { 0 }
+}
+
+/// Reports what concerns all profiles: for whom `default` starts, and who has no slot.
+fn warn(pass: &Pass<'_>, plan: &Plan) {
+    if plan.items.iter().any(|item| item.decision == Decision::Start(StartReason::Others)) {
+        let names = plan.charges();
+        pass.console.warn(format_args!(
+            "default starts, because its gateway serves profiles that want to run: {names}"
+        ));
+    }
     if let Some(sum) = report::sum(plan.others) {
         pass.console.warn(format_args!("profiles: {sum}"));
     }
-    if plan.room.turned_away > 0 {
-        let (count, why) = (plan.room.turned_away, &plan.room.why);
+    if plan.refused > 0 {
+        let (count, why) = (plan.refused, &plan.no_capacity);
         pass.console.warn(format_args!("profiles without a slot: {count}: {why}"));
     }
-    // The log comes first: whoever reads stdout may have stopped doing so.
-    if let (false, Some(home)) = (pass.dry_run, &pass.home) {
-        warn(pass, home.as_its_user(|| write_log(pass, &plan, home)));
-    }
-    let form = match json {
-        true => Form::Objects(&pass.settings.scandir.value),
-        false if !pass.dry_run && pass.settings.is_quiet() => Form::Failures,
-        false => Form::Lines,
-    };
-    report::write(&plan, form, &mut |text| pass.console.print(text));
-    let has_failed = plan.actions.iter().any(|action| action.has_failed() || action.obstacle.is_some());
-    if has_failed || !plan.is_complete { exit::INCOMPLETE } else { 0 }
 }
 
 fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
@@ -50,23 +65,21 @@ fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
         pass.console.failed(&error);
     }
     let stamp = report::stamp(&pass.settings.lookup, time::now());
-    let mut done = Ok(());
-    report::write(plan, Form::Log(&stamp), &mut |lines| {
-        if done.is_ok() {
-            done = log.append(lines);
-        }
-    });
-    done
+    report::parts(plan, Form::Log(&stamp)).try_for_each(|part| log.append(&part))
 }
 
+/// Plans the pass, and notes which stale files it would remove.
 fn dry_run(pass: &Pass<'_>) -> Plan {
-    let mut plan = plan::dry(pass);
-    for action in &mut plan.actions {
-        let supervised = match (&pass.scandir, &action.name) {
-            (Some(scandir), Some(name)) => staging::is_supervised(scandir, name.slot()).unwrap_or(true),
-            _ => false,
-        };
-        action.changed |= !action.stale.is_empty() && !supervised && action.present.is_some();
+    let mut plan = Plan::dry(pass);
+    for item in &mut plan.items {
+        let Some(profile) = item.with_slot() else { continue };
+        let is_supervised = pass
+            .scandir
+            .as_ref()
+            .is_some_and(|scandir| staging::is_supervised(scandir, profile.name.slot()).unwrap_or(true));
+        if !profile.stale.is_empty() && !is_supervised && item.outcome == Outcome::Unchanged {
+            item.outcome = Outcome::Changed;
+        }
     }
     plan
 }
@@ -88,21 +101,22 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
         });
     }
     let _held = hold(scandir, &pass.template, pass.console);
-    let entries = tidy(pass, scandir, &mut is_complete);
+    let swept = sweep(pass, scandir);
     write_bootstrap(pass);
     if let Some(home) = &pass.home {
         let complete = || bootlog::complete(home, pass.trusted, ownership, pass.settings.owner.value);
-        warn(pass, home.as_its_user(complete));
+        report_failure(pass, home.as_its_user(complete));
     }
-    let mut plan = plan::plan(pass, Some(&entries));
-    for action in &mut plan.actions {
-        carry_out(pass, scandir, action);
+    let mut plan = Plan::new(pass, Some(&swept.entries));
+    for item in &mut plan.items {
+        carry_out(pass, scandir, item);
     }
-    plan.is_complete &= is_complete;
+    plan.is_complete &= is_complete && swept.is_complete;
     if ownership.is_root() {
-        update_other_slots(pass, scandir, &entries.slots, &mut plan.actions);
+        let others = update_other_slots(pass, scandir, &swept.entries.slots, &plan.items);
+        plan.items.extend(others);
         if is_sealed {
-            plan.is_complete &= !has_foreign_services(pass, scandir, &entries);
+            plan.is_complete &= !has_foreign_services(pass, scandir, &swept.entries);
         }
     }
     // The hand-over comes last.
@@ -110,47 +124,55 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
         let handed_over = scandir::hand_over(scandir, &pass.template.policy, ownership);
         // What is not s6-svscan's own is refused by a rule; an errno leaves something undone.
         plan.is_complete &= handed_over.as_ref().err().and_then(Error::errno).is_none();
-        warn(pass, handed_over);
+        report_failure(pass, handed_over);
     }
     plan
 }
 
-fn warn(pass: &Pass<'_>, done: Result<()>) {
+fn report_failure(pass: &Pass<'_>, done: Result<()>) {
     if let Err(error) = done {
         pass.console.failed(&error);
     }
 }
 
-/// Sweeps leftovers and dangling slots. Returns the other entries. Clears `is_complete` if something cannot be looked at.
-fn tidy(pass: &Pass<'_>, scandir: &Dir, is_complete: &mut bool) -> Entries {
-    let entries = match scandir::list(scandir) {
+/// What the scan directory has after the sweep.
+#[derive(Default)]
+struct Swept {
+    entries: Entries,
+    /// Whether everything could be looked at.
+    is_complete: bool,
+}
+
+/// Sweeps leftovers and dangling slots.
+fn sweep(pass: &Pass<'_>, scandir: &Dir) -> Swept {
+    let entries = match scandir::list(scandir).context("list", SCAN_DIRECTORY) {
         Ok(entries) => entries,
-        Err(errno) => {
-            pass.console.failed(&Error::new("list the scan", "directory", errno));
-            *is_complete = false;
-            return Entries::default();
+        Err(error) => {
+            pass.console.failed(&error);
+            return Swept::default();
         }
     };
+    let mut is_complete = true;
     for name in &entries.leftovers {
-        let swept = sweep(scandir, name);
-        *is_complete &= swept.is_ok();
-        warn(pass, swept.and_then(|swept| swept));
+        let swept = sweep_leftover(scandir, name);
+        is_complete &= swept.is_ok();
+        report_failure(pass, swept.and_then(|swept| swept));
     }
     for name in &entries.dangling {
         if scandir::is_slot_name(name) {
-            let swept = staging::hide_and_remove(scandir, name);
-            warn(pass, swept.map_err(|errno| Error::new("remove the dangling symlink", name, errno)));
+            let removed = staging::hide_and_remove(scandir, name);
+            report_failure(pass, removed.context("remove the dangling symlink", name));
         } else {
             let reason =
                 "it leads nowhere, and s6-svscan 2.12 and later starts nothing new until it is removed";
             pass.console.failed(&Error::new("accept the symlink", name, reason));
         }
     }
-    entries
+    Swept { entries, is_complete }
 }
 
 /// Removes a leftover. In a slot that is being unregistered, supervisors may only be starting.
-fn sweep(scandir: &Dir, name: &Name) -> Result<Result<()>> {
+fn sweep_leftover(scandir: &Dir, name: &Name) -> Result<Result<()>> {
     if staging::is_unregistered(name)
         && let Some(slot) = present(scandir.dir(name)).context("look at the leftover", name)?
         && !supervision::supervision(&slot).context("look at the leftover", name)?
@@ -162,109 +184,141 @@ fn sweep(scandir: &Dir, name: &Name) -> Result<Result<()>> {
 }
 
 fn write_bootstrap(pass: &Pass<'_>) {
-    if let (Some(bootstrap), Some(home)) = (pass.intent.bootstrap, &pass.home) {
+    if let (Ok(Some(bootstrap)), Some(home)) = (pass.bootstrap, &pass.home) {
         let (ids, ownership) = (pass.settings.owner.value, pass.template.ownership);
         let attributes = Attributes { mode: 0o644, ids, ownership, durable: true };
-        warn(pass, home.as_its_user(|| intent::write_bootstrap(bootstrap, time::now(), home, attributes)));
+        let write = || bootstrap::write(bootstrap, time::now(), home, attributes);
+        report_failure(pass, home.as_its_user(write));
     }
 }
 
 /// Carries out what is planned for one profile. A slot that could not be looked at is left as it is.
-fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
-    let Some(present) = action.present else { return };
-    match make(pass, scandir, action, present) {
-        Ok(removed) => action.changed |= removed,
-        Err(error) => {
-            action.verdict = Verdict::failed(error, pass.console);
-            action.changed = false;
-        }
+fn carry_out(pass: &Pass<'_>, scandir: &Dir, item: &mut Item) {
+    let Some(profile) = item.with_slot() else { return };
+    let made = match item.slot {
+        Slot::Unknown => return,
+        slot => make(pass, scandir, profile, slot, item.default_state),
+    };
+    match made {
+        Ok(Removed::Nothing) => (),
+        Ok(Removed::StaleFiles) => item.outcome = Outcome::Changed,
+        Err(error) => item.outcome = Outcome::Failed(pass.console.reported(&error)),
     }
 }
 
-/// Makes the slot of one profile, and removes its stale files. Returns whether there was any.
-fn make(pass: &Pass<'_>, scandir: &Dir, action: &Action, present: SlotState) -> Result<bool> {
-    let Some(name) = &action.name else { return Ok(false) };
-    let supervised =
+/// What a pass has removed from the directory of a profile.
+enum Removed {
+    Nothing,
+    StaleFiles,
+}
+
+/// Makes the slot of a profile, and removes its stale files.
+fn make(
+    pass: &Pass<'_>,
+    scandir: &Dir,
+    profile: &Profile,
+    slot: Slot,
+    default_state: DefaultState,
+) -> Result<Removed> {
+    let name = &profile.name;
+    let is_supervised =
         || staging::is_supervised(scandir, name.slot()).context("find a supervisor of", name.slot());
-    let removed = !action.stale.is_empty() && !supervised()? && remove_stale(pass, name, &action.stale);
-    if !action.left {
-        let mut variables = Vec::new();
-        if action.has_variables {
-            // Without them, where they have changed since they were looked at.
-            let done = work_in(pass, name, &mut |dir| {
-                let read = kept_env::read(dir, pass.trusted);
-                variables = read.context("use", profiles::label(name, &kept_env::KEPT))?;
-                Ok(())
-            });
-            warn(pass, done);
-        }
-        publish::publish(scandir, name, action.want(), present, &variables, &pass.template)?;
-    }
+    let removed = if profile.stale.is_empty() || is_supervised()? {
+        Removed::Nothing
+    } else {
+        remove_stale(pass, profile)
+    };
+    let found = match slot {
+        Slot::Foreign | Slot::Unknown => return Ok(removed),
+        Slot::Absent => SlotState::Absent,
+        Slot::UpToDate => SlotState::UpToDate,
+        Slot::Differs => SlotState::Differs,
+    };
+    let variables = match profile.variables {
+        Variables::Kept => kept_variables(pass, name),
+        Variables::Nothing | Variables::Unusable(_) => Vec::new(),
+    };
+    publish::publish(scandir, name, default_state, found, &variables, &pass.template)?;
     Ok(removed)
 }
 
-/// Works in the directory of a profile, unless it has vanished meanwhile.
-fn work_in(pass: &Pass<'_>, name: &ProfileName, work: &mut dyn FnMut(&Dir) -> Result<()>) -> Result<()> {
-    let Some(home) = &pass.home else { return Ok(()) };
+/// Returns the variables that a registration has kept; none if they have become unusable since they were looked at, which is reported.
+fn kept_variables(pass: &Pass<'_>, name: &ProfileName) -> Vec<Variable> {
+    let read =
+        |dir: &Dir| kept_env::read(dir, pass.trusted).context("use", profiles::label(name, &kept_env::KEPT));
+    in_directory(pass, name, read).unwrap_or_else(|error| {
+        pass.console.failed(&error);
+        Vec::new()
+    })
+}
+
+/// Calls `work` with the directory of a profile. Returns the default value if it has vanished meanwhile.
+fn in_directory<T: Default>(
+    pass: &Pass<'_>,
+    name: &ProfileName,
+    work: impl FnOnce(&Dir) -> Result<T>,
+) -> Result<T> {
+    let Some(home) = &pass.home else { return Ok(T::default()) };
     home.as_its_user(|| {
         if name.is_root() {
             return work(&home.dir);
         }
-        match profiles::directory(home, pass.trusted, name)? {
-            Some(dir) => work(&dir),
-            None => Ok(()),
-        }
+        let dir = profiles::directory(home, pass.trusted, name)?;
+        dir.map_or_else(|| Ok(T::default()), |dir| work(&dir))
     })
 }
 
-/// Removes stale runtime files. Returns whether there was any.
-fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
-    let mut removed = false;
-    let done = work_in(pass, name, &mut |dir| {
-        for file in stale {
-            match dir.unlink(file) {
-                Ok(()) => removed = true,
-                Err(Errno::NOENT) => (),
-                Err(errno) => pass.console.failed(&Error::new("remove", profiles::label(name, file), errno)),
+/// Removes stale runtime files. What cannot be removed is reported.
+fn remove_stale(pass: &Pass<'_>, profile: &Profile) -> Removed {
+    let remove = |dir: &Dir| {
+        let removed = profile.stale.iter().filter(|file| match dir.unlink(file) {
+            Ok(()) => true,
+            Err(Errno::NOENT) => false,
+            Err(errno) => {
+                let label = profiles::label(&profile.name, file);
+                pass.console.failed(&Error::new("remove", label, errno));
+                false
             }
+        });
+        Ok(removed.count())
+    };
+    match in_directory(pass, &profile.name, remove) {
+        Ok(0) => Removed::Nothing,
+        Ok(_) => Removed::StaleFiles,
+        Err(error) => {
+            pass.console.failed(&error);
+            Removed::Nothing
         }
-        Ok(())
-    });
-    warn(pass, done);
-    removed
+    }
 }
 
 /// Updates owners and modes of slots whose profile this pass has not found (deleted, or of another volume), so that they follow
-/// the mode of the pass. Whether they are down stays. Those that could not be updated become actions.
-fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &mut Vec<Action>) {
-    let mut done = Vec::new();
-    for action in &*actions {
-        if let Some(name) = &action.name {
-            done.push(name.slot().clone());
-        }
-    }
-    done.sort_unstable();
-    for entry in slots {
-        if done.binary_search(entry).is_ok() {
-            continue;
-        }
-        let Some(name) = ProfileName::of_service(entry.bytes()) else { continue };
-        if let Err(error) = update_other_slot(pass, scandir, &name) {
-            let verdict = Verdict::failed(error, pass.console);
-            actions.push(Action::new(name.text().as_bytes(), None, verdict));
-        }
-    }
+/// the mode of the pass. Whether they are down stays. Returns the items of those that could not be updated.
+fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], items: &[Item]) -> Vec<Item> {
+    let done: BTreeSet<&Name> = items.iter().filter_map(Item::slot_name).map(ProfileName::slot).collect();
+    let others = slots.iter().filter(|slot| !done.contains(slot));
+    let names = others.filter_map(|slot| ProfileName::of_service(slot.bytes()));
+    let failed = names.filter_map(|name| {
+        let error = update_other_slot(pass, scandir, &name).err()?;
+        let why = pass.console.reported(&error);
+        Some(Item::new(name.text().as_bytes(), None, Decision::Unknown(why)))
+    });
+    failed.collect()
 }
 
 fn update_other_slot(pass: &Pass<'_>, scandir: &Dir, name: &ProfileName) -> Result<()> {
-    let Some(want) = other_slot(pass, scandir, name).context("look at", name.slot())? else { return Ok(()) };
-    match check::inspect(scandir, name, want, &pass.template)? {
-        SlotState::Differs => publish::publish(scandir, name, want, SlotState::Differs, &[], &pass.template),
-        _ => Ok(()),
+    let Some(default_state) = other_slot(pass, scandir, name).context("look at", name.slot())? else {
+        return Ok(());
+    };
+    match check::inspect(scandir, name, default_state, &pass.template)? {
+        found @ SlotState::Differs => {
+            publish::publish(scandir, name, default_state, found, &[], &pass.template)
+        }
+        SlotState::Absent | SlotState::UpToDate => Ok(()),
     }
 }
 
-/// Returns what is wanted of a slot without a profile; `None` if it is right already.
+/// Returns the default state of a slot without a profile; `None` if its owner is right already.
 fn other_slot(
     pass: &Pass<'_>,
     scandir: &Dir,
@@ -278,38 +332,23 @@ fn other_slot(
     {
         return Ok(None);
     }
-    Ok(Some(DefaultState::of(&slot)?))
+    DefaultState::of(&slot).map(Some)
 }
 
 /// Sealed mode: reports services that another user can change. Returns whether there are any, or one cannot be looked at.
 fn has_foreign_services(pass: &Pass<'_>, scandir: &Dir, entries: &Entries) -> bool {
-    let mut found = false;
-    for name in entries.slots.iter().chain(&entries.others) {
-        let error = match scandir::owner_of(scandir, name) {
-            Ok(ids) if ids.uid == pass.template.policy.slot_owner.uid => continue,
-            Ok(_) => {
-                let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
-                Error::new("seal the service", name, reason)
-            }
-            Err(Errno::NOENT) => continue,
-            Err(errno) => Error::new("look at the service", name, errno),
-        };
-        pass.console.failed(&error);
-        found = true;
+    let error = |name: &Name| match scandir::owner_of(scandir, name) {
+        Ok(ids) if ids.uid == pass.template.policy.slot_owner.uid => None,
+        Ok(_) => {
+            let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
+            Some(Error::new("seal the service", name, reason))
+        }
+        Err(Errno::NOENT) => None,
+        Err(errno) => Some(Error::new("look at the service", name, errno)),
+    };
+    let errors: Vec<_> = entries.slots.iter().chain(&entries.others).filter_map(error).collect();
+    for error in &errors {
+        pass.console.failed(error);
     }
-    found
-}
-
-/// Names the profiles for which `default` starts although its own state does not say so.
-fn warn_of_the_fold(pass: &Pass<'_>, plan: &Plan) {
-    if let Some(root) = plan.actions.first()
-        && root.folded
-        && !root.foreground
-        && !root.prior.starts()
-    {
-        let names = plan.folded_names();
-        pass.console.warn(format_args!(
-            "default starts, because its gateway serves profiles that want to run: {names}"
-        ));
-    }
+    !errors.is_empty()
 }

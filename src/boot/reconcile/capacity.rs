@@ -1,61 +1,130 @@
-//! Which profiles get a slot where s6-svscan has no room for all: one service too many, and it starts no new one at all.
-
-use super::action::Action;
-use crate::s6::scandir::Entries;
-use crate::sys::{Dir, Name};
+//! Which profiles get a slot where s6-svscan cannot handle all: with one service too many, it starts no new one at all.
 
 /// Number of services that may be added after the pass.
 const KEPT_FREE: usize = 4;
 
-/// The room that s6-svscan has.
-pub struct Room {
-    /// Why a profile gets no slot.
-    pub why: String,
-    /// Number of profiles that get none.
-    pub turned_away: usize,
-    /// Whether one of these wants to run and has no gateway of its own by its config.yaml.
-    pub has_wish: bool,
-    /// Number of slots that can be added.
-    slots: usize,
-    /// The places of new slots of profiles that do not want to run. They make room for those that do, the last one first.
-    resting: Vec<usize>,
+/// The slots that s6-svscan can handle.
+#[derive(Debug)]
+pub struct Capacity {
+    /// Number of services that it handles (its option -C).
+    max: usize,
+    /// Number of slots that can still be added.
+    left: usize,
+    /// Number of profiles that get no slot.
+    without_slot: usize,
+    /// The places of new slots of profiles that do not want to run. They make way for those that do, the last one first.
+    idle: Vec<usize>,
 }
 
-impl Room {
-    /// Makes the room of a scan directory where s6-svscan handles `max` services.
-    pub fn new(max: usize, found: Option<(&Dir, &Entries)>) -> Room {
-        let used = found.map_or(0, |(scandir, entries)| entries.services(scandir));
-        Room {
-            why: format!(
-                "no room: s6-svscan handles {max} services (--max-services), a slot and its logger are two, and {KEPT_FREE} stay free"
-            ),
-            turned_away: 0,
-            has_wish: false,
-            slots: max.saturating_sub(used + KEPT_FREE) / 2,
-            resting: Vec::new(),
+/// Whether a profile gets a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// It does.
+    Admitted,
+    /// It does, and the profile at this place gets none.
+    Replaces(usize),
+    /// It does not.
+    Refused,
+}
+
+/// A profile that asks for a slot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Candidate {
+    /// Whether it has no slot yet.
+    pub is_new: bool,
+    /// Whether it wants to run.
+    pub wants: bool,
+    /// Whether it is `default`, which may have to start for the others.
+    pub is_root: bool,
+}
+
+impl Capacity {
+    /// Returns the capacity of a scan directory in which `used` of `max` services are there.
+    pub fn new(max: usize, used: usize) -> Capacity {
+        Capacity { max, left: max.saturating_sub(used + KEPT_FREE) / 2, without_slot: 0, idle: Vec::new() }
+    }
+
+    /// Decides about the next profile, whose place among those with a slot is `place`.
+    pub fn admit(&mut self, candidate: Candidate, place: usize) -> Admission {
+        let Candidate { is_new, wants, is_root } = candidate;
+        if !is_new {
+            return Admission::Admitted;
+        }
+        if self.left > 0 {
+            self.left -= 1;
+            if !wants && !is_root {
+                self.idle.push(place);
+            }
+            return Admission::Admitted;
+        }
+        self.without_slot += 1;
+        let idle = if wants { self.idle.pop() } else { None };
+        match idle {
+            Some(idle) => Admission::Replaces(idle),
+            None => Admission::Refused,
         }
     }
 
-    /// Adds an action to the others. Returns it if there is no room for its slot. `known` are the slots that are there, in byte order.
-    pub fn admit(&mut self, actions: &mut Vec<Action>, action: Action, known: &[Name]) -> Option<Action> {
-        let is_new = action.name.as_ref().is_some_and(|name| known.binary_search(name.slot()).is_err());
-        let wants = action.prior.starts();
-        if is_new && self.slots == 0 {
-            self.turned_away += 1;
-            let last = if wants { self.resting.pop() } else { None };
-            let Some(resting) = last.and_then(|last| actions.get_mut(last)) else {
-                self.has_wish |= wants && !action.standalone;
-                return Some(action);
-            };
-            resting.turn_away(&self.why);
-        } else if is_new {
-            self.slots -= 1;
-            // The root profile, the first one, may have to start for the others.
-            if !wants && !actions.is_empty() {
-                self.resting.push(actions.len());
-            }
+    /// Returns the number of profiles that get no slot.
+    pub fn without_slot(&self) -> usize {
+        self.without_slot
+    }
+
+    /// Returns why a profile gets no slot.
+    pub fn reason(&self) -> String {
+        format!(
+            "no room: s6-svscan handles {} services (--max-services), a slot and its logger are two, and {KEPT_FREE} stay free",
+            self.max
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ROOT: Candidate = Candidate { is_new: true, wants: false, is_root: true };
+    const IDLE: Candidate = Candidate { is_new: true, wants: false, is_root: false };
+    const WANTS: Candidate = Candidate { is_new: true, wants: true, is_root: false };
+    const THERE: Candidate = Candidate { is_new: false, wants: false, is_root: false };
+
+    #[test]
+    fn two_services_a_slot_and_some_stay_free() {
+        for (max, used, slots) in
+            [(4, 0, 0), (5, 0, 0), (6, 0, 1), (7, 0, 1), (8, 0, 2), (1000, 0, 498), (1000, 990, 3), (6, 9, 0)]
+        {
+            let mut capacity = Capacity::new(max, used);
+            let admitted =
+                (0..600).take_while(|place| capacity.admit(WANTS, *place) == Admission::Admitted).count();
+            assert_eq!(admitted, slots, "{max} {used}");
         }
-        actions.push(action);
-        None
+    }
+
+    #[test]
+    fn a_slot_that_is_there_needs_no_room() {
+        let mut capacity = Capacity::new(0, 0);
+        assert_eq!(capacity.admit(THERE, 0), Admission::Admitted);
+        assert_eq!(capacity.admit(Candidate { wants: true, ..THERE }, 1), Admission::Admitted);
+        assert_eq!(capacity.without_slot(), 0);
+    }
+
+    use Admission::{Admitted, Refused, Replaces};
+
+    #[test]
+    fn who_wants_to_run_takes_the_place_of_the_last_who_does_not() {
+        // Room for four.
+        let mut capacity = Capacity::new(12, 0);
+        let seen: Vec<_> = [ROOT, IDLE, WANTS, IDLE, IDLE, WANTS, WANTS, WANTS, IDLE]
+            .into_iter()
+            .enumerate()
+            .map(|(place, candidate)| capacity.admit(candidate, place))
+            .collect();
+        // `default` keeps its slot.
+        assert_eq!(
+            seen,
+            [Admitted, Admitted, Admitted, Admitted, Refused, Replaces(3), Replaces(1), Refused, Refused]
+        );
+        assert_eq!(capacity.without_slot(), 5);
+        assert!(capacity.reason().starts_with("no room: s6-svscan handles 12 services "));
     }
 }

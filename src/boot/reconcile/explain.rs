@@ -2,19 +2,18 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use super::action::{self, Action, Verdict};
-use super::intent::Bootstrap;
-use super::plan::{self, Plan};
+use super::decide::{Bootstrap, Decision, DownReason, Profile, StartReason, State};
+use super::observe;
+use super::plan::{FOREGROUND, Item, Plan};
+use super::slots::Slot;
 use super::{Pass, report};
-use crate::output::escape::{Append, FromVolume, Shown};
-use crate::s6::ProfileName;
-use crate::s6::slot::SlotState;
+use crate::output::escape::{FromVolume, Shown};
 use crate::s6::slot::staging;
 use crate::settings::Setting;
 use crate::settings::role::{ContainerCommand, RoleChoice};
 use crate::settings::topology::TopologyChoice;
 use crate::volume::profiles;
-use crate::volume::state::{Key, RUNNING, STATE};
+use crate::volume::state::{Key, Prior, RUNNING, STATE};
 
 /// Returns the text for a front end's container.
 pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
@@ -23,161 +22,189 @@ pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
 
 /// Returns the text: the settings with their sources, then each profile.
 pub fn text(pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerCommand, plan: &Plan) -> String {
-    let mut text = String::new();
-    settings(&mut text, pass, role, command);
-    topology(&mut text, pass, plan);
-    plan.each(&mut |action| profile(&mut text, pass, plan, action));
-    no_profiles(&mut text, plan);
-    text
+    let explain = Explain { pass, plan };
+    let mut lines = vec![Explain::role(role, command)];
+    lines.extend(explain.settings());
+    lines.extend(explain.topology());
+    for item in &plan.items {
+        lines.extend(explain.item(item));
+    }
+    for item in plan.refused_items() {
+        lines.extend(explain.item(&item));
+    }
+    lines.extend(explain.not_profiles());
+    lines.push(String::new());
+    lines.join("\n")
 }
 
-fn settings(text: &mut String, pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerCommand) {
-    let settings = pass.settings;
-    write!(text, "role: gateway ({}; container command:", role.source.text());
-    match command.words() {
-        Err(error) => write!(text, " {error}"),
-        Ok([]) => text.push_str(" none found"),
-        Ok(words) => {
-            for word in words {
-                write!(text, " {}", Shown(word));
-            }
-        }
-    }
-    text.push_str(")\n");
-    for (name, path) in [("HERMES_HOME", &settings.home), ("scan directory", &settings.scandir)] {
-        let shown = Shown(path.value.as_os_str().as_bytes());
-        writeln!(text, "{name}: {shown} ({})", path.source.text());
-    }
-    let owner = &settings.owner;
-    writeln!(text, "owner: {}:{} ({})", owner.value.uid, owner.value.gid, owner.source.text());
-    writeln!(text, "mode: {} ({})", settings.mode.value.text(), settings.mode.source.text());
+struct Explain<'a> {
+    pass: &'a Pass<'a>,
+    plan: &'a Plan,
 }
 
-fn topology(text: &mut String, pass: &Pass<'_>, plan: &Plan) {
-    let setting = &pass.settings.topology;
-    let word = if plan.topology.multiplex { "multiplex" } else { "per-profile" };
-    write!(text, "topology: {word} ({}", setting.source.text());
-    if setting.value == TopologyChoice::Auto {
-        write!(text, "; auto: {}", plan.topology.sign.as_deref().unwrap_or_default());
-    }
-    text.push_str(")\n");
-    if let Some(multiplex) = &pass.intent.multiplex {
-        writeln!(text, "multiplex: {} ({})", if multiplex.on { "on" } else { "off" }, multiplex.why);
-    }
-}
-
-fn profile(text: &mut String, pass: &Pass<'_>, plan: &Plan, action: &Action) {
-    writeln!(text, "\nprofile {}", FromVolume(&action.profile));
-    if let Some(why) = action.verdict.reason() {
-        let slot = if action.name.is_some() { "slot left as it is" } else { "no slot" };
-        return writeln!(text, "  at the next boot: {slot}\n  because: {why}");
-    }
-    let Some(name) = &action.name else { return };
-    let (start, why) = match action.verdict {
-        Verdict::Started => ("started", why_started(pass, plan, name, action)),
-        _ => ("stays down", why_down(pass, name, action)),
-    };
-    writeln!(text, "  at the next boot: {start}\n  because: {why}");
-    if let (Some(obstacle), None) = (&action.obstacle, &action.trouble) {
-        writeln!(text, "  but: {obstacle}");
-    }
-    writeln!(text, "  last exit: {}", action.exit.text());
-    writeln!(text, "  slot now: {}", slot(pass, name, action));
-}
-
-fn decided(action: &Action) -> String {
-    let word = action.prior.word.as_deref().unwrap_or_default();
-    format!("{} is {}", action.prior.key.text(), FromVolume(word.as_bytes()))
-}
-
-fn why_started(pass: &Pass<'_>, plan: &Plan, name: &ProfileName, action: &Action) -> String {
-    if !action.prior.starts() {
-        let (own, names) = (why_down(pass, name, action), plan.folded_names());
-        return format!("{own}; but its gateway serves profiles that want to run: {names}");
-    }
-    let own = why_running(pass, name, action);
-    if plan.topology.multiplex && action.standalone {
-        format!("{own}; standalone: it has a gateway of its own")
-    } else {
-        own
-    }
-}
-
-fn why_running(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
-    match pass.intent.bootstrap.filter(|_| name.is_root()) {
-        Some(Bootstrap::LegacyCommand) => {
-            "there is no state file yet, and the container's command is gateway run".to_owned()
-        }
-        Some(Bootstrap::Variable(source)) => {
-            format!(
-                "there is no state file yet, and HERMES_GATEWAY_BOOTSTRAP_STATE is running ({})",
-                source.text()
-            )
-        }
-        None if action.prior.word.as_deref() == Some(RUNNING) => decided(action),
-        None => format!("{}, which counts as running", decided(action)),
-    }
-}
-
-fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
-    if action.foreground {
-        return action::FOREGROUND.to_owned();
-    }
-    if action.folded && action.served {
-        return format!("{}: it wants to run; served by the gateway of default", decided(action));
-    }
-    if let (true, Some(multiplex)) = (action.prior.starts(), &pass.intent.multiplex) {
-        let why = &multiplex.why;
-        return format!("{}, but the root gateway serves all profiles (multiplex: {why})", decided(action));
-    }
-    if let Some(reason) = &action.trouble {
-        return format!("{} cannot be used: {reason}", FromVolume(&profiles::label(name, &STATE)));
-    }
-    match (action.prior.key, action.prior.word.as_deref()) {
-        (Key::Neither, _) => "there is no state file: it was never started".to_owned(),
-        (Key::Gateway, Some("starting" | "startup_failed")) => {
-            let (program, name) = (pass.console.program(), name.text());
-            format!("{}: {}: {program} start {name}", decided(action), action::words(&action.prior))
-        }
-        _ => decided(action),
-    }
-}
-
-fn slot(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
-    let entry = name.slot();
-    let held = pass.scandir.as_ref().map_or(Ok(false), |scandir| staging::is_supervised(scandir, entry));
-    let supervised = match held {
-        Ok(true) => "s6-supervise runs",
-        Ok(false) => "no s6-supervise running",
-        Err(_) => "whether s6-supervise runs is not known",
-    };
-    let shown = FromVolume(entry.bytes());
-    let (is, rest) = match action.present {
-        _ if action.left => {
-            ("was made by another program; ", ": it is left as it is, unless --adopt is given")
-        }
-        None | Some(SlotState::Absent) => return format!("{shown} is missing"),
-        Some(SlotState::UpToDate) => ("is up to date; ", ""),
-        Some(SlotState::Differs) => ("is not up to date; ", ""),
-    };
-    format!("{shown} {is}{supervised}{rest}")
-}
-
-/// Lists the directories of `profiles` that are no profiles.
-fn no_profiles(text: &mut String, plan: &Plan) {
-    for name in &plan.no_profiles {
-        let why = if plan::is_reserved(name) {
-            "the name is reserved for the profile at HERMES_HOME"
-        } else {
-            "there is no SOUL.md in it"
+impl Explain<'_> {
+    fn role(role: &Setting<RoleChoice>, command: &ContainerCommand) -> String {
+        let words = match command.words() {
+            Err(error) => format!(" {error}"),
+            Ok([]) => " none found".to_owned(),
+            Ok(words) => words.iter().map(|word| format!(" {}", Shown(word))).collect(),
         };
-        writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume(&profiles::label_of(name)));
+        format!("role: gateway ({}; container command:{words})", role.source.text())
     }
-    let more = plan.more_no_profiles;
-    if more > 0 {
-        writeln!(text, "\n{more} more directories are no profiles\n  because: there is no SOUL.md in them");
+
+    fn settings(&self) -> Vec<String> {
+        let settings = self.pass.settings;
+        let mut lines = Vec::new();
+        for (name, path) in [("HERMES_HOME", &settings.home), ("scan directory", &settings.scandir)] {
+            let shown = Shown(path.value.as_os_str().as_bytes());
+            lines.push(format!("{name}: {shown} ({})", path.source.text()));
+        }
+        let (owner, mode) = (&settings.owner, &settings.mode);
+        lines.push(format!("owner: {}:{} ({})", owner.value.uid, owner.value.gid, owner.source.text()));
+        lines.push(format!("mode: {} ({})", mode.value.text(), mode.source.text()));
+        lines
     }
-    if let Some(sum) = report::sum(plan.others) {
-        writeln!(text, "\nprofiles: {sum}");
+
+    fn topology(&self) -> Vec<String> {
+        let (setting, topology) = (&self.pass.settings.topology, &self.plan.topology);
+        let word = if topology.is_multiplex { "multiplex" } else { "per-profile" };
+        let auto = match &topology.sign {
+            Some(sign) if setting.value == TopologyChoice::Auto => format!("; auto: {sign}"),
+            _ => String::new(),
+        };
+        let mut lines = vec![format!("topology: {word} ({}{auto})", setting.source.text())];
+        if let Some(multiplexing) = &self.pass.multiplexing {
+            let word = if multiplexing.is_on { "on" } else { "off" };
+            lines.push(format!("multiplex: {word} ({})", multiplexing.why));
+        }
+        lines
+    }
+
+    fn item(&self, item: &Item) -> Vec<String> {
+        let mut lines = vec![String::new(), format!("profile {}", FromVolume(&item.name))];
+        lines.push(format!("  at the next boot: {}", item.at_boot()));
+        let profile = match (self.plan.failure(item), item.with_slot()) {
+            (None, Some(profile)) => profile,
+            (why, _) => {
+                lines.push(format!("  because: {}", why.unwrap_or_default()));
+                return lines;
+            }
+        };
+        let why = match item.decision {
+            Decision::Start(StartReason::State) => self.why_started(profile),
+            Decision::Start(StartReason::Others) => {
+                let (own, names) = (self.state(profile), self.plan.charges());
+                format!("{own}; but its gateway serves profiles that want to run: {names}")
+            }
+            _ => self.why_down(profile, &item.decision),
+        };
+        lines.push(format!("  because: {why}"));
+        let is_said = matches!(profile.state, State::Unusable(_) | State::Unreadable(_));
+        if let Some(obstacle) = profile.obstacle().filter(|_| !is_said) {
+            lines.push(format!("  but: {obstacle}"));
+        }
+        lines.push(format!("  last exit: {}", profile.exit.text()));
+        lines.push(format!("  slot now: {}", self.slot(profile, item.slot)));
+        lines
+    }
+
+    fn why_started(&self, profile: &Profile) -> String {
+        let own = match &profile.state {
+            State::FirstBoot(Bootstrap::LegacyCommand) => {
+                "there is no state file yet, and the container's command is gateway run".to_owned()
+            }
+            State::FirstBoot(Bootstrap::Variable(source)) => {
+                format!(
+                    "there is no state file yet, and HERMES_GATEWAY_BOOTSTRAP_STATE is running ({})",
+                    source.text()
+                )
+            }
+            state if state.word() == Some(RUNNING) => state.sentence(),
+            state => format!("{}, which counts as running", state.sentence()),
+        };
+        if self.plan.topology.is_multiplex && profile.is_standalone {
+            format!("{own}; standalone: it has a gateway of its own")
+        } else {
+            own
+        }
+    }
+
+    fn why_down(&self, profile: &Profile, decision: &Decision) -> String {
+        match decision {
+            Decision::Down(DownReason::Foreground) => FOREGROUND.to_owned(),
+            Decision::Down(DownReason::Multiplexed) => {
+                let why = self.pass.multiplexing.as_ref().map_or("", |multiplexing| &multiplexing.why);
+                format!(
+                    "{}, but the root gateway serves all profiles (multiplex: {why})",
+                    profile.state.sentence()
+                )
+            }
+            Decision::ServedByDefault { wants: true } => {
+                format!("{}: it wants to run; served by the gateway of default", profile.state.sentence())
+            }
+            _ => self.state(profile),
+        }
+    }
+
+    /// Returns what the state of a profile says that starts nothing.
+    fn state(&self, profile: &Profile) -> String {
+        match &profile.state {
+            State::Unusable(reason) | State::Unreadable(reason) => {
+                let label = profiles::label(&profile.name, &STATE);
+                format!("{} cannot be used: {reason}", FromVolume(&label))
+            }
+            State::Recorded(Prior { key: Key::Gateway, word: Some(word) })
+                if matches!(word.as_str(), "starting" | "startup_failed") =>
+            {
+                let (program, name) = (self.pass.console.program(), profile.name.text());
+                format!("{}: {}: {program} start {name}", profile.state.sentence(), profile.state.words())
+            }
+            State::Recorded(_) => profile.state.sentence(),
+            State::Absent | State::FirstBoot(_) => "there is no state file: it was never started".to_owned(),
+        }
+    }
+
+    fn slot(&self, profile: &Profile, slot: Slot) -> String {
+        let entry = profile.name.slot();
+        let shown = FromVolume(entry.bytes());
+        let is_supervised =
+            self.pass.scandir.as_ref().map_or(Ok(false), |scandir| staging::is_supervised(scandir, entry));
+        let supervisor = match is_supervised {
+            Ok(true) => "s6-supervise runs",
+            Ok(false) => "no s6-supervise running",
+            Err(_) => "whether s6-supervise runs is not known",
+        };
+        match slot {
+            Slot::Absent | Slot::Unknown => format!("{shown} is missing"),
+            Slot::UpToDate => format!("{shown} is up to date; {supervisor}"),
+            Slot::Differs => format!("{shown} is not up to date; {supervisor}"),
+            Slot::Foreign => format!(
+                "{shown} was made by another program; {supervisor}: it is left as it is, unless --adopt is given"
+            ),
+        }
+    }
+
+    /// Lists the directories of `profiles` that are no profiles.
+    fn not_profiles(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for name in &self.plan.not_profiles.names {
+            let why = if observe::is_reserved(name) {
+                "the name is reserved for the profile at HERMES_HOME"
+            } else {
+                "there is no SOUL.md in it"
+            };
+            lines
+                .push(format!("\n{} is no profile\n  because: {why}", FromVolume(&profiles::label_of(name))));
+        }
+        let more = self.plan.not_profiles.more;
+        if more > 0 {
+            lines.push(format!(
+                "\n{more} more directories are no profiles\n  because: there is no SOUL.md in them"
+            ));
+        }
+        if let Some(sum) = report::sum(self.plan.others) {
+            lines.push(format!("\nprofiles: {sum}"));
+        }
+        lines
     }
 }

@@ -1,33 +1,42 @@
-//! The boot pass: one slot for every profile. `plan` reads, `apply` writes, `report` prints.
+//! The boot pass: one slot for every profile. `observe` reads the volume, `decide` decides, `slots` compares with what is there,
+//! `apply` carries it out; `report` and `explain` print it.
 
 mod access;
-pub mod action;
 mod apply;
+mod bootstrap;
 mod capabilities;
 mod capacity;
+pub mod decide;
 mod explain;
-mod intent;
-mod plan;
+mod multiplexing;
+mod observe;
+pub mod plan;
 mod report;
 mod signs;
+mod slots;
 
+pub use plan::Item;
 pub use plan::Plan;
 pub use report::stamp;
 
+use decide::Bootstrap;
+use multiplexing::Multiplexing;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
+use super::{Effect, Format};
 use crate::cli::Options;
 use crate::output::Console;
 use crate::output::escape::Shown;
 use crate::output::{Context, Error, Result, exit};
 use crate::s6::Template;
 use crate::settings::role::{ContainerCommand, RoleChoice};
+use crate::settings::topology::TopologyChoice;
 use crate::settings::{HOME_VARIABLE, Setting, Settings};
 use crate::sys::{Dir, Errno, Ownership, lock, present};
-use crate::volume::Home;
 use crate::volume::home::Trusted;
+use crate::volume::{Home, state};
 
 /// Runs `reconcile`. Returns its exit code.
 pub fn run(options: &Options, console: &Console) -> u8 {
@@ -46,12 +55,42 @@ struct Pass<'a> {
     scandir: Option<Dir>,
     template: Template<'a>,
     trusted: Trusted,
-    intent: intent::Intent,
+    /// Whether multiplexing is switched on. `None` if that is not asked, because the topology is set to multiplex.
+    multiplexing: Option<Multiplexing>,
+    /// Why `default` starts without a state file, if it does; an errno if it is not known whether there is one.
+    bootstrap: std::result::Result<Option<Bootstrap>, Errno>,
     command: &'a ContainerCommand,
     console: &'a Console,
-    dry_run: bool,
+    effect: Effect,
     /// Whether supervised slots that another program has made are changed. Sealed mode changes every slot.
     adopt: bool,
+}
+
+impl Pass<'_> {
+    /// Reads what decides about gateways besides their own state files.
+    fn read_requests(&mut self, home: Option<&Home>) -> Result<()> {
+        self.multiplexing = match self.settings.topology.value {
+            TopologyChoice::Multiplex => None,
+            _ => Some(Multiplexing::read(self.settings, home, self.console)?),
+        };
+        // Any entry of that name is a state, also one that is not usable.
+        self.bootstrap = match home.map_or(Ok(false), |home| home.dir.has(&state::STATE)) {
+            Ok(false) => Ok(bootstrap::find(self.settings, self.command, self.console)?),
+            Ok(true) => Ok(None),
+            Err(errno) => Err(errno),
+        };
+        Ok(())
+    }
+
+    /// Returns whether this is a dry run.
+    fn changes_nothing(&self) -> bool {
+        self.effect != Effect::Apply
+    }
+
+    /// Returns whether multiplexing is switched on.
+    fn is_multiplexing(&self) -> bool {
+        self.multiplexing.as_ref().is_some_and(|multiplexing| multiplexing.is_on)
+    }
 }
 
 fn pass(options: &Options, console: &Console) -> Result<u8> {
@@ -67,18 +106,26 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
         return Ok(0);
     }
     let ownership = Ownership::new();
-    let dry_run = options.dry_run || options.explain;
-    let mut pass = prepare(&settings, &command, &ownership, dry_run, console)?;
-    pass.scandir = open_scandir(&settings, dry_run)?;
+    let effect = match (options.explain, options.dry_run) {
+        (true, _) => Effect::Explain,
+        (false, true) => Effect::DryRun,
+        (false, false) => Effect::Apply,
+    };
+    let format = if options.json { Format::Json } else { Format::Text };
+    let mut pass = prepare(&settings, &command, &ownership, effect, console)?;
+    pass.scandir = open_scandir(&settings, effect)?;
     pass.adopt = options.adopt || settings.mode.value.is_sealed();
     if options.explain {
-        let plan = plan::dry(&pass);
+        let plan = Plan::dry(&pass);
         console.print(&explain::text(&pass, &role, &command, &plan));
         return Ok(0);
     }
-    let mut code = apply::run(&pass, options.json);
+    let mut code = apply::run(&pass, effect, format);
     console.note_refusal(&ownership);
-    if ownership.is_root() && !dry_run && capabilities::lacks(settings.mode.value.is_sealed(), console) {
+    if ownership.is_root()
+        && effect == Effect::Apply
+        && capabilities::lacks(settings.mode.value.is_sealed(), console)
+    {
         code = exit::INCOMPLETE;
     }
     Ok(code)
@@ -86,15 +133,11 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
 
 /// Returns what the next boot would do, from the volume as it is. Changes nothing.
 pub fn forecast(settings: &Settings, console: &Console) -> Result<Plan> {
-    // The slots that are there change nothing about it.
     let ownership = Ownership::new();
     let command = ContainerCommand::default();
-    let pass = prepare(settings, &command, &ownership, true, console)?;
-    let mut plan = plan::dry(&pass);
-    // Those for which there is no room are known.
-    plan.is_complete |= plan.room.turned_away > 0;
-    plan.complete();
-    Ok(plan)
+    // Without the scan directory: the slots that are there change nothing about it.
+    let pass = prepare(settings, &command, &ownership, Effect::DryRun, console)?;
+    Ok(Plan::dry(&pass))
 }
 
 /// Gathers what a pass works with, without a scan directory.
@@ -102,30 +145,32 @@ fn prepare<'a>(
     settings: &'a Settings,
     command: &'a ContainerCommand,
     ownership: &'a Ownership,
-    dry_run: bool,
+    effect: Effect,
     console: &'a Console,
 ) -> Result<Pass<'a>> {
     let trusted = Trusted::new(settings.owner.value, ownership);
     // It is made first: a slot has its path.
-    let home = open_home(settings, ownership, trusted, dry_run, console)?;
+    let home = open_home(settings, ownership, trusted, effect, console)?;
     let template = template(settings, console, ownership)?;
-    let gather = || intent::gather(settings, command, home.as_ref(), console);
-    let intent = match &home {
-        Some(home) => home.as_its_user(gather)?,
-        None => gather()?,
-    };
-    Ok(Pass {
+    let mut pass = Pass {
         settings,
-        home,
+        home: None,
         scandir: None,
         template,
         trusted,
-        intent,
+        multiplexing: None,
+        bootstrap: Ok(None),
         command,
         console,
-        dry_run,
+        effect,
         adopt: false,
-    })
+    };
+    match &home {
+        Some(home) => home.as_its_user(|| pass.read_requests(Some(home)))?,
+        None => pass.read_requests(None)?,
+    }
+    pass.home = home;
+    Ok(pass)
 }
 
 /// Returns what all slots with these settings have in common.
@@ -190,11 +235,11 @@ fn open_home(
     settings: &Settings,
     ownership: &Ownership,
     trusted: Trusted,
-    dry_run: bool,
+    effect: Effect,
     console: &Console,
 ) -> Result<Option<Home>> {
     let path = &settings.home.value;
-    if dry_run {
+    if effect != Effect::Apply {
         return match Home::open(path, trusted) {
             Err(error) if error.errno() == Some(Errno::NOENT) => {
                 console.failed(&error);
@@ -211,10 +256,10 @@ fn open_home(
     Ok(Some(home))
 }
 
-fn open_scandir(settings: &Settings, dry_run: bool) -> Result<Option<Dir>> {
+fn open_scandir(settings: &Settings, effect: Effect) -> Result<Option<Dir>> {
     let path = &settings.scandir.value;
     let label = path.as_os_str().as_bytes();
-    if dry_run {
+    if effect != Effect::Apply {
         return match Dir::at(path) {
             Err(Errno::NOENT) => Ok(None),
             scandir => scandir.map(Some).context("open", label),

@@ -1,322 +1,339 @@
-//! What the pass would do, found out without changing anything.
+//! The plan of a pass: for each profile what was read, what is decided, and what its slot is now.
 
-use super::action::{self, Action, Verdict};
-use super::capacity::Room;
-use super::signs::{self, Signs, Topology};
-use super::{Pass, access, intent};
-use crate::output::{Context, Error, Result};
-use crate::s6::scandir::Entries;
-use crate::s6::servicedir::DOWN;
-use crate::s6::slot::foreign;
-use crate::s6::slot::{SlotState, check};
-use crate::s6::{ProfileName, scandir};
-use crate::settings::topology::TopologyChoice;
-use crate::sys::{Dir, Errno, Name, Reason, present};
-use crate::volume::advice;
-use crate::volume::exit_ledger::PriorExit;
-use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
-use crate::volume::state::{self, Report};
-use crate::volume::{Home, kept_env};
+use super::access;
+use super::decide::{self, Decision, DownReason, Gateways, NoSlotReason, Profile, Situation, State};
+use super::observe::{self, Entry, NotProfiles, Observed};
+use super::signs::Topology;
+use super::slots::{self, Slot};
+use super::{Pass, bootstrap};
+use crate::output::{Error, Object};
+use crate::s6::scandir::{self, Entries};
+use crate::s6::{DefaultState, ProfileName};
+use crate::sys::Name;
+use crate::volume::profiles::Others;
 
-static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
-static PROCESSES: Name = Name::fixed(c"processes.json");
-/// Files of a gateway with process numbers, which mean nothing in a new container.
-static STALE: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
+/// What the pass does for one entry of the volume.
+pub struct Item {
+    /// The profile's name as the volume has it.
+    pub name: Vec<u8>,
+    /// What was read; `None` if it is no profile, or could not be looked at.
+    pub profile: Option<Profile>,
+    /// What is decided.
+    pub decision: Decision,
+    /// What its slot is now.
+    pub slot: Slot,
+    /// The default state that its slot is to have.
+    pub default_state: DefaultState,
+    /// What has come of it.
+    pub outcome: Outcome,
+}
+
+/// What has come of an item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// Nothing was, or would be, written.
+    Unchanged,
+    /// Something was, or would be, written.
+    Changed,
+    /// Its slot could not be looked at or made; why.
+    Failed(String),
+}
+
+/// The word of the log for what is done with a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It has a slot and is started.
+    Started,
+    /// It has a slot and stays down.
+    Registered,
+    /// It can have no slot.
+    Skipped,
+    /// It should have a slot, which could not be made or looked at.
+    Failed,
+}
+
+impl Action {
+    /// Returns the word in the log.
+    pub fn word(self) -> &'static str {
+        match self {
+            Action::Started => "started",
+            Action::Registered => "registered",
+            Action::Skipped => "skipped",
+            Action::Failed => "failed",
+        }
+    }
+}
+
+impl Item {
+    /// Makes the item of an entry, whose slot is not looked at yet.
+    pub fn new(name: &[u8], profile: Option<Profile>, decision: Decision) -> Item {
+        let (slot, default_state) = (Slot::Absent, DefaultState::Down);
+        Item { name: name.to_vec(), profile, decision, slot, default_state, outcome: Outcome::Unchanged }
+    }
+
+    /// Returns the profile, if it has a slot or is to have one.
+    pub fn with_slot(&self) -> Option<&Profile> {
+        match self.decision {
+            Decision::NoSlot(_) | Decision::Unknown(_) => None,
+            _ => self.profile.as_ref(),
+        }
+    }
+
+    /// [`Item::with_slot`], to be changed.
+    pub fn with_slot_mut(&mut self) -> Option<&mut Profile> {
+        match self.decision {
+            Decision::NoSlot(_) | Decision::Unknown(_) => None,
+            _ => self.profile.as_mut(),
+        }
+    }
+
+    /// Returns the name of the profile, if it has a slot or is to have one.
+    pub fn slot_name(&self) -> Option<&ProfileName> {
+        self.with_slot().map(|profile| &profile.name)
+    }
+
+    /// Returns what is done with it.
+    pub fn action(&self) -> Action {
+        match &self.decision {
+            _ if matches!(self.outcome, Outcome::Failed(_)) => Action::Failed,
+            Decision::Start(_) => Action::Started,
+            Decision::Down(_) | Decision::ServedByDefault { .. } => Action::Registered,
+            Decision::NoSlot(NoSlotReason::Unusable(_)) => Action::Skipped,
+            Decision::NoSlot(NoSlotReason::Capacity) | Decision::Unknown(_) => Action::Failed,
+        }
+    }
+
+    /// Returns what happens at the next boot, in words.
+    pub fn at_boot(&self) -> &'static str {
+        match (self.action(), self.with_slot()) {
+            (Action::Started, _) => "started",
+            (Action::Registered, _) => "stays down",
+            (Action::Skipped | Action::Failed, Some(_)) => "slot left as it is",
+            (Action::Skipped | Action::Failed, None) => "no slot",
+        }
+    }
+
+    /// Returns whether the slot is not, or may not be, what the profile asks for.
+    pub fn has_failed(&self) -> bool {
+        let is_unreadable = |profile: &Profile| matches!(profile.state, State::Unreadable(_));
+        self.action() == Action::Failed || self.profile.as_ref().is_some_and(is_unreadable)
+    }
+
+    /// Returns what its gateway will lack, if anything.
+    pub fn obstacle(&self) -> Option<String> {
+        self.profile.as_ref().and_then(Profile::obstacle)
+    }
+
+    /// Returns whether the gateway of `default` serves the profile.
+    pub fn is_served_by_default(&self) -> bool {
+        matches!(self.decision, Decision::ServedByDefault { .. })
+    }
+
+    /// Returns whether the profile has a slot and wants to run, and `default` starts for it.
+    pub fn is_charge(&self) -> bool {
+        matches!(self.decision, Decision::ServedByDefault { wants: true })
+    }
+}
 
 /// The whole plan.
 pub struct Plan {
-    /// `default` first, then the others in byte order.
-    pub actions: Vec<Action>,
-    /// Further profiles, for which s6-svscan has no room, in byte order.
-    pub rest: Vec<Name>,
-    /// Who gets a slot.
-    pub room: Room,
-    /// Further entries of `profiles`, which are no profiles.
+    /// `default` first, then the entries of `profiles` in byte order.
+    pub items: Vec<Item>,
+    /// Further profiles, for which there is no capacity, in byte order.
+    pub without_slot: Vec<Name>,
+    /// The number of all profiles for which there is no capacity.
+    pub refused: usize,
+    /// Why they get no slot.
+    pub no_capacity: String,
+    /// Further entries of `profiles`, which are only counted.
     pub others: Others,
-    /// Of a plan that changes nothing: the first directories of `profiles` that are no profiles, in byte order.
-    pub no_profiles: Vec<Name>,
-    /// The number of further ones.
-    pub more_no_profiles: usize,
+    /// The directories of `profiles` that are no profiles.
+    pub not_profiles: NotProfiles,
     /// Which profiles have a gateway of their own.
     pub topology: Topology,
-    /// Whether all profiles are in it. If `profiles` cannot be listed, some may be missing.
+    /// What decided about all profiles.
+    pub situation: Situation,
+    /// Whether all profiles could be listed and looked at.
     pub is_complete: bool,
 }
+
+/// Why `default` stays down although it wants to run.
+pub const FOREGROUND: &str = "the container's command, gateway run, is this gateway, in the foreground";
 
 /// Largest number of profiles that a message names.
 const NAMED: usize = 8;
 
 impl Plan {
-    fn turned_away(&self, profile: &Name) -> Action {
-        Action::new(profile.bytes(), None, Verdict::Failed(self.room.why.clone()))
+    /// Plans a pass that changes nothing.
+    pub(super) fn dry(pass: &Pass<'_>) -> Plan {
+        let listed = pass.scandir.as_ref().map(scandir::list).transpose().unwrap_or_else(|errno| {
+            pass.console.failed(&Error::new("list", Object::Term("the scan directory"), errno));
+            None
+        });
+        Plan::new(pass, listed.as_ref())
     }
 
-    /// Puts what happens to the profiles for which there is no room beside that of the others.
-    pub fn complete(&mut self) {
-        for profile in std::mem::take(&mut self.rest) {
-            let action = self.turned_away(&profile);
-            self.actions.push(action);
-        }
-    }
-
-    /// Calls `each` with what happens to every profile, also those for which there is no room.
-    pub fn each(&self, each: &mut dyn FnMut(&Action)) {
-        self.actions.iter().for_each(&mut *each);
-        for profile in &self.rest {
-            each(&self.turned_away(profile));
-        }
-    }
-
-    /// Returns the names of the profiles for which `default` starts.
-    pub fn folded_names(&self) -> String {
-        let mut text = String::new();
-        let mut count = 0;
-        for action in self.actions.iter().filter(|action| action.folded && action.served) {
-            if let (Some(name), true) = (&action.name, count < NAMED) {
-                text.push_str(if count == 0 { "" } else { ", " });
-                text.push_str(name.text());
-            }
-            count += 1;
-        }
-        match count.checked_sub(NAMED) {
-            None | Some(0) => text,
-            Some(more) => format!("{text} and {more} more"),
-        }
-    }
-}
-
-/// Plans a pass that changes nothing.
-pub fn dry(pass: &Pass<'_>) -> Plan {
-    let entries = pass.scandir.as_ref().map(scandir::list).transpose();
-    let entries = entries.unwrap_or_else(|errno| {
-        pass.console.failed(&Error::new("list the scan", "directory", errno));
-        None
-    });
-    plan(pass, entries.as_ref())
-}
-
-/// Plans the pass. `entries` is what the scan directory has.
-pub fn plan(pass: &Pass<'_>, entries: Option<&Entries>) -> Plan {
-    let home = pass.home.as_ref();
-    let known = entries.map_or(&[][..], |entries| &entries.slots);
-    let mut plan = Plan {
-        actions: Vec::new(),
-        rest: Vec::new(),
-        room: Room::new(pass.settings.max_services, pass.scandir.as_ref().zip(entries)),
-        others: Others::default(),
-        no_profiles: Vec::new(),
-        more_no_profiles: 0,
-        topology: Topology::default(),
-        is_complete: true,
-    };
-    let looked = match home {
-        Some(home) => home.as_its_user(|| Ok(look_at_volume(pass, known, &mut plan))),
-        None => Ok(look_at_volume(pass, known, &mut plan)),
-    };
-    if let Err(error) = looked {
-        pass.console.failed(&error);
-        plan.is_complete = false;
-    }
-    decide(pass, &mut plan);
-    access::look(pass, &mut plan.actions);
-    plan
-}
-
-/// Reads the profiles and the signs of the topology.
-fn look_at_volume(pass: &Pass<'_>, known: &[Name], plan: &mut Plan) {
-    let home = pass.home.as_ref();
-    let (root, served) = look(pass, &ProfileName::root(), home.map(|home| &home.dir), known);
-    if let Some(mut root) = plan.room.admit(&mut plan.actions, root, known) {
-        root.turn_away(&plan.room.why);
-        plan.actions.push(root);
-    }
-    let mut standalone = None;
-    if let Some(home) = home {
-        plan.is_complete = look_at_profiles(pass, home, known, plan, &mut standalone);
-    }
-    plan.is_complete &= plan.room.turned_away + plan.others.failed == 0;
-    let signs = Signs { multiplex: pass.intent.multiplexes(), served, standalone };
-    plan.topology = Topology::decide(pass.settings.topology.value, &signs, home, pass.console);
-    if let (true, Some(home)) = (plan.topology.multiplex, home) {
-        // Only for its warning.
-        signs::is_standalone(&home.dir, &ProfileName::root(), pass.console);
-    }
-}
-
-/// Looks at every entry of `profiles`; `standalone` becomes the first profile with a gateway of its own. Returns whether all of them
-/// could be listed.
-fn look_at_profiles(
-    pass: &Pass<'_>,
-    home: &Home,
-    known: &[Name],
-    plan: &mut Plan,
-    standalone: &mut Option<ProfileName>,
-) -> bool {
-    let found = Profiles::open(home, pass.trusted).and_then(|profiles| match profiles {
-        Some(profiles) => profiles.names().map(|listing| Some((profiles, listing))),
-        None => Ok(None),
-    });
-    let (profiles, listing) = match found {
-        Ok(Some(found)) => found,
-        Ok(None) => return true,
-        Err(error) => {
-            // A `profiles` that is no directory holds no profiles; one that cannot be opened may hold some.
-            let is_complete = error.errno().is_none();
-            pass.console.failed(&error);
-            return is_complete;
-        }
-    };
-    plan.others = listing.others;
-    let mut listed = 0;
-    for name in listing.names {
-        let found = profiles.look(&name);
-        if !matches!(found, Found::Profile(..) | Found::NoProfile) {
-            if listed == LISTED {
-                plan.others.count(&found);
-                continue;
-            }
-            listed += 1;
-        }
-        let is_other = matches!(found, Found::NoProfile);
-        let Some(action) = look_at_entry(pass, &name, found, known) else {
-            if pass.dry_run && (is_reserved(&name) || (is_other && profiles.is_directory(&name))) {
-                if plan.no_profiles.len() < LISTED {
-                    plan.no_profiles.push(name);
-                } else {
-                    plan.more_no_profiles += 1;
-                }
-            }
-            continue;
+    /// Plans the pass. `slots` are the entries of the scan directory.
+    pub(super) fn new(pass: &Pass<'_>, slots: Option<&Entries>) -> Plan {
+        let observed = observe::observe(pass, slots);
+        let topology = Topology::decide(pass.settings.topology.value, &observed.signs);
+        let gateways = match (topology.is_multiplex, pass.is_multiplexing()) {
+            (true, _) => Gateways::OfDefault,
+            (false, true) => Gateways::OwnButMultiplexed,
+            (false, false) => Gateways::Own,
         };
-        if action.standalone && standalone.is_none() {
-            standalone.clone_from(&action.name);
-        }
-        if plan.room.admit(&mut plan.actions, action, known).is_some() {
-            plan.rest.push(name);
-        }
-    }
-    true
-}
-
-fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found, known: &[Name]) -> Option<Action> {
-    let dangles = matches!(found, Found::Dangling(_));
-    let (verdict, why): (fn(String) -> Verdict, Reason) = match found {
-        Found::Profile(profile, dir) => return Some(look(pass, &profile, Some(&dir), known).0),
-        Found::NoProfile => return None,
-        Found::Skipped(why) | Found::Dangling(why) => (Verdict::Skipped, why),
-        Found::Failed(why) => (Verdict::Failed, told(pass, &why, &profiles::label_of(name))),
-    };
-    let text = why.to_string();
-    let is_reserved = is_reserved(name);
-    if is_reserved || dangles {
-        pass.console.failed(&Error::new("use", profiles::label_of(name), why));
-    }
-    (!is_reserved).then(|| Action::new(name.bytes(), None, verdict(text)))
-}
-
-/// Returns why something on the volume cannot be used, with what helps.
-fn told(pass: &Pass<'_>, why: &Reason, label: &[u8]) -> Reason {
-    advice::below(why, &pass.settings.home.value, label, pass.settings.owner.value.uid)
-}
-
-/// Returns whether an entry of `profiles` has the root profile's name, whose result is that of `HERMES_HOME`.
-pub fn is_reserved(name: &Name) -> bool {
-    name.bytes() == ProfileName::root().text().as_bytes()
-}
-
-/// Looks at a profile on the volume. Returns also whether its state file has `served_profiles`.
-fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) -> (Action, bool) {
-    let mut action = Action::new(name.text().as_bytes(), Some(name.clone()), Verdict::Registered);
-    let Report { prior, trouble, served } = dir.map_or_else(Report::default, state::read);
-    action.prior = prior;
-    action.trouble = trouble.or(pass.intent.unseen.filter(|_| name.is_root()).map(Reason::from));
-    if let Some(reason) = &action.trouble {
-        let label = profiles::label(name, &state::STATE);
-        let mut reason = reason.clone();
-        // A file whose content is no use says nothing; one that could not be read may say anything.
-        if matches!(reason, Reason::Errno(_)) {
-            reason = told(pass, &reason, &label);
-            action.obstacle = Some(action::unusable(&reason));
-        }
-        pass.console.failed(&Error::new("use", label, reason));
-    } else if action.prior.word.is_none()
-        && let Some(state) = pass.intent.bootstrap_state(name)
-    {
-        action.prior = state;
-    }
-    let Some(dir) = dir else { return (action, served) };
-    let is_asked = !name.is_root() && pass.settings.topology.value != TopologyChoice::PerProfile;
-    action.standalone = is_asked && signs::is_standalone(dir, name, pass.console);
-    if known.binary_search(name.slot()).is_err() {
-        match kept_env::read(dir, pass.trusted) {
-            // Only whether there are any: those of all profiles would take memory.
-            Ok(variables) => action.has_variables = !variables.is_empty(),
-            Err(reason) => {
-                let error = Error::new("use", profiles::label(name, &kept_env::KEPT), reason);
-                let text = pass.console.reported(&error);
-                action.obstacle.get_or_insert(text);
-            }
-        }
-    }
-    action.exit = PriorExit::read(dir);
-    action.stale = stale_files(pass, name, dir);
-    (action, served)
-}
-
-/// Decides which gateways start, and compares the slots with that.
-fn decide(pass: &Pass<'_>, plan: &mut Plan) {
-    let multiplex = plan.topology.multiplex;
-    let is_held = !multiplex && pass.intent.multiplexes();
-    let is_foreground = || intent::is_foreground(pass.settings, pass.command, pass.console);
-    let mut any = multiplex && plan.room.has_wish;
-    // The root profile, the first one, comes last: it may have to start for the others.
-    for action in plan.actions.iter_mut().rev() {
-        let Some(name) = action.name.clone() else { continue };
-        let wants = action.prior.starts();
-        let starts = if name.is_root() {
-            action.folded = any;
-            action.foreground = (wants || any) && is_foreground();
-            (wants || any) && !action.foreground
-        } else {
-            action.served = multiplex && !action.standalone;
-            action.folded = action.served && wants;
-            any |= action.folded;
-            wants && !action.served && !is_held
+        let situation = situation(pass, &observed, gateways);
+        let mut plan = Plan {
+            items: Vec::new(),
+            without_slot: observed.without_slot,
+            refused: observed.capacity.without_slot(),
+            no_capacity: observed.capacity.reason(),
+            others: observed.others,
+            not_profiles: observed.not_profiles,
+            topology,
+            situation,
+            is_complete: observed.is_complete,
         };
-        action.verdict = if starts { Verdict::Started } else { Verdict::Registered };
-        action.down = !starts;
-        if let Err(error) = look_at_slot(pass, &name, action) {
-            action.verdict = Verdict::failed(error, pass.console);
+        plan.items = observed.entries.into_iter().map(|entry| item(entry, situation)).collect();
+        for item in &mut plan.items {
+            slots::look(pass, item);
         }
-        action.changed = !action.left && action.present.is_some_and(|present| present != SlotState::UpToDate);
+        access::look(pass, &mut plan.items);
+        plan
+    }
+
+    /// Returns why an item has no slot, why its state does not count, or why its gateway will fail or is down without its state.
+    pub fn reason(&self, item: &Item) -> Option<String> {
+        if let Some(why) = self.failure(item) {
+            return Some(why);
+        }
+        if let Some(obstacle) = item.obstacle() {
+            return Some(obstacle);
+        }
+        match (&item.profile, &item.decision) {
+            (Some(Profile { state: State::Unusable(reason), .. }), _) => Some(decide::unusable(reason)),
+            (_, Decision::Down(DownReason::Foreground)) => Some(FOREGROUND.to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Returns why an item is neither started nor registered.
+    pub fn failure(&self, item: &Item) -> Option<String> {
+        match (&item.outcome, &item.decision) {
+            (Outcome::Failed(why), _)
+            | (_, Decision::Unknown(why) | Decision::NoSlot(NoSlotReason::Unusable(why))) => {
+                Some(why.clone())
+            }
+            (_, Decision::NoSlot(NoSlotReason::Capacity)) => Some(self.no_capacity.clone()),
+            _ => None,
+        }
+    }
+
+    /// Returns the items of the profiles for which there is no capacity and that were not read to the end.
+    pub fn refused_items(&self) -> impl Iterator<Item = Item> {
+        let capacity = || Decision::NoSlot(NoSlotReason::Capacity);
+        self.without_slot.iter().map(move |name| Item::new(name.bytes(), None, capacity()))
+    }
+
+    /// Returns the names of the profiles for which `default` starts, at most eight, and how many more there are.
+    pub fn charges(&self) -> String {
+        let charges: Vec<_> = self.items.iter().filter(|item| item.is_charge()).collect();
+        let named = charges.iter().take(NAMED).filter_map(|item| item.slot_name()).map(ProfileName::text);
+        let text = named.collect::<Vec<_>>().join(", ");
+        match charges.len().saturating_sub(NAMED) {
+            0 => text,
+            more => format!("{text} and {more} more"),
+        }
     }
 }
 
-/// Compares a slot with what is wanted.
-fn look_at_slot(pass: &Pass<'_>, name: &ProfileName, action: &mut Action) -> Result<()> {
-    action.present = Some(SlotState::Absent);
-    let Some(scandir) = &pass.scandir else { return Ok(()) };
-    action.present = None;
-    if action.down && matches!(action.trouble, Some(Reason::Errno(_))) {
-        // Nobody knows whether its gateway should run: a slot that is there stays what it is.
-        let down =
-            present(scandir.dir(name.slot())).and_then(|slot| slot.map_or(Ok(true), |dir| dir.has(&DOWN)));
-        action.down = down.context("look at", name.slot())?;
-    }
-    let present = check::inspect(scandir, name, action.want(), &pass.template)?;
-    action.left = present == SlotState::Differs && !pass.adopt && foreign::is_in_use(scandir, name)?;
-    action.present = Some(present);
-    Ok(())
+/// Returns what decides about all profiles. Whether `default` runs in the foreground is looked for only if it would start.
+fn situation(pass: &Pass<'_>, observed: &Observed, gateways: Gateways) -> Situation {
+    let profiles = || observed.entries.iter().filter_map(Entry::profile);
+    let is_charge = |profile: &Profile| decide::is_served(profile, gateways) && profile.wants();
+    let default_is_needed =
+        gateways == Gateways::OfDefault && (observed.is_refused_one_wanted || profiles().any(is_charge));
+    let default_wants = profiles().any(|profile| profile.name.is_root() && profile.wants());
+    let is_foreground = (default_is_needed || default_wants)
+        && bootstrap::is_foreground(pass.settings, pass.command, pass.console);
+    Situation { gateways, default_is_needed, is_foreground }
 }
 
-fn stale_files(pass: &Pass<'_>, profile: &ProfileName, dir: &Dir) -> Vec<&'static Name> {
-    let mut stale = Vec::new();
-    for name in STALE {
-        match dir.meta(name) {
-            Ok(_) => stale.push(name),
-            Err(Errno::NOENT) => (),
-            Err(errno) => pass.console.failed(&Error::new("look at", profiles::label(profile, name), errno)),
+impl Entry {
+    /// Returns the profile that has a slot or is to have one.
+    fn profile(&self) -> Option<&Profile> {
+        match self {
+            Entry::Profile(profile) => Some(profile),
+            Entry::Displaced(_) | Entry::Unusable(..) | Entry::Unknown(..) => None,
         }
     }
-    stale
+}
+
+fn item(entry: Entry, situation: Situation) -> Item {
+    let of = |profile: Profile, decision| {
+        let name = profile.name.clone();
+        Item::new(name.text().as_bytes(), Some(profile), decision)
+    };
+    match entry {
+        Entry::Profile(profile) => {
+            let decision = decide::decide(&profile, situation);
+            of(profile, decision)
+        }
+        Entry::Displaced(profile) => of(profile, Decision::NoSlot(NoSlotReason::Capacity)),
+        Entry::Unusable(name, why) => {
+            Item::new(name.bytes(), None, Decision::NoSlot(NoSlotReason::Unusable(why)))
+        }
+        Entry::Unknown(name, why) => Item::new(name.bytes(), None, Decision::Unknown(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::reconcile::decide::{DownReason, StartReason};
+
+    #[test]
+    fn the_word_of_the_log_and_the_words_of_explain_follow_from_decision_and_outcome() {
+        let profile = || Some(Profile::new(ProfileName::root()));
+        let failed = || Outcome::Failed("why".to_owned());
+        let unusable = || Decision::NoSlot(NoSlotReason::Unusable("why".to_owned()));
+        let start = || Decision::Start(StartReason::State);
+        let down = || Decision::Down(DownReason::State);
+        let served = |wants| Decision::ServedByDefault { wants };
+        for (profile, decision, outcome, word, words) in [
+            (profile(), start(), Outcome::Unchanged, "started", "started"),
+            (profile(), start(), Outcome::Changed, "started", "started"),
+            (profile(), start(), failed(), "failed", "slot left as it is"),
+            (profile(), Decision::Start(StartReason::Others), Outcome::Unchanged, "started", "started"),
+            (profile(), down(), Outcome::Changed, "registered", "stays down"),
+            (profile(), down(), failed(), "failed", "slot left as it is"),
+            (profile(), served(true), Outcome::Unchanged, "registered", "stays down"),
+            (profile(), served(false), Outcome::Unchanged, "registered", "stays down"),
+            (profile(), served(true), failed(), "failed", "slot left as it is"),
+            (profile(), Decision::NoSlot(NoSlotReason::Capacity), Outcome::Unchanged, "failed", "no slot"),
+            (None, Decision::NoSlot(NoSlotReason::Capacity), Outcome::Unchanged, "failed", "no slot"),
+            (None, unusable(), Outcome::Unchanged, "skipped", "no slot"),
+            (None, Decision::Unknown("why".to_owned()), Outcome::Unchanged, "failed", "no slot"),
+        ] {
+            let item = Item { outcome, ..Item::new(b"default", profile, decision) };
+            assert_eq!(
+                (item.action().word(), item.at_boot()),
+                (word, words),
+                "{:?} {:?}",
+                item.decision,
+                item.outcome
+            );
+            assert_eq!(item.has_failed(), word == "failed");
+        }
+    }
+
+    #[test]
+    fn a_profile_whose_state_cannot_be_read_has_failed_whatever_is_decided() {
+        let state = State::Unreadable(crate::sys::Errno::ACCESS.into());
+        let profile = Profile { state, ..Profile::new(ProfileName::root()) };
+        let item = Item::new(b"default", Some(profile), Decision::Down(DownReason::State));
+        assert_eq!(item.action(), Action::Registered);
+        assert!(item.has_failed());
+        assert!(item.obstacle().is_some());
+    }
 }

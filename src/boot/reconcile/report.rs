@@ -1,32 +1,16 @@
-//! The report of a pass: on stdout, as JSON, in the log.
+//! The report of a pass: lines on stdout, JSON objects, lines of the boot log.
 
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use super::action::{Action, Verdict};
-use super::plan::Plan;
-use crate::output::escape::{Append, FromVolume, OrNull, Quoted, Sentence};
+use super::plan::{Action, Item, Outcome, Plan};
+use crate::output::escape::{FromVolume, OrNull, Quoted, Sentence};
 use crate::output::localtime;
+use crate::s6::ProfileName;
 use crate::settings::Lookup;
-use crate::sys::{file, label};
+use crate::sys::file;
+use crate::volume::exit_ledger::PriorExit;
 use crate::volume::profiles::Others;
-
-/// Largest time zone file that is read, in bytes.
-const ZONE_CAP: u64 = 256 << 10;
-
-/// Returns `profile=… prior_state=… action=…`, and the reason if there is one.
-fn fields(action: &Action) -> String {
-    let mut line = format!("profile={} prior_state=", FromVolume(&action.profile));
-    match &action.prior.word {
-        Some(word) => write!(line, "{}", FromVolume(word.as_bytes())),
-        None => line.push_str("None"),
-    }
-    write!(line, " action={}", action.verdict.word());
-    if let Some(reason) = action.reason() {
-        write!(line, " reason={}", Sentence(&reason));
-    }
-    line
-}
 
 /// The form of a report.
 #[derive(Clone, Copy)]
@@ -44,29 +28,36 @@ pub enum Form<'a> {
 /// Size of a part of a report, in bytes.
 const PART: usize = 64 << 10;
 
-/// Calls `out` with the report: whole lines, in parts, so that the memory for it does not grow with the number of profiles.
-pub fn write(plan: &Plan, form: Form<'_>, out: &mut dyn FnMut(&str)) {
-    let mut text = String::new();
-    let mut add = |text: &mut String, action: &Action| {
-        line(text, plan, action, form);
-        if text.len() >= PART {
-            out(text);
-            text.clear();
+/// Returns the report in parts of whole lines, so that the memory for it does not grow with the number of profiles.
+pub fn parts(plan: &Plan, form: Form<'_>) -> impl Iterator<Item = String> {
+    let of = move |item: &Item| line(plan, item, form);
+    let lines = plan.items.iter().filter_map(of);
+    let mut lines =
+        lines.chain(plan.refused_items().filter_map(move |item| of(&item))).chain(last(plan, form));
+    std::iter::from_fn(move || {
+        let mut part = String::new();
+        while part.len() < PART
+            && let Some(line) = lines.next()
+        {
+            part.push_str(&line);
+            part.push('\n');
         }
-    };
-    plan.each(&mut |action| add(&mut text, action));
+        (!part.is_empty()).then_some(part)
+    })
+}
+
+/// Returns the line about the entries that are only counted, if there are any. They are no objects.
+fn last(plan: &Plan, form: Form<'_>) -> Option<String> {
+    let has_failed = plan.others.failed > 0;
     let start = match form {
-        // Entries that are no profiles are no objects.
-        Form::Objects(_) => "",
-        Form::Failures if plan.others.failed == 0 => "",
+        Form::Objects(_) => return None,
+        Form::Failures if !has_failed => return None,
         Form::Lines | Form::Failures => "reconcile:",
         Form::Log(stamp) => stamp,
     };
-    if let (Some(sum), false) = (sum(plan.others), start.is_empty()) {
-        let action = if plan.others.failed == 0 { "skipped" } else { "failed" };
-        writeln!(text, "{start} profiles action={action} reason={}", Sentence(&sum));
-    }
-    out(&text);
+    let action = if has_failed { Action::Failed } else { Action::Skipped };
+    let sum = sum(plan.others)?;
+    Some(format!("{start} profiles action={} reason={}", action.word(), Sentence(&sum)))
 }
 
 /// Returns what the entries are that are only counted, if there are any.
@@ -76,47 +67,70 @@ pub fn sum(others: Others) -> Option<String> {
     (skipped + failed > 0).then(text)
 }
 
-fn line(text: &mut String, plan: &Plan, action: &Action, form: Form<'_>) {
-    let multiplex = plan.topology.multiplex;
+/// Returns the line of an item, if it has one in this form.
+fn line(plan: &Plan, item: &Item, form: Form<'_>) -> Option<String> {
     match form {
-        Form::Failures if !matches!(action.verdict, Verdict::Failed(_)) => (),
-        Form::Lines | Form::Failures => writeln!(text, "reconcile: {}", fields(action)),
+        Form::Failures if item.action() != Action::Failed => None,
+        Form::Lines | Form::Failures => Some(format!("reconcile: {}", fields(plan, item))),
         Form::Log(stamp) => {
-            // As Python prints a boolean.
-            let folded = match (multiplex, action.folded) {
-                (false, _) => "",
-                (true, true) => " folded_into_root=True",
-                (true, false) => " folded_into_root=False",
+            let folded = match folded_into_root(plan, item) {
+                None => "",
+                // As Python prints a boolean.
+                Some(true) => " folded_into_root=True",
+                Some(false) => " folded_into_root=False",
             };
-            writeln!(text, "{stamp} {} prior_exit={}{folded}", fields(action), action.exit.text());
+            Some(format!("{stamp} {} prior_exit={}{folded}", fields(plan, item), exit(item)))
         }
-        Form::Objects(scandir) => {
-            object(text, action, scandir);
-            if multiplex {
-                write!(text, ", \"folded_into_root\": {}", action.folded);
-            }
-            text.push_str("}\n");
-        }
+        Form::Objects(scandir) => Some(object(plan, item, scandir)),
     }
 }
 
-/// Adds a JSON object without its end.
-fn object(text: &mut String, action: &Action, scandir: &Path) {
-    let scandir = scandir.as_os_str().as_bytes();
-    let slot = action.name.as_ref().map(|name| label(&[scandir, name.slot().bytes()]));
-    write!(
-        text,
-        "{{\"profile\": {}, \"prior_state\": {}, \"action\": \"{}\", \"reason\": {}, \"changed\": {}, \"slot\": {}, \
-         \"prior_exit\": \"{}\"",
-        Quoted(&action.profile),
-        OrNull(action.prior.word.as_deref().map(str::as_bytes)),
-        action.verdict.word(),
-        OrNull(action.reason().as_deref().map(str::as_bytes)),
-        action.changed,
-        OrNull(slot.as_deref()),
-        action.exit.text()
-    );
+/// Returns `folded_into_root` of upstream's log: whether the profile wants to run and the gateway of `default` starts for it; of
+/// `default`, whether it starts for others. `None` where each profile has a gateway of its own.
+fn folded_into_root(plan: &Plan, item: &Item) -> Option<bool> {
+    let is_root = item.slot_name().is_some_and(ProfileName::is_root);
+    let is_folded = if is_root { plan.situation.default_is_needed } else { item.is_charge() };
+    plan.topology.is_multiplex.then_some(is_folded)
 }
+
+fn prior_state(item: &Item) -> Option<&str> {
+    item.profile.as_ref().and_then(|profile| profile.state.word())
+}
+
+fn exit(item: &Item) -> &'static str {
+    item.profile.as_ref().map_or(PriorExit::Unknown, |profile| profile.exit).text()
+}
+
+/// Returns `profile=… prior_state=… action=…`, and the reason if there is one.
+fn fields(plan: &Plan, item: &Item) -> String {
+    let prior_state = match prior_state(item) {
+        Some(word) => FromVolume(word.as_bytes()).to_string(),
+        None => "None".to_owned(),
+    };
+    let reason = plan.reason(item).map(|reason| format!(" reason={}", Sentence(&reason)));
+    let (name, action) = (FromVolume(&item.name), item.action().word());
+    format!("profile={name} prior_state={prior_state} action={action}{}", reason.unwrap_or_default())
+}
+
+fn object(plan: &Plan, item: &Item, scandir: &Path) -> String {
+    let slot = item.slot_name().map(|name| scandir.join(name.slot()).into_os_string().into_vec());
+    let folded = folded_into_root(plan, item).map(|is_folded| format!(", \"folded_into_root\": {is_folded}"));
+    format!(
+        "{{\"profile\": {}, \"prior_state\": {}, \"action\": \"{}\", \"reason\": {}, \"changed\": {}, \"slot\": {}, \
+         \"prior_exit\": \"{}\"{}}}",
+        Quoted(&item.name),
+        OrNull(prior_state(item).map(str::as_bytes)),
+        item.action().word(),
+        OrNull(plan.reason(item).as_deref().map(str::as_bytes)),
+        item.outcome == Outcome::Changed,
+        OrNull(slot.as_deref()),
+        exit(item),
+        folded.unwrap_or_default()
+    )
+}
+
+/// Largest time zone file that is read, in bytes.
+const ZONE_CAP: u64 = 256 << 10;
 
 /// Returns a moment (seconds since 1970, UTC) in the container's local time: TZ, else /etc/localtime, else UTC.
 pub fn stamp(lookup: &Lookup, moment: i64) -> String {

@@ -1,128 +1,104 @@
-//! Which gateways a volume has: one for each profile, or that of `default` for every profile that is not standalone. Releases from
-//! 0.21.5 on have the latter. For `auto`, what a gateway of these releases leaves on the volume decides.
+//! Which gateways a volume has: one for each profile, or that of `default` for every profile that is not standalone. For `auto`,
+//! what a gateway of a release that has the latter leaves on the volume decides.
 
-use super::intent::CONFIG;
-use crate::output::Console;
-use crate::output::Error;
-use crate::s6::ProfileName;
+use std::path::PathBuf;
+
 use crate::settings::topology::TopologyChoice;
-use crate::sys::{Dir, Errno, Name, file};
-use crate::volume::Home;
-use crate::volume::config::{self, Answer};
-use crate::volume::profiles;
-
-/// What a gateway leaves in `HERMES_HOME` when it has changed a `multiplex_profiles: false` of config.yaml.
-static REWRITTEN: Name = Name::fixed(c".multiplex_opt_out_rewritten");
 
 /// The topology of a pass.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Topology {
     /// Whether the gateway of `default` serves every profile that is not standalone.
-    pub multiplex: bool,
+    pub is_multiplex: bool,
     /// For `auto`, what decided.
     pub sign: Option<String>,
 }
 
-/// What of a volume decides for `auto`, besides its `.multiplex_opt_out_rewritten`.
+/// What decides for `auto`, the first sign before the others.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Signs {
     /// Whether multiplexing is switched on.
-    pub multiplex: bool,
-    /// Whether the root profile's state file has `served_profiles`.
-    pub served: bool,
-    /// A standalone profile.
-    pub standalone: Option<ProfileName>,
+    pub is_multiplexing: bool,
+    /// Whether the state file of `default` has `served_profiles`.
+    pub has_served_profiles: bool,
+    /// The config.yaml of a standalone profile.
+    pub standalone: Option<PathBuf>,
+    /// Whether there is `.multiplex_opt_out_rewritten`, which a gateway leaves when it has changed a `multiplex_profiles: false` of
+    /// config.yaml.
+    pub is_rewritten: bool,
+}
+
+impl Signs {
+    /// Returns the first sign.
+    pub fn first(&self) -> Option<String> {
+        if self.is_multiplexing {
+            Some("multiplex is on".to_owned())
+        } else if self.has_served_profiles {
+            Some("served_profiles in gateway_state.json".to_owned())
+        } else if let Some(config) = &self.standalone {
+            Some(format!("gateway.standalone in {}", config.display()))
+        } else if self.is_rewritten {
+            Some("there is .multiplex_opt_out_rewritten".to_owned())
+        } else {
+            None
+        }
+    }
 }
 
 impl Topology {
     /// Returns the topology for a choice.
-    pub fn decide(choice: TopologyChoice, signs: &Signs, home: Option<&Home>, console: &Console) -> Topology {
-        if choice != TopologyChoice::Auto {
-            return Topology { multiplex: choice == TopologyChoice::Multiplex, sign: None };
-        }
-        let sign = if signs.multiplex {
-            "multiplex is on".to_owned()
-        } else if signs.served {
-            "served_profiles in gateway_state.json".to_owned()
-        } else if let Some(name) = &signs.standalone {
-            format!("gateway.standalone in {}", String::from_utf8_lossy(&profiles::label(name, &CONFIG)))
-        } else if home.is_some_and(|home| was_rewritten(home, console)) {
-            "there is .multiplex_opt_out_rewritten".to_owned()
-        } else {
-            let sign = "nothing on the volume shows a gateway that serves all profiles".to_owned();
-            return Topology { multiplex: false, sign: Some(sign) };
-        };
-        Topology { multiplex: true, sign: Some(sign) }
-    }
-}
-
-fn was_rewritten(home: &Home, console: &Console) -> bool {
-    match home.dir.meta(&REWRITTEN) {
-        Ok(_) => true,
-        Err(Errno::NOENT) => false,
-        Err(errno) => {
-            console.failed(&Error::new("look at", &REWRITTEN, errno));
-            false
-        }
-    }
-}
-
-/// Returns whether a profile has a gateway of its own where the gateway of `default` serves the others: `gateway.standalone` in its
-/// config.yaml. What cannot be read for certain is reported and counts as no. The root profile is never standalone.
-pub fn is_standalone(dir: &Dir, profile: &ProfileName, console: &Console) -> bool {
-    let reason = match file::find(dir, &CONFIG, config::CAP) {
-        Ok(None) => return false,
-        Err(reason) => reason,
-        Ok(Some(text)) => match config::standalone(&text) {
-            Answer::True { .. } if profile.is_root() => {
-                console.warn(format_args!(
-                    "gateway.standalone in config.yaml is ignored: the gateway of default serves other profiles"
-                ));
-                return false;
+    pub fn decide(choice: TopologyChoice, signs: &Signs) -> Topology {
+        match choice {
+            TopologyChoice::PerProfile => Topology { is_multiplex: false, sign: None },
+            TopologyChoice::Multiplex => Topology { is_multiplex: true, sign: None },
+            TopologyChoice::Auto => {
+                let sign = signs.first();
+                let none = || "nothing on the volume shows a gateway that serves all profiles".to_owned();
+                Topology { is_multiplex: sign.is_some(), sign: Some(sign.unwrap_or_else(none)) }
             }
-            Answer::True { .. } => return true,
-            Answer::Absent | Answer::False { .. } => return false,
-            Answer::Unsure { line, why } => format!("line {line}: {why}").into(),
-        },
-    };
-    if !profile.is_root() {
-        let reason = format!("{reason}; taken as not standalone");
-        console.failed(&Error::new(
-            "read gateway.standalone for certain from",
-            profiles::label(profile, &CONFIG),
-            reason,
-        ));
+        }
     }
-    false
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn decided(choice: TopologyChoice, multiplex: bool, served: bool, standalone: bool) -> (bool, String) {
-        let signs = Signs { multiplex, served, standalone: standalone.then(ProfileName::root) };
-        let topology = Topology::decide(choice, &signs, None, &Console::new("reconcile", None));
-        (topology.multiplex, topology.sign.unwrap_or_default())
+    /// All combinations of signs.
+    fn all() -> impl Iterator<Item = Signs> {
+        (0..16).map(|bits| Signs {
+            is_multiplexing: bits & 1 != 0,
+            has_served_profiles: bits & 2 != 0,
+            standalone: (bits & 4 != 0).then(|| "profiles/coder/config.yaml".into()),
+            is_rewritten: bits & 8 != 0,
+        })
     }
 
     #[test]
     fn what_is_set_decides_before_what_the_volume_shows() {
-        for signs in [false, true] {
-            for (choice, multiplex) in
+        for signs in all() {
+            for (choice, is_multiplex) in
                 [(TopologyChoice::PerProfile, false), (TopologyChoice::Multiplex, true)]
             {
-                assert_eq!(decided(choice, signs, signs, signs), (multiplex, String::new()));
+                assert_eq!(Topology::decide(choice, &signs), Topology { is_multiplex, sign: None });
             }
         }
     }
 
     #[test]
-    fn auto_is_multiplex_by_any_sign() {
-        let auto =
-            |multiplex, served, standalone| decided(TopologyChoice::Auto, multiplex, served, standalone);
-        assert!(!auto(false, false, false).0);
-        assert_eq!(auto(true, true, true), (true, "multiplex is on".to_owned()));
-        assert_eq!(auto(false, true, true), (true, "served_profiles in gateway_state.json".to_owned()));
-        assert_eq!(auto(false, false, true), (true, "gateway.standalone in config.yaml".to_owned()));
+    fn auto_is_multiplex_by_any_sign_and_names_the_first() {
+        for signs in all() {
+            let (is_multiplex, sign) = match &signs {
+                Signs { is_multiplexing: true, .. } => (true, "multiplex is on"),
+                Signs { has_served_profiles: true, .. } => (true, "served_profiles in gateway_state.json"),
+                Signs { standalone: Some(_), .. } => {
+                    (true, "gateway.standalone in profiles/coder/config.yaml")
+                }
+                Signs { is_rewritten: true, .. } => (true, "there is .multiplex_opt_out_rewritten"),
+                _ => (false, "nothing on the volume shows a gateway that serves all profiles"),
+            };
+            let topology = Topology { is_multiplex, sign: Some(sign.to_owned()) };
+            assert_eq!(Topology::decide(TopologyChoice::Auto, &signs), topology);
+        }
     }
 }

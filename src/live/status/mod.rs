@@ -1,6 +1,9 @@
-//! `status` and `health`: every gateway, and the static services that are the hermes user's to command, side by side. Change
-//! nothing; any user who may read can run them.
+//! `status` and `health`: every gateway, and the static services that are the hermes user's to command, side by side. They change
+//! nothing; any user who may read can run them. `query` asks, `judge` and `note` decide what is said, `render` prints.
 
+mod judge;
+#[cfg(test)]
+mod model;
 mod note;
 mod query;
 mod render;
@@ -9,225 +12,155 @@ mod row;
 use std::cell::OnceCell;
 use std::os::unix::ffi::OsStrExt;
 
-use super::record;
-use crate::boot::reconcile::action::Action;
-use crate::boot::reconcile::{self, Plan};
+use crate::boot::reconcile::{self, Item, Plan};
 use crate::cli::{Command, Options};
-use crate::output::Console;
 use crate::output::escape::FromVolume;
-use crate::output::exit;
-use crate::output::{Context, Result};
+use crate::output::{Console, Context, Result, exit};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
 use crate::settings::Settings;
+use crate::settings::role::ContainerCommand;
 use crate::sys::{Dir, Errno, Name, time};
-use crate::volume::bootlog;
-use row::{NO_SLOT, Row};
+use judge::Fault;
+use query::{BootLog, Query};
+use render::Line;
+use row::Row;
 
 /// Runs one of the two commands. Returns its exit code.
 pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
-    match look(command, options, console) {
-        Ok(code) => code,
-        Err(error) => console.fatal(&error),
-    }
+    answer(command, options, console).unwrap_or_else(|error| console.fatal(&error))
 }
 
-fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
+fn answer(command: Command, options: &Options, console: &Console) -> Result<u8> {
     let settings = Settings::gather(options, console)?;
     let path = &settings.scandir.value;
-    let label = path.as_os_str().as_bytes();
     let scandir = match Dir::at(path) {
         // s6-svscan does not run.
         Err(Errno::NOENT) => None,
-        scandir => Some(scandir.context("open", label)?),
+        scandir => Some(scandir.context("open", path)?),
     };
     let entries = match &scandir {
         None => Entries::default(),
-        Some(dir) => scandir::list(dir).context("list", label)?,
+        Some(dir) => scandir::list(dir).context("list", path)?,
     };
     let is_health = command == Command::Health;
     // What is wrong with other profiles is not the answer to a question about some.
     let silent = console.silent();
     let reporter = if options.operands.is_empty() && !is_health { console } else { &silent };
-    let (forecasts, no_profiles, is_complete) = match reconcile::forecast(&settings, reporter) {
-        Ok(Plan { actions, no_profiles, more_no_profiles, is_complete, .. }) => {
-            if more_no_profiles > 0 {
-                reporter
-                    .note(format_args!("{more_no_profiles} more directories of profiles have no SOUL.md"));
-            }
-            (actions, no_profiles, is_complete)
-        }
+    let plan = match reconcile::forecast(&settings, reporter) {
+        Ok(plan) => Some(plan),
         Err(error) if is_health => return Err(error),
         Err(error) => {
             console.failed(&error);
-            (Vec::new(), Vec::new(), false)
+            None
         }
     };
-    let (last_boot, is_log_complete) = last_boot(&settings, console);
-    let mut view = View {
+    if let Some(more) = plan.as_ref().map(|plan| plan.not_profiles.more).filter(|more| *more > 0) {
+        reporter.note(format_args!("{more} more directories of profiles have no SOUL.md"));
+    }
+    let boot_log = BootLog::read(&settings, console);
+    let is_complete = plan.as_ref().is_some_and(|plan| plan.is_complete) && boot_log.is_complete;
+    let query = Query {
         settings: &settings,
-        options,
-        console,
-        frontend: OnceCell::new(),
         scandir,
-        program: console.program(),
-        last_boot,
-        root_boot: String::new(),
-        is_log_complete,
+        boot_log,
         now: time::now(),
+        front_end: OnceCell::new(),
+        look_for_front_end: &|| {
+            let role = settings.role(options, console)?;
+            reconcile::frontend(&role, &ContainerCommand::default())
+        },
+        console,
     };
-    view.root_boot = view.row(ProfileName::root().text().as_bytes()).last_boot;
-    let mut rows = view.rows(&entries, &forecasts, &no_profiles)?;
+    let is_asked = |row: &Row| {
+        let names = &options.operands;
+        names.is_empty() || names.iter().any(|name| name.as_bytes() == row.name)
+    };
+    let rows: Vec<Row> = rows(&query, plan.as_ref(), &entries).into_iter().filter(is_asked).collect();
+    let program = console.program();
     let mut code = 0;
     for name in &options.operands {
         let name = name.as_bytes();
         if rows.iter().any(|row| row.name == name) {
             continue;
         }
-        let (shown, program) = (FromVolume(name), &view.program);
-        match note::has_profile(&settings, name) {
-            Some(Err(error)) => console.failed(&error),
-            _ => console.warn(format_args!("no such gateway {shown}; {program} register makes one")),
+        if let Some(Err(error)) = query::has_profile(&settings, name) {
+            console.failed(&error);
+        } else {
+            let shown = FromVolume(name);
+            console.warn(format_args!("no such gateway {shown}; {program} register makes one"));
         }
         code = exit::INCOMPLETE;
     }
-    if rows.iter().any(|row| row.failed || (is_health && row.fault)) {
+    let min_up = if is_health { options.min_up } else { 0 };
+    let judged: Vec<_> = rows.iter().map(|row| (row, judge::judge(row, min_up))).collect();
+    if judged.iter().any(|(row, fault)| row.failed_look().is_some() || (is_health && fault.is_some())) {
         code = exit::INCOMPLETE;
     }
-    if is_health {
-        rows.retain(|row| row.fault);
-    }
-    let text = match (options.json, is_health) {
-        (true, _) => render::objects(&rows),
-        (_, true) => render::notes(&rows),
-        _ => render::table(&rows),
-    };
-    console.print(&text);
-    if is_health && !(is_complete && view.is_log_complete) {
-        console.warn(format_args!("not everything could be looked at: {} status says why", view.program));
+    let is_shown = |(_, fault): &&(&Row, Option<Fault>)| !is_health || fault.is_some();
+    let lines: Vec<_> = judged
+        .iter()
+        .filter(is_shown)
+        .map(|(row, fault)| line(&settings, &program, row, fault.as_ref()))
+        .collect();
+    console.print(&match (options.json, is_health) {
+        (true, _) => render::objects(&lines),
+        (_, true) => render::notes(&lines),
+        _ => render::table(&lines),
+    });
+    if is_health && !is_complete {
+        console.warn(format_args!("not everything could be looked at: {program} status says why"));
         code = exit::SYSTEM;
     }
     Ok(code)
 }
 
-/// Returns the lines of the boot log in byte order of the profiles, the newest first for each, and whether all of the log could be read.
-/// What could not is reported, and leaves the column empty.
-fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bool) {
-    // The forecast has reported what is wrong with HERMES_HOME itself.
-    let Ok((home, trusted)) = record::home(settings) else { return (Vec::new(), false) };
-    let mut is_complete = true;
-    let read = home.as_its_user(|| {
-        Ok(bootlog::entries(&home, trusted, &mut |error| {
-            console.failed(&error);
-            is_complete = false;
-        }))
+/// Returns a row with the texts that are said of it.
+fn line<'a>(settings: &Settings, program: &str, row: &'a Row, fault: Option<&Fault>) -> Line<'a> {
+    let stamp = |time| reconcile::stamp(&settings.lookup, time);
+    let note = judge::message(row, fault).map(|note| {
+        let name = FromVolume(&row.name).to_string();
+        let remedy = note.remedy.map(|remedy| remedy.text(program, &name));
+        let until = note.until.map(|until| format!("; waiting, starts again at {}", stamp(until)));
+        format!("{}{}{}", note.what, remedy.unwrap_or_default(), until.unwrap_or_default())
     });
-    let mut entries = read.unwrap_or_else(|error| {
-        console.failed(&error);
-        is_complete = false;
-        Vec::new()
-    });
-    entries.sort_unstable_by(|one, other| (&one.profile, one.age).cmp(&(&other.profile, other.age)));
-    (entries, is_complete)
+    Line { row, note, since: row.state().map(|state| stamp(state.since)) }
 }
 
-struct View<'a> {
-    settings: &'a Settings,
-    options: &'a Options,
-    console: &'a Console,
-    /// Why no gateway belongs in this container; not looked for yet.
-    frontend: OnceCell<Option<String>>,
-    scandir: Option<Dir>,
-    /// How notes call the executable.
-    program: String,
-    last_boot: Vec<bootlog::Entry>,
-    /// What the last boot did with the root profile, and when; empty if that is not known.
-    root_boot: String,
-    /// Whether all of the boot log could be read.
-    is_log_complete: bool,
-    now: i64,
-}
-
-impl View<'_> {
-    /// Returns the rows that are asked for: the profiles in the boot pass's order, the slots without a profile, the static services.
-    fn rows(&self, entries: &Entries, forecasts: &[Action], no_profiles: &[Name]) -> Result<Vec<Row>> {
-        let slots = &entries.slots;
-        let mut with_profile = Vec::new();
-        let mut rows = Vec::new();
-        let names = &self.options.operands;
-        let mut add = |row: Row| {
-            if names.is_empty() || names.iter().any(|name| name.as_bytes() == row.name) {
-                rows.push(row);
+/// Returns all rows: the profiles in the boot pass's order, the slots without a profile, directories that are no profiles, the static
+/// services.
+fn rows(query: &Query<'_>, plan: Option<&Plan>, entries: &Entries) -> Vec<Row> {
+    let slots = &entries.slots;
+    // A profile that cannot be read may have a slot too.
+    let slot_of = |name: &[u8]| {
+        let name = ProfileName::parse(name).ok()?;
+        slots.binary_search(name.slot()).ok().and_then(|place| slots.get(place))
+    };
+    let mut with_profile: Vec<&Name> = Vec::new();
+    let mut rows = Vec::new();
+    if let Some(plan) = plan {
+        let refused: Vec<Item> = plan.refused_items().collect();
+        for item in plan.items.iter().chain(&refused) {
+            let slot = slot_of(&item.name);
+            with_profile.extend(slot);
+            if slot.is_some() || !query::is_unused_root(item) {
+                rows.push(query.profile(plan, item, slot));
             }
-        };
-        for forecast in forecasts {
-            // A profile that cannot be read may have a slot too.
-            let name = ProfileName::parse(&forecast.profile).ok();
-            let place = name.and_then(|name| slots.binary_search(name.slot()).ok());
-            let slot = place.and_then(|place| slots.get(place));
-            if let Some(slot) = slot {
-                with_profile.push(slot.clone());
-            }
-            if slot.is_some() || !note::is_unused_root(forecast) {
-                let mut row = self.row(&forecast.profile);
-                self.profile(&mut row, forecast, slot)?;
-                add(row);
-            }
-        }
-        with_profile.sort_unstable();
-        for slot in slots {
-            if with_profile.binary_search(slot).is_err() {
-                let mut row = self.row(slot.bytes().strip_prefix(PREFIX.as_bytes()).unwrap_or_default());
-                self.orphan(&mut row, slot)?;
-                add(row);
-            }
-        }
-        for name in no_profiles {
-            // One that has a slot is among those without a profile; one whose name no profile can have is nothing of ours.
-            let is_open = |name: ProfileName| !name.is_root() && slots.binary_search(name.slot()).is_err();
-            if ProfileName::parse(name.bytes()).is_ok_and(is_open) {
-                let mut row = self.row(name.bytes());
-                let what = "there is no SOUL.md in it, so it is no profile; put the file back, then";
-                row.note = self.advice(&row, what, "start");
-                add(row);
-            }
-        }
-        for name in &entries.others {
-            let mut row = Row { name: name.bytes().to_vec(), ..Row::default() };
-            if self.static_service(&mut row, name) {
-                self.judge_static(&mut row);
-                add(row);
-            }
-        }
-        Ok(rows)
-    }
-
-    /// Decides whether a static service is as s6 has the order to keep it.
-    fn judge_static(&self, row: &mut Row) {
-        if row.state == row::UP && !row.failed {
-            self.is_new(row);
-        } else if row.failed || row.is_ordered || row.state == row::UNSUPERVISED {
-            row.blame("it is not up; the container's log says why");
-        } else if let Some(why) = self.why_permanent(row) {
-            row.blame(&why);
         }
     }
-
-    fn row(&self, profile: &[u8]) -> Row {
-        let mut last_boot = String::new();
-        if let Some(bootlog::Entry { action, time, .. }) = self.boot_of(profile) {
-            last_boot = format!("{} {}", FromVolume(action), FromVolume(time));
-        }
-        Row { name: profile.to_vec(), state: NO_SLOT, last_boot, ..Row::default() }
-    }
-
-    /// Returns a note with the command that helps.
-    fn advice(&self, row: &Row, what: &str, command: &str) -> String {
-        format!("{what}: {} {command} {}", self.program, FromVolume(&row.name))
-    }
-
-    fn stamp(&self, time: i64) -> String {
-        reconcile::stamp(&self.settings.lookup, time)
-    }
+    with_profile.sort_unstable();
+    let orphans = slots.iter().filter(|slot| with_profile.binary_search(slot).is_err());
+    rows.extend(orphans.map(|slot| {
+        let name = slot.bytes().strip_prefix(PREFIX.as_bytes()).unwrap_or_default();
+        query.orphan(name, slot)
+    }));
+    // One that has a slot is among those without a profile; one whose name no profile can have is nothing of ours.
+    let is_candidate = |name: &&Name| {
+        ProfileName::parse(name.bytes()).is_ok_and(|name| !name.is_root()) && slot_of(name.bytes()).is_none()
+    };
+    let not_profiles = plan.map(|plan| plan.not_profiles.names.as_slice()).unwrap_or_default();
+    rows.extend(not_profiles.iter().filter(is_candidate).map(|name| query.not_profile(name)));
+    rows.extend(entries.others.iter().filter_map(|name| query.service(name)));
+    rows
 }

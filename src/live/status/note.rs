@@ -1,177 +1,361 @@
-//! What is to be said of a gateway: why it is as it is, what the next boot does with it, and what helps.
+//! What is said of a row: why it is as it is, what the next boot does with it, and what helps. A pure function of the row.
 
-use super::View;
-use super::row::{DOWN, Row, UNKNOWN, UP};
-use crate::boot::reconcile;
-use crate::boot::reconcile::action::{self, Action, Verdict};
-use crate::live::record;
-use crate::output::Result;
-use crate::output::escape::FromVolume;
-use crate::s6::ProfileName;
-use crate::settings::Settings;
-use crate::settings::role::ContainerCommand;
-use crate::sys::Name;
-use crate::volume::bootlog;
-use crate::volume::state::{Key, Prior, STOPPED};
+use super::row::{
+    Forecast, Logger, Missing, NextBoot, OrphanProfile, RECENT, Row, Shown, State, Subject, Supervision,
+};
+use crate::service;
 
-/// What the next boot does with a profile for which the gateway of `default` starts.
-const BY_DEFAULT: &str = "by default";
+/// What is said of a row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// What is to be known about it.
+    pub what: String,
+    /// What helps.
+    pub remedy: Option<Remedy>,
+    /// When its pause is over, in seconds since 1970.
+    pub until: Option<i64>,
+}
 
-impl View<'_> {
-    /// Completes the row of a profile.
-    pub fn profile(&self, row: &mut Row, forecast: &Action, slot: Option<&Name>) -> Result<()> {
-        row.wanted = match forecast {
-            Action { verdict: Verdict::Started, .. } => UP,
-            Action { folded: true, served: true, .. } => BY_DEFAULT,
-            Action { verdict: Verdict::Skipped(_), .. } => "",
-            _ if forecast.has_failed() => UNKNOWN,
-            _ => DOWN,
-        };
-        if let Some(slot) = slot {
-            self.slot(row, slot)?;
-            // What its gateway is refused explains what else there is to say.
-            if row.note.is_empty() || forecast.obstacle.is_some() {
-                row.note = forecast.reason().unwrap_or_default();
-            }
-            if row.note.is_empty() && !is_unused_root(forecast) {
-                row.note = self.disagreement(row, &forecast.prior);
-            }
-        } else if let Some(why) = forecast.verdict.reason() {
-            why.clone_into(&mut row.note);
-            if !forecast.has_failed() || self.frontend().is_some() {
-                return Ok(());
-            }
-        } else if let Some(why) = self.frontend() {
-            row.wanted = "";
-            why.clone_into(&mut row.note);
-            return Ok(());
-        } else {
-            let what = self.why_missing(row);
-            row.note = if forecast.served {
-                format!("{what}: the gateway of default serves it")
-            } else {
-                self.advice(row, what, "start")
-            };
-        }
-        let is_failed = forecast.has_failed() || forecast.obstacle.is_some() || row.failed;
-        if is_failed || (row.wanted == UP && row.state != UP) {
-            row.blame("it is not up");
-        }
-        if row.last_boot.starts_with("failed ") {
-            row.blame(&format!(
-                "the last pass failed at it, as the boot log says: {} reconcile",
-                self.program
-            ));
-        }
-        if row.state == UP && row.wanted == UP {
-            self.is_new(row);
-        }
-        Ok(())
-    }
+/// What helps: a command of this program, or where to look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Remedy {
+    /// `start NAME`.
+    Start,
+    /// `unregister NAME`.
+    Unregister,
+    /// `reconcile`.
+    Reconcile,
+    /// `logs NAME` shows why.
+    Logs,
+    /// The container's log shows why.
+    ContainerLog,
+}
 
-    /// Makes a row a fault if it has not been up for as long as `--min-up` asks for.
-    pub fn is_new(&self, row: &mut Row) {
-        let age = row.age;
-        if age < self.options.min_up {
-            row.blame(&format!("up for {age} seconds only"));
+impl Remedy {
+    /// Returns what follows the sentence. `program` is how a person calls the executable; `name` is the row's, escaped.
+    pub fn text(self, program: &str, name: &str) -> String {
+        match self {
+            Remedy::Start => format!(": {program} start {name}"),
+            Remedy::Unregister => format!(": {program} unregister {name}"),
+            Remedy::Reconcile => format!(": {program} reconcile"),
+            Remedy::Logs => format!("; see: {program} logs {name}"),
+            Remedy::ContainerLog => "; the container's log says why".to_owned(),
         }
-    }
-
-    /// Returns why the state of a gateway is not what the next boot makes of it, and why it is down.
-    fn disagreement(&self, row: &Row, prior: &Prior) -> String {
-        let words = action::words(prior);
-        if row.runs() {
-            return match row.wanted {
-                DOWN => format!("it runs, and the next boot keeps it down: {words}"),
-                BY_DEFAULT => {
-                    "it runs, and from the next boot on the gateway of default serves it".to_owned()
-                }
-                _ => String::new(),
-            };
-        }
-        let is_stopped = prior.key == Key::Desired && prior.word.as_deref() == Some(STOPPED);
-        if row.state != DOWN || (row.wanted != UP && row.wanted != DOWN) {
-            return String::new();
-        }
-        if !is_stopped && let Some(why) = self.why_permanent(row) {
-            return why;
-        }
-        let what = match &row.death {
-            _ if row.wanted == DOWN => words,
-            Some(death) if death.is_wanted() => "it has ended, or was stopped for now".to_owned(),
-            Some(death) => format!("it has died ({death})"),
-            None => "it has not been started since the boot".to_owned(),
-        };
-        self.advice(row, &what, "start")
-    }
-
-    /// Returns why no gateway belongs in this container, if it is a front end's.
-    fn frontend(&self) -> Option<&str> {
-        let look = || {
-            let role = self.settings.role(self.options, self.console)?;
-            reconcile::frontend(&role, &ContainerCommand::default())
-        };
-        let found = self.frontend.get_or_init(|| {
-            look().unwrap_or_else(|error| {
-                self.console.failed(&error);
-                None
-            })
-        });
-        found.as_deref()
-    }
-
-    /// Returns why a profile has no slot, as far as the boot log shows. All lines of one boot have the same time.
-    fn why_missing(&self, row: &Row) -> &'static str {
-        let (action, time) = row.last_boot.split_once(' ').unwrap_or_default();
-        let root = self.root_boot.split_once(' ').unwrap_or_default();
-        let is_last = !action.is_empty() && (root.1.is_empty() || root.1 == time);
-        match action {
-            "started" | "registered" if is_last => "the slot that the last boot made is gone",
-            _ if is_last => "the last boot made no slot",
-            _ if !self.is_log_complete => "it has no slot",
-            _ => "made since the last boot",
-        }
-    }
-
-    /// Returns the newest line of the boot log for a profile.
-    pub fn boot_of(&self, profile: &[u8]) -> Option<&bootlog::Entry> {
-        let shown = FromVolume(profile).to_string();
-        // The newest line of a profile is its first one.
-        let place = self.last_boot.partition_point(|entry| entry.profile.as_slice() < shown.as_bytes());
-        self.last_boot.get(place).filter(|entry| entry.profile == shown.as_bytes())
-    }
-
-    /// Completes the row of a slot without a profile.
-    pub fn orphan(&self, row: &mut Row, slot: &Name) -> Result<()> {
-        self.slot(row, slot)?;
-        row.fault = row.failed;
-        if row.state == UNKNOWN && !row.note.is_empty() {
-            return Ok(());
-        }
-        row.note = match has_profile(self.settings, &row.name) {
-            Some(Ok(false)) => self.advice(row, "its profile is gone", "unregister"),
-            Some(Err(error)) => {
-                row.wanted = UNKNOWN;
-                row.fault = true;
-                error.to_string()
-            }
-            // A new one.
-            Some(Ok(true)) => return Ok(()),
-            None => "no profile can have this slot".to_owned(),
-        };
-        Ok(())
     }
 }
 
-/// Returns whether it is the root profile and has never been used. It is on every volume.
-pub fn is_unused_root(forecast: &Action) -> bool {
-    forecast.name.as_ref().is_some_and(ProfileName::is_root)
-        && forecast.prior.word.is_none()
-        && forecast.trouble.is_none()
+impl Note {
+    fn new(what: impl Into<String>) -> Note {
+        Note { what: what.into(), remedy: None, until: None }
+    }
+
+    fn with(self, remedy: Remedy) -> Note {
+        Note { remedy: Some(remedy), ..self }
+    }
 }
 
-/// Returns whether there is a profile with this name; `None` if none can have it.
-pub fn has_profile(settings: &Settings, name: &[u8]) -> Option<Result<bool>> {
-    let name = ProfileName::parse(name).ok()?;
-    Some(record::has_profile(settings, &name))
+/// Returns what is said of a row, if anything is.
+pub fn note(row: &Row) -> Option<Note> {
+    match &row.subject {
+        Subject::Profile(forecast) => of_profile(row, forecast),
+        Subject::Orphan(profile) => of_orphan(row, profile),
+        Subject::NotProfile => {
+            let what = "there is no SOUL.md in it, so it is no profile; put the file back, then";
+            Some(Note::new(what).with(Remedy::Start))
+        }
+        Subject::Service => of_supervision(row).or_else(|| {
+            let state = row.state().filter(|state| !state.is_up && !state.is_wanted)?;
+            permanent_failure(row, state)
+        }),
+    }
+}
+
+fn of_profile(row: &Row, forecast: &Forecast) -> Option<Note> {
+    let reason = || forecast.reason.clone().map(Note::new);
+    if let Supervision::NoSlot(missing) = &row.supervision {
+        return match missing {
+            _ if forecast.has_failed || forecast.next == NextBoot::NoSlot => reason(),
+            Missing::FrontEnd(why) => Some(Note::new(why.clone())),
+            missing => {
+                let what = missing.words();
+                Some(if forecast.is_served {
+                    Note::new(format!("{what}: the gateway of default serves it"))
+                } else {
+                    Note::new(what).with(Remedy::Start)
+                })
+            }
+        };
+    }
+    // What its gateway is refused explains what else there is to say.
+    if forecast.is_hindered {
+        return reason();
+    }
+    of_supervision(row).or_else(reason).or_else(|| disagreement(row, forecast))
+}
+
+impl Missing {
+    fn words(&self) -> &'static str {
+        match self {
+            Missing::Unknown | Missing::FrontEnd(_) => "it has no slot",
+            Missing::Gone => "the slot that the last boot made is gone",
+            Missing::NotMade => "the last boot made no slot",
+            Missing::New => "made since the last boot",
+        }
+    }
+}
+
+/// Returns what is said of what s6 knows.
+fn of_supervision(row: &Row) -> Option<Note> {
+    match &row.supervision {
+        Supervision::NoSlot(_) | Supervision::NotAsked => None,
+        Supervision::NotASlot(kind) => {
+            Some(Note::new(format!("{}, not a slot: leave it to what has made it", kind.text())))
+        }
+        Supervision::Unsupervised if row.is_service() => {
+            Some(Note::new("it is not up").with(Remedy::ContainerLog))
+        }
+        Supervision::Unsupervised => {
+            let note = Note::new("s6-svscan does not know it yet");
+            Some(if row.is_served() { note } else { note.with(Remedy::Start) })
+        }
+        Supervision::Unknown(error) => Some(Note::new(error.clone())),
+        Supervision::Supervised(state) => of_state(row, state),
+    }
+}
+
+fn of_state(row: &Row, state: &State) -> Option<Note> {
+    let deaths = match &state.deaths {
+        Ok(deaths) => deaths,
+        Err(error) => return Some(Note::new(error.clone())),
+    };
+    if state.is_looping() {
+        let how = deaths.last.map(|death| death.to_string()).unwrap_or_default();
+        let count = deaths.recent;
+        let what = format!("dies again and again: {count} times within {RECENT} seconds ({how})");
+        let until = deaths.pause_until.filter(|_| !row.is_service());
+        return Some(Note { until, ..Note::new(what).with(its_log(row)) });
+    }
+    match &state.logger {
+        _ if !state.is_up && row.is_service() && state.is_wanted => {
+            Some(Note::new("it is not up").with(Remedy::ContainerLog))
+        }
+        Logger::Fine => None,
+        Logger::Dying => Some(Note::new("its logger dies again and again").with(Remedy::ContainerLog)),
+        Logger::Unknown(error) => Some(Note::new(error.clone())),
+    }
+}
+
+/// Returns where what a service has printed is shown.
+fn its_log(row: &Row) -> Remedy {
+    if row.is_service() { Remedy::ContainerLog } else { Remedy::Logs }
+}
+
+/// Returns what has kept a service down for good, if its last end has.
+fn permanent_failure(row: &Row, state: &State) -> Option<Note> {
+    let death = state.last_death().filter(|death| death.signal == 0)?;
+    let why = service::permanent(death.code.into())?;
+    Some(Note::new(format!("failed permanently ({}: {why})", death.code)).with(its_log(row)))
+}
+
+/// Returns why the state of a gateway is not what the next boot makes of it, and why it is down.
+fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
+    let is_idle = forecast.is_unused_root && forecast.next != NextBoot::Up;
+    let state = row.state().filter(|_| !is_idle)?;
+    let words = &forecast.words;
+    if matches!(row.shown(), Shown::Up | Shown::Restarting) {
+        return match forecast.next {
+            NextBoot::Down => Some(Note::new(format!("it runs, and the next boot keeps it down: {words}"))),
+            NextBoot::ByDefault => {
+                Some(Note::new("it runs, and from the next boot on the gateway of default serves it"))
+            }
+            NextBoot::Up | NextBoot::NoSlot | NextBoot::Unknown => None,
+        };
+    }
+    if !matches!(forecast.next, NextBoot::Up | NextBoot::Down) {
+        return None;
+    }
+    if !forecast.is_stopped_on_request
+        && let Some(note) = permanent_failure(row, state)
+    {
+        return Some(note);
+    }
+    let what = match state.last_death() {
+        _ if forecast.next == NextBoot::Down => words.clone(),
+        Some(death) if death.is_wanted() => "it has ended, or was stopped for now".to_owned(),
+        Some(death) => format!("it has died ({death})"),
+        None => "it has not been started since the boot".to_owned(),
+    };
+    // A profile that the gateway of `default` serves has none to start.
+    Some(if forecast.is_served { Note::new(what) } else { Note::new(what).with(Remedy::Start) })
+}
+
+fn of_orphan(row: &Row, profile: &OrphanProfile) -> Option<Note> {
+    if let Supervision::NotASlot(_) | Supervision::Unknown(_) = row.supervision {
+        return of_supervision(row);
+    }
+    match profile {
+        OrphanProfile::Gone => Some(Note::new("its profile is gone").with(Remedy::Unregister)),
+        OrphanProfile::Unknown(error) => Some(Note::new(error.clone())),
+        OrphanProfile::New => of_supervision(row),
+        OrphanProfile::Impossible => {
+            Some(Note::new(row.failed_look().unwrap_or("no profile can have this slot")))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::judge::{judge, message};
+    use super::super::model::{carry_out, forecasts, rows, up, wanted};
+    use super::super::row::Deaths;
+    use super::*;
+    use crate::s6::deaths::Death;
+
+    fn profile(forecast: Forecast, supervision: Supervision) -> Row {
+        let (name, subject) = (b"x".to_vec(), Subject::Profile(forecast));
+        Row { name, subject, directory: None, supervision, last_boot: None }
+    }
+
+    fn text(row: &Row) -> Option<String> {
+        let note = message(row, judge(row, 60).as_ref())?;
+        Some(format!("{}{}", note.what, note.remedy.map(|remedy| remedy.text("P", "x")).unwrap_or_default()))
+    }
+
+    #[test]
+    fn a_remedy_carried_out_changes_what_is_said() {
+        for row in rows() {
+            let Some(note) = message(&row, judge(&row, 60).as_ref()) else { continue };
+            let Some(remedy) = note.remedy else { continue };
+            if matches!(remedy, Remedy::Logs | Remedy::ContainerLog) {
+                continue;
+            }
+            let after = carry_out(remedy, &row);
+            let again = after.as_ref().and_then(|after| message(after, judge(after, 60).as_ref()));
+            assert_ne!(Some(&note), again.as_ref(), "{row:?}");
+            // At most one more command, and then none.
+            let next = again.and_then(|note| note.remedy);
+            if let (Some(next), Some(after)) = (next, after) {
+                let last = carry_out(next, &after).and_then(|last| message(&last, judge(&last, 60).as_ref()));
+                assert_eq!(last.and_then(|note| note.remedy), None, "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_that_runs_is_to_be_removed_and_only_a_slot_whose_profile_is_certainly_gone() {
+        for row in rows() {
+            let remedy = note(&row).and_then(|note| note.remedy);
+            if remedy == Some(Remedy::Unregister) {
+                assert_eq!(row.subject, Subject::Orphan(OrphanProfile::Gone), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nobody_is_told_to_start_what_runs_or_what_another_gateway_serves() {
+        for row in rows() {
+            if note(&row).and_then(|note| note.remedy) == Some(Remedy::Start) {
+                assert!(!row.is_served(), "{row:?}");
+                assert!(!matches!(row.shown(), Shown::Up | Shown::Restarting), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_gateway_lacks_is_said_before_all_else() {
+        for row in rows() {
+            if let Subject::Profile(forecast @ Forecast { is_hindered: true, .. }) = &row.subject
+                && !matches!(row.supervision, Supervision::NoSlot(_))
+            {
+                assert_eq!(note(&row).map(|note| note.what), forecast.reason);
+            }
+        }
+    }
+
+    #[test]
+    fn each_reason_has_its_sentence() {
+        let down = |death: Option<(u8, u8)>| {
+            let last = death.map(|(code, signal)| Death { time: 0, code, signal });
+            let deaths = Ok(Deaths { last, ..Deaths::default() });
+            Supervision::Supervised(State { is_up: false, pid: None, is_wanted: false, deaths, ..up() })
+        };
+        let looping = |is_up| {
+            let last = Some(Death { time: 0, code: 3, signal: 0 });
+            let deaths = Ok(Deaths { last, recent: 4, pause_until: Some(9) });
+            Supervision::Supervised(State { is_up, deaths, ..up() })
+        };
+        let running = || Supervision::Supervised(up());
+        let all: [Forecast; 13] = forecasts().try_into().expect("thirteen forecasts");
+        let [_, stopped, by_default, served_stopped, unused, for_others, ..] = all;
+        let missing = |missing| Supervision::NoSlot(missing);
+        let cases: [(Row, Option<&str>); 25] = [
+            (profile(wanted(), running()), None),
+            (
+                profile(stopped.clone(), running()),
+                Some("it runs, and the next boot keeps it down: stopped on request"),
+            ),
+            (
+                profile(by_default.clone(), running()),
+                Some("it runs, and from the next boot on the gateway of default serves it"),
+            ),
+            (profile(by_default.clone(), down(None)), None),
+            (profile(served_stopped.clone(), down(None)), Some("stopped on request")),
+            (profile(unused.clone(), down(None)), None),
+            (profile(for_others, down(None)), Some("it has not been started since the boot: P start x")),
+            (profile(stopped.clone(), down(Some((78, 0)))), Some("stopped on request: P start x")),
+            (profile(stopped, down(Some((1, 0)))), Some("stopped on request: P start x")),
+            (
+                profile(wanted(), down(Some((78, 0)))),
+                Some("failed permanently (78: configuration); see: P logs x"),
+            ),
+            (
+                profile(wanted(), down(Some((111, 0)))),
+                Some("failed permanently (111: a system call failed); see: P logs x"),
+            ),
+            (
+                profile(wanted(), down(Some((126, 0)))),
+                Some("failed permanently (126: the program cannot be executed); see: P logs x"),
+            ),
+            (
+                profile(wanted(), down(Some((127, 0)))),
+                Some("failed permanently (127: the program is not found); see: P logs x"),
+            ),
+            (profile(wanted(), down(Some((78, 9)))), Some("it has died (signal 9): P start x")),
+            (profile(wanted(), down(Some((0, 0)))), Some("it has ended, or was stopped for now: P start x")),
+            (
+                profile(wanted(), down(Some((143, 15)))),
+                Some("it has ended, or was stopped for now: P start x"),
+            ),
+            (profile(wanted(), down(Some((1, 0)))), Some("it has died (exit code 1): P start x")),
+            (profile(wanted(), down(None)), Some("it has not been started since the boot: P start x")),
+            (
+                profile(wanted(), looping(true)),
+                Some("dies again and again: 4 times within 180 seconds (exit code 3); see: P logs x"),
+            ),
+            (profile(wanted(), Supervision::Unsupervised), Some("s6-svscan does not know it yet: P start x")),
+            (profile(served_stopped, Supervision::Unsupervised), Some("s6-svscan does not know it yet")),
+            (
+                profile(wanted(), missing(Missing::Gone)),
+                Some("the slot that the last boot made is gone: P start x"),
+            ),
+            (profile(wanted(), missing(Missing::New)), Some("made since the last boot: P start x")),
+            (
+                profile(by_default, missing(Missing::NotMade)),
+                Some("the last boot made no slot: the gateway of default serves it"),
+            ),
+            (profile(wanted(), missing(Missing::FrontEnd("why".to_owned()))), Some("why")),
+        ];
+        for (row, expected) in cases {
+            assert_eq!(text(&row).as_deref(), expected, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_pause_is_said_of_gateways_alone() {
+        for row in rows() {
+            if let Some(Note { until: Some(_), .. }) = note(&row) {
+                assert!(!row.is_service() && row.shown() == Shown::Restarting);
+            }
+        }
+    }
 }

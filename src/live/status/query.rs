@@ -1,155 +1,310 @@
-//! What s6 knows of a service: its state, its deaths, and those of its logger.
+//! Asks s6, the volume and the boot log about services. Says nothing of what it finds.
 
-use std::os::unix::ffi::OsStringExt;
+use std::cell::OnceCell;
 
-use super::View;
-use super::row::{DOWN, RESTARTING, Row, UNKNOWN, UNSUPERVISED, UP};
-use crate::output::{Context, Error, Result};
+use super::row::{
+    Deaths, Forecast, LOOP, LastBoot, Logger, Missing, NextBoot, OrphanProfile, RECENT, Row, State, Subject,
+    Supervision,
+};
+use crate::boot::reconcile::decide::{Decision, NoSlotReason, State as Recorded};
+use crate::boot::reconcile::{Item, Plan};
+use crate::live::record;
+use crate::output::escape::FromVolume;
+use crate::output::{Console, Error, Result};
 use crate::s6::deaths::{self, Death};
 use crate::s6::servicedir::{CONTROL, LOG, SUPERVISE};
-use crate::s6::status;
-use crate::s6::{ProfileName, supervision};
-use crate::service;
+use crate::s6::{ProfileName, status, supervision};
 use crate::service::backoff;
+use crate::settings::Settings;
 use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
+use crate::volume::bootlog;
 
-/// Time in which deaths count, in seconds. A logger that cannot work ends once a minute, and so does a gateway that makes pauses.
-const RECENT: i64 = 180;
-/// Number of deaths in this time from which on a service dies again and again.
-const LOOP: usize = 2;
+/// What is asked.
+pub struct Query<'a> {
+    pub settings: &'a Settings,
+    /// `None` if s6-svscan does not run.
+    pub scandir: Option<Dir>,
+    pub boot_log: BootLog,
+    /// The time, in seconds since 1970.
+    pub now: i64,
+    /// Why no gateway belongs in this container; not looked for yet.
+    pub front_end: OnceCell<Option<String>>,
+    /// Finds that out.
+    pub look_for_front_end: &'a dyn Fn() -> Result<Option<String>>,
+    pub console: &'a Console,
+}
 
-impl View<'_> {
-    /// Asks s6 about a slot.
-    pub fn slot(&self, row: &mut Row, slot: &Name) -> Result<()> {
-        row.slot = self.settings.scandir.value.join(slot).into_os_string().into_vec();
-        let Some(scandir) = &self.scandir else { return Ok(()) };
-        row.state = UNKNOWN;
-        match scandir.open_path(slot) {
-            Err(Errno::NOTDIR | Errno::LOOP) => {
-                let kind = scandir.meta(slot).context("look at", slot)?.kind;
-                row.note = format!("{}, not a slot: leave it to what has made it", kind.text());
-            }
-            Err(errno) => {
-                row.fail(&Error::new("open", slot, errno));
-            }
-            Ok(dir) if matches!(supervision::is_held(&dir), Ok(false)) => {
-                row.state = UNSUPERVISED;
-                row.note = self.advice(row, "s6-svscan does not know it yet", "start");
-            }
-            Ok(dir) if ProfileName::of_service(slot.bytes()).is_some() => self.ask(row, &dir),
-            Ok(_) => (),
-        }
-        Ok(())
+/// The newest line of the boot log for each profile.
+pub struct BootLog {
+    /// In byte order of the profiles, the newest first for each.
+    entries: Vec<bootlog::Entry>,
+    /// Whether all of it could be read.
+    pub is_complete: bool,
+}
+
+impl BootLog {
+    /// Reads the boot log. What cannot be read is reported, and leaves lines out.
+    pub fn read(settings: &Settings, console: &Console) -> BootLog {
+        // The forecast reports what is wrong with HERMES_HOME itself.
+        let Ok((home, trusted)) = record::home(settings) else {
+            return BootLog { entries: Vec::new(), is_complete: false };
+        };
+        let mut is_complete = true;
+        let read = home.as_its_user(|| {
+            Ok(bootlog::entries(&home, trusted, &mut |error| {
+                console.failed(&error);
+                is_complete = false;
+            }))
+        });
+        let mut entries = read.unwrap_or_else(|error| {
+            console.failed(&error);
+            is_complete = false;
+            Vec::new()
+        });
+        entries.sort_unstable_by(|one, other| (&one.profile, one.age).cmp(&(&other.profile, other.age)));
+        BootLog { entries, is_complete }
     }
 
-    /// Asks s6 about a static service. Returns false if it is not the hermes user's to command, or this user may not look.
-    pub fn static_service(&self, row: &mut Row, name: &Name) -> bool {
-        let Some(scandir) = &self.scandir else { return false };
+    /// Returns the newest line for a profile.
+    fn of(&self, profile: &[u8]) -> Option<LastBoot> {
+        let shown = FromVolume(profile).to_string();
+        let place = self.entries.partition_point(|entry| entry.profile.as_slice() < shown.as_bytes());
+        let entry = self.entries.get(place).filter(|entry| entry.profile == shown.as_bytes())?;
+        let text = |bytes: &[u8]| FromVolume(bytes).to_string();
+        Some(LastBoot { action: text(&entry.action), time: text(&entry.time) })
+    }
+}
+
+/// Returns whether there is a profile with this name; `None` if none can have it.
+pub fn has_profile(settings: &Settings, name: &[u8]) -> Option<Result<bool>> {
+    let name = ProfileName::parse(name).ok()?;
+    Some(record::has_profile(settings, &name))
+}
+
+impl Query<'_> {
+    /// Returns the row of a profile. `slot` is the entry of the scan directory that has its slot's name.
+    pub fn profile(&self, plan: &Plan, item: &Item, slot: Option<&Name>) -> Row {
+        let forecast = forecast(plan, item);
+        let last_boot = self.boot_log.of(&item.name);
+        let (directory, supervision) = match slot {
+            Some(slot) => (Some(self.settings.scandir.value.join(slot)), self.slot(slot)),
+            None => (None, Supervision::NoSlot(self.missing(&forecast, last_boot.as_ref()))),
+        };
+        let (name, subject) = (item.name.clone(), Subject::Profile(forecast));
+        Row { name, subject, directory, supervision, last_boot }
+    }
+
+    /// Returns the row of a slot without a profile; `name` is that of the profile.
+    pub fn orphan(&self, name: &[u8], slot: &Name) -> Row {
+        let supervision = self.slot(slot);
+        let profile = match has_profile(self.settings, name) {
+            Some(Ok(true)) => OrphanProfile::New,
+            Some(Ok(false)) => OrphanProfile::Gone,
+            Some(Err(error)) => OrphanProfile::Unknown(error.to_string()),
+            None => OrphanProfile::Impossible,
+        };
+        Row {
+            name: name.to_vec(),
+            subject: Subject::Orphan(profile),
+            directory: Some(self.settings.scandir.value.join(slot)),
+            supervision,
+            last_boot: self.boot_log.of(name),
+        }
+    }
+
+    /// Returns the row of a directory of `profiles` without SOUL.md.
+    pub fn not_profile(&self, name: &Name) -> Row {
+        Row {
+            name: name.bytes().to_vec(),
+            subject: Subject::NotProfile,
+            directory: None,
+            supervision: Supervision::NoSlot(Missing::Unknown),
+            last_boot: self.boot_log.of(name.bytes()),
+        }
+    }
+
+    /// Returns the row of a static service; `None` if it is not the hermes user's to command, or this user may not look.
+    pub fn service(&self, name: &Name) -> Option<Row> {
+        let scandir = self.scandir.as_ref()?;
         let found = match scandir.meta(name) {
             Ok(meta) if meta.kind == Kind::Symlink && meta.ids.uid == 0 => scandir.open_path_following(name),
             Ok(_) => scandir.open_path(name),
             Err(errno) => Err(errno),
         };
         let looked = found.and_then(|dir| Ok((dir.open_path(&SUPERVISE)?.meta(&CONTROL)?, dir)));
-        row.is_static = true;
-        row.state = UNKNOWN;
-        row.slot = self.settings.scandir.value.join(name).into_os_string().into_vec();
         let owner = self.settings.owner.value;
-        match looked {
+        let supervision = match looked {
             // No service, or one that this user may not look at.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => false,
-            Err(errno) => {
-                row.fail(&Error::new("look at", name, errno));
-                true
-            }
+            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return None,
+            Err(errno) => Supervision::Unknown(Error::new("look at", name, errno).to_string()),
             Ok((control, dir)) => {
                 let is_group = control.ids.gid == owner.gid && control.mode & 0o020 != 0;
-                let is_hermes = control.ids.uid == owner.uid || is_group;
-                if is_hermes {
-                    self.ask(row, &dir);
+                if control.ids.uid != owner.uid && !is_group {
+                    return None;
                 }
-                is_hermes
+                self.ask(&dir)
             }
+        };
+        Some(Row {
+            name: name.bytes().to_vec(),
+            subject: Subject::Service,
+            directory: Some(self.settings.scandir.value.join(name)),
+            supervision,
+            last_boot: None,
+        })
+    }
+
+    /// Asks s6 about a slot.
+    fn slot(&self, slot: &Name) -> Supervision {
+        let Some(scandir) = &self.scandir else { return Supervision::NoSlot(Missing::Unknown) };
+        match scandir.open_path(slot) {
+            Err(Errno::NOTDIR | Errno::LOOP) => match scandir.meta(slot) {
+                Ok(meta) => Supervision::NotASlot(meta.kind),
+                Err(errno) => Supervision::Unknown(Error::new("look at", slot, errno).to_string()),
+            },
+            Err(errno) => Supervision::Unknown(Error::new("open", slot, errno).to_string()),
+            Ok(dir) if matches!(supervision::is_held(&dir), Ok(false)) => Supervision::Unsupervised,
+            Ok(_) if ProfileName::of_service(slot.bytes()).is_none() => Supervision::NotAsked,
+            Ok(dir) => self.ask(&dir),
         }
     }
 
     /// Asks s6 about a service directory that is open.
-    fn ask(&self, row: &mut Row, dir: &Dir) {
+    fn ask(&self, dir: &Dir) -> Supervision {
         let stat = match status::svstat(dir) {
             Ok(Some(stat)) => stat,
-            Ok(None) => {
-                row.state = UNSUPERVISED;
-                return;
-            }
-            Err(error) => {
-                row.fail(&error);
-                row.state = UNKNOWN;
-                return;
-            }
+            Ok(None) => return Supervision::Unsupervised,
+            Err(error) => return Supervision::Unknown(error.to_string()),
         };
-        row.state = if stat.up { UP } else { DOWN };
-        if let Some(pid) = stat.pid {
-            row.pid = pid.to_string();
-        }
-        row.age = self.now.saturating_sub(stat.time()).max(0).unsigned_abs();
-        row.since = self.stamp(stat.time());
-        row.ready = if stat.ready { "true" } else { "false" };
-        row.is_ordered = stat.wanted;
-        let deaths = match deaths::read(dir) {
-            Ok(deaths) => deaths,
-            Err(reason) => return row.fail(&Error::new("read", deaths::LABEL, reason)),
+        let since = stat.time();
+        let mut state = State {
+            is_up: stat.up,
+            pid: stat.pid,
+            is_ready: stat.ready,
+            is_wanted: stat.wanted,
+            since,
+            age: self.now.saturating_sub(since).max(0).unsigned_abs(),
+            deaths: self.deaths(dir, stat.up),
+            logger: Logger::Fine,
         };
-        row.death = deaths.last().copied();
-        row.deaths = self.recent(&deaths, false);
-        if row.deaths >= LOOP && stat.wanted {
-            row.state = RESTARTING;
-            let how = deaths.last().map(ToString::to_string).unwrap_or_default();
-            let (count, shown) = (row.deaths, self.shown(row));
-            row.note =
-                format!("dies again and again: {count} times within {RECENT} seconds ({how}); {shown}");
-            if let Some(pause) = backoff::after(&deaths)
-                && stat.up
-                && pause.until > self.now
-                && !row.is_static
-                && self.settings.lookup.makes_pauses(self.console).unwrap_or(true)
-            {
-                row.note.push_str("; waiting, starts again at ");
-                row.note.push_str(&self.stamp(pause.until));
-            }
-        } else if stat.up {
-            let log = present(dir.open_path(&LOG)).map_err(Reason::from);
-            match log.and_then(|log| log.map_or(Ok(Vec::new()), |log| deaths::read(&log))) {
-                // The logger of a static service may be root's alone.
-                Err(Reason::Errno(Errno::ACCESS)) => (),
-                Err(reason) => row.fail(&Error::new("look at", LOG.bytes(), reason)),
-                Ok(deaths) if self.recent(&deaths, true) < LOOP => (),
-                Ok(_) => row.blame("its logger dies again and again: the container's log says why"),
-            }
+        if state.is_up && state.deaths.is_ok() && !state.is_looping() {
+            state.logger = self.logger(dir);
+        }
+        Supervision::Supervised(state)
+    }
+
+    fn deaths(&self, dir: &Dir, is_up: bool) -> std::result::Result<Deaths, String> {
+        let deaths =
+            deaths::read(dir).map_err(|reason| Error::new("read", deaths::LABEL, reason).to_string())?;
+        let is_pausing = |pause: &backoff::Pause| {
+            is_up && pause.until > self.now && self.settings.lookup.makes_pauses(self.console).unwrap_or(true)
+        };
+        Ok(Deaths {
+            last: deaths.last().copied(),
+            recent: self.recent(deaths.iter().filter(|death| !death.is_wanted())),
+            pause_until: backoff::after(&deaths).filter(is_pausing).map(|pause| pause.until),
+        })
+    }
+
+    fn recent<'a>(&self, deaths: impl Iterator<Item = &'a Death>) -> usize {
+        deaths.filter(|death| self.now.saturating_sub(death.time) < RECENT).count()
+    }
+
+    fn logger(&self, dir: &Dir) -> Logger {
+        let log = present(dir.open_path(&LOG)).map_err(Reason::from);
+        match log.and_then(|log| log.map_or(Ok(Vec::new()), |log| deaths::read(&log))) {
+            // The logger of a static service may be root's alone.
+            Err(Reason::Errno(Errno::ACCESS)) => Logger::Fine,
+            Err(reason) => Logger::Unknown(Error::new("look at", &LOG, reason).to_string()),
+            Ok(deaths) if self.recent(deaths.iter()) < LOOP => Logger::Fine,
+            Ok(_) => Logger::Dying,
         }
     }
 
-    /// Returns the number of deaths in the last minutes: those that nobody wanted, or all.
-    fn recent(&self, deaths: &[Death], all: bool) -> usize {
-        let mut count = 0;
-        for death in deaths {
-            count += usize::from(self.now.saturating_sub(death.time) < RECENT && (all || !death.is_wanted()));
+    /// Returns why a profile has no slot, as far as the boot log shows. All lines of one boot have the same time.
+    fn missing(&self, forecast: &Forecast, last_boot: Option<&LastBoot>) -> Missing {
+        if forecast.next == NextBoot::NoSlot {
+            return Missing::Unknown;
         }
-        count
+        if let Some(why) = self.front_end() {
+            return Missing::FrontEnd(why.to_owned());
+        }
+        let root = self.boot_log.of(ProfileName::root().text().as_bytes());
+        missing(last_boot, root.as_ref(), self.boot_log.is_complete)
     }
 
-    /// Returns the command that shows what it has printed.
-    pub fn shown(&self, row: &Row) -> String {
-        if row.is_static {
-            "the container's log says why".to_owned()
-        } else {
-            self.advice(row, "see", "logs")
-        }
+    /// Returns why no gateway belongs in this container, if it is a front end's.
+    fn front_end(&self) -> Option<&str> {
+        let found = self.front_end.get_or_init(|| {
+            (self.look_for_front_end)().unwrap_or_else(|error| {
+                self.console.failed(&error);
+                None
+            })
+        });
+        found.as_deref()
     }
+}
 
-    /// Returns what has kept a service down for good, if its last end has.
-    pub fn why_permanent(&self, row: &Row) -> Option<String> {
-        let death = row.death.filter(|death| death.signal == 0)?;
-        let why = service::permanent(death.code.into())?;
-        Some(format!("failed permanently ({}: {why}); {}", death.code, self.shown(row)))
+/// Returns why a profile has no slot by its line of the boot log and that of `default`, which every boot writes.
+fn missing(last_boot: Option<&LastBoot>, root: Option<&LastBoot>, is_complete: bool) -> Missing {
+    match last_boot.filter(|boot| root.is_none_or(|root| root.time == boot.time)) {
+        Some(boot) if matches!(boot.action.as_str(), "started" | "registered") => Missing::Gone,
+        Some(_) => Missing::NotMade,
+        None if !is_complete => Missing::Unknown,
+        None => Missing::New,
+    }
+}
+
+/// Returns what the next boot does with a profile.
+fn forecast(plan: &Plan, item: &Item) -> Forecast {
+    let state = item.profile.as_ref().map_or(&Recorded::Absent, |profile| &profile.state);
+    let next = match &item.decision {
+        Decision::NoSlot(NoSlotReason::Unusable(_)) => NextBoot::NoSlot,
+        Decision::Start(_) => NextBoot::Up,
+        Decision::ServedByDefault { wants: true } => NextBoot::ByDefault,
+        _ if item.has_failed() => NextBoot::Unknown,
+        _ => NextBoot::Down,
+    };
+    Forecast {
+        next,
+        reason: plan.reason(item),
+        is_hindered: item.obstacle().is_some(),
+        has_failed: item.has_failed(),
+        is_served: item.is_served_by_default(),
+        is_unused_root: is_unused_root(item),
+        is_stopped_on_request: state.is_stopped_on_request(),
+        words: state.words(),
+    }
+}
+
+/// Returns whether it is `default` and has never been used. It is on every volume.
+pub fn is_unused_root(item: &Item) -> bool {
+    let is_unused = |state: &Recorded| matches!(state, Recorded::Absent);
+    item.profile.as_ref().is_some_and(|profile| profile.name.is_root() && is_unused(&profile.state))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_boot_log_tells_why_a_slot_is_missing() {
+        let boot =
+            |action: &str, time: &str| Some(LastBoot { action: action.to_owned(), time: time.to_owned() });
+        for (last, root, is_complete, expected) in [
+            (boot("started", "T2"), boot("registered", "T2"), true, Missing::Gone),
+            (boot("registered", "T2"), boot("started", "T2"), false, Missing::Gone),
+            (boot("registered", "T2"), None, true, Missing::Gone),
+            (boot("skipped", "T2"), boot("started", "T2"), true, Missing::NotMade),
+            (boot("failed", "T2"), None, false, Missing::NotMade),
+            // The line is of an older boot.
+            (boot("started", "T1"), boot("started", "T2"), true, Missing::New),
+            (boot("started", "T1"), boot("started", "T2"), false, Missing::Unknown),
+            (None, boot("started", "T2"), true, Missing::New),
+            (None, None, false, Missing::Unknown),
+        ] {
+            let found = missing(last.as_ref(), root.as_ref(), is_complete);
+            assert_eq!(found, expected, "{last:?} {root:?} {is_complete}");
+        }
     }
 }

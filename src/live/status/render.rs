@@ -1,133 +1,157 @@
 //! The rows of `status` and `health` as text for people and as JSON for programs.
 
-use std::fmt::Write;
+use std::os::unix::ffi::OsStrExt;
 
-use super::row::{Row, STATES};
-use crate::output::escape::{FromVolume, Quoted};
+use super::row::{NextBoot, Row, Shown, State};
+use crate::output::escape::{FromVolume, OrNull, Quoted};
+use crate::s6::deaths::Death;
 
-const COLUMNS: usize = 7;
+/// A row with what is said of it.
+pub struct Line<'a> {
+    /// The row.
+    pub row: &'a Row,
+    /// The text of its note.
+    pub note: Option<String>,
+    /// When it last went up or down, in local time.
+    pub since: Option<String>,
+}
 
-/// Returns a time span as short as it is still of use.
-fn short(row: &Row) -> String {
-    let (number, unit) = match row.age {
-        _ if row.since.is_empty() => return String::new(),
-        seconds @ 0..100 => (seconds, 's'),
-        seconds @ 100..6000 => (seconds / 60, 'm'),
-        seconds @ 6000..172_800 => (seconds / 3600, 'h'),
-        seconds => (seconds / 86_400, 'd'),
+/// The headings of the table.
+const HEADINGS: [&str; 7] = ["NAME", "KIND", "STATE", "PID", "SINCE", "NEXT BOOT", "LAST BOOT"];
+
+/// Returns a time span, in seconds, as short as it is still of use.
+fn short(seconds: u64) -> String {
+    let (number, unit) = match seconds {
+        0..100 => (seconds, 's'),
+        100..6000 => (seconds / 60, 'm'),
+        6000..172_800 => (seconds / 3600, 'h'),
+        _ => (seconds / 86_400, 'd'),
     };
     format!("{number}{unit}")
 }
 
-/// Returns the cells of a row with tabs between; an empty one is not known. What is from outside is escaped, and has no tab.
-fn cells(row: &Row) -> String {
-    let (name, kind, age) = (FromVolume(&row.name), kind(row), short(row));
-    let Row { state, pid, wanted, last_boot, .. } = row;
-    format!("{name}\t{kind}\t{state}\t{pid}\t{age}\t{wanted}\t{last_boot}")
+fn kind(row: &Row) -> &'static str {
+    if row.is_service() { "service" } else { "gateway" }
 }
 
-fn kind(row: &Row) -> &'static str {
-    if row.is_static { "service" } else { "gateway" }
+fn last_boot(row: &Row) -> Option<String> {
+    row.last_boot.as_ref().map(|boot| format!("{} {}", boot.action, boot.time))
+}
+
+/// Returns the cells of a row; an empty one is not known.
+fn cells(row: &Row) -> [String; 7] {
+    let state = row.state();
+    [
+        FromVolume(&row.name).to_string(),
+        kind(row).to_owned(),
+        row.shown().text().to_owned(),
+        state.and_then(|state| state.pid).map(|pid| pid.to_string()).unwrap_or_default(),
+        state.map(|state| short(state.age)).unwrap_or_default(),
+        row.next_boot().map_or("", NextBoot::text).to_owned(),
+        last_boot(row).unwrap_or_default(),
+    ]
 }
 
 /// Returns aligned columns, the notes, and the totals.
-pub fn table(rows: &[Row]) -> String {
-    let mut lines = vec!["NAME\tKIND\tSTATE\tPID\tSINCE\tNEXT BOOT\tLAST BOOT".to_owned()];
-    for row in rows {
-        lines.push(cells(row));
-    }
-    let mut widths = [1; COLUMNS];
-    for line in &lines {
-        for (width, cell) in widths.iter_mut().zip(line.split('\t')) {
-            *width = cell.len().max(*width);
-        }
-    }
-    let mut text = String::new();
-    for line in &lines {
-        for (at, cell) in line.split('\t').enumerate() {
-            let cell = if cell.is_empty() { "-" } else { cell };
-            let width = widths.get(at).copied().unwrap_or_default();
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{cell:width$}  ");
-        }
-        while text.ends_with(' ') {
-            text.pop();
-        }
-        text.push('\n');
-    }
-    let notes = notes(rows);
+pub fn table(lines: &[Line<'_>]) -> String {
+    let mut rows = vec![HEADINGS.map(str::to_owned)];
+    rows.extend(lines.iter().map(|line| cells(line.row)));
+    let widths: [usize; 7] = std::array::from_fn(|column| {
+        rows.iter().filter_map(|row| row.get(column)).map(String::len).max().unwrap_or(1)
+    });
+    let mut text: String = rows.iter().map(|row| aligned(row, &widths)).collect();
+    let notes = notes(lines);
     if !notes.is_empty() {
         text.push('\n');
         text.push_str(&notes);
     }
-    if rows.is_empty() {
-        return text;
+    if !lines.is_empty() {
+        text.push_str(&totals(lines));
     }
-    text.push_str("\ngateways:");
-    for state in STATES {
-        let count = rows.iter().filter(|row| !row.is_static && row.state == state).count();
-        if count > 0 {
-            let _ = write!(text, " {count} {state},");
-        }
-    }
-    text.pop();
-    text.push('\n');
     text
+}
+
+fn aligned(row: &[String; 7], widths: &[usize; 7]) -> String {
+    let cell = |(cell, width): (&String, &usize)| {
+        let cell = if cell.is_empty() { "-" } else { cell };
+        format!("{cell:width$}  ")
+    };
+    let line: String = row.iter().zip(widths).map(cell).collect();
+    format!("{}\n", line.trim_end_matches(' '))
+}
+
+fn totals(lines: &[Line<'_>]) -> String {
+    let count = |shown: Shown| {
+        let count = lines.iter().filter(|line| !line.row.is_service() && line.row.shown() == shown).count();
+        (count > 0).then(|| format!(" {count} {}", shown.text()))
+    };
+    let counts: Vec<_> = Shown::ALL.into_iter().filter_map(count).collect();
+    if counts.is_empty() { "\ngateways\n".to_owned() } else { format!("\ngateways:{}\n", counts.join(",")) }
 }
 
 /// Returns a line for each row that has a note.
-pub fn notes(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        if !row.note.is_empty() {
-            // Writing to a String cannot fail.
-            let _ = writeln!(text, "{}: {}", FromVolume(&row.name), row.note);
-        }
-    }
-    text
+pub fn notes(lines: &[Line<'_>]) -> String {
+    let note =
+        |line: &Line<'_>| line.note.as_ref().map(|note| format!("{}: {note}\n", FromVolume(&line.row.name)));
+    lines.iter().filter_map(note).collect()
 }
 
 /// Returns one JSON object a line.
-pub fn objects(rows: &[Row]) -> String {
-    let mut text = String::new();
-    for row in rows {
-        let (mut code, mut signal) = (String::new(), String::new());
-        if let Some(death) = &row.death {
-            if death.signal == 0 {
-                code = death.code.to_string();
-            } else {
-                signal = death.signal.to_string();
-            }
-        }
-        let deaths = row.deaths.to_string();
-        let profile = if row.is_static { &[][..] } else { &row.name };
-        let mut start = "{";
-        for (key, value, is_text) in [
-            ("profile", profile, true),
-            ("kind", kind(row).as_bytes(), true),
-            ("slot", &row.slot, true),
-            ("state", row.state.as_bytes(), true),
-            ("pid", row.pid.as_bytes(), false),
-            ("ready", row.ready.as_bytes(), false),
-            ("exit_code", code.as_bytes(), false),
-            ("signal", signal.as_bytes(), false),
-            ("deaths", deaths.as_bytes(), false),
-            ("since", row.since.as_bytes(), true),
-            ("wanted", row.wanted.as_bytes(), true),
-            ("last_boot", row.last_boot.as_bytes(), true),
-            ("note", row.note.as_bytes(), true),
+pub fn objects(lines: &[Line<'_>]) -> String {
+    lines.iter().map(object).collect()
+}
+
+fn object(line: &Line<'_>) -> String {
+    let row = line.row;
+    let state = row.state();
+    let death = state.and_then(State::last_death);
+    let number = |number: Option<u64>| number.map_or_else(|| "null".to_owned(), |number| number.to_string());
+    let text =
+        |text: Option<&str>| OrNull(text.filter(|text| !text.is_empty()).map(str::as_bytes)).to_string();
+    let of = |wanted: fn(&Death) -> Option<u8>| number(death.as_ref().and_then(wanted).map(u64::from));
+    let recent = state.and_then(|state| state.deaths.as_ref().ok()).map_or(0, |deaths| deaths.recent);
+    let profile = if row.is_service() || row.name.is_empty() { None } else { Some(row.name.as_slice()) };
+    let directory = row.directory.as_ref().map(|directory| directory.as_os_str().as_bytes());
+    let ready = state.map_or_else(|| "null".to_owned(), |state| state.is_ready.to_string());
+    let fields = [
+        ("profile", OrNull(profile).to_string()),
+        ("kind", Quoted(kind(row).as_bytes()).to_string()),
+        ("slot", OrNull(directory).to_string()),
+        ("state", Quoted(row.shown().text().as_bytes()).to_string()),
+        ("pid", number(state.and_then(|state| state.pid))),
+        ("ready", ready),
+        ("exit_code", of(|death| (death.signal == 0).then_some(death.code))),
+        ("signal", of(|death| (death.signal != 0).then_some(death.signal))),
+        ("deaths", recent.to_string()),
+        ("since", text(line.since.as_deref())),
+        ("wanted", text(row.next_boot().map(NextBoot::text))),
+        ("last_boot", text(last_boot(row).as_deref())),
+        ("note", text(line.note.as_deref())),
+    ];
+    let members: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+    format!("{{{}}}\n", members.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short;
+
+    #[test]
+    fn a_time_span_has_two_digits_or_more_of_the_largest_unit() {
+        for (seconds, text) in [
+            (0, "0s"),
+            (59, "59s"),
+            (60, "60s"),
+            (99, "99s"),
+            (100, "1m"),
+            (119, "1m"),
+            (120, "2m"),
+            (5999, "99m"),
+            (6000, "1h"),
+            (172_799, "47h"),
+            (172_800, "2d"),
         ] {
-            // Writing to a String cannot fail.
-            let _ = write!(text, "{start}\"{key}\": ");
-            let _ = match value {
-                [] => write!(text, "null"),
-                _ if is_text => write!(text, "{}", Quoted(value)),
-                // A number or a bool.
-                _ => write!(text, "{}", FromVolume(value)),
-            };
-            start = ", ";
+            assert_eq!(short(seconds), text);
         }
-        text.push_str("}\n");
     }
-    text
 }

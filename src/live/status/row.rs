@@ -1,78 +1,289 @@
-//! What `status` and `health` know of one service.
+//! What `status` and `health` know of one service, before anything is said of it.
 
-use crate::output::Error;
+use std::path::PathBuf;
+
 use crate::s6::deaths::Death;
+use crate::sys::Kind;
 
-/// The states, as both print them.
-pub const UP: &str = "up";
-/// It is down.
-pub const DOWN: &str = "down";
-/// It dies again and again.
-pub const RESTARTING: &str = "restarting";
-/// There is a slot, and no supervisor.
-pub const UNSUPERVISED: &str = "unsupervised";
-/// It has a profile, and no slot.
-pub const NO_SLOT: &str = "no slot";
-/// It could not be found out.
-pub const UNKNOWN: &str = "unknown";
-
-/// All states, in the order of the totals.
-pub const STATES: [&str; 6] = [UP, RESTARTING, DOWN, UNSUPERVISED, NO_SLOT, UNKNOWN];
-
-/// A row of the table. A field that is not known is empty.
-#[derive(Default)]
+/// What is known of one service.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
     /// The profile, or the name of a static service.
     pub name: Vec<u8>,
-    /// Whether it is a static service.
-    pub is_static: bool,
-    /// The path of the service directory.
-    pub slot: Vec<u8>,
-    /// One of [`STATES`].
-    pub state: &'static str,
-    /// The process.
-    pub pid: String,
-    /// Seconds since it last went up or down.
+    /// What it is.
+    pub subject: Subject,
+    /// Its service directory; `None` if there is none.
+    pub directory: Option<PathBuf>,
+    /// What s6 knows of it.
+    pub supervision: Supervision,
+    /// What the last boot did with it, as far as the boot log tells.
+    pub last_boot: Option<LastBoot>,
+}
+
+/// What a row is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A profile.
+    Profile(Forecast),
+    /// A slot; what there is of its profile.
+    Orphan(OrphanProfile),
+    /// A directory of `profiles` without SOUL.md.
+    NotProfile,
+    /// A static service that the hermes user may command.
+    Service,
+}
+
+/// What the next boot does with a profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Forecast {
+    /// What it does.
+    pub next: NextBoot,
+    /// Why it has no slot or its state does not count, or what its gateway will lack.
+    pub reason: Option<String>,
+    /// Whether the gateway will lack something.
+    pub is_hindered: bool,
+    /// Whether the profile could not be looked at, or gets no slot although it should.
+    pub has_failed: bool,
+    /// Whether the gateway of `default` serves it.
+    pub is_served: bool,
+    /// Whether it is `default` and has never been used. It is on every volume.
+    pub is_unused_root: bool,
+    /// Whether somebody has asked for it to be stopped.
+    pub is_stopped_on_request: bool,
+    /// What a state that starts nothing says, in words.
+    pub words: String,
+}
+
+/// What the next boot does with a gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextBoot {
+    /// It is started.
+    Up,
+    /// It stays down.
+    Down,
+    /// It stays down, and that of `default` starts for it.
+    ByDefault,
+    /// It gets no slot: no profile can have its name, or the container is a front end's.
+    NoSlot,
+    /// It is not known.
+    Unknown,
+}
+
+/// What there is of the profile of a slot that is not among the profiles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OrphanProfile {
+    /// There is none any more.
+    Gone,
+    /// It has come since the profiles were listed.
+    New,
+    /// It could not be looked at; the error.
+    Unknown(String),
+    /// No profile can have this slot.
+    Impossible,
+}
+
+/// What s6 knows of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Supervision {
+    /// There is no scan directory, or the profile has no slot; why, for a profile.
+    NoSlot(Missing),
+    /// Something that is no slot has its name.
+    NotASlot(Kind),
+    /// There is a service directory, and no supervisor.
+    Unsupervised,
+    /// It could not be asked; the error.
+    Unknown(String),
+    /// There is nothing to ask: no profile can have this slot.
+    NotAsked,
+    /// Its supervisor tells.
+    Supervised(State),
+}
+
+/// Why a profile has no slot.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Missing {
+    /// It is not known.
+    Unknown,
+    /// The container is a front end's; why.
+    FrontEnd(String),
+    /// The slot that the last boot made is gone.
+    Gone,
+    /// The last boot made none.
+    NotMade,
+    /// The profile was made since the last boot.
+    New,
+}
+
+/// The state of a supervised service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// Whether it is up.
+    pub is_up: bool,
+    /// Its process, while it is up.
+    pub pid: Option<u64>,
+    /// Whether it has reported that it is ready. A gateway reports nothing.
+    pub is_ready: bool,
+    /// Whether its supervisor has the order to keep it up.
+    pub is_wanted: bool,
+    /// When it last went up or down, in seconds since 1970.
+    pub since: i64,
+    /// How long ago that was, in seconds.
     pub age: u64,
-    /// That moment.
-    pub since: String,
-    /// Whether it has reported that it is ready: `true` or `false`. A gateway reports nothing.
-    pub ready: &'static str,
-    /// Whether s6 has the order to keep it up.
-    pub is_ordered: bool,
-    /// How it ended last.
-    pub death: Option<Death>,
-    /// How often it has died in the last minutes, without having been stopped.
-    pub deaths: usize,
-    /// What the next boot does with it.
-    pub wanted: &'static str,
-    /// What the last boot did, and when.
-    pub last_boot: String,
-    /// What is to be known about it, with what helps.
-    pub note: String,
-    /// Whether it could not be asked; the note says why.
-    pub failed: bool,
-    /// Whether something is not as it should be; the note says what.
-    pub fault: bool,
+    /// Its deaths; the error if they could not be read.
+    pub deaths: Result<Deaths, String>,
+    /// What is known of its logger.
+    pub logger: Logger,
+}
+
+/// The deaths of a service.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Deaths {
+    /// The last one.
+    pub last: Option<Death>,
+    /// How many there were in the last minutes without anybody having stopped it.
+    pub recent: usize,
+    /// When the pause of a gateway that dies again and again is over, in seconds since 1970.
+    pub pause_until: Option<i64>,
+}
+
+/// What is known of the logger of a service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Logger {
+    /// Nothing is wrong with it, or there is none, or it is root's alone, or the service is down.
+    Fine,
+    /// It dies again and again.
+    Dying,
+    /// It could not be looked at; the error.
+    Unknown(String),
+}
+
+/// What the last boot did with a profile, and when, as the boot log has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LastBoot {
+    /// The action.
+    pub action: String,
+    /// The time.
+    pub time: String,
+}
+
+/// The state that both commands print.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// It is up.
+    Up,
+    /// It dies again and again.
+    Restarting,
+    /// It is down.
+    Down,
+    /// There is a service directory, and no supervisor.
+    Unsupervised,
+    /// There is no service directory.
+    NoSlot,
+    /// It could not be found out.
+    Unknown,
+}
+
+impl Shown {
+    /// All, in the order of the totals.
+    pub const ALL: [Shown; 6] =
+        [Shown::Up, Shown::Restarting, Shown::Down, Shown::Unsupervised, Shown::NoSlot, Shown::Unknown];
+
+    /// Returns the word that is printed.
+    pub fn text(self) -> &'static str {
+        match self {
+            Shown::Up => "up",
+            Shown::Restarting => "restarting",
+            Shown::Down => "down",
+            Shown::Unsupervised => "unsupervised",
+            Shown::NoSlot => "no slot",
+            Shown::Unknown => "unknown",
+        }
+    }
+}
+
+/// Number of recent deaths from which on a service dies again and again.
+pub const LOOP: usize = 2;
+/// Time in which deaths are recent, in seconds. A logger that cannot work ends once a minute, and so does a gateway that makes
+/// pauses.
+pub const RECENT: i64 = 180;
+
+impl State {
+    /// Returns the number of recent deaths, if the service dies again and again.
+    pub fn is_looping(&self) -> bool {
+        self.is_wanted && self.deaths.as_ref().is_ok_and(|deaths| deaths.recent >= LOOP)
+    }
+
+    /// Returns how it ended last.
+    pub fn last_death(&self) -> Option<Death> {
+        self.deaths.as_ref().ok().and_then(|deaths| deaths.last)
+    }
 }
 
 impl Row {
-    /// Returns whether it runs, if perhaps not for long.
-    pub fn runs(&self) -> bool {
-        self.state == UP || self.state == RESTARTING
+    /// Returns the state that is printed.
+    pub fn shown(&self) -> Shown {
+        match &self.supervision {
+            Supervision::NoSlot(_) => Shown::NoSlot,
+            Supervision::NotASlot(_) | Supervision::Unknown(_) | Supervision::NotAsked => Shown::Unknown,
+            Supervision::Unsupervised => Shown::Unsupervised,
+            Supervision::Supervised(state) if state.is_looping() => Shown::Restarting,
+            Supervision::Supervised(state) if state.is_up => Shown::Up,
+            Supervision::Supervised(_) => Shown::Down,
+        }
     }
 
-    /// Notes that it could not be asked.
-    pub fn fail(&mut self, error: &Error) {
-        self.note = error.to_string();
-        self.failed = true;
+    /// Returns the state of a supervised service.
+    pub fn state(&self) -> Option<&State> {
+        match &self.supervision {
+            Supervision::Supervised(state) => Some(state),
+            _ => None,
+        }
     }
 
-    /// Makes it a fault. A note that it has is the better one.
-    pub fn blame(&mut self, why: &str) {
-        self.fault = true;
-        if self.note.is_empty() {
-            why.clone_into(&mut self.note);
+    /// Returns why s6 could not be asked, as far as it could not.
+    pub fn failed_look(&self) -> Option<&str> {
+        match &self.supervision {
+            Supervision::Unknown(error) => Some(error),
+            Supervision::Supervised(state) => match (&state.deaths, &state.logger) {
+                (Err(error), _) | (_, Logger::Unknown(error)) => Some(error),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// Returns what the next boot does with it; `None` for a service, and for a slot without a profile.
+    pub fn next_boot(&self) -> Option<NextBoot> {
+        match &self.subject {
+            Subject::Profile(forecast) => match self.supervision {
+                Supervision::NoSlot(Missing::FrontEnd(_)) if !forecast.has_failed => Some(NextBoot::NoSlot),
+                _ => Some(forecast.next),
+            },
+            Subject::Orphan(OrphanProfile::Unknown(_)) => Some(NextBoot::Unknown),
+            Subject::Orphan(_) | Subject::NotProfile | Subject::Service => None,
+        }
+    }
+
+    /// Returns whether the gateway of `default` serves it.
+    pub fn is_served(&self) -> bool {
+        matches!(&self.subject, Subject::Profile(forecast) if forecast.is_served)
+    }
+
+    /// Returns whether it is a static service.
+    pub fn is_service(&self) -> bool {
+        self.subject == Subject::Service
+    }
+}
+
+impl NextBoot {
+    /// Returns the words that are printed; empty if there is no next boot.
+    pub fn text(self) -> &'static str {
+        match self {
+            NextBoot::Up => "up",
+            NextBoot::Down => "down",
+            NextBoot::ByDefault => "by default",
+            NextBoot::NoSlot => "",
+            NextBoot::Unknown => "unknown",
         }
     }
 }

@@ -1,0 +1,114 @@
+//! What the container asks for beside the state files: a gateway of `default` at the first boot, or one in the foreground.
+
+use super::decide::Bootstrap;
+use crate::output::{Console, Error, Result};
+use crate::settings::role::ContainerCommand;
+use crate::settings::{Settings, Source, YES};
+use crate::sys::file::Attributes;
+use crate::sys::{Name, file};
+use crate::volume::Home;
+use crate::volume::state::{self, RUNNING};
+
+/// What the container asks for about the gateway of `default`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Request {
+    command: GatewayRun,
+    /// The source of `HERMES_GATEWAY_BOOTSTRAP_STATE`, if it is `running`: a gateway under s6 is asked for.
+    variable: Option<Source>,
+}
+
+/// Whether the container's command is `gateway run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum GatewayRun {
+    /// It is another one, or it could not be found out.
+    No,
+    /// It is, and leaves the gateway to s6.
+    Supervised,
+    /// It is the gateway of `default`, in the foreground.
+    Foreground,
+}
+
+impl Request {
+    fn read(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<Request> {
+        let variable = settings.lookup.get("HERMES_GATEWAY_BOOTSTRAP_STATE")?;
+        let variable = variable.filter(|state| state.value == RUNNING).map(|state| state.source);
+        Ok(Request { command: GatewayRun::read(settings, command, console)?, variable })
+    }
+
+    fn bootstrap(self) -> Option<Bootstrap> {
+        match self.command {
+            GatewayRun::Supervised => Some(Bootstrap::LegacyCommand),
+            GatewayRun::No | GatewayRun::Foreground => self.variable.map(Bootstrap::Variable),
+        }
+    }
+
+    fn is_foreground(self) -> bool {
+        self.command == GatewayRun::Foreground && self.variable.is_none()
+    }
+}
+
+impl GatewayRun {
+    fn read(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<GatewayRun> {
+        let found = command.gateway_run().unwrap_or_else(|error| {
+            console.failed(&error);
+            None
+        });
+        let Some(leaves_it) = found else { return Ok(GatewayRun::No) };
+        let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console)?;
+        let is_supervised = leaves_it && unsupervised.is_none_or(|flag| !flag.value);
+        Ok(if is_supervised { GatewayRun::Supervised } else { GatewayRun::Foreground })
+    }
+}
+
+/// Returns why `default` starts without a state file, if it does.
+pub fn find(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<Option<Bootstrap>> {
+    Ok(Request::read(settings, command, console)?.bootstrap())
+}
+
+/// Returns whether the gateway of `default` runs in the foreground, as the container's command, and no other one is asked for. True
+/// where that cannot be found out: a second gateway is worse than none.
+pub fn is_foreground(settings: &Settings, command: &ContainerCommand, console: &Console) -> bool {
+    Request::read(settings, command, console).map_or_else(
+        |error: Error| {
+            console.failed(&error);
+            true
+        },
+        Request::is_foreground,
+    )
+}
+
+/// Writes the state of a first boot in one step, so that later boots find it. `now` is in seconds since 1970.
+pub fn write(bootstrap: Bootstrap, now: i64, home: &Home, attributes: Attributes<'_>) -> Result<()> {
+    static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
+    let from = match bootstrap {
+        Bootstrap::LegacyCommand => ", \"migrated_from\": \"legacy-container-cmd\"",
+        Bootstrap::Variable(_) => "",
+    };
+    let states = format!("\"gateway_state\": \"{RUNNING}\", \"desired_state\": \"{RUNNING}\"");
+    let text = format!("{{{states}, \"timestamp\": {now}{from}}}\n");
+    file::replace(&home.dir, &STAGING, &home.dir, &state::STATE, text.as_bytes(), attributes)
+        .map_err(|errno| Error::new("write", &state::STATE, errno))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn command_and_variable_together_decide_about_the_first_boot_and_the_foreground() {
+        use GatewayRun::{Foreground, No, Supervised};
+        let of_variable = Some(Bootstrap::Variable(Source::Container));
+        for (command, variable, bootstrap, is_foreground) in [
+            (No, false, None, false),
+            (No, true, of_variable, false),
+            (Supervised, false, Some(Bootstrap::LegacyCommand), false),
+            (Supervised, true, Some(Bootstrap::LegacyCommand), false),
+            (Foreground, false, None, true),
+            (Foreground, true, of_variable, false),
+        ] {
+            let request = Request { command, variable: variable.then_some(Source::Container) };
+            assert_eq!(request.bootstrap(), bootstrap, "{request:?}");
+            assert_eq!(request.is_foreground(), is_foreground, "{request:?}");
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! For tests: every row that can be told apart, and what a remedy does to it.
+
+use super::note::Remedy;
+use super::row::{
+    Deaths, Forecast, LastBoot, Logger, Missing, NextBoot, OrphanProfile, Row, State, Subject, Supervision,
+};
+use crate::s6::deaths::Death;
+use crate::sys::Kind;
+
+/// A profile that wants to run and is started at the next boot.
+pub fn wanted() -> Forecast {
+    Forecast {
+        next: NextBoot::Up,
+        reason: None,
+        is_hindered: false,
+        has_failed: false,
+        is_served: false,
+        is_unused_root: false,
+        is_stopped_on_request: false,
+        words: "desired_state is running".to_owned(),
+    }
+}
+
+/// What the next boot can do with a profile, as `boot::reconcile` decides it.
+pub fn forecasts() -> Vec<Forecast> {
+    let stopped = Forecast {
+        next: NextBoot::Down,
+        is_stopped_on_request: true,
+        words: "stopped on request".to_owned(),
+        ..wanted()
+    };
+    let reason = |reason: &str, forecast: Forecast| Forecast { reason: Some(reason.to_owned()), ..forecast };
+    vec![
+        wanted(),
+        stopped.clone(),
+        Forecast { next: NextBoot::ByDefault, is_served: true, ..wanted() },
+        Forecast { is_served: true, ..stopped.clone() },
+        Forecast {
+            next: NextBoot::Down,
+            is_unused_root: true,
+            words: "it was never started".to_owned(),
+            ..wanted()
+        },
+        // `default` starts for others.
+        Forecast { is_unused_root: true, ..wanted() },
+        reason("the container's command is this gateway", Forecast { next: NextBoot::Down, ..wanted() }),
+        reason("gateway_state.json: not JSON", Forecast { next: NextBoot::Down, ..wanted() }),
+        reason("refused; as root: chown", Forecast { is_hindered: true, ..wanted() }),
+        reason("refused; as root: chown", Forecast { is_hindered: true, ..stopped }),
+        reason(
+            "it cannot be read",
+            Forecast { next: NextBoot::Unknown, is_hindered: true, has_failed: true, ..wanted() },
+        ),
+        reason("no room: --max-services", Forecast { next: NextBoot::Unknown, has_failed: true, ..wanted() }),
+        reason("name is longer than 215 bytes", Forecast { next: NextBoot::NoSlot, ..wanted() }),
+    ]
+}
+
+/// A service that is up for an hour, and has the order to be.
+pub fn up() -> State {
+    State {
+        is_up: true,
+        pid: Some(7),
+        is_ready: false,
+        is_wanted: true,
+        since: 1_000_000,
+        age: 3600,
+        deaths: Ok(Deaths::default()),
+        logger: Logger::Fine,
+    }
+}
+
+fn states() -> Vec<State> {
+    let death = |code, signal| Some(Death { time: 1_000_000, code, signal });
+    let deaths = |last, recent, pause_until| Ok(Deaths { last, recent, pause_until });
+    let down = |is_wanted, deaths| State { is_up: false, pid: None, is_wanted, deaths, ..up() };
+    let mut states = vec![
+        up(),
+        State { is_wanted: false, ..up() },
+        State { age: 3, ..up() },
+        State { logger: Logger::Dying, ..up() },
+        State { logger: Logger::Unknown("unable to look at log".to_owned()), ..up() },
+        State { deaths: Err("unable to read supervise/death_tally".to_owned()), ..up() },
+        State { deaths: deaths(death(1, 0), 2, None), ..up() },
+        State { deaths: deaths(death(1, 0), 7, Some(1_000_060)), ..up() },
+    ];
+    for is_wanted in [false, true] {
+        states.push(down(is_wanted, Err("unable to read supervise/death_tally".to_owned())));
+        for last in [
+            None,
+            death(0, 0),
+            death(1, 0),
+            death(78, 0),
+            death(111, 0),
+            death(126, 0),
+            death(127, 0),
+            death(143, 15),
+            death(137, 9),
+        ] {
+            states.push(down(is_wanted, deaths(last, 1, None)));
+            states.push(down(is_wanted, deaths(last, 2, None)));
+        }
+    }
+    states
+}
+
+fn supervisions() -> Vec<Supervision> {
+    let mut all = vec![
+        Supervision::NotASlot(Kind::Symlink),
+        Supervision::Unsupervised,
+        Supervision::Unknown("unable to open gateway-x".to_owned()),
+    ];
+    all.extend(states().into_iter().map(Supervision::Supervised));
+    all
+}
+
+fn missing() -> Vec<Supervision> {
+    let front_end = Missing::FrontEnd("this container's command is dashboard".to_owned());
+    [Missing::Unknown, front_end, Missing::Gone, Missing::NotMade, Missing::New]
+        .map(Supervision::NoSlot)
+        .into()
+}
+
+/// Every row.
+pub fn rows() -> Vec<Row> {
+    let last_boots = [None, Some("started"), Some("registered"), Some("failed"), Some("skipped")]
+        .map(|action| action.map(|action| LastBoot { action: action.to_owned(), time: "T".to_owned() }));
+    let orphans = [
+        OrphanProfile::Gone,
+        OrphanProfile::New,
+        OrphanProfile::Unknown("unable to use the profile".to_owned()),
+        OrphanProfile::Impossible,
+    ];
+    let mut rows = Vec::new();
+    for last_boot in &last_boots {
+        let row = |subject: Subject, supervision: Supervision| {
+            let directory =
+                (!matches!(supervision, Supervision::NoSlot(_))).then(|| "/run/service/gateway-x".into());
+            Row { name: b"x".to_vec(), subject, directory, supervision, last_boot: last_boot.clone() }
+        };
+        for forecast in forecasts() {
+            for supervision in supervisions().into_iter().chain(missing()) {
+                rows.push(row(Subject::Profile(forecast.clone()), supervision));
+            }
+        }
+        for orphan in &orphans {
+            for supervision in supervisions().into_iter().chain([Supervision::NotAsked]) {
+                rows.push(row(Subject::Orphan(orphan.clone()), supervision));
+            }
+        }
+        for supervision in supervisions() {
+            rows.push(row(Subject::Service, supervision));
+        }
+        rows.push(row(Subject::NotProfile, Supervision::NoSlot(Missing::Unknown)));
+    }
+    rows
+}
+
+/// Carries out a remedy that is a command, as far as the command would. Returns the row that is there then; `None` if none is.
+pub fn carry_out(remedy: Remedy, row: &Row) -> Option<Row> {
+    let mut row = row.clone();
+    match remedy {
+        Remedy::Start => {
+            if let Subject::Profile(Forecast { is_served: true, .. }) = row.subject {
+                // Refused: the gateway of `default` serves it.
+                return Some(row);
+            }
+            row.subject = Subject::Profile(wanted());
+            row.directory = Some("/run/service/gateway-x".into());
+            row.supervision = Supervision::Supervised(up());
+        }
+        Remedy::Unregister => return None,
+        Remedy::Reconcile => {
+            row.last_boot = Some(LastBoot { action: "started".to_owned(), time: "T2".to_owned() });
+        }
+        Remedy::Logs | Remedy::ContainerLog => (),
+    }
+    Some(row)
+}
