@@ -2,16 +2,15 @@
 
 use crate::output::escape::Shown;
 
-/// Reports an unknown word and the known one that is nearest to it. `prefix` precedes the known ones.
-pub fn unknown(what: &str, word: &[u8], prefix: &str, known: &mut dyn Iterator<Item = &str>) -> String {
-    let (mut nearest, mut least) = ("help", usize::MAX);
+/// Reports an unknown word and the known one that is nearest to it, the first of them. `prefix` precedes the known ones.
+pub fn unknown<'a>(
+    what: &str,
+    word: &[u8],
+    prefix: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> String {
     let bare = word.strip_prefix(prefix.as_bytes()).unwrap_or(word);
-    for candidate in known {
-        let steps = distance(bare, candidate.as_bytes());
-        if steps < least {
-            (nearest, least) = (candidate, steps);
-        }
-    }
+    let nearest = known.into_iter().min_by_key(|known| distance(bare, known.as_bytes())).unwrap_or("help");
     format!("unknown {what} {}; did you mean {prefix}{nearest}?", Shown(word))
 }
 

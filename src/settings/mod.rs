@@ -1,5 +1,6 @@
 //! Settings: option, else environment, else container environment, else default. An empty value counts as unset.
 
+pub mod number;
 pub mod role;
 pub mod topology;
 pub mod user;
@@ -8,13 +9,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::cli::{Options, services};
 use crate::output::Console;
 use crate::output::escape::Shown;
 use crate::output::{Context, Error, Result};
 use crate::s6::{Mode, Policy, envdir, scandir};
 use crate::sys::process::Environment;
 use crate::sys::{Dir, Ids, Name, file, label, present};
+use number::services;
 use role::RoleChoice;
 use topology::TopologyChoice;
 use user::owner;
@@ -28,10 +29,10 @@ pub const HOME_VARIABLE: &str = "HERMES_HOME";
 /// Default of `HERMES_HOME`, and home of a hermes user without one.
 pub const HOME: &str = "/opt/data";
 /// s6-overlay's scan directory.
-const SCANDIR: &str = "/run/service";
+pub const SCANDIR: &str = "/run/service";
 
 /// Number of services that s6-svscan handles by default (its option -C). A slot and its logger are two.
-const SERVICES: usize = 1000;
+pub const SERVICES: usize = 1000;
 
 /// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -231,6 +232,25 @@ pub const YES_OR_ON: Words = Words { yes: "1, true, yes, on" };
 /// The words for no, in any case.
 const NO: &str = "0, false, no, off";
 
+/// What the command line sets. It comes before every other source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `HERMES_HOME`.
+    pub home: Option<PathBuf>,
+    /// The scan directory.
+    pub scandir: Option<PathBuf>,
+    /// The hermes user, `USER|UID[:GID]`.
+    pub owner: Option<OsString>,
+    /// Whether root keeps ownership of the slots.
+    pub mode: Option<Mode>,
+    /// The container's role.
+    pub role: Option<RoleChoice>,
+    /// The topology.
+    pub topology: Option<TopologyChoice>,
+    /// Number of services that s6-svscan handles.
+    pub max_services: Option<usize>,
+}
+
 /// The settings of the commands that work on the volume and the scan directory.
 pub struct Settings {
     /// `HERMES_HOME`.
@@ -251,16 +271,21 @@ pub struct Settings {
 
 impl Settings {
     /// Takes each setting from the first source that has it.
-    pub fn gather(options: &Options, console: &Console) -> Result<Settings> {
+    pub fn gather(overrides: &Overrides, console: &Console) -> Result<Settings> {
         let lookup = Lookup::new()?;
-        let home = path(options.hermes_home.as_ref(), &lookup, HOME_VARIABLE, HOME)?;
-        let scandir = path(options.scandir.as_ref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
-        let owner = owner(options.owner.as_deref())?;
-        let mode = mode(options, &lookup, &scandir.value, console)?;
+        let home = path(overrides.home.as_ref(), &lookup, HOME_VARIABLE, HOME)?;
+        let scandir = path(overrides.scandir.as_ref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
+        let owner = owner(overrides.owner.as_deref())?;
+        let mode = mode(overrides.mode, &lookup, &scandir.value, console)?;
         let words = (topology::WORDS, TopologyChoice::parse as fn(&[u8]) -> _);
-        let topology =
-            lookup.choice(options.topology, "HERMES_INIT_TOPOLOGY", words, TopologyChoice::Auto, console)?;
-        let max_services = max_services(options.max_services, &lookup, console)?;
+        let topology = lookup.choice(
+            overrides.topology,
+            "HERMES_INIT_TOPOLOGY",
+            words,
+            TopologyChoice::Auto,
+            console,
+        )?;
+        let max_services = max_services(overrides.max_services, &lookup, console)?;
         Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup })
     }
 
@@ -276,18 +301,18 @@ impl Settings {
     }
 
     /// Returns the container's role as an option or a variable sets it.
-    pub fn role(&self, options: &Options, console: &Console) -> Result<Setting<RoleChoice>> {
+    pub fn role(&self, overrides: &Overrides, console: &Console) -> Result<Setting<RoleChoice>> {
         let words = (role::WORDS, RoleChoice::parse as fn(&[u8]) -> _);
-        self.lookup.choice(options.role, "HERMES_INIT_ROLE", words, RoleChoice::Auto, console)
+        self.lookup.choice(overrides.role, "HERMES_INIT_ROLE", words, RoleChoice::Auto, console)
     }
 }
 
 /// Returns the mode. Where nothing sets it, it follows the live scan directory: a command that has lost its environment must not open
 /// what is sealed.
-fn mode(options: &Options, lookup: &Lookup, path: &Path, console: &Console) -> Result<Setting<Mode>> {
+fn mode(option: Option<Mode>, lookup: &Lookup, path: &Path, console: &Console) -> Result<Setting<Mode>> {
     let of = |is_sealed| if is_sealed { Mode::Sealed } else { Mode::Delegated };
-    if options.sealed || options.delegated {
-        return Ok(Setting { value: of(options.sealed), source: Source::Option });
+    if let Some(value) = option {
+        return Ok(Setting { value, source: Source::Option });
     }
     if let Some(Setting { value, source }) = lookup.sealed(console) {
         return Ok(Setting { value: of(value), source });
@@ -314,16 +339,15 @@ fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Re
 }
 
 fn path(
-    option: Option<&OsString>,
+    option: Option<&PathBuf>,
     lookup: &Lookup,
     variable: &str,
     default: &str,
 ) -> Result<Setting<PathBuf>> {
-    let set = match option {
-        Some(value) => Some(Setting { value: value.clone(), source: Source::Option }),
-        None => lookup.get(variable)?,
-    };
+    if let Some(value) = option {
+        return Ok(Setting { value: value.clone(), source: Source::Option });
+    }
     let Setting { value, source } =
-        set.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default });
+        lookup.get(variable)?.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default });
     Ok(Setting { value: value.into(), source })
 }

@@ -7,34 +7,59 @@ mod render;
 mod row;
 
 use std::cell::OnceCell;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use super::record;
 use crate::boot::reconcile::action::Action;
 use crate::boot::reconcile::{self, Plan};
-use crate::cli::{Command, Options};
-use crate::output::Console;
 use crate::output::escape::FromVolume;
 use crate::output::exit;
+use crate::output::{Console, Format};
 use crate::output::{Context, Result};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
-use crate::settings::Settings;
+use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Name, time};
 use crate::volume::bootlog;
 use row::{NO_SLOT, Row};
 
+/// The arguments of `status` and `health`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// Settings of the command line.
+    pub overrides: Overrides,
+    /// The command.
+    pub question: Question,
+    /// The names that are asked for; all if there are none.
+    pub names: Vec<OsString>,
+    /// The form of the answer.
+    pub format: Format,
+}
+
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// How everything is.
+    Status,
+    /// What is not as it should be.
+    Health {
+        /// Minimum uptime of what should be up, in seconds.
+        min_up: u64,
+    },
+}
+
 /// Runs one of the two commands. Returns its exit code.
-pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
-    match look(command, options, console) {
+pub fn run(args: &Args, console: &Console) -> u8 {
+    match look(args, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
     }
 }
 
-fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
-    let settings = Settings::gather(options, console)?;
+fn look(args: &Args, console: &Console) -> Result<u8> {
+    let settings = Settings::gather(&args.overrides, console)?;
     let path = &settings.scandir.value;
     let label = path.as_os_str().as_bytes();
     let scandir = match Dir::at(path) {
@@ -46,10 +71,10 @@ fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
         None => Entries::default(),
         Some(dir) => scandir::list(dir).context("list", label)?,
     };
-    let is_health = command == Command::Health;
+    let is_health = args.question != Question::Status;
     // What is wrong with other profiles is not the answer to a question about some.
     let silent = console.silent();
-    let reporter = if options.operands.is_empty() && !is_health { console } else { &silent };
+    let reporter = if args.names.is_empty() && !is_health { console } else { &silent };
     let (forecasts, no_profiles, is_complete) = match reconcile::forecast(&settings, reporter) {
         Ok(Plan { actions, no_profiles, more_no_profiles, is_complete, .. }) => {
             if more_no_profiles > 0 {
@@ -67,7 +92,7 @@ fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
     let (last_boot, is_log_complete) = last_boot(&settings, console);
     let mut view = View {
         settings: &settings,
-        options,
+        args,
         console,
         frontend: OnceCell::new(),
         scandir,
@@ -80,7 +105,7 @@ fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
     view.root_boot = view.row(ProfileName::root().text().as_bytes()).last_boot;
     let mut rows = view.rows(&entries, &forecasts, &no_profiles)?;
     let mut code = 0;
-    for name in &options.operands {
+    for name in &args.names {
         let name = name.as_bytes();
         if rows.iter().any(|row| row.name == name) {
             continue;
@@ -98,7 +123,7 @@ fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
     if is_health {
         rows.retain(|row| row.fault);
     }
-    let text = match (options.json, is_health) {
+    let text = match (args.format == Format::Json, is_health) {
         (true, _) => render::objects(&rows),
         (_, true) => render::notes(&rows),
         _ => render::table(&rows),
@@ -134,7 +159,7 @@ fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bo
 
 struct View<'a> {
     settings: &'a Settings,
-    options: &'a Options,
+    args: &'a Args,
     console: &'a Console,
     /// Why no gateway belongs in this container; not looked for yet.
     frontend: OnceCell<Option<String>>,
@@ -155,7 +180,7 @@ impl View<'_> {
         let slots = &entries.slots;
         let mut with_profile = Vec::new();
         let mut rows = Vec::new();
-        let names = &self.options.operands;
+        let names = &self.args.names;
         let mut add = |row: Row| {
             if names.is_empty() || names.iter().any(|name| name.as_bytes() == row.name) {
                 rows.push(row);

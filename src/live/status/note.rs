@@ -1,7 +1,7 @@
 //! What is to be said of a gateway: why it is as it is, what the next boot does with it, and what helps.
 
-use super::View;
 use super::row::{DOWN, Row, UNKNOWN, UP};
+use super::{Question, View};
 use crate::boot::reconcile;
 use crate::boot::reconcile::action::{self, Action, Verdict};
 use crate::live::record;
@@ -72,7 +72,9 @@ impl View<'_> {
     /// Makes a row a fault if it has not been up for as long as `--min-up` asks for.
     pub fn is_new(&self, row: &mut Row) {
         let age = row.age;
-        if age < self.options.min_up {
+        if let Question::Health { min_up } = self.args.question
+            && age < min_up
+        {
             row.blame(&format!("up for {age} seconds only"));
         }
     }
@@ -108,7 +110,7 @@ impl View<'_> {
     /// Returns why no gateway belongs in this container, if it is a front end's.
     fn frontend(&self) -> Option<&str> {
         let look = || {
-            let role = self.settings.role(self.options, self.console)?;
+            let role = self.settings.role(&self.args.overrides, self.console)?;
             reconcile::frontend(&role, &ContainerCommand::default())
         };
         let found = self.frontend.get_or_init(|| {
