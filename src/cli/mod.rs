@@ -54,3 +54,203 @@ fn command(word: &OsStr) -> Result<Name, Usage> {
     let names = Name::ALL.map(Name::text);
     Name::parse(word).ok_or_else(|| unknown("command", word.as_bytes(), "", names))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::options::{Opt, Takes};
+    use super::*;
+    use crate::boot::reconcile::{self, Effect};
+    use crate::live::{control, status};
+    use crate::s6::Mode;
+    use crate::settings::role::RoleChoice;
+
+    /// Parses a command line of these words. Returns its command.
+    fn parsed(words: &[&str]) -> Result<Command, Usage> {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        parse(OsStr::new("hermes-init"), &words, "/init").map(|line| line.command)
+    }
+
+    fn reconcile(words: &[&str]) -> reconcile::Args {
+        match parsed(&[&["reconcile"], words].concat()) {
+            Ok(Command::Reconcile(args)) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Returns the options of all commands.
+    fn all_options() -> Vec<Opt> {
+        let mut options: Vec<Opt> = Name::ALL.iter().flat_map(|name| name.syntax().options()).collect();
+        options.sort_unstable();
+        options.dedup();
+        options
+    }
+
+    /// Returns a value that an option takes.
+    fn sample(option: Opt) -> &'static str {
+        match option {
+            Opt::Lines | Opt::MinUp | Opt::MaxServices | Opt::Wait => "7",
+            Opt::Env => "A=b",
+            Opt::Role => "gateway",
+            Opt::Topology => "multiplex",
+            _ => "x",
+        }
+    }
+
+    #[test]
+    fn every_option_of_a_command_reaches_its_arguments_and_no_other_is_known() {
+        for name in Name::ALL {
+            let syntax = name.syntax();
+            let (operand, count) = syntax.operands();
+            let operands = vec!["gateway-x"; if operand == "COMMAND" { 0 } else { *count.start() }];
+            let bare = parsed(&[&[name.text()], &*operands].concat());
+            assert!(bare.is_ok(), "{bare:?}");
+            let is_raw = matches!(name, Name::GatewayFinish | Name::DashboardFinish);
+            for option in all_options() {
+                let word = match option.row().takes {
+                    Takes::Nothing => format!("--{}", option.long()),
+                    Takes::Value(_) | Takes::Optional(..) => {
+                        format!("--{}={}", option.long(), sample(option))
+                    }
+                };
+                let given = parsed(&[&[name.text(), &word], &*operands].concat());
+                if is_raw {
+                    assert!(given.is_ok_and(|given| format!("{given:?}").contains(&word)));
+                } else if syntax.options().contains(&option) {
+                    assert!(given.is_ok() && given != bare, "{name:?} {word}: {given:?}");
+                } else {
+                    let usage = given.unwrap_err();
+                    let start =
+                        format!("{}: unknown option --{}; did you mean --", name.text(), option.long());
+                    assert!(usage.starts_with(&start), "{usage}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_letter_is_an_option_of_the_commands_that_have_it() {
+        assert_eq!(parsed(&["logs", "-n5", "-f", "x"]), parsed(&["logs", "x", "--follow", "--lines", "5"]));
+        assert_eq!(parsed(&["status", "-f"]).unwrap_err(), "status: unknown option -f; did you mean --json?");
+    }
+
+    #[test]
+    fn a_name_is_parsed_back_and_is_that_of_its_command() {
+        for name in Name::ALL {
+            assert_eq!(Name::parse(OsStr::new(name.text())), Some(name));
+            let command = parsed(&[name.text(), "gateway-x"]).or_else(|_| parsed(&[name.text()]));
+            assert_eq!(command.unwrap().name(), if name == Name::Help { "" } else { name.text() });
+        }
+        assert_eq!(parsed(&["health", "--help"]), Ok(Command::Help(Some(Name::Health))));
+        assert_eq!(parsed(&["help", "health"]), Ok(Command::Help(Some(Name::Health))));
+        assert_eq!(parsed(&["help"]), Ok(Command::Help(None)));
+        assert_eq!(parsed(&["-V"]), Ok(Command::Version));
+    }
+
+    #[test]
+    fn a_link_names_a_command_after_a_number_and_a_hyphen() {
+        for (argv0, name) in [
+            ("/etc/cont-init.d/02-reconcile-profiles", Some(Name::Reconcile)),
+            ("015-supervise-perms", Some(Name::FixPerms)),
+            ("supervise-perms", Some(Name::FixPerms)),
+            ("a/7-status", Some(Name::Status)),
+            ("-status", None),
+            ("7status", None),
+            ("7-", None),
+            ("hermes-init", None),
+            ("", None),
+        ] {
+            assert_eq!(Name::of_applet(OsStr::new(argv0)), name, "{argv0}");
+        }
+    }
+
+    #[test]
+    fn a_line_has_the_words_that_start_the_same_command_by_its_name() {
+        let words = [OsString::from("--print"), OsString::from("gateway-x")];
+        let line = parse(OsStr::new("/x/1-gateway-run"), &words, "").unwrap();
+        assert_eq!(line.words, ["gateway-run", "--print", "gateway-x"]);
+        assert_eq!(parse(OsStr::new("hermes-init"), &line.words, ""), Ok(line));
+    }
+
+    #[test]
+    fn of_two_contrary_options_one_prevails_in_any_order() {
+        for words in [["--sealed", "--delegated"], ["--delegated", "--sealed"]] {
+            assert_eq!(reconcile(&words).overrides.mode, Some(Mode::Sealed));
+        }
+        assert_eq!(reconcile(&["--delegated"]).overrides.mode, Some(Mode::Delegated));
+        for words in [["--explain", "--dry-run"], ["--dry-run", "--explain"]] {
+            assert_eq!(reconcile(&words).effect, Effect::Explain);
+        }
+        assert_eq!(reconcile(&["--dry-run"]).effect, Effect::DryRun);
+        let role = reconcile(&["--role=auto", "--role=frontend"]).overrides.role;
+        assert_eq!(role, Some(RoleChoice::Frontend));
+    }
+
+    #[test]
+    fn start_stop_and_restart_wait_as_long_as_they_are_told() {
+        for (word, wait) in [
+            ("--wait", Some(30)),
+            ("--wait=", Some(30)),
+            ("--wait=1", Some(1)),
+            ("--wait=86400", Some(86_400)),
+            ("--", None),
+        ] {
+            let command = parsed(&["restart", word, "x"]);
+            let Ok(Command::Control(control::Args { verb, wait: found, profiles, .. })) = command else {
+                panic!("{command:?}");
+            };
+            assert_eq!(
+                (verb, found, profiles),
+                (control::Verb::Restart, wait.map(Duration::from_secs), vec!["x".into()])
+            );
+        }
+        for word in ["--wait=0", "--wait=86401", "--wait=-1"] {
+            let usage = parsed(&["stop", word, "x"]).unwrap_err();
+            assert!(
+                usage.starts_with("stop: --wait: ")
+                    && usage.ends_with(" is no number of seconds, 1 to 86400")
+            );
+        }
+    }
+
+    #[test]
+    fn health_has_a_minimum_uptime() {
+        for (words, min_up) in
+            [(&["health"][..], 0), (&["health", "--min-up=0"], 0), (&["health", "--min-up", "9"], 9)]
+        {
+            let command = parsed(words);
+            let Ok(Command::Status(status::Args { question, .. })) = command else { panic!("{command:?}") };
+            assert_eq!(question, status::Question::Health { min_up });
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_said() {
+        for (words, usage) in [
+            (&[][..], "no command given; try: /init help"),
+            (&["--helf"], "unknown option --helf; did you mean --help?"),
+            (&["recnocile"], "unknown command recnocile; did you mean reconcile?"),
+            (&["help", "statsu"], "unknown command statsu; did you mean status?"),
+            (&["reconcile", "x"], "reconcile: unexpected argument x; try: /init help reconcile"),
+            (&["register", "a", "b c"], "register: unexpected argument \"b c\"; try: /init help register"),
+            (&["seed"], "seed: missing DIR; try: /init help seed"),
+            (&["reconcile", "--json=1"], "reconcile: --json takes no value"),
+            (&["reconcile", "--owner"], "reconcile: --owner: missing value"),
+            (&["reconcile", "--owner="], "reconcile: --owner: empty value"),
+            (&["reconcile", "--scandir", ""], "reconcile: --scandir: empty value"),
+            (&["reconcile", "--role="], "reconcile: --role: empty value"),
+            (&["status", "--role=x"], "status: --role: x is none of gateway, frontend, auto"),
+            (&["status", "--topology=x"], "status: --topology: x is none of auto, per-profile, multiplex"),
+            (&["reconcile", "--max-services="], "reconcile: --max-services: empty value"),
+            (
+                &["reconcile", "--max-services=3"],
+                "reconcile: --max-services: 3 is no number of services, 4 to 160000",
+            ),
+            (&["logs", "-n", "x", "a"], "logs: --lines: x is no number of lines, 0 to 1000000"),
+            (&["health", "--min-up=x"], "health: --min-up: x is no number of seconds, 0 to 86400"),
+        ] {
+            assert_eq!(parsed(words).unwrap_err(), usage);
+        }
+    }
+}

@@ -78,7 +78,7 @@ impl<A> Grammar for Syntax<A> {
 fn value(option: Opt, parser: &mut Parser) -> Result<OsString, String> {
     match option.row().takes {
         Takes::Nothing => Ok(OsString::new()),
-        Takes::Optional(_) => Ok(parser.optional_value().unwrap_or_default()),
+        Takes::Optional(..) => Ok(parser.optional_value().unwrap_or_default()),
         Takes::Value(_) => parser.value().map_err(|_| "missing value".to_owned()),
     }
 }

@@ -16,16 +16,50 @@ pub fn unknown<'a>(
 
 /// Returns the number of letters to insert, delete or replace to make one word of the other (Levenshtein distance).
 fn distance(one: &[u8], other: &[u8]) -> usize {
-    // The row of the table for the letters of `one` so far. Known words are shorter than the row.
-    let mut row: [usize; 32] = std::array::from_fn(|column| column);
-    for (line, letter) in one.iter().take(64).enumerate() {
-        let (mut corner, mut left) = (line, line + 1);
-        for (cell, against) in row.iter_mut().skip(1).zip(other) {
-            let exchanged = corner + usize::from(letter != against);
-            corner = *cell;
-            left = exchanged.min(corner + 1).min(left + 1);
-            *cell = left;
+    // A row has the distances of the letters of `one` so far from each beginning of `other`.
+    let first: Vec<usize> = (0..=other.len()).collect();
+    let last = one.iter().zip(1..).fold(first, |above, (letter, begin)| {
+        let cells = other.iter().zip(above.iter().zip(above.iter().skip(1)));
+        let cells = cells.scan(begin, |left, (against, (corner, up))| {
+            *left = (corner + usize::from(letter != against)).min(up + 1).min(*left + 1);
+            Some(*left)
+        });
+        std::iter::once(begin).chain(cells).collect()
+    });
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_inserted_deleted_or_replaced_is_one_step() {
+        for (one, other, steps) in [
+            ("", "", 0),
+            ("status", "status", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("statu", "status", 1),
+            ("statuss", "status", 1),
+            ("statvs", "status", 1),
+            ("statsu", "status", 2),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(one.as_bytes(), other.as_bytes()), steps, "{one} {other}");
         }
     }
-    row.get(other.len()).copied().unwrap_or(usize::MAX)
+
+    #[test]
+    fn the_first_of_the_nearest_known_words_is_suggested() {
+        assert_eq!(
+            unknown("option", b"--jso", "--", ["json", "j"]),
+            "unknown option --jso; did you mean --json?"
+        );
+        assert_eq!(unknown("word", b"x", "", ["a", "b", "help"]), "unknown word x; did you mean a?");
+        assert_eq!(unknown("word", b"a\nb", "", []), "unknown word \"a\\nb\"; did you mean help?");
+        // A word of any length.
+        let long = [b'x'; 500];
+        assert!(unknown("word", &long, "", ["a", "b"]).ends_with("did you mean a?"));
+    }
 }

@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::commands::{Command, Name};
-use super::options::Opt;
+use super::options::{Opt, WAIT};
 use super::{Usage, command};
 use crate::boot::{fix_perms, reconcile};
 use crate::live::{control, logs, register, seed, status, unregister};
@@ -19,8 +19,6 @@ use crate::settings::number::{number, services};
 use crate::settings::role::{self, RoleChoice};
 use crate::settings::topology::{self, TopologyChoice};
 
-/// The time that `--wait` without a value waits, in seconds.
-const WAIT: u64 = 30;
 /// Largest number of lines of a log.
 const LINES_MAX: u64 = 1_000_000;
 /// Longest time that `--wait` and `--min-up` take: a day, in seconds.

@@ -26,6 +26,16 @@ const CONTAINER_ENVIRONMENT: &str = "/run/s6/container_environment";
 const VALUE_CAP: u64 = 128 << 10;
 /// The variable of the volume.
 pub const HOME_VARIABLE: &str = "HERMES_HOME";
+/// The variable of the scan directory.
+pub const SCANDIR_VARIABLE: &str = "S6_PROFILE_GATEWAY_SCANDIR";
+/// The variable of the mode: sealed or delegated.
+pub const SEALED_VARIABLE: &str = "HERMES_INIT_SEALED";
+/// The variable of the container's role.
+pub const ROLE_VARIABLE: &str = "HERMES_INIT_ROLE";
+/// The variable of the topology.
+pub const TOPOLOGY_VARIABLE: &str = "HERMES_INIT_TOPOLOGY";
+/// The variable of s6-svscan's limit.
+pub const MAX_SERVICES_VARIABLE: &str = "HERMES_INIT_MAX_SERVICES";
 /// Default of `HERMES_HOME`, and home of a hermes user without one.
 pub const HOME: &str = "/opt/data";
 /// s6-overlay's scan directory.
@@ -131,11 +141,11 @@ impl Lookup {
     /// Returns whether `HERMES_INIT_SEALED` says sealed, if it is set. It shuts something: any word but one for no counts as yes, and
     /// so does a value that cannot be read. Both are reported.
     pub fn sealed(&self, console: &Console) -> Option<Setting<bool>> {
-        match self.get(SEALED) {
+        match self.get(SEALED_VARIABLE) {
             Ok(None) => None,
             Ok(Some(Setting { value, source })) => {
                 let meaning = YES.meaning(&value).unwrap_or_else(|| {
-                    YES.report(SEALED, &value, "sealed", console);
+                    YES.report(SEALED_VARIABLE, &value, "sealed", console);
                     true
                 });
                 Some(Setting { value: meaning, source })
@@ -223,8 +233,6 @@ fn report(variable: &str, word: &OsStr, words: &str, taken: &str, console: &Cons
     console.warn(format_args!("{variable}={shown} is none of {words}: taken as {taken}"));
 }
 
-/// The switch of sealed mode.
-const SEALED: &str = "HERMES_INIT_SEALED";
 /// 1, true, yes.
 pub const YES: Words = Words { yes: "1, true, yes" };
 /// 1, true, yes, on.
@@ -274,7 +282,7 @@ impl Settings {
     pub fn gather(overrides: &Overrides, console: &Console) -> Result<Settings> {
         let lookup = Lookup::new()?;
         let home = path(overrides.home.as_ref(), &lookup, HOME_VARIABLE, HOME)?;
-        let scandir = path(overrides.scandir.as_ref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
+        let scandir = path(overrides.scandir.as_ref(), &lookup, SCANDIR_VARIABLE, SCANDIR)?;
         let owner = owner(overrides.owner.as_deref())?;
         let mode = mode(overrides.mode, &lookup, &scandir.value, console)?;
         let words = (topology::WORDS, TopologyChoice::parse as fn(&[u8]) -> _);
@@ -303,7 +311,7 @@ impl Settings {
     /// Returns the container's role as an option or a variable sets it.
     pub fn role(&self, overrides: &Overrides, console: &Console) -> Result<Setting<RoleChoice>> {
         let words = (role::WORDS, RoleChoice::parse as fn(&[u8]) -> _);
-        self.lookup.choice(overrides.role, "HERMES_INIT_ROLE", words, RoleChoice::Auto, console)
+        self.lookup.choice(overrides.role, ROLE_VARIABLE, words, RoleChoice::Auto, console)
     }
 }
 
@@ -330,10 +338,10 @@ fn mode(option: Option<Mode>, lookup: &Lookup, path: &Path, console: &Console) -
 }
 
 fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Result<usize> {
-    let setting = if option.is_none() { lookup.get("HERMES_INIT_MAX_SERVICES")? } else { None };
+    let setting = if option.is_none() { lookup.get(MAX_SERVICES_VARIABLE)? } else { None };
     let Some(Setting { value, .. }) = setting else { return Ok(option.unwrap_or(SERVICES)) };
     Ok(services(&value).unwrap_or_else(|why| {
-        console.warn(format_args!("HERMES_INIT_MAX_SERVICES: {why}; taken as {SERVICES}"));
+        console.warn(format_args!("{MAX_SERVICES_VARIABLE}: {why}; taken as {SERVICES}"));
         SERVICES
     }))
 }
