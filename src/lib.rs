@@ -13,61 +13,62 @@ mod settings;
 mod sys;
 mod volume;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
-use cli::{Command, Request};
-use output::{Console, exit};
+use boot::{fix_perms, reconcile};
+use cli::{Command, Line};
+use output::{Console, Format, exit};
 
-/// Runs the program with this argv. Returns its exit code.
-pub fn run(argv: &[OsString]) -> u8 {
-    let mut words = argv.iter().cloned();
-    let argv0 = words.next().unwrap_or_default();
-    let console = Console::new("", sys::process::executable(&argv0));
+/// Runs the program with this command line, argv[0] first. Returns its exit code.
+pub fn run(command_line: &[OsString]) -> u8 {
+    let (argv0, words) = command_line
+        .split_first()
+        .map_or((OsStr::new(""), &[][..]), |(argv0, words)| (argv0.as_os_str(), words));
+    let console = Console::new("", sys::process::executable(argv0));
     let program = console.program();
-    let (command, options) = match cli::parse(&argv0, words.collect(), &program) {
+    let Line { command, words } = match cli::parse(argv0, words, &program) {
+        Ok(line) => line,
         Err(usage) => return console.die(exit::USAGE, format_args!("{usage}")),
-        Ok(Request::Help(command)) => {
-            console.print(&cli::help::page(command, &program));
-            return console.code(0);
-        }
-        Ok(Request::Version) => {
-            console.print(concat!("hermes-init ", env!("CARGO_PKG_VERSION"), "\n"));
-            return console.code(0);
-        }
-        Ok(Request::Run(command, options)) => (command, options),
     };
     let console = Console::new(command.name(), console.executable().map(Into::into));
     if command.writes() {
         sys::process::clear_umask();
     }
-    if command.executes()
-        && let Err(error) = service::confine::prepare(command, argv, &options, &console)
+    if let Command::GatewayRun(args) | Command::GatewayLog(args) | Command::DashboardRun(args) = &command
+        && let Err(error) = service::confine::prepare(args, &words, &console)
     {
         return console.fatal(&error);
     }
-    let code = match command {
-        Command::Reconcile => boot::reconcile::run(&options, &console),
-        Command::FixPerms => boot::fix_perms::run(&options, &console),
-        Command::Seed => live::seed::run(&options, &console),
-        Command::GatewayRun => service::gateway::run(&options, &console),
-        Command::GatewayLog => service::gateway::log(&options, &console),
-        Command::GatewayFinish => service::gateway::finish(&options),
-        Command::DashboardRun => service::dashboard::run(&options, &console),
-        Command::DashboardFinish => service::dashboard::finish(&options),
-        Command::Register => live::register::run(&options, &console),
-        Command::Unregister => live::unregister::run(&options, &console),
-        Command::Start | Command::Stop | Command::Restart => live::control::run(command, &options, &console),
-        Command::Status | Command::Health => live::status::run(command, &options, &console),
-        Command::Logs => live::logs::run(&options, &console),
-        Command::Help => {
-            console.print(&cli::help::page(None, &program));
+    let code = match &command {
+        Command::Reconcile(args) => reconcile::run(args, &console),
+        Command::FixPerms(args) => fix_perms::run(args, &console),
+        Command::Seed(args) => live::seed::run(args, &console),
+        Command::GatewayRun(args) => service::gateway::run(args, &console),
+        Command::GatewayLog(args) => service::gateway::log(args, &console),
+        Command::GatewayFinish(words) => service::gateway::finish(words),
+        Command::DashboardRun(args) => service::dashboard::run(args, &console),
+        Command::DashboardFinish(words) => service::dashboard::finish(words),
+        Command::Register(args) => live::register::run(args, &console),
+        Command::Unregister(args) => live::unregister::run(args, &console),
+        Command::Control(args) => live::control::run(args, &console),
+        Command::Status(args) => live::status::run(args, &console),
+        Command::Logs(args) => live::logs::run(args, &console),
+        Command::Help(page) => {
+            console.print(&cli::help::page(*page, &program));
+            0
+        }
+        Command::Version => {
+            console.print(concat!("hermes-init ", env!("CARGO_PKG_VERSION"), "\n"));
             0
         }
     };
-    // A boot step is run for what it does: nobody may read what it prints.
-    let is_boot_step = matches!(command, Command::Reconcile | Command::FixPerms);
-    let is_asked = options.json || options.dry_run || options.explain;
-    if is_boot_step && !is_asked { code } else { console.code(code) }
+    let is_read = match &command {
+        // A boot step is run for what it does: nobody may read what it prints.
+        Command::Reconcile(args) => args.effect != reconcile::Effect::Apply || args.format != Format::Text,
+        Command::FixPerms(args) => args.effect != fix_perms::Effect::Apply || args.format != Format::Text,
+        _ => true,
+    };
+    if is_read { console.code(code) } else { code }
 }
 
 /// The parsers that fuzz targets call.

@@ -59,6 +59,21 @@ def test_every_command_has_a_page_worth_reading(command):
     assert "xit" in text and f"example: {executable()}" in text.replace("HERMES_DASHBOARD=1 ", "") and max(map(len, wide)) <= 80
 
 
+def test_a_page_shows_options_with_their_values_letters_variables_and_defaults():
+    page = init("help", "logs").stdout.decode()
+    assert page.startswith("usage: hermes-init logs [OPTION]... NAME...\n\n")
+    assert page.split("\n\n")[2] == """options (environment, default)
+  -f, --follow            go on with what is printed from now on
+  -n, --lines N           how many lines (20)
+  --raw                   the bytes as they are, not for a terminal
+  --hermes-home DIR       the volume (HERMES_HOME, /opt/data)
+  --owner USER|UID[:GID]  the hermes user (hermes in /etc/passwd, else
+                          10000:10000)"""
+    assert "\n  --wait[=SECONDS]        how long to wait; without a value, 30\n" in init("help", "start").stdout.decode()
+    page = init("help", "gateway-finish").stdout.decode()
+    assert page.startswith("usage: hermes-init gateway-finish [EXITCODE]...\n\n") and "options" not in page.split("\n\n")[2]
+
+
 @pytest.mark.parametrize("name", ["02-reconcile-profiles", "reconcile-profiles", "02-reconcile", "reconcile", "/etc/cont-init.d/99-reconcile"])
 def test_argv0_names_the_boot_pass(name, home):
     shutil.rmtree(home / "home/profiles")

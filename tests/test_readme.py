@@ -82,8 +82,9 @@ def test_the_manual_page_is_free_of_lint():
 
 
 def words():
-    """Returns all quoted words in the source of the command line that could be a command or an option."""
-    quoted = re.findall(r'"([a-z -]*)"', (ROOT / "src/commands.rs").read_text())
+    """Returns all quoted words in the sources of the command line that could be a command or an option."""
+    source = "".join(path.read_text() for path in sorted((ROOT / "src/cli").glob("*.rs")))
+    quoted = re.findall(r'"([a-z -]*)"', source)
     return sorted({word for text in quoted for word in text.split() if re.fullmatch("[a-z][a-z-]*[a-z]", word)})
 
 

@@ -1,13 +1,15 @@
-//! The commands, and what each takes: one table, which parsing, suggestions, help and the applet names read.
+//! The commands: their names, and their arguments.
 
-use std::ffi::OsStr;
-use std::fmt::Write;
-use std::ops::RangeInclusive;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-/// The commands.
+use crate::boot::{fix_perms, reconcile};
+use crate::live::{control, logs, register, seed, status, unregister};
+use crate::service;
+
+/// The name of a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Command {
+pub enum Name {
     /// The boot pass.
     Reconcile,
     /// Opens static services to the hermes user.
@@ -44,145 +46,156 @@ pub enum Command {
     Help,
 }
 
-/// What one command takes.
-pub struct Grammar {
-    /// The command.
-    pub command: Command,
-    /// Its name.
-    pub name: &'static str,
-    /// The long names of its options, separated by blanks.
-    pub options: &'static str,
-    /// The number of operands.
-    pub operands: RangeInclusive<usize>,
-    /// What an operand is.
-    pub operand: &'static str,
-}
-
-const MANY: usize = usize::MAX;
-/// Options without a value. `wait` may take one; all others must.
-pub const FLAGS: &str = "dry-run explain json sealed delegated print down adopt follow raw";
-/// Options that have a short name, too: its letter.
-pub static SHORT: [(char, &str); 2] = [('f', "follow"), ('n', "lines")];
-
-const fn grammar(
-    command: Command,
-    name: &'static str,
-    options: &'static str,
-    operands: RangeInclusive<usize>,
-    operand: &'static str,
-) -> Grammar {
-    Grammar { command, name, options, operands, operand }
-}
-
-macro_rules! with_places {
-    ($options:literal) => {
-        concat!($options, " hermes-home scandir owner")
-    };
-}
-
-/// What each command takes.
-pub static GRAMMARS: [Grammar; 17] = [
-    grammar(
-        Command::Reconcile,
-        "reconcile",
-        with_places!("dry-run explain json sealed delegated adopt role topology max-services"),
-        0..=0,
-        "",
-    ),
-    grammar(Command::FixPerms, "fix-perms", "dry-run json sealed delegated owner", 0..=1, "DIR"),
-    grammar(Command::Seed, "seed", "sealed delegated owner", 1..=MANY, "DIR"),
-    grammar(Command::GatewayRun, "gateway-run", "print", 1..=2, "SERVICE"),
-    grammar(Command::GatewayLog, "gateway-log", "print", 1..=2, "SERVICE"),
-    grammar(Command::GatewayFinish, "gateway-finish", "", 0..=MANY, "EXITCODE"),
-    grammar(Command::DashboardRun, "dashboard-run", "print", 0..=MANY, "SERVICE"),
-    grammar(Command::DashboardFinish, "dashboard-finish", "", 0..=MANY, "EXITCODE"),
-    grammar(Command::Register, "register", with_places!("down env role sealed delegated"), 1..=1, "NAME"),
-    grammar(Command::Unregister, "unregister", with_places!("wait sealed delegated"), 1..=1, "NAME"),
-    grammar(Command::Start, "start", with_places!("wait role sealed delegated topology"), 1..=MANY, "NAME"),
-    grammar(Command::Stop, "stop", with_places!("wait role sealed delegated topology"), 1..=MANY, "NAME"),
-    grammar(
-        Command::Restart,
-        "restart",
-        with_places!("wait role sealed delegated topology"),
-        1..=MANY,
-        "NAME",
-    ),
-    grammar(Command::Status, "status", with_places!("json role topology"), 0..=MANY, "NAME"),
-    grammar(Command::Health, "health", with_places!("json min-up role topology"), 0..=MANY, "NAME"),
-    grammar(Command::Logs, "logs", "follow lines raw hermes-home owner", 1..=MANY, "NAME"),
-    grammar(Command::Help, "help", "", 0..=1, "COMMAND"),
-];
-
-/// Returns the name as `options` has it, if it is one of them.
-pub fn listed<'a>(options: &'a str, name: &str) -> Option<&'a str> {
-    options.split(' ').find(|option| *option == name)
-}
-
 /// Names under which the executable can be linked into cont-init.d, besides the commands' own.
-static APPLETS: [(&str, Command); 2] =
-    [("reconcile-profiles", Command::Reconcile), ("supervise-perms", Command::FixPerms)];
+static APPLETS: [(&str, Name); 2] =
+    [("reconcile-profiles", Name::Reconcile), ("supervise-perms", Name::FixPerms)];
 
-impl Command {
-    /// Returns what the command takes.
-    pub fn grammar(self) -> Option<&'static Grammar> {
-        GRAMMARS.iter().find(|grammar| grammar.command == self)
-    }
+impl Name {
+    /// All names.
+    pub const ALL: [Name; 17] = [
+        Name::Reconcile,
+        Name::FixPerms,
+        Name::Seed,
+        Name::GatewayRun,
+        Name::GatewayLog,
+        Name::GatewayFinish,
+        Name::DashboardRun,
+        Name::DashboardFinish,
+        Name::Register,
+        Name::Unregister,
+        Name::Start,
+        Name::Stop,
+        Name::Restart,
+        Name::Status,
+        Name::Health,
+        Name::Logs,
+        Name::Help,
+    ];
 
-    /// Returns whether the command has this option.
-    pub fn has(self, option: &str) -> bool {
-        self.grammar().is_some_and(|grammar| listed(grammar.options, option).is_some())
-    }
-
-    /// Adds the command's name, and what follows it on a command line.
-    pub fn write_synopsis(self, out: &mut String) {
-        let Some(Grammar { name, operands, operand, .. }) = self.grammar() else { return };
-        if operand.is_empty() {
-            // Writing to a String cannot fail.
-            let _ = writeln!(out, "{name} [OPTION]...");
-            return;
+    /// Returns the name as the command line has it.
+    pub fn text(self) -> &'static str {
+        match self {
+            Name::Reconcile => "reconcile",
+            Name::FixPerms => "fix-perms",
+            Name::Seed => "seed",
+            Name::GatewayRun => "gateway-run",
+            Name::GatewayLog => "gateway-log",
+            Name::GatewayFinish => "gateway-finish",
+            Name::DashboardRun => "dashboard-run",
+            Name::DashboardFinish => "dashboard-finish",
+            Name::Register => "register",
+            Name::Unregister => "unregister",
+            Name::Start => "start",
+            Name::Stop => "stop",
+            Name::Restart => "restart",
+            Name::Status => "status",
+            Name::Health => "health",
+            Name::Logs => "logs",
+            Name::Help => "help",
         }
-        let (open, close) = if *operands.start() == 0 { ("[", "]") } else { ("", "") };
-        let more = if *operands.end() > 2 { "..." } else { "" };
-        let _ = writeln!(out, "{name} [OPTION]... {open}{operand}{close}{more}");
     }
 
-    /// Returns the command's name.
-    pub fn name(self) -> &'static str {
-        self.grammar().map_or("", |grammar| grammar.name)
-    }
-
-    /// Returns the command with this name.
-    pub fn named(name: &OsStr) -> Option<Command> {
-        GRAMMARS.iter().find(|grammar| grammar.name == name).map(|grammar| grammar.command)
+    /// Returns the name that a word is.
+    pub fn parse(word: &OsStr) -> Option<Name> {
+        Name::ALL.into_iter().find(|name| name.text() == word)
     }
 
     /// Returns the command that a link to the executable names: its basename, without leading digits and hyphen.
-    pub fn of_applet(argv0: &OsStr) -> Option<Command> {
+    pub fn of_applet(argv0: &OsStr) -> Option<Name> {
         let argv0 = argv0.as_bytes();
         let base = argv0.rsplit(|byte| *byte == b'/').next().unwrap_or(argv0);
         let digits = base.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let name = match base.get(digits..) {
+        let word = match base.get(digits..) {
             Some([b'-', rest @ ..]) if digits > 0 => rest,
             _ => base,
         };
-        let applet =
-            APPLETS.iter().find(|(applet, _)| applet.as_bytes() == name).map(|(_, command)| *command);
-        applet.or_else(|| Command::named(OsStr::from_bytes(name)))
+        let applet = APPLETS.iter().find(|(applet, _)| applet.as_bytes() == word).map(|(_, name)| *name);
+        applet.or_else(|| Name::parse(OsStr::from_bytes(word)))
+    }
+}
+
+/// A command with its arguments.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// `reconcile`
+    Reconcile(reconcile::Args),
+    /// `fix-perms`
+    FixPerms(fix_perms::Args),
+    /// `seed`
+    Seed(seed::Args),
+    /// `gateway-run`
+    GatewayRun(service::Args),
+    /// `gateway-log`
+    GatewayLog(service::Args),
+    /// `gateway-finish`: what s6-supervise passes.
+    GatewayFinish(Vec<OsString>),
+    /// `dashboard-run`
+    DashboardRun(service::Args),
+    /// `dashboard-finish`: what s6-supervise passes.
+    DashboardFinish(Vec<OsString>),
+    /// `register`
+    Register(register::Args),
+    /// `unregister`
+    Unregister(unregister::Args),
+    /// `start`, `stop` and `restart`
+    Control(control::Args),
+    /// `status` and `health`
+    Status(status::Args),
+    /// `logs`
+    Logs(logs::Args),
+    /// `help`, or `--help`: the page of a command, or the overview.
+    Help(Option<Name>),
+    /// `--version`
+    Version,
+}
+
+impl Command {
+    /// Returns the name that messages have; it is empty without a command.
+    pub fn name(&self) -> &'static str {
+        let name = match self {
+            Command::Reconcile(_) => Name::Reconcile,
+            Command::FixPerms(_) => Name::FixPerms,
+            Command::Seed(_) => Name::Seed,
+            Command::GatewayRun(_) => Name::GatewayRun,
+            Command::GatewayLog(_) => Name::GatewayLog,
+            Command::GatewayFinish(_) => Name::GatewayFinish,
+            Command::DashboardRun(_) => Name::DashboardRun,
+            Command::DashboardFinish(_) => Name::DashboardFinish,
+            Command::Register(_) => Name::Register,
+            Command::Unregister(_) => Name::Unregister,
+            Command::Control(args) => match args.verb {
+                control::Verb::Start => Name::Start,
+                control::Verb::Stop => Name::Stop,
+                control::Verb::Restart => Name::Restart,
+            },
+            Command::Status(args) => match args.question {
+                status::Question::Status => Name::Status,
+                status::Question::Health { .. } => Name::Health,
+            },
+            Command::Logs(_) => Name::Logs,
+            Command::Help(_) | Command::Version => return "",
+        };
+        name.text()
     }
 
     /// Returns whether the command makes files with exact modes, so that the umask must be cleared.
-    pub fn writes(self) -> bool {
-        use Command::{FixPerms, Reconcile, Register, Restart, Seed, Start, Stop, Unregister};
-        matches!(self, FixPerms | Reconcile | Register | Restart | Seed | Start | Stop | Unregister)
-    }
-
-    /// Returns whether the command executes another program.
-    pub fn executes(self) -> bool {
-        matches!(self, Command::DashboardRun | Command::GatewayLog | Command::GatewayRun)
-    }
-
-    /// Returns whether s6 runs the command with arguments of its own, none of which is an option.
-    pub fn takes_raw_operands(self) -> bool {
-        matches!(self, Command::GatewayFinish | Command::DashboardFinish)
+    pub fn writes(&self) -> bool {
+        match self {
+            Command::Reconcile(_)
+            | Command::FixPerms(_)
+            | Command::Seed(_)
+            | Command::Register(_)
+            | Command::Unregister(_)
+            | Command::Control(_) => true,
+            Command::GatewayRun(_)
+            | Command::GatewayLog(_)
+            | Command::GatewayFinish(_)
+            | Command::DashboardRun(_)
+            | Command::DashboardFinish(_)
+            | Command::Status(_)
+            | Command::Logs(_)
+            | Command::Help(_)
+            | Command::Version => false,
+        }
     }
 }

@@ -1,245 +1,256 @@
-//! The command line: parsed into a command and its options.
+//! The command line: parsed into a command with its arguments.
 
 pub mod commands;
 pub mod help;
+mod options;
+mod parse;
 mod suggest;
+mod syntax;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
 
-use lexopt::{Arg, Error, Parser};
+pub use commands::{Command, Name};
+use suggest::unknown;
 
-pub use crate::cli::commands::Command;
-use crate::cli::commands::{FLAGS, GRAMMARS, Grammar, SHORT, listed};
-use crate::cli::suggest::unknown;
-use crate::output::escape::Shown;
-use crate::settings::role::{self, RoleChoice};
-use crate::settings::topology::{self, TopologyChoice};
-use crate::sys::number::decimal;
-
-/// The options and operands of a command line. A command has those that its grammar lists.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Change nothing; report what would be done.
-    pub dry_run: bool,
-    /// Change nothing; explain why.
-    pub explain: bool,
-    /// Print one JSON object a line.
-    pub json: bool,
-    /// Sealed mode: root keeps ownership of the slots.
-    pub sealed: bool,
-    /// Replace the scripts of supervised slots that another program has made.
-    pub adopt: bool,
-    /// Delegated mode, also of a scan directory that is sealed now. `sealed` prevails.
-    pub delegated: bool,
-    /// Print the program instead of executing it.
-    pub print: bool,
-    /// Do not start what is registered.
-    pub down: bool,
-    /// Print what is added to a log, too.
-    pub follow: bool,
-    /// Print the bytes of a log as they are.
-    pub raw: bool,
-    /// Number of lines of a log.
-    pub lines: Option<usize>,
-    /// How long what should be up must have been up, in seconds.
-    pub min_up: u64,
-    /// Wait at most this long for the state that was asked for; without it, do not wait.
-    pub wait: Option<Duration>,
-    /// `HERMES_HOME`.
-    pub hermes_home: Option<OsString>,
-    /// The scan directory.
-    pub scandir: Option<OsString>,
-    /// The hermes user, `USER|UID[:GID]`.
-    pub owner: Option<OsString>,
-    /// The container's role.
-    pub role: Option<RoleChoice>,
-    /// The topology.
-    pub topology: Option<TopologyChoice>,
-    /// Number of services that s6-svscan handles.
-    pub max_services: Option<usize>,
-    /// Variables for a gateway, `KEY=VALUE` each.
-    pub env: Vec<OsString>,
-    /// The operands.
-    pub operands: Vec<OsString>,
-}
-
-/// What a command line asks for.
+/// What a command line says.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Request {
-    /// A command, with its options.
-    Run(Command, Box<Options>),
-    /// The page of a command, or the overview.
-    Help(Option<Command>),
-    /// The version.
-    Version,
+pub struct Line {
+    /// The command.
+    pub command: Command,
+    /// The command line as it is without a link that names the command: the command's name and what follows it. Empty for `--help`
+    /// and `--version` without a command.
+    pub words: Vec<OsString>,
 }
 
 /// A wrong command line: a line for people.
 pub type Usage = String;
 
-/// The time that `--wait` without a value waits, in seconds.
-const WAIT: u64 = 30;
-/// Largest number of lines of a log.
-const LINES_MAX: u64 = 1_000_000;
-/// Longest time that `--wait` and `--min-up` take: a day, in seconds.
-const WAIT_MAX: u64 = 86_400;
-
 /// Parses a command line: argv[0], and the words after it. `program` is how messages call the executable.
-pub fn parse(argv0: &OsStr, mut words: Vec<OsString>, program: &str) -> Result<Request, Usage> {
-    if let Some(command) = Command::of_applet(argv0) {
-        return parse_command(command, words, program);
+pub fn parse(argv0: &OsStr, words: &[OsString], program: &str) -> Result<Line, Usage> {
+    if let Some(name) = Name::of_applet(argv0) {
+        return parse_command(name, words, program);
     }
-    if words.is_empty() {
+    let Some((first, rest)) = words.split_first() else {
         return Err(format!("no command given; try: {program} help"));
-    }
-    let first = words.remove(0);
+    };
+    let alone = |command| Ok(Line { command, words: Vec::new() });
     match first.as_bytes() {
-        b"--help" | b"-h" => Ok(Request::Help(None)),
-        b"--version" | b"-V" => Ok(Request::Version),
-        option if option.starts_with(b"-") => {
-            Err(unknown("option", option, "--", &mut "help version".split(' ')))
-        }
-        _ => parse_command(named(&first)?, words, program),
+        b"--help" | b"-h" => alone(Command::Help(None)),
+        b"--version" | b"-V" => alone(Command::Version),
+        option if option.starts_with(b"-") => Err(unknown("option", option, "--", ["help", "version"])),
+        _ => parse_command(command(first)?, rest, program),
     }
+}
+
+fn parse_command(name: Name, rest: &[OsString], program: &str) -> Result<Line, Usage> {
+    let command = name.syntax().parse(rest.to_vec(), program)?;
+    let words = std::iter::once(name.text().into()).chain(rest.iter().cloned()).collect();
+    Ok(Line { command, words })
 }
 
 /// Returns the command with this name.
-fn named(name: &OsStr) -> Result<Command, Usage> {
-    let mut names = GRAMMARS.iter().map(|grammar| grammar.name);
-    Command::named(name).ok_or_else(|| unknown("command", name.as_bytes(), "", &mut names))
+fn command(word: &OsStr) -> Result<Name, Usage> {
+    let names = Name::ALL.map(Name::text);
+    Name::parse(word).ok_or_else(|| unknown("command", word.as_bytes(), "", names))
 }
 
-fn parse_command(command: Command, words: Vec<OsString>, program: &str) -> Result<Request, Usage> {
-    let Some(grammar) = command.grammar() else { return Err(String::new()) };
-    let mut options = Box::<Options>::default();
-    if command.takes_raw_operands() {
-        if words.first().is_some_and(|first| first == "--help") {
-            return Ok(Request::Help(Some(command)));
-        }
-        options.operands = words;
-        return Ok(Request::Run(command, options));
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::options::{Opt, Takes};
+    use super::*;
+    use crate::boot::reconcile::{self, Effect};
+    use crate::live::{control, status};
+    use crate::s6::Mode;
+    use crate::settings::role::RoleChoice;
+
+    /// Parses a command line of these words. Returns its command.
+    fn parsed(words: &[&str]) -> Result<Command, Usage> {
+        let words: Vec<OsString> = words.iter().map(OsString::from).collect();
+        parse(OsStr::new("hermes-init"), &words, "/init").map(|line| line.command)
     }
-    let mut parser = Parser::from_args(words);
-    loop {
-        let argument = match parser.next() {
-            Ok(argument) => argument,
-            Err(Error::UnexpectedValue { option, .. }) => {
-                return Err(format!("{}: {} takes no value", grammar.name, Shown(option.as_bytes())));
-            }
-            Err(_) => return Err(format!("{}: wrong usage", grammar.name)),
-        };
-        match argument {
-            None => break,
-            Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Request::Help(Some(command))),
-            Some(Arg::Value(operand)) => options.operands.push(operand),
-            Some(Arg::Long(name)) => {
-                let Some(name) = listed(grammar.options, name) else {
-                    return Err(unknown_option(grammar, &format!("--{name}")));
+
+    fn reconcile(words: &[&str]) -> reconcile::Args {
+        match parsed(&[&["reconcile"], words].concat()) {
+            Ok(Command::Reconcile(args)) => args,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Returns the options of all commands.
+    fn all_options() -> Vec<Opt> {
+        let mut options: Vec<Opt> = Name::ALL.iter().flat_map(|name| name.syntax().options()).collect();
+        options.sort_unstable();
+        options.dedup();
+        options
+    }
+
+    /// Returns a value that an option takes.
+    fn sample(option: Opt) -> &'static str {
+        match option {
+            Opt::Lines | Opt::MinUp | Opt::MaxServices | Opt::Wait => "7",
+            Opt::Env => "A=b",
+            Opt::Role => "gateway",
+            Opt::Topology => "multiplex",
+            _ => "x",
+        }
+    }
+
+    #[test]
+    fn every_option_of_a_command_reaches_its_arguments_and_no_other_is_known() {
+        for name in Name::ALL {
+            let syntax = name.syntax();
+            let (operand, count) = syntax.operands();
+            let operands = vec!["gateway-x"; if operand == "COMMAND" { 0 } else { *count.start() }];
+            let bare = parsed(&[&[name.text()], &*operands].concat());
+            assert!(bare.is_ok(), "{bare:?}");
+            let is_raw = matches!(name, Name::GatewayFinish | Name::DashboardFinish);
+            for option in all_options() {
+                let word = match option.row().takes {
+                    Takes::Nothing => format!("--{}", option.long()),
+                    Takes::Value(_) | Takes::Optional(..) => {
+                        format!("--{}={}", option.long(), sample(option))
+                    }
                 };
-                options.take(grammar, name, &mut parser)?;
-            }
-            Some(Arg::Short(letter)) => {
-                let name = SHORT.iter().find(|(short, name)| *short == letter && command.has(name));
-                let Some((_, name)) = name else {
-                    return Err(unknown_option(grammar, &format!("-{letter}")));
-                };
-                options.take(grammar, name, &mut parser)?;
-            }
-        }
-    }
-    if options.operands.len() < *grammar.operands.start() {
-        return Err(format!("{0}: missing {1}; try: {program} help {0}", grammar.name, grammar.operand));
-    }
-    if !grammar.operands.contains(&options.operands.len()) {
-        let extra = options.operands.get(*grammar.operands.end()).map_or(&b""[..], |extra| extra.as_bytes());
-        let extra = Shown(extra);
-        return Err(format!("{0}: unexpected argument {extra}; try: {program} help {0}", grammar.name));
-    }
-    if command == Command::Help {
-        return Ok(Request::Help(match options.operands.first() {
-            None => None,
-            Some(name) => Some(named(name)?),
-        }));
-    }
-    Ok(Request::Run(command, options))
-}
-
-impl Options {
-    fn take(&mut self, grammar: &Grammar, name: &str, parser: &mut Parser) -> Result<(), Usage> {
-        self.set(name, parser).map_err(|why| format!("{}: --{name}: {why}", grammar.name))
-    }
-
-    fn set(&mut self, name: &str, parser: &mut Parser) -> Result<(), String> {
-        let value = if listed(FLAGS, name).is_some() {
-            // lexopt reports a value that is attached to a flag at the next argument.
-            OsString::new()
-        } else if name == "wait" {
-            parser.optional_value().unwrap_or_default()
-        } else {
-            match parser.value() {
-                Ok(value) if value.is_empty() && name != "env" => return Err("empty value".to_owned()),
-                Ok(value) => value,
-                Err(_) => return Err("missing value".to_owned()),
-            }
-        };
-        match name {
-            "dry-run" => self.dry_run = true,
-            "explain" => self.explain = true,
-            "json" => self.json = true,
-            "sealed" => self.sealed = true,
-            "adopt" => self.adopt = true,
-            "delegated" => self.delegated = true,
-            "print" => self.print = true,
-            "down" => self.down = true,
-            "follow" => self.follow = true,
-            "raw" => self.raw = true,
-            "lines" => {
-                let lines = number(&value, "lines", 0, LINES_MAX)?;
-                self.lines = Some(usize::try_from(lines).unwrap_or(usize::MAX));
-            }
-            "min-up" => self.min_up = number(&value, "seconds", 0, WAIT_MAX)?,
-            "wait" => {
-                let seconds = if value.is_empty() { WAIT } else { number(&value, "seconds", 1, WAIT_MAX)? };
-                self.wait = Some(Duration::from_secs(seconds));
-            }
-            "hermes-home" => self.hermes_home = Some(value),
-            "scandir" => self.scandir = Some(value),
-            "owner" => self.owner = Some(value),
-            "env" => self.env.push(value),
-            "topology" => {
-                let choice = TopologyChoice::parse(value.as_bytes());
-                self.topology = Some(choice.ok_or_else(|| none_of(&value, topology::WORDS))?);
-            }
-            "max-services" => self.max_services = Some(services(&value)?),
-            _ => {
-                let choice = RoleChoice::parse(value.as_bytes());
-                self.role = Some(choice.ok_or_else(|| none_of(&value, role::WORDS))?);
+                let given = parsed(&[&[name.text(), &word], &*operands].concat());
+                if is_raw {
+                    assert!(given.is_ok_and(|given| format!("{given:?}").contains(&word)));
+                } else if syntax.options().contains(&option) {
+                    assert!(given.is_ok() && given != bare, "{name:?} {word}: {given:?}");
+                } else {
+                    let usage = given.unwrap_err();
+                    let start =
+                        format!("{}: unknown option --{}; did you mean --", name.text(), option.long());
+                    assert!(usage.starts_with(&start), "{usage}");
+                }
             }
         }
-        Ok(())
     }
-}
 
-fn none_of(word: &OsStr, words: &str) -> String {
-    format!("{} is none of {words}", Shown(word.as_bytes()))
-}
+    #[test]
+    fn a_letter_is_an_option_of_the_commands_that_have_it() {
+        assert_eq!(parsed(&["logs", "-n5", "-f", "x"]), parsed(&["logs", "x", "--follow", "--lines", "5"]));
+        assert_eq!(parsed(&["status", "-f"]).unwrap_err(), "status: unknown option -f; did you mean --json?");
+    }
 
-/// Parses a number of something, `least` to `most`.
-fn number(text: &OsStr, what: &str, least: u64, most: u64) -> Result<u64, String> {
-    let text = text.as_bytes();
-    let wrong = || format!("{} is no number of {what}, {least} to {most}", Shown(text));
-    decimal(text).filter(|number| (least..=most).contains(number)).ok_or_else(wrong)
-}
+    #[test]
+    fn a_name_is_parsed_back_and_is_that_of_its_command() {
+        for name in Name::ALL {
+            assert_eq!(Name::parse(OsStr::new(name.text())), Some(name));
+            let command = parsed(&[name.text(), "gateway-x"]).or_else(|_| parsed(&[name.text()]));
+            assert_eq!(command.unwrap().name(), if name == Name::Help { "" } else { name.text() });
+        }
+        assert_eq!(parsed(&["health", "--help"]), Ok(Command::Help(Some(Name::Health))));
+        assert_eq!(parsed(&["help", "health"]), Ok(Command::Help(Some(Name::Health))));
+        assert_eq!(parsed(&["help"]), Ok(Command::Help(None)));
+        assert_eq!(parsed(&["-V"]), Ok(Command::Version));
+    }
 
-fn unknown_option(grammar: &Grammar, word: &str) -> Usage {
-    let known = format!("{} help", grammar.options);
-    let mut known = known.trim_start_matches(' ').split(' ');
-    format!("{}: {}", grammar.name, unknown("option", word.as_bytes(), "--", &mut known))
-}
+    #[test]
+    fn a_link_names_a_command_after_a_number_and_a_hyphen() {
+        for (argv0, name) in [
+            ("/etc/cont-init.d/02-reconcile-profiles", Some(Name::Reconcile)),
+            ("015-supervise-perms", Some(Name::FixPerms)),
+            ("supervise-perms", Some(Name::FixPerms)),
+            ("a/7-status", Some(Name::Status)),
+            ("-status", None),
+            ("7status", None),
+            ("7-", None),
+            ("hermes-init", None),
+            ("", None),
+        ] {
+            assert_eq!(Name::of_applet(OsStr::new(argv0)), name, "{argv0}");
+        }
+    }
 
-/// Parses a number of services, 4 to 160000.
-pub fn services(text: &OsStr) -> Result<usize, String> {
-    number(text, "services", 4, 160_000).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+    #[test]
+    fn a_line_has_the_words_that_start_the_same_command_by_its_name() {
+        let words = [OsString::from("--print"), OsString::from("gateway-x")];
+        let line = parse(OsStr::new("/x/1-gateway-run"), &words, "").unwrap();
+        assert_eq!(line.words, ["gateway-run", "--print", "gateway-x"]);
+        assert_eq!(parse(OsStr::new("hermes-init"), &line.words, ""), Ok(line));
+    }
+
+    #[test]
+    fn of_two_contrary_options_one_prevails_in_any_order() {
+        for words in [["--sealed", "--delegated"], ["--delegated", "--sealed"]] {
+            assert_eq!(reconcile(&words).overrides.mode, Some(Mode::Sealed));
+        }
+        assert_eq!(reconcile(&["--delegated"]).overrides.mode, Some(Mode::Delegated));
+        for words in [["--explain", "--dry-run"], ["--dry-run", "--explain"]] {
+            assert_eq!(reconcile(&words).effect, Effect::Explain);
+        }
+        assert_eq!(reconcile(&["--dry-run"]).effect, Effect::DryRun);
+        let role = reconcile(&["--role=auto", "--role=frontend"]).overrides.role;
+        assert_eq!(role, Some(RoleChoice::Frontend));
+    }
+
+    #[test]
+    fn start_stop_and_restart_wait_as_long_as_they_are_told() {
+        for (word, wait) in [
+            ("--wait", Some(30)),
+            ("--wait=", Some(30)),
+            ("--wait=1", Some(1)),
+            ("--wait=86400", Some(86_400)),
+            ("--", None),
+        ] {
+            let command = parsed(&["restart", word, "x"]);
+            let Ok(Command::Control(control::Args { verb, wait: found, profiles, .. })) = command else {
+                panic!("{command:?}");
+            };
+            assert_eq!(
+                (verb, found, profiles),
+                (control::Verb::Restart, wait.map(Duration::from_secs), vec!["x".into()])
+            );
+        }
+        for word in ["--wait=0", "--wait=86401", "--wait=-1"] {
+            let usage = parsed(&["stop", word, "x"]).unwrap_err();
+            assert!(
+                usage.starts_with("stop: --wait: ")
+                    && usage.ends_with(" is no number of seconds, 1 to 86400")
+            );
+        }
+    }
+
+    #[test]
+    fn health_has_a_minimum_uptime() {
+        for (words, min_up) in
+            [(&["health"][..], 0), (&["health", "--min-up=0"], 0), (&["health", "--min-up", "9"], 9)]
+        {
+            let command = parsed(words);
+            let Ok(Command::Status(status::Args { question, .. })) = command else { panic!("{command:?}") };
+            assert_eq!(question, status::Question::Health { min_up });
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_said() {
+        for (words, usage) in [
+            (&[][..], "no command given; try: /init help"),
+            (&["--helf"], "unknown option --helf; did you mean --help?"),
+            (&["recnocile"], "unknown command recnocile; did you mean reconcile?"),
+            (&["help", "statsu"], "unknown command statsu; did you mean status?"),
+            (&["reconcile", "x"], "reconcile: unexpected argument x; try: /init help reconcile"),
+            (&["register", "a", "b c"], "register: unexpected argument \"b c\"; try: /init help register"),
+            (&["seed"], "seed: missing DIR; try: /init help seed"),
+            (&["reconcile", "--json=1"], "reconcile: --json takes no value"),
+            (&["reconcile", "--owner"], "reconcile: --owner: missing value"),
+            (&["reconcile", "--owner="], "reconcile: --owner: empty value"),
+            (&["reconcile", "--scandir", ""], "reconcile: --scandir: empty value"),
+            (&["reconcile", "--role="], "reconcile: --role: empty value"),
+            (&["status", "--role=x"], "status: --role: x is none of gateway, frontend, auto"),
+            (&["status", "--topology=x"], "status: --topology: x is none of auto, per-profile, multiplex"),
+            (&["reconcile", "--max-services="], "reconcile: --max-services: empty value"),
+            (
+                &["reconcile", "--max-services=3"],
+                "reconcile: --max-services: 3 is no number of services, 4 to 160000",
+            ),
+            (&["logs", "-n", "x", "a"], "logs: --lines: x is no number of lines, 0 to 1000000"),
+            (&["health", "--min-up=x"], "health: --min-up: x is no number of seconds, 0 to 86400"),
+        ] {
+            assert_eq!(parsed(words).unwrap_err(), usage);
+        }
+    }
 }

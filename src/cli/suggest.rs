@@ -2,31 +2,64 @@
 
 use crate::output::escape::Shown;
 
-/// Reports an unknown word and the known one that is nearest to it. `prefix` precedes the known ones.
-pub fn unknown(what: &str, word: &[u8], prefix: &str, known: &mut dyn Iterator<Item = &str>) -> String {
-    let (mut nearest, mut least) = ("help", usize::MAX);
+/// Reports an unknown word and the known one that is nearest to it, the first of them. `prefix` precedes the known ones.
+pub fn unknown<'a>(
+    what: &str,
+    word: &[u8],
+    prefix: &str,
+    known: impl IntoIterator<Item = &'a str>,
+) -> String {
     let bare = word.strip_prefix(prefix.as_bytes()).unwrap_or(word);
-    for candidate in known {
-        let steps = distance(bare, candidate.as_bytes());
-        if steps < least {
-            (nearest, least) = (candidate, steps);
-        }
-    }
+    let nearest = known.into_iter().min_by_key(|known| distance(bare, known.as_bytes())).unwrap_or("help");
     format!("unknown {what} {}; did you mean {prefix}{nearest}?", Shown(word))
 }
 
 /// Returns the number of letters to insert, delete or replace to make one word of the other (Levenshtein distance).
 fn distance(one: &[u8], other: &[u8]) -> usize {
-    // The row of the table for the letters of `one` so far. Known words are shorter than the row.
-    let mut row: [usize; 32] = std::array::from_fn(|column| column);
-    for (line, letter) in one.iter().take(64).enumerate() {
-        let (mut corner, mut left) = (line, line + 1);
-        for (cell, against) in row.iter_mut().skip(1).zip(other) {
-            let exchanged = corner + usize::from(letter != against);
-            corner = *cell;
-            left = exchanged.min(corner + 1).min(left + 1);
-            *cell = left;
+    // A row has the distances of the letters of `one` so far from each beginning of `other`.
+    let first: Vec<usize> = (0..=other.len()).collect();
+    let last = one.iter().zip(1..).fold(first, |above, (letter, begin)| {
+        let cells = other.iter().zip(above.iter().zip(above.iter().skip(1)));
+        let cells = cells.scan(begin, |left, (against, (corner, up))| {
+            *left = (corner + usize::from(letter != against)).min(up + 1).min(*left + 1);
+            Some(*left)
+        });
+        std::iter::once(begin).chain(cells).collect()
+    });
+    last.last().copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_letter_inserted_deleted_or_replaced_is_one_step() {
+        for (one, other, steps) in [
+            ("", "", 0),
+            ("status", "status", 0),
+            ("", "abc", 3),
+            ("abc", "", 3),
+            ("statu", "status", 1),
+            ("statuss", "status", 1),
+            ("statvs", "status", 1),
+            ("statsu", "status", 2),
+            ("kitten", "sitting", 3),
+        ] {
+            assert_eq!(distance(one.as_bytes(), other.as_bytes()), steps, "{one} {other}");
         }
     }
-    row.get(other.len()).copied().unwrap_or(usize::MAX)
+
+    #[test]
+    fn the_first_of_the_nearest_known_words_is_suggested() {
+        assert_eq!(
+            unknown("option", b"--jso", "--", ["json", "j"]),
+            "unknown option --jso; did you mean --json?"
+        );
+        assert_eq!(unknown("word", b"x", "", ["a", "b", "help"]), "unknown word x; did you mean a?");
+        assert_eq!(unknown("word", b"a\nb", "", []), "unknown word \"a\\nb\"; did you mean help?");
+        // A word of any length.
+        let long = [b'x'; 500];
+        assert!(unknown("word", &long, "", ["a", "b"]).ends_with("did you mean a?"));
+    }
 }

@@ -1,24 +1,24 @@
 //! `logs`: what gateways have printed. Changes nothing.
 
+use std::ffi::OsString;
 use std::fmt::Write;
 use std::time::Duration;
 
 use super::{profile, record};
 use crate::boot::reconcile;
-use crate::cli::Options;
 use crate::output::Result;
 use crate::output::escape::Line;
 use crate::output::{Console, exit};
 use crate::s6::ProfileName;
 use crate::s6::tai64n;
-use crate::settings::{Lookup, Settings};
+use crate::settings::{Lookup, Overrides, Settings};
 use crate::sys::process;
 use crate::volume::Home;
 use crate::volume::gateway_log::Log;
 use crate::volume::home::Trusted;
 
 /// Number of lines that are printed if `-n` says nothing.
-const LINES: usize = 20;
+pub const LINES: usize = 20;
 /// Number of lines in a message.
 const LAST: usize = 5;
 /// Length in bytes from which on a line is printed before its end. s6-log cuts lines at 8 KiB.
@@ -26,34 +26,49 @@ const LINE: usize = 64 << 10;
 /// Time between two looks at a log that is followed.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Runs the command. Returns its exit code.
-pub fn run(options: &Options, console: &Console) -> u8 {
-    logs(options, console).unwrap_or_else(|error| console.fatal(&error))
+/// The arguments of `logs`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// Settings of the command line.
+    pub overrides: Overrides,
+    /// The profiles' names.
+    pub profiles: Vec<OsString>,
+    /// Number of lines that are printed first.
+    pub lines: usize,
+    /// Whether what is added is printed, too.
+    pub follow: bool,
+    /// Whether the bytes are printed as they are.
+    pub raw: bool,
 }
 
-fn logs(options: &Options, console: &Console) -> Result<u8> {
+/// Runs the command. Returns its exit code.
+pub fn run(args: &Args, console: &Console) -> u8 {
+    logs(args, console).unwrap_or_else(|error| console.fatal(&error))
+}
+
+fn logs(args: &Args, console: &Console) -> Result<u8> {
     let mut profiles = Vec::new();
-    for operand in &options.operands {
-        profiles.push(profile(operand)?);
+    for name in &args.profiles {
+        profiles.push(profile(name)?);
     }
-    let settings = Settings::gather(options, console)?;
+    let settings = Settings::gather(&args.overrides, console)?;
     let (home, trusted) = record::home(&settings)?;
-    home.as_its_user(|| print(options, console, &settings, &home, trusted, profiles))
+    home.as_its_user(|| print(args, console, &settings, &home, trusted, profiles))
 }
 
 fn print(
-    options: &Options,
+    args: &Args,
     console: &Console,
     settings: &Settings,
     home: &Home,
     trusted: Trusted,
     profiles: Vec<ProfileName>,
 ) -> Result<u8> {
-    let mut output = Output { options, console, lookup: &settings.lookup, logs: Vec::new(), code: 0 };
+    let mut output = Output { args, console, lookup: &settings.lookup, logs: Vec::new(), code: 0 };
     for profile in profiles {
         output.logs.push(Followed { log: Log::new(home, trusted, profile), rest: Vec::new(), failed: false });
     }
-    output.each(&mut |log| log.tail(options.lines.unwrap_or(LINES)));
+    output.each(&mut |log| log.tail(args.lines));
     for followed in &output.logs {
         if !followed.log.is_there() && !followed.failed {
             let name = followed.log.profile.text();
@@ -61,7 +76,7 @@ fn print(
             output.code = exit::INCOMPLETE;
         }
     }
-    while options.follow && !console.is_unwritten() && !process::stdout_is_closed(LOOK) {
+    while args.follow && !console.is_unwritten() && !process::stdout_is_closed(LOOK) {
         output.code = 0;
         output.each(&mut |log| log.more());
     }
@@ -69,7 +84,7 @@ fn print(
 }
 
 struct Output<'a> {
-    options: &'a Options,
+    args: &'a Args,
     console: &'a Console,
     lookup: &'a Lookup,
     logs: Vec<Followed<'a>>,
@@ -100,7 +115,7 @@ impl Output<'_> {
                 }
             }
             let mut text = std::mem::take(&mut followed.rest);
-            if self.options.follow {
+            if self.args.follow {
                 let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
                 followed.rest = text.split_off(end);
                 if followed.rest.len() > LINE {
@@ -114,7 +129,7 @@ impl Output<'_> {
                     shown.extend_from_slice(b": ");
                 }
                 let line = line.strip_suffix(b"\n").unwrap_or(line);
-                if self.options.raw {
+                if self.args.raw {
                     shown.extend_from_slice(line);
                 } else {
                     shown.extend_from_slice(self::line(self.lookup, line).as_bytes());

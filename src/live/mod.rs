@@ -16,12 +16,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::boot::reconcile;
-use crate::cli::Options;
 use crate::output::Console;
 use crate::output::{Context, Error, Result, exit};
 use crate::s6::{ProfileName, Template, servicedir, supervision};
-use crate::settings::Settings;
 use crate::settings::role::ContainerCommand;
+use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, Name, Ownership, lock, time};
 
 /// Longest wait for a supervisor to start or to exit.
@@ -64,9 +63,9 @@ impl Live<'_> {
 }
 
 /// Opens what a command works with, and calls it. Returns its exit code.
-fn with_live(options: &Options, console: &Console, command: &dyn Fn(&Live<'_>) -> Result<u8>) -> u8 {
+fn with_live(overrides: &Overrides, console: &Console, command: &dyn Fn(&Live<'_>) -> Result<u8>) -> u8 {
     let run = || {
-        let settings = Settings::gather(options, console)?;
+        let settings = Settings::gather(overrides, console)?;
         let ownership = Ownership::new();
         let template = reconcile::template(&settings, console, &ownership)?;
         let path = &settings.scandir.value;
@@ -86,8 +85,8 @@ fn with_live(options: &Options, console: &Console, command: &dyn Fn(&Live<'_>) -
 }
 
 /// Fails in a front end's container: the gateway's container would start the same gateway.
-fn require_gateway_container(live: &Live<'_>, options: &Options) -> Result<()> {
-    let role = live.settings.role(options, live.console)?;
+fn require_gateway_container(live: &Live<'_>, overrides: &Overrides) -> Result<()> {
+    let role = live.settings.role(overrides, live.console)?;
     let Some(why) = reconcile::frontend(&role, &ContainerCommand::default())? else { return Ok(()) };
     let reason = format!("{why}; do it there (--role gateway overrides this)");
     Err(Error::new("run a gateway in this", "container", reason).with_code(exit::INCOMPLETE))

@@ -1,6 +1,6 @@
 //! `register`: makes a slot on a live container as the boot pass makes it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
@@ -8,7 +8,6 @@ use super::{
     Live, SUPERVISION, is_fully_supervised, profile, record, require_gateway_container, slot, unregister,
     wait_until, with_live,
 };
-use crate::cli::Options;
 use crate::output::Console;
 use crate::output::{Context, Error, Result, exit};
 use crate::s6::control;
@@ -16,30 +15,38 @@ use crate::s6::envdir::{self, Variable};
 use crate::s6::slot::{SlotState, check};
 use crate::s6::slot::{publish, staging};
 use crate::s6::{DefaultState, ProfileName, supervision};
+use crate::settings::Overrides;
 use crate::sys::Dir;
 
 /// Time after which a slot that s6-svscan has not taken gets a new inode.
 const MISSED: Duration = Duration::from_secs(2);
 
+/// The arguments of `register`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// Settings of the command line.
+    pub overrides: Overrides,
+    /// The profile's name.
+    pub profile: OsString,
+    /// Whether its gateway starts.
+    pub default_state: DefaultState,
+    /// Variables for the gateway, `KEY=VALUE` each.
+    pub variables: Vec<OsString>,
+}
+
 /// Runs the command. Returns its exit code.
-pub fn run(options: &Options, console: &Console) -> u8 {
-    let parsed = profile(options.operands.first().map_or(OsStr::new(""), |name| name))
-        .and_then(|profile| Ok((profile, variables(&options.env)?)));
+pub fn run(args: &Args, console: &Console) -> u8 {
+    let parsed = profile(&args.profile).and_then(|profile| Ok((profile, variables(&args.variables)?)));
     let (profile, variables) = match parsed {
         Ok(parsed) => parsed,
         Err(error) => return console.fatal(&error),
     };
-    with_live(options, console, &|live| {
-        require_gateway_container(live, options)?;
+    with_live(&args.overrides, console, &|live| {
+        require_gateway_container(live, &args.overrides)?;
         if let Err(error) = record::has_profile(live.settings, &profile) {
             console.failed(&error);
         }
-        if !make(
-            live,
-            &profile,
-            if options.down { DefaultState::Down } else { DefaultState::Up },
-            &variables,
-        )? {
+        if !make(live, &profile, args.default_state, &variables)? {
             let reason = "it is there already: unregister it first, or start it";
             return Err(Error::new("register", profile.slot(), reason).with_code(exit::INCOMPLETE));
         }

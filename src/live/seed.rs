@@ -1,29 +1,36 @@
 //! `seed`: makes the supervise skeleton of service directories.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::cli::Options;
 use crate::output::Console;
 use crate::output::{Context, Result, exit};
 use crate::s6::Policy;
 use crate::s6::servicedir::LOG;
 use crate::s6::skeleton::{self, Existing};
-use crate::settings::Settings;
+use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Ownership, label};
 
+/// The arguments of `seed`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Settings of the command line.
+    pub overrides: Overrides,
+    /// The service directories.
+    pub directories: Vec<PathBuf>,
+}
+
 /// Runs the command. Returns its exit code.
-pub fn run(options: &Options, console: &Console) -> u8 {
-    let settings = match Settings::gather(options, console) {
+pub fn run(args: &Args, console: &Console) -> u8 {
+    let settings = match Settings::gather(&args.overrides, console) {
         Ok(settings) => settings,
         Err(error) => return console.fatal(&error),
     };
     let ownership = Ownership::new();
     let policy = settings.policy(ownership.process());
     let mut code = 0;
-    for operand in &options.operands {
-        for done in &seed(operand, &policy, &ownership) {
+    for directory in &args.directories {
+        for done in &seed(directory, &policy, &ownership) {
             if let Err(error) = done {
                 console.warn(format_args!("{error}"));
                 code = exit::INCOMPLETE;
@@ -35,9 +42,9 @@ pub fn run(options: &Options, console: &Console) -> u8 {
 }
 
 /// Completes a service directory and its logger's, each for itself.
-fn seed(path: &OsStr, policy: &Policy, ownership: &Ownership) -> [Result<bool>; 2] {
-    let path_bytes = path.as_bytes();
-    let service = match Dir::at(Path::new(path)).context("open", path_bytes) {
+fn seed(path: &Path, policy: &Policy, ownership: &Ownership) -> [Result<bool>; 2] {
+    let path_bytes = path.as_os_str().as_bytes();
+    let service = match Dir::at(path).context("open", path_bytes) {
         Ok(service) => service,
         Err(error) => return [Err(error), Ok(false)],
     };

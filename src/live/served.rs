@@ -1,18 +1,18 @@
 //! `start` and `restart` of a profile that the gateway of `default` serves: nothing is started.
 
 use super::Live;
+use super::control::Verb;
 use crate::boot::reconcile;
 use crate::boot::reconcile::Item;
-use crate::cli::Command;
 use crate::output::{Error, Result, exit};
 use crate::s6::ProfileName;
 use crate::settings::topology::TopologyChoice;
 
 /// Returns what the next boot would do, if it matters to the command which profiles the gateway of `default` serves: `stop` does what
 /// it is told. Reads the whole volume.
-pub fn find(live: &Live<'_>, command: Command, profiles: &[ProfileName]) -> Result<Vec<Item>> {
+pub fn find(live: &Live<'_>, verb: Verb, profiles: &[ProfileName]) -> Result<Vec<Item>> {
     let is_own = live.settings.topology.value == TopologyChoice::PerProfile;
-    if command == Command::Stop || is_own || profiles.iter().all(ProfileName::is_root) {
+    if verb == Verb::Stop || is_own || profiles.iter().all(ProfileName::is_root) {
         return Ok(Vec::new());
     }
     // What is wrong with other profiles is not the answer to this command.
@@ -20,12 +20,12 @@ pub fn find(live: &Live<'_>, command: Command, profiles: &[ProfileName]) -> Resu
 }
 
 /// Fails if the gateway of `default` serves a profile: it has none of its own to start.
-pub fn refuse(live: &Live<'_>, command: Command, profile: &ProfileName, forecasts: &[Item]) -> Result<()> {
+pub fn refuse(live: &Live<'_>, verb: Verb, profile: &ProfileName, forecasts: &[Item]) -> Result<()> {
     let name = profile.text().as_bytes();
     if !forecasts.iter().any(|forecast| forecast.is_served_by_default() && forecast.name == name) {
         return Ok(());
     }
-    let (verb, program) = (command.name(), live.console.program());
+    let (verb, program) = (verb.name(), live.console.program());
     let reason = format!(
         "the gateway of default serves it: {program} {verb} default ({program} reconcile --explain says why)"
     );

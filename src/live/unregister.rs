@@ -1,17 +1,17 @@
 //! `unregister`: removes a slot. The order leaves nothing behind: stop, hide from s6-svscan, end the supervisors, remove.
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
 use std::time::Duration;
 
 use super::supervised::{Down, Gateway};
 use super::{Live, SUPERVISION, foreign, is_fully_supervised, profile, record, wait_until, with_live};
-use crate::cli::Options;
 use crate::output::Console;
 use crate::output::{Context, Error, Result, exit};
 use crate::s6::control;
 use crate::s6::servicedir::LOG;
 use crate::s6::slot::staging;
 use crate::s6::{ProfileName, supervision};
+use crate::settings::Overrides;
 use crate::sys::{Errno, Kind, Name, remove};
 
 /// Time that a gateway has to stop before it is killed, as long as `docker stop` waits for a container.
@@ -21,18 +21,29 @@ const KILLED: Duration = Duration::from_secs(5);
 /// Time that a logger has to read on after its service has ended.
 const DRAINING: Duration = Duration::from_secs(1);
 
+/// The arguments of `unregister`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Settings of the command line.
+    pub overrides: Overrides,
+    /// The profile's name.
+    pub profile: OsString,
+    /// Time that the gateway has to stop before it is killed; `None` for the default.
+    pub wait: Option<Duration>,
+}
+
 /// Runs the command. Returns its exit code.
-pub fn run(options: &Options, console: &Console) -> u8 {
-    let profile = match profile(options.operands.first().map_or(OsStr::new(""), |name| name)) {
+pub fn run(args: &Args, console: &Console) -> u8 {
+    let profile = match profile(&args.profile) {
         Ok(profile) => profile,
         Err(error) => return console.fatal(&error),
     };
-    with_live(options, console, &|live| {
+    with_live(&args.overrides, console, &|live| {
         live.require_writable()?;
         finish_earlier(live, &profile, false)?;
         match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
             Err(Errno::NOENT) => return record::forget_variables(live, &profile).map(|()| 0),
-            Ok(Kind::Directory) => match stop(live, &profile, options.wait.unwrap_or(STOPPING)) {
+            Ok(Kind::Directory) => match stop(live, &profile, args.wait.unwrap_or(STOPPING)) {
                 // Another process was faster, and took it away.
                 Err(_) if live.scandir.meta(profile.slot()) == Err(Errno::NOENT) => (),
                 stopped => stopped?,

@@ -4,8 +4,10 @@ pub mod console;
 pub mod error;
 pub mod escape;
 pub mod exit;
+pub mod format;
 pub mod json;
 pub mod localtime;
 
 pub use console::Console;
 pub use error::{Context, Error, Object, Result};
+pub use format::Format;

@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use crate::cli::{Command, Options};
+use super::Args;
 use crate::output::Console;
 use crate::output::{Context, Error, Result};
 use crate::s6::servicedir::{EVENT, SEALED_EVENT};
@@ -15,13 +15,13 @@ use crate::sys::{Dir, Kind, Ownership, inheritance, present};
 /// Where fdclose(1) of execline may be. None of these directories is another user's.
 const PLACES: &str = "/command:/usr/bin:/bin:/usr/lib/execline/bin";
 
-/// Prepares a command that executes other programs. To be called before anything else is done. `words` is
-/// the whole command line.
-pub fn prepare(command: Command, words: &[OsString], options: &Options, console: &Console) -> Result<()> {
+/// Prepares a command that executes other programs. To be called before anything else is done. `again` is the argv with which this
+/// program is started again by its path: the command's name and what follows it.
+pub fn prepare(args: &Args, again: &[OsString], console: &Console) -> Result<()> {
     if Ownership::new().is_root() {
-        shed(command, words, console)?;
+        shed(again, console)?;
     }
-    if !options.print && is_sealed(console)? {
+    if !args.print && is_sealed(console)? {
         inheritance::forbid_new_privileges().context("set", "no_new_privs")?;
     }
     Ok(())
@@ -29,7 +29,7 @@ pub fn prepare(command: Command, words: &[OsString], options: &Options, console:
 
 /// Starts this program again without the descriptors above 2 that it has inherited, if there are any: root's programs, and those
 /// of the hermes user, would inherit them. fdclose(1) closes them, because safe Rust cannot close by number.
-fn shed(command: Command, words: &[OsString], console: &Console) -> Result<()> {
+fn shed(again: &[OsString], console: &Console) -> Result<()> {
     let inherited = inheritance::descriptors().context("list", inheritance::PLACE)?;
     if inherited.is_empty() {
         return Ok(());
@@ -47,14 +47,7 @@ fn shed(command: Command, words: &[OsString], console: &Console) -> Result<()> {
         argv.push(OsStr::from_bytes(number.bytes()).into());
     }
     argv.push(executable.into());
-    let mut words = words.iter();
-    // A link names the command; else the first argument does.
-    if words.next().is_some_and(|argv0| Command::of_applet(argv0).is_some()) {
-        argv.push(command.name().into());
-    }
-    for word in words {
-        argv.push(word.clone());
-    }
+    argv.extend_from_slice(again);
     let program = Program { path, argv, environment: Environment::own() };
     Err(Error::new("run", tool, program.exec()))
 }

@@ -7,8 +7,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::exec::{self, Launch, words};
-use super::{exit_code, is_permanent};
-use crate::cli::Options;
+use super::{Args, exit_code, is_permanent};
 use crate::output::Console;
 use crate::output::escape::Shown;
 use crate::output::exit;
@@ -18,7 +17,7 @@ use crate::s6::slot::template;
 use crate::s6::{ProfileName, deaths, servicedir};
 use crate::service::backoff;
 use crate::settings::user::Runner;
-use crate::settings::{self, Lookup, Settings, user};
+use crate::settings::{self, Lookup, Overrides, Settings, user};
 use crate::sys::{Dir, Errno, Name, Reason, file, label, lock, present, time};
 use crate::volume::advice;
 use crate::volume::profiles;
@@ -30,25 +29,25 @@ const FAILED_LOGGER: Duration = Duration::from_mins(1);
 const TRY_AGAIN: u8 = 1;
 
 /// Returns the profile of the service whose name s6-supervise passes as the last argument.
-fn profile(options: &Options) -> std::result::Result<ProfileName, String> {
-    let service = options.operands.last().map_or(&b""[..], |service| service.as_bytes());
+fn profile(args: &Args) -> std::result::Result<ProfileName, String> {
+    let service = args.words.last().map_or(&b""[..], |service| service.as_bytes());
     ProfileName::of_service(service)
         .ok_or_else(|| format!("{} is no service of a gateway, gateway-PROFILE", Shown(service)))
 }
 
 /// Runs `gateway-run`: becomes the gateway as the hermes user. Returns an exit code if that fails.
-pub fn run(options: &Options, console: &Console) -> u8 {
-    match profile(options) {
-        Ok(profile) => run_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
+pub fn run(args: &Args, console: &Console) -> u8 {
+    match profile(args) {
+        Ok(profile) => run_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
         Err(why) => console.die(exit::USAGE, format_args!("{why}")),
     }
 }
 
-fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
+fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
     let base = lookup.environment(console);
     let runner = user::runner()?;
-    if !options.print {
+    if !args.print {
         if lookup.makes_pauses(console)? {
             make_pause(profile, console);
         }
@@ -57,7 +56,7 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     // From here on as the hermes user, who controls what follows.
     let mut environment = base.clone();
     environment.set("HOME", &runner.user.home);
-    let variables = directory(options, profile.slot().bytes(), console).and_then(|slot| {
+    let variables = directory(args, profile.slot().bytes(), console).and_then(|slot| {
         let Some(slot) = slot else { return Ok(None) };
         if let Some(home) = home(&slot)? {
             environment.set(settings::HOME_VARIABLE, home);
@@ -71,13 +70,13 @@ fn run_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     // Without the first, the gateway would call the service manager again, which would start it again.
     environment.set("HERMES_S6_SUPERVISED_CHILD", "1");
     environment.set("HERMES_SUPERVISED_CHILD", "1");
-    let argv = if profile.is_root() {
+    let program_argv = if profile.is_root() {
         words(&[b"hermes", b"gateway", b"run", b"--replace"])
     } else {
         words(&[b"hermes", b"-p", profile.text().as_bytes(), b"gateway", b"run", b"--replace"])
     };
-    let launch = Launch { argv, is_s6: false, environment, directory: Some(&runner.user.home) };
-    Ok(launch.carry_out(&runner, &base, options.print, console))
+    let launch = Launch { argv: program_argv, is_s6: false, environment, directory: Some(&runner.user.home) };
+    Ok(launch.carry_out(&runner, &base, args.print, console))
 }
 
 /// Returns the `HERMES_HOME` in the `run` of a service directory.
@@ -112,9 +111,9 @@ fn make_pause(profile: &ProfileName, console: &Console) {
 }
 
 /// Opens the service directory: s6-supervise starts `run` in it. `--print` is called elsewhere, also where there is none.
-fn directory(options: &Options, service: &[u8], console: &Console) -> Result<Option<Dir>> {
-    let path = if options.print {
-        Settings::gather(options, console)?.scandir.value.join(OsStr::from_bytes(service))
+fn directory(args: &Args, service: &[u8], console: &Console) -> Result<Option<Dir>> {
+    let path = if args.print {
+        Settings::gather(&Overrides::default(), console)?.scandir.value.join(OsStr::from_bytes(service))
     } else {
         ".".into()
     };
@@ -122,11 +121,11 @@ fn directory(options: &Options, service: &[u8], console: &Console) -> Result<Opt
 }
 
 /// Runs `gateway-log`: becomes s6-log as the hermes user. Returns an exit code if that fails.
-pub fn log(options: &Options, console: &Console) -> u8 {
-    match profile(options) {
+pub fn log(args: &Args, console: &Console) -> u8 {
+    match profile(args) {
         Ok(profile) => {
-            let code = log_profile(options, &profile, console).unwrap_or_else(|error| console.fatal(&error));
-            if !options.print {
+            let code = log_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error));
+            if !args.print {
                 // s6-supervise starts a logger again at once: a `finish` cannot keep it down without freezing the gateway.
                 sleep(FAILED_LOGGER);
             }
@@ -136,10 +135,10 @@ pub fn log(options: &Options, console: &Console) -> u8 {
     }
 }
 
-fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> Result<u8> {
+fn log_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
     let environment = lookup.environment(console);
-    let service = directory(options, &label(&[profile.slot().bytes(), servicedir::LOG.bytes()]), console)?;
+    let service = directory(args, &label(&[profile.slot().bytes(), servicedir::LOG.bytes()]), console)?;
     let found = match service {
         Some(service) => home(&service)?,
         None => None,
@@ -157,7 +156,7 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     let runner = user::runner()?;
     let mut program = OsString::from("s6-log");
     let mut is_usable = true;
-    if !options.print {
+    if !args.print {
         // As root: where the hermes user can put no other program in its place.
         if let Some(found) = programs::find(&program, &environment)? {
             program = found.into();
@@ -170,20 +169,20 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
         }
     }
     // `-p`: when the container stops, SIGTERM reaches everything at once, and what a gateway says while it drains is read to the end.
-    let mut argv = vec![program.as_bytes(), b"-p"];
+    let mut program_argv = vec![program.as_bytes(), b"-p"];
     if is_usable {
         // `T` directly before the directory, to which alone it applies.
-        argv.extend_from_slice(&[b"n10", b"s1000000", b"T", &directory]);
+        program_argv.extend_from_slice(&[b"n10", b"s1000000", b"T", &directory]);
     }
     // `1`, the container's log, comes last: the prefix would apply to all that comes after it.
     let shown = format!("p{name}:");
     if prefix.is_none_or(|prefix| prefix.value) {
-        argv.push(shown.as_bytes());
+        program_argv.push(shown.as_bytes());
     }
-    argv.push(b"1");
+    program_argv.push(b"1");
     let base = environment.clone();
-    let launch = Launch { argv: words(&argv), is_s6: true, environment, directory: None };
-    Ok(launch.carry_out(&runner, &base, options.print, console))
+    let launch = Launch { argv: words(&program_argv), is_s6: true, environment, directory: None };
+    Ok(launch.carry_out(&runner, &base, args.print, console))
 }
 
 /// Makes the log directory, removes the lock of a logger in another container, and tries what s6-log does in it at its start: on
@@ -214,8 +213,8 @@ fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
 
 /// Runs `gateway-finish`. Returns the exit code that tells s6-supervise whether to start the gateway again: it stays down after an
 /// intended end, and where a restart changes nothing.
-pub fn finish(options: &Options) -> u8 {
-    let code = exit_code(&options.operands);
+pub fn finish(words: &[OsString]) -> u8 {
+    let code = exit_code(words);
     if code == Some(0) || is_permanent(code) { exit::PERMANENT_FAILURE } else { 0 }
 }
 
@@ -224,8 +223,7 @@ mod tests {
     use super::*;
 
     fn finish_of(words: &[&str]) -> u8 {
-        let operands = words.iter().map(OsString::from).collect();
-        finish(&Options { operands, ..Options::default() })
+        finish(&words.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]

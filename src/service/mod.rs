@@ -12,6 +12,15 @@ pub mod dashboard;
 mod exec;
 pub mod gateway;
 
+/// The arguments of a program that s6-supervise runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Whether what would be executed is only printed.
+    pub print: bool,
+    /// What s6-supervise passes: `[./run] SERVICE`.
+    pub words: Vec<OsString>,
+}
+
 /// Exit codes after which a restart changes nothing, and what they mean. 78 is `EX_CONFIG` of sysexits.h.
 static PERMANENT: [(u8, &str); 4] = [
     (78, "configuration"),
@@ -22,8 +31,8 @@ static PERMANENT: [(u8, &str); 4] = [
 
 /// Returns the exit code in `finish`'s arguments, `[./finish] EXITCODE SIGNAL SERVICE [PGID]`: a `#!` line adds the first. It is
 /// 256 if a signal killed the service.
-fn exit_code(operands: &[OsString]) -> Option<u64> {
-    operands.iter().take(2).find_map(|word| decimal(word.as_bytes()))
+fn exit_code(words: &[OsString]) -> Option<u64> {
+    words.iter().take(2).find_map(|word| decimal(word.as_bytes()))
 }
 
 /// Returns what an exit code means after which a service stays down, because a restart would change nothing; `None` for others.

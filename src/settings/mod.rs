@@ -1,5 +1,6 @@
 //! Settings: option, else environment, else container environment, else default. An empty value counts as unset.
 
+pub mod number;
 pub mod role;
 pub mod topology;
 pub mod user;
@@ -8,13 +9,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use crate::cli::{Options, services};
 use crate::output::Console;
 use crate::output::escape::Shown;
 use crate::output::{Context, Error, Result};
 use crate::s6::{Mode, Policy, envdir, scandir};
 use crate::sys::process::Environment;
 use crate::sys::{Dir, Ids, Name, file, label, present};
+use number::services;
 use role::RoleChoice;
 use topology::TopologyChoice;
 use user::owner;
@@ -25,13 +26,23 @@ const CONTAINER_ENVIRONMENT: &str = "/run/s6/container_environment";
 const VALUE_CAP: u64 = 128 << 10;
 /// The variable of the volume.
 pub const HOME_VARIABLE: &str = "HERMES_HOME";
+/// The variable of the scan directory.
+pub const SCANDIR_VARIABLE: &str = "S6_PROFILE_GATEWAY_SCANDIR";
+/// The variable of the mode: sealed or delegated.
+pub const SEALED_VARIABLE: &str = "HERMES_INIT_SEALED";
+/// The variable of the container's role.
+pub const ROLE_VARIABLE: &str = "HERMES_INIT_ROLE";
+/// The variable of the topology.
+pub const TOPOLOGY_VARIABLE: &str = "HERMES_INIT_TOPOLOGY";
+/// The variable of s6-svscan's limit.
+pub const MAX_SERVICES_VARIABLE: &str = "HERMES_INIT_MAX_SERVICES";
 /// Default of `HERMES_HOME`, and home of a hermes user without one.
 pub const HOME: &str = "/opt/data";
 /// s6-overlay's scan directory.
-const SCANDIR: &str = "/run/service";
+pub const SCANDIR: &str = "/run/service";
 
 /// Number of services that s6-svscan handles by default (its option -C). A slot and its logger are two.
-const SERVICES: usize = 1000;
+pub const SERVICES: usize = 1000;
 
 /// Where the value of a setting comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,11 +141,11 @@ impl Lookup {
     /// Returns whether `HERMES_INIT_SEALED` says sealed, if it is set. It shuts something: any word but one for no counts as yes, and
     /// so does a value that cannot be read. Both are reported.
     pub fn sealed(&self, console: &Console) -> Option<Setting<bool>> {
-        match self.get(SEALED) {
+        match self.get(SEALED_VARIABLE) {
             Ok(None) => None,
             Ok(Some(Setting { value, source })) => {
                 let meaning = YES.meaning(&value).unwrap_or_else(|| {
-                    YES.report(SEALED, &value, "sealed", console);
+                    YES.report(SEALED_VARIABLE, &value, "sealed", console);
                     true
                 });
                 Some(Setting { value: meaning, source })
@@ -222,14 +233,31 @@ fn report(variable: &str, word: &OsStr, words: &str, taken: &str, console: &Cons
     console.warn(format_args!("{variable}={shown} is none of {words}: taken as {taken}"));
 }
 
-/// The switch of sealed mode.
-const SEALED: &str = "HERMES_INIT_SEALED";
 /// 1, true, yes.
 pub const YES: Words = Words { yes: "1, true, yes" };
 /// 1, true, yes, on.
 pub const YES_OR_ON: Words = Words { yes: "1, true, yes, on" };
 /// The words for no, in any case.
 const NO: &str = "0, false, no, off";
+
+/// What the command line sets. It comes before every other source.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Overrides {
+    /// `HERMES_HOME`.
+    pub home: Option<PathBuf>,
+    /// The scan directory.
+    pub scandir: Option<PathBuf>,
+    /// The hermes user, `USER|UID[:GID]`.
+    pub owner: Option<OsString>,
+    /// Whether root keeps ownership of the slots.
+    pub mode: Option<Mode>,
+    /// The container's role.
+    pub role: Option<RoleChoice>,
+    /// The topology.
+    pub topology: Option<TopologyChoice>,
+    /// Number of services that s6-svscan handles.
+    pub max_services: Option<usize>,
+}
 
 /// The settings of the commands that work on the volume and the scan directory.
 pub struct Settings {
@@ -251,16 +279,21 @@ pub struct Settings {
 
 impl Settings {
     /// Takes each setting from the first source that has it.
-    pub fn gather(options: &Options, console: &Console) -> Result<Settings> {
+    pub fn gather(overrides: &Overrides, console: &Console) -> Result<Settings> {
         let lookup = Lookup::new()?;
-        let home = path(options.hermes_home.as_ref(), &lookup, HOME_VARIABLE, HOME)?;
-        let scandir = path(options.scandir.as_ref(), &lookup, "S6_PROFILE_GATEWAY_SCANDIR", SCANDIR)?;
-        let owner = owner(options.owner.as_deref())?;
-        let mode = mode(options, &lookup, &scandir.value, console)?;
+        let home = path(overrides.home.as_ref(), &lookup, HOME_VARIABLE, HOME)?;
+        let scandir = path(overrides.scandir.as_ref(), &lookup, SCANDIR_VARIABLE, SCANDIR)?;
+        let owner = owner(overrides.owner.as_deref())?;
+        let mode = mode(overrides.mode, &lookup, &scandir.value, console)?;
         let words = (topology::WORDS, TopologyChoice::parse as fn(&[u8]) -> _);
-        let topology =
-            lookup.choice(options.topology, "HERMES_INIT_TOPOLOGY", words, TopologyChoice::Auto, console)?;
-        let max_services = max_services(options.max_services, &lookup, console)?;
+        let topology = lookup.choice(
+            overrides.topology,
+            "HERMES_INIT_TOPOLOGY",
+            words,
+            TopologyChoice::Auto,
+            console,
+        )?;
+        let max_services = max_services(overrides.max_services, &lookup, console)?;
         Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup })
     }
 
@@ -276,18 +309,18 @@ impl Settings {
     }
 
     /// Returns the container's role as an option or a variable sets it.
-    pub fn role(&self, options: &Options, console: &Console) -> Result<Setting<RoleChoice>> {
+    pub fn role(&self, overrides: &Overrides, console: &Console) -> Result<Setting<RoleChoice>> {
         let words = (role::WORDS, RoleChoice::parse as fn(&[u8]) -> _);
-        self.lookup.choice(options.role, "HERMES_INIT_ROLE", words, RoleChoice::Auto, console)
+        self.lookup.choice(overrides.role, ROLE_VARIABLE, words, RoleChoice::Auto, console)
     }
 }
 
 /// Returns the mode. Where nothing sets it, it follows the live scan directory: a command that has lost its environment must not open
 /// what is sealed.
-fn mode(options: &Options, lookup: &Lookup, path: &Path, console: &Console) -> Result<Setting<Mode>> {
+fn mode(option: Option<Mode>, lookup: &Lookup, path: &Path, console: &Console) -> Result<Setting<Mode>> {
     let of = |is_sealed| if is_sealed { Mode::Sealed } else { Mode::Delegated };
-    if options.sealed || options.delegated {
-        return Ok(Setting { value: of(options.sealed), source: Source::Option });
+    if let Some(value) = option {
+        return Ok(Setting { value, source: Source::Option });
     }
     if let Some(Setting { value, source }) = lookup.sealed(console) {
         return Ok(Setting { value: of(value), source });
@@ -305,25 +338,24 @@ fn mode(options: &Options, lookup: &Lookup, path: &Path, console: &Console) -> R
 }
 
 fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Result<usize> {
-    let setting = if option.is_none() { lookup.get("HERMES_INIT_MAX_SERVICES")? } else { None };
+    let setting = if option.is_none() { lookup.get(MAX_SERVICES_VARIABLE)? } else { None };
     let Some(Setting { value, .. }) = setting else { return Ok(option.unwrap_or(SERVICES)) };
     Ok(services(&value).unwrap_or_else(|why| {
-        console.warn(format_args!("HERMES_INIT_MAX_SERVICES: {why}; taken as {SERVICES}"));
+        console.warn(format_args!("{MAX_SERVICES_VARIABLE}: {why}; taken as {SERVICES}"));
         SERVICES
     }))
 }
 
 fn path(
-    option: Option<&OsString>,
+    option: Option<&PathBuf>,
     lookup: &Lookup,
     variable: &str,
     default: &str,
 ) -> Result<Setting<PathBuf>> {
-    let set = match option {
-        Some(value) => Some(Setting { value: value.clone(), source: Source::Option }),
-        None => lookup.get(variable)?,
-    };
+    if let Some(value) = option {
+        return Ok(Setting { value: value.clone(), source: Source::Option });
+    }
     let Setting { value, source } =
-        set.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default });
+        lookup.get(variable)?.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default });
     Ok(Setting { value: value.into(), source })
 }

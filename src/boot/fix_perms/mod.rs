@@ -4,30 +4,52 @@ mod static_service;
 
 use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use crate::cli::Options;
-use crate::output::Console;
 use crate::output::escape::{FromVolume, OrNull, Quoted, Sentence, Shown};
+use crate::output::{Console, Format};
 use crate::output::{Context, Result, exit};
-use crate::settings::Settings;
+use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Ownership, Reason};
 use static_service::{Action, Fix, Outcome};
 
 /// s6-rc's service directories.
 const SERVICEDIRS: &str = "/run/s6-rc/servicedirs";
 
+/// The arguments of `fix-perms`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Settings of the command line.
+    pub overrides: Overrides,
+    /// Whether anything is changed.
+    pub effect: Effect,
+    /// The form of the report.
+    pub format: Format,
+    /// The directory of the services; `None` for s6-rc's.
+    pub directory: Option<PathBuf>,
+}
+
+/// What `fix-perms` does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Effect {
+    /// Changes owners and modes.
+    #[default]
+    Apply,
+    /// Changes nothing, and reports what would be done.
+    DryRun,
+}
+
 /// Runs the command. Returns its exit code.
-pub fn run(options: &Options, console: &Console) -> u8 {
-    match fix_all(options, console) {
+pub fn run(args: &Args, console: &Console) -> u8 {
+    match fix_all(args, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
     }
 }
 
-fn fix_all(options: &Options, console: &Console) -> Result<u8> {
-    let settings = Settings::gather(options, console)?;
-    let path = options.operands.first().map_or(Path::new(SERVICEDIRS), Path::new);
+fn fix_all(args: &Args, console: &Console) -> Result<u8> {
+    let settings = Settings::gather(&args.overrides, console)?;
+    let path = args.directory.as_deref().unwrap_or(Path::new(SERVICEDIRS));
     let label = path.as_os_str().as_bytes();
     let services = match Dir::at(path) {
         Err(Errno::NOENT) => {
@@ -39,13 +61,14 @@ fn fix_all(options: &Options, console: &Console) -> Result<u8> {
     let names = services.names().context("list", label)?;
     let ownership = Ownership::new();
     let policy = settings.policy(ownership.process());
-    let fix = Fix::new(&policy, options.dry_run, &ownership);
+    let (is_dry, json) = (args.effect == Effect::DryRun, args.format == Format::Json);
+    let fix = Fix::new(&policy, is_dry, &ownership);
     let mut outcomes = Vec::new();
     for name in &names {
         outcomes.extend(fix.service(&services, name));
     }
-    let is_quiet = !options.json && !options.dry_run && settings.is_quiet();
-    console.print(&report(&outcomes, options.json, is_quiet));
+    let is_quiet = !json && !is_dry && settings.is_quiet();
+    console.print(&report(&outcomes, json, is_quiet));
     if let Some(errno) = fix.denied() {
         let reason = Reason::from(errno);
         console.note(format_args!("not permitted to change everything ({reason}): left as it is"));

@@ -25,22 +25,45 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::{Effect, Format};
-use crate::cli::Options;
 use crate::output::Console;
 use crate::output::escape::Shown;
-use crate::output::{Context, Error, Result, exit};
+use crate::output::{Context, Error, Format, Result, exit};
 use crate::s6::Template;
 use crate::settings::role::{ContainerCommand, RoleChoice};
 use crate::settings::topology::TopologyChoice;
-use crate::settings::{HOME_VARIABLE, Setting, Settings};
+use crate::settings::{HOME_VARIABLE, Overrides, Setting, Settings};
 use crate::sys::{Dir, Errno, Ownership, lock, present};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, state};
 
+/// The arguments of `reconcile`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Args {
+    /// Settings of the command line.
+    pub overrides: Overrides,
+    /// Whether anything is changed.
+    pub effect: Effect,
+    /// The form of the report.
+    pub format: Format,
+    /// Whether supervised slots that another program has made are changed, too.
+    pub adopt: bool,
+}
+
+/// What `reconcile` does. A later one prevails over an earlier one.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Makes and updates slots.
+    #[default]
+    Apply,
+    /// Changes nothing, and reports what would be done.
+    DryRun,
+    /// Changes nothing, and explains why each profile starts or not.
+    Explain,
+}
+
 /// Runs `reconcile`. Returns its exit code.
-pub fn run(options: &Options, console: &Console) -> u8 {
-    match pass(options, console) {
+pub fn run(args: &Args, console: &Console) -> u8 {
+    match pass(args, console) {
         Ok(code) => code,
         Err(error) => console.fatal(&error),
     }
@@ -93,12 +116,12 @@ impl Pass<'_> {
     }
 }
 
-fn pass(options: &Options, console: &Console) -> Result<u8> {
-    let settings = Settings::gather(options, console)?;
-    let role = settings.role(options, console)?;
+fn pass(args: &Args, console: &Console) -> Result<u8> {
+    let settings = Settings::gather(&args.overrides, console)?;
+    let role = settings.role(&args.overrides, console)?;
     let command = ContainerCommand::default();
     if let Some(why) = frontend(&role, &command)? {
-        if options.explain {
+        if args.effect == Effect::Explain {
             console.print(&explain::frontend(&role, &why));
         } else {
             console.print(&format!("reconcile: nothing to do: {why}\n"));
@@ -106,16 +129,11 @@ fn pass(options: &Options, console: &Console) -> Result<u8> {
         return Ok(0);
     }
     let ownership = Ownership::new();
-    let effect = match (options.explain, options.dry_run) {
-        (true, _) => Effect::Explain,
-        (false, true) => Effect::DryRun,
-        (false, false) => Effect::Apply,
-    };
-    let format = if options.json { Format::Json } else { Format::Text };
+    let Args { effect, format, .. } = *args;
     let mut pass = prepare(&settings, &command, &ownership, effect, console)?;
     pass.scandir = open_scandir(&settings, effect)?;
-    pass.adopt = options.adopt || settings.mode.value.is_sealed();
-    if options.explain {
+    pass.adopt = args.adopt || settings.mode.value.is_sealed();
+    if args.effect == Effect::Explain {
         let plan = Plan::dry(&pass);
         console.print(&explain::text(&pass, &role, &command, &plan));
         return Ok(0);

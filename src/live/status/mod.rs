@@ -10,16 +10,16 @@ mod render;
 mod row;
 
 use std::cell::OnceCell;
+use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::boot::reconcile::{self, Item, Plan};
-use crate::cli::{Command, Options};
 use crate::output::escape::FromVolume;
-use crate::output::{Console, Context, Result, exit};
+use crate::output::{Console, Context, Format, Result, exit};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
-use crate::settings::Settings;
+use crate::settings::{Overrides, Settings};
 use crate::settings::role::ContainerCommand;
 use crate::sys::{Dir, Errno, Name, time};
 use judge::Fault;
@@ -27,13 +27,38 @@ use query::{BootLog, Query};
 use render::Line;
 use row::Row;
 
-/// Runs one of the two commands. Returns its exit code.
-pub fn run(command: Command, options: &Options, console: &Console) -> u8 {
-    answer(command, options, console).unwrap_or_else(|error| console.fatal(&error))
+/// The arguments of `status` and `health`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Args {
+    /// Settings of the command line.
+    pub overrides: Overrides,
+    /// The command.
+    pub question: Question,
+    /// The names that are asked for; all if there are none.
+    pub names: Vec<OsString>,
+    /// The form of the answer.
+    pub format: Format,
 }
 
-fn answer(command: Command, options: &Options, console: &Console) -> Result<u8> {
-    let settings = Settings::gather(options, console)?;
+/// What is asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Question {
+    /// How everything is.
+    Status,
+    /// What is not as it should be.
+    Health {
+        /// Minimum uptime of what should be up, in seconds.
+        min_up: u64,
+    },
+}
+
+/// Runs one of the two commands. Returns its exit code.
+pub fn run(args: &Args, console: &Console) -> u8 {
+    answer(args, console).unwrap_or_else(|error| console.fatal(&error))
+}
+
+fn answer(args: &Args, console: &Console) -> Result<u8> {
+    let settings = Settings::gather(&args.overrides, console)?;
     let path = &settings.scandir.value;
     let scandir = match Dir::at(path) {
         // s6-svscan does not run.
@@ -44,10 +69,10 @@ fn answer(command: Command, options: &Options, console: &Console) -> Result<u8> 
         None => Entries::default(),
         Some(dir) => scandir::list(dir).context("list", path)?,
     };
-    let is_health = command == Command::Health;
+    let is_health = args.question != Question::Status;
     // What is wrong with other profiles is not the answer to a question about some.
     let silent = console.silent();
-    let reporter = if options.operands.is_empty() && !is_health { console } else { &silent };
+    let reporter = if args.names.is_empty() && !is_health { console } else { &silent };
     let plan = match reconcile::forecast(&settings, reporter) {
         Ok(plan) => Some(plan),
         Err(error) if is_health => return Err(error),
@@ -68,19 +93,19 @@ fn answer(command: Command, options: &Options, console: &Console) -> Result<u8> 
         now: time::now(),
         front_end: OnceCell::new(),
         look_for_front_end: &|| {
-            let role = settings.role(options, console)?;
+            let role = settings.role(&args.overrides, console)?;
             reconcile::frontend(&role, &ContainerCommand::default())
         },
         console,
     };
     let is_asked = |row: &Row| {
-        let names = &options.operands;
+        let names = &args.names;
         names.is_empty() || names.iter().any(|name| name.as_bytes() == row.name)
     };
     let rows: Vec<Row> = rows(&query, plan.as_ref(), &entries).into_iter().filter(is_asked).collect();
     let program = console.program();
     let mut code = 0;
-    for name in &options.operands {
+    for name in &args.names {
         let name = name.as_bytes();
         if rows.iter().any(|row| row.name == name) {
             continue;
@@ -93,7 +118,10 @@ fn answer(command: Command, options: &Options, console: &Console) -> Result<u8> 
         }
         code = exit::INCOMPLETE;
     }
-    let min_up = if is_health { options.min_up } else { 0 };
+    let min_up = match args.question {
+        Question::Status => 0,
+        Question::Health { min_up } => min_up,
+    };
     let judged: Vec<_> = rows.iter().map(|row| (row, judge::judge(row, min_up))).collect();
     if judged.iter().any(|(row, fault)| row.failed_look().is_some() || (is_health && fault.is_some())) {
         code = exit::INCOMPLETE;
@@ -104,7 +132,7 @@ fn answer(command: Command, options: &Options, console: &Console) -> Result<u8> 
         .filter(is_shown)
         .map(|(row, fault)| line(&settings, &program, row, fault.as_ref()))
         .collect();
-    console.print(&match (options.json, is_health) {
+    console.print(&match (args.format == Format::Json, is_health) {
         (true, _) => render::objects(&lines),
         (_, true) => render::notes(&lines),
         _ => render::table(&lines),

@@ -1,0 +1,191 @@
+//! The options: one row each, which parsing, suggestions and help read.
+
+use crate::live::logs;
+use crate::settings;
+
+/// The time that `--wait` without a value waits, in seconds.
+pub const WAIT: u64 = 30;
+
+/// An option of one or more commands, in the order of help pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Opt {
+    /// `--dry-run`
+    DryRun,
+    /// `--explain`
+    Explain,
+    /// `--json`
+    Json,
+    /// `--print`
+    Print,
+    /// `--down`
+    Down,
+    /// `--follow`
+    Follow,
+    /// `--lines`
+    Lines,
+    /// `--raw`
+    Raw,
+    /// `--min-up`
+    MinUp,
+    /// `--env`
+    Env,
+    /// `--wait`
+    Wait,
+    /// `--sealed`
+    Sealed,
+    /// `--delegated`
+    Delegated,
+    /// `--adopt`
+    Adopt,
+    /// `--role`
+    Role,
+    /// `--topology`
+    Topology,
+    /// `--hermes-home`
+    HermesHome,
+    /// `--scandir`
+    Scandir,
+    /// `--owner`
+    Owner,
+    /// `--max-services`
+    MaxServices,
+}
+
+/// Whether an option takes a value, and how help calls it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Takes {
+    /// It takes none.
+    Nothing,
+    /// It must have one.
+    Value(&'static str),
+    /// It may have one, after an equals sign; else it is this number.
+    Optional(&'static str, u64),
+}
+
+/// The variable that says the same as an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variable {
+    /// There is none.
+    None,
+    /// One that has the same value.
+    Value(&'static str),
+    /// One that has to be set to this value.
+    Set(&'static str, &'static str),
+}
+
+/// What holds without an option.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Default {
+    /// The contrary of a flag, or nothing.
+    None,
+    /// This value.
+    Text(&'static str),
+    /// This number.
+    Number(u64),
+}
+
+/// What an option is.
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The name after `--`.
+    pub long: &'static str,
+    /// The letter after `-`.
+    pub letter: Option<char>,
+    /// Its value.
+    pub takes: Takes,
+    /// What it means.
+    pub meaning: &'static str,
+    /// The variable in its place.
+    pub variable: Variable,
+    /// What holds without both.
+    pub default: Default,
+}
+
+const fn flag(long: &'static str, meaning: &'static str) -> Row {
+    Row {
+        long,
+        letter: None,
+        takes: Takes::Nothing,
+        meaning,
+        variable: Variable::None,
+        default: Default::None,
+    }
+}
+
+const fn value(long: &'static str, placeholder: &'static str, meaning: &'static str) -> Row {
+    Row { takes: Takes::Value(placeholder), ..flag(long, meaning) }
+}
+
+impl Row {
+    const fn letter(self, letter: char) -> Row {
+        Row { letter: Some(letter), ..self }
+    }
+
+    const fn variable(self, variable: Variable) -> Row {
+        Row { variable, ..self }
+    }
+
+    const fn default(self, default: Default) -> Row {
+        Row { default, ..self }
+    }
+}
+
+impl Opt {
+    /// Returns the option's row.
+    pub const fn row(self) -> Row {
+        match self {
+            Opt::DryRun => flag("dry-run", "change nothing, print what would be done"),
+            Opt::Explain => flag("explain", "change nothing, print why each profile starts or not"),
+            Opt::Json => flag("json", "print one JSON object per line"),
+            Opt::Print => flag("print", "print what would be executed"),
+            Opt::Down => flag("down", "do not start the gateway"),
+            Opt::Follow => flag("follow", "go on with what is printed from now on").letter('f'),
+            Opt::Lines => value("lines", "N", "how many lines")
+                .letter('n')
+                .default(Default::Number(logs::LINES as u64)),
+            Opt::Raw => flag("raw", "the bytes as they are, not for a terminal"),
+            Opt::MinUp => value("min-up", "SECONDS", "what should be up must have been up so long")
+                .default(Default::Number(0)),
+            Opt::Env => value("env", "KEY=VALUE", "a variable for the gateway, until unregister"),
+            Opt::Wait => Row {
+                takes: Takes::Optional("SECONDS", WAIT),
+                ..flag("wait", "how long to wait")
+            },
+            Opt::Sealed => flag("sealed", "root keeps ownership of the slots")
+                .variable(Variable::Set(settings::SEALED_VARIABLE, "1")),
+            Opt::Delegated => flag(
+                "delegated",
+                "the hermes user gets it; if neither is set, a live sealed scan directory stays sealed",
+            )
+            .variable(Variable::Set(settings::SEALED_VARIABLE, "0")),
+            Opt::Adopt => flag("adopt", "also update supervised slots of another program"),
+            Opt::Role => value("role", "ROLE", "gateway, frontend or auto")
+                .variable(Variable::Value(settings::ROLE_VARIABLE))
+                .default(Default::Text("auto")),
+            Opt::Topology => value(
+                "topology",
+                "TOPOLOGY",
+                "multiplex: the gateway of default serves all profiles but standalone ones; per-profile: each has \
+                 its own; auto: by what is on the volume",
+            )
+            .variable(Variable::Value(settings::TOPOLOGY_VARIABLE))
+            .default(Default::Text("auto")),
+            Opt::HermesHome => value("hermes-home", "DIR", "the volume")
+                .variable(Variable::Value(settings::HOME_VARIABLE))
+                .default(Default::Text(settings::HOME)),
+            Opt::Scandir => value("scandir", "DIR", "the scan directory")
+                .variable(Variable::Value(settings::SCANDIR_VARIABLE))
+                .default(Default::Text(settings::SCANDIR)),
+            Opt::Owner => value("owner", "USER|UID[:GID]", "the hermes user")
+                .default(Default::Text("hermes in /etc/passwd, else 10000:10000")),
+            Opt::MaxServices => value("max-services", "N", "s6-svscan's limit")
+                .variable(Variable::Value(settings::MAX_SERVICES_VARIABLE))
+                .default(Default::Number(settings::SERVICES as u64)),
+        }
+    }
+
+    /// Returns the name after `--`.
+    pub const fn long(self) -> &'static str {
+        self.row().long
+    }
+}

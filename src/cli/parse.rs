@@ -1,0 +1,101 @@
+//! Parses what follows a command's name, by the command's syntax.
+
+use std::ffi::OsString;
+use std::ops::RangeInclusive;
+use std::os::unix::ffi::OsStrExt;
+
+use lexopt::{Arg, Error, Parser};
+
+use super::Usage;
+use super::commands::Command;
+use super::options::{Opt, Takes};
+use super::suggest::unknown;
+use super::syntax::{Finish, Grammar, Operands, Syntax};
+use crate::output::escape::Shown;
+
+impl<A> Grammar for Syntax<A> {
+    fn options(&self) -> Vec<Opt> {
+        self.options.iter().map(|(option, _)| *option).collect()
+    }
+
+    fn operands(&self) -> (&'static str, RangeInclusive<usize>) {
+        (self.operands.placeholder, self.operands.count.clone())
+    }
+
+    fn parse(self: Box<Self>, words: Vec<OsString>, program: &str) -> Result<Command, Usage> {
+        let Syntax { name, start: mut args, options, operands, make } = *self;
+        let command = name.text();
+        let mut parser = Parser::from_args(words);
+        let mut given = Vec::new();
+        loop {
+            let argument = match parser.next() {
+                Ok(argument) => argument,
+                Err(Error::UnexpectedValue { option, .. }) => {
+                    return Err(format!("{command}: {} takes no value", Shown(option.as_bytes())));
+                }
+                Err(_) => return Err(format!("{command}: wrong usage")),
+            };
+            let (word, found) = match argument {
+                None => break,
+                Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Command::Help(Some(name))),
+                Some(Arg::Value(operand)) => {
+                    given.push(operand);
+                    continue;
+                }
+                Some(Arg::Long(long)) => {
+                    (format!("--{long}"), options.iter().find(|(option, _)| option.long() == long))
+                }
+                Some(Arg::Short(letter)) => (
+                    format!("-{letter}"),
+                    options.iter().find(|(option, _)| option.row().letter == Some(letter)),
+                ),
+            };
+            let Some((option, put)) = found else {
+                let known = options.iter().map(|(option, _)| option.long()).chain(["help"]);
+                return Err(format!("{command}: {}", unknown("option", word.as_bytes(), "--", known)));
+            };
+            value(*option, &mut parser)
+                .and_then(|value| put(&mut args, value))
+                .map_err(|why| format!("{command}: --{}: {why}", option.long()))?;
+        }
+        let Operands { placeholder, count, put } = operands;
+        if given.len() < *count.start() {
+            return Err(format!("{command}: missing {placeholder}; try: {program} help {command}"));
+        }
+        if let Some(extra) = given.get(*count.end()) {
+            let extra = Shown(extra.as_bytes());
+            return Err(format!("{command}: unexpected argument {extra}; try: {program} help {command}"));
+        }
+        for operand in given {
+            put(&mut args, operand)?;
+        }
+        Ok(make(args))
+    }
+}
+
+/// Returns the value of an option, the last that `parser` has found. It is empty for a flag: the next argument reports a value that
+/// is attached to it.
+fn value(option: Opt, parser: &mut Parser) -> Result<OsString, String> {
+    match option.row().takes {
+        Takes::Nothing => Ok(OsString::new()),
+        Takes::Optional(..) => Ok(parser.optional_value().unwrap_or_default()),
+        Takes::Value(_) => parser.value().map_err(|_| "missing value".to_owned()),
+    }
+}
+
+impl Grammar for Finish {
+    fn options(&self) -> Vec<Opt> {
+        Vec::new()
+    }
+
+    fn operands(&self) -> (&'static str, RangeInclusive<usize>) {
+        ("EXITCODE", 0..=usize::MAX)
+    }
+
+    fn parse(self: Box<Self>, words: Vec<OsString>, _: &str) -> Result<Command, Usage> {
+        if words.first().is_some_and(|first| first == "--help") {
+            return Ok(Command::Help(Some(self.name)));
+        }
+        Ok((self.make)(words))
+    }
+}

@@ -1,0 +1,19 @@
+//! Numbers that an option or a variable gives.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::output::escape::Shown;
+use crate::sys::number::decimal;
+
+/// Parses a number of `what`, `least` to `most`. The error says what is wrong with `text`.
+pub fn number(text: &OsStr, what: &str, least: u64, most: u64) -> Result<u64, String> {
+    let text = text.as_bytes();
+    let wrong = || format!("{} is no number of {what}, {least} to {most}", Shown(text));
+    decimal(text).filter(|number| (least..=most).contains(number)).ok_or_else(wrong)
+}
+
+/// Parses a number of services, 4 to 160000, the limits of s6-svscan's option -C.
+pub fn services(text: &OsStr) -> Result<usize, String> {
+    number(text, "services", 4, 160_000).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
+}
