@@ -21,7 +21,7 @@ APART = APART | {"HERMES_INIT_MAX_SERVICES": "20000"}
 KIB, MIB = 1 << 10, 1 << 20
 UNITS = {"": 1, "KiB": KIB, "MiB": MIB, "times": 1}
 
-# The rows of the README's table of limits. test_readme.py compares the two.
+# The rows of the table in .github/CONTRIBUTING.md. test_readme.py compares the two.
 LIMITS = {
     "size of the executable": (256, "KiB"),
     "size of the executable, `make STOCK=1`": (700, "KiB"),

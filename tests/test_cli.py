@@ -43,7 +43,7 @@ def test_a_wrong_command_line_is_one_line_and_100(arguments, says):
 
 
 def test_version_and_overview():
-    assert init("--version").stdout == b"hermes-init 0.1.0\n"
+    assert init("--version").stdout == b"hermes-init 0.2.0\n"
     overview = init("--help").stdout.decode()
     assert overview == init("help").stdout.decode() and all(command in overview for command in COMMANDS)
 

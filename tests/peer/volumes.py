@@ -1,7 +1,7 @@
 """Generated volumes for the boot pass, each the same whenever it is made.
 
-Most are what both passes read alike. Every third has a profile with a fault on which they differ, as a row of README's table of
-differences has it: `Fault.row` names the row, `Fault.theirs` and `Fault.ours` say what each side makes of that one profile.
+Most are what both passes read alike. Every third has a profile with a fault on which they differ, as a row of .github/DIFFERENCES.md
+has it: `Fault.row` names the row, `Fault.theirs` and `Fault.ours` say what each side makes of that one profile.
 """
 
 import json
