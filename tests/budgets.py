@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bed import APART, executable, wait_for
+from support.program import APART, executable, wait_for
 
 OWNER = "10000:10000"
 # As many as the largest volume needs.

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from bed import HERMES, Bed
+from support.program import HERMES
+from support.testbed import Bed
 
 pytestmark = pytest.mark.root
 HOW = "as root: chown -hR 10000"

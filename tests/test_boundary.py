@@ -8,10 +8,10 @@ import subprocess
 
 import pytest
 
-from bed import HERMES, ROOT, Bed, run, wait_for
-from test_permissions import SERVICES, static
-from test_reconcile import Volume
-from tree import entries_of, identity, snapshot
+from support.file_tree import entries_of, identity, snapshot
+from support.program import HERMES, ROOT, run, wait_for
+from support.testbed import SERVICES, Bed, static_service
+from support.volume import Volume
 
 pytestmark = pytest.mark.s6
 SEALED = {"HERMES_INIT_SEALED": "1"}
@@ -146,7 +146,7 @@ def can_decide_the_next_boot(bed):
 
 
 def can_command_a_static_service(bed, name="dashboard"):
-    static(bed, name)
+    static_service(bed, name)
     bed.rescan()
     service = f"{SERVICES}/{name}"
     wait_for(lambda: bed.svstat(service) == "up" and bed.svstat(f"{service}/log") == "up", what=name)

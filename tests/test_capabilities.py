@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
+from support.program import HERMES, wait_for
+from support.testbed import Bed
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
 CAPABILITIES = ["chown", "setuid", "setgid", "dac_override", "fowner", "fsetid", "kill"]

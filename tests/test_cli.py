@@ -6,10 +6,8 @@ import shutil
 
 import pytest
 
-from bed import APART, Bed, executable, run
-
-COMMANDS = ["reconcile", "fix-perms", "seed", "gateway-run", "gateway-log", "gateway-finish", "dashboard-run", "dashboard-finish",
-            "register", "unregister", "start", "stop", "restart", "status", "health", "logs"]
+from support.program import APART, COMMANDS, executable, run
+from support.testbed import Bed
 
 
 def init(*arguments, argv0=None, env=None):

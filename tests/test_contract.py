@@ -1,4 +1,4 @@
-"""The rules of the boot pass and their combinations, as golden stories in tests/golden/contract; see story.py."""
+"""The rules of the boot pass and their combinations, as golden stories in tests/golden/contract; see support/golden_story.py."""
 
 import json
 import os
@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from bed import HERMES, executable, run
-from story import OWNER, Story, stories
-from test_reconcile import expected_slot
-from tree import entries_of, identity, snapshot
+from support.file_tree import entries_of, identity, snapshot
+from support.golden_story import Story, stories
+from support.program import HERMES, OWNER, executable, run
+from support.volume import expected_slot
 
 pytestmark = pytest.mark.root
 STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000 ")

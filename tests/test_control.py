@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
-from test_lifecycle import desired, entries, supervised
+from support.program import HERMES, wait_for
+from support.testbed import Bed, desired, entries, supervised
 
 pytestmark = pytest.mark.s6
 MARKER = ".gateway-planned-stop.json"

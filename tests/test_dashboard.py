@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from bed import DOCKER, HERMES, Bed, executable, run, wait_for
+from support.program import HERMES, executable, run, wait_for
+from support.testbed import DOCKER, Bed
 
 WORDS = ["1", "true", "TRUE", "True", "yes", "YES", "Yes"]
 DASHBOARD = "/run/service/dashboard"

@@ -1,12 +1,12 @@
-"""`--explain`: each answer to "why did my profile not come back up", as golden stories in tests/golden/explain; see story.py."""
+"""`--explain`: each answer to "why did my profile not come back up", as golden stories in tests/golden/explain; see support/golden_story.py."""
 
 import os
 
 import pytest
 
-from bed import wait_for
-from story import Story, stories
-from tree import identity
+from support.file_tree import identity
+from support.golden_story import Story, stories
+from support.program import wait_for
 
 pytestmark = pytest.mark.root
 

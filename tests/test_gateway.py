@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from bed import DOCKER, HERMES, Bed, wait_for
+from support.program import HERMES, wait_for
+from support.testbed import DOCKER, Bed
 
 pytestmark = pytest.mark.s6
 

@@ -4,15 +4,14 @@ outside, and are not stopped. Also refused system calls, kills and missing files
 import json
 import os
 import shutil
-import subprocess
 import time
 
 import pytest
 
-from bed import APART, HERMES, executable, run, wait_for
-from racer import exchanging
-from test_reconcile import OWNER, Volume, expected_slot
-from tree import entries_of, snapshot, spoil
+from support.file_tree import entries_of, snapshot, spoil
+from support.path_exchange import beside, exchanging
+from support.program import APART, HERMES, OWNER, executable, run, wait_for
+from support.volume import Volume, expected_slot, hermes_owns
 
 pytestmark = pytest.mark.root
 
@@ -36,16 +35,6 @@ def outside(place):
     (folder / "gateway_state.json").write_text('{"gateway_state": "running"}')
     (folder / "state/gateway.lifecycle.json").write_text('{"phase": "exited"}')
     return folder
-
-
-def beside(path):
-    """Returns the path of the symlink that replaces `path`: a directory owned by root cannot be moved into another one."""
-    return path.parent / ".link"
-
-
-def hermes_owns(*paths):
-    for path in paths:
-        subprocess.run(["chown", "-hR", OWNER, path], check=True)
 
 
 def as_hermes(script, *arguments):

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bed import HERMES, wait_for
+from support.program import HERMES, wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
 FILE = "/opt/data/profiles/new/.hermes-init-env"

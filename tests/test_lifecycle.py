@@ -8,26 +8,11 @@ import time
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
-from tree import identity, snapshot
+from support.file_tree import identity, snapshot
+from support.program import HERMES, wait_for
+from support.testbed import SCANDIR, Bed, desired, entries, supervised
 
 pytestmark = pytest.mark.s6
-SCANDIR = "/run/service"
-
-
-def supervised(bed, count):
-    """Waits for a number of supervisors. A supervisor that ends releases its service, which unregister waits for, shortly before it
-    leaves the process table."""
-    wait_for(lambda: len(bed.supervisors()) == count, 5, f"{count} supervisors")
-
-
-def entries(bed):
-    return sorted(os.listdir(bed.path(SCANDIR)))
-
-
-def desired(bed, profile):
-    directory = bed.path("/opt/data") if profile == "default" else bed.path(f"/opt/data/profiles/{profile}")
-    return json.loads((directory / "gateway_state.json").read_text())
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])

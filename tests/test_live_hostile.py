@@ -1,18 +1,17 @@
 """A hostile hermes user on a live container under a real s6-svscan: what it leaves behind before root seals, what it leaves running,
 what it does to slots. Also commands that are killed, short of memory or refused at every step."""
 
-import json
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from bed import HERMES, wait_for
-from test_lifecycle import desired, entries, supervised
-from tree import snapshot
+from support import path_exchange
+from support.file_tree import snapshot
+from support.program import HERMES, wait_for
+from support.testbed import desired, entries, supervised
 
 pytestmark = pytest.mark.s6
 
@@ -243,7 +242,7 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
 
     live.path("/run/service/.link").symlink_to("/run/outside")
     os.chown(live.path("/run/service/.link"), HERMES, HERMES, follow_symlinks=False)
-    racer = subprocess.Popen(live.command([sys.executable, Path(__file__).parent / "racer.py", HERMES, f"/run/service/{name}", "/run/service/.link"]),
+    racer = subprocess.Popen(live.command([sys.executable, path_exchange.__file__, HERMES, f"/run/service/{name}", "/run/service/.link"]),
                              stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     met = rounds = 0
     try:

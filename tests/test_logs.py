@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from bed import APART, HERMES, executable, run, wait_for
-from test_reconcile import Volume
-from tree import spoil
+from support.file_tree import spoil
+from support.program import APART, HERMES, executable, run, wait_for
+from support.volume import Volume
 
 pytestmark = pytest.mark.root
 TAI = b"@400000006553f10b00000000"

@@ -9,9 +9,9 @@ import socket
 import pytest
 import yaml
 
-from bed import HERMES, executable, run
-from tree import identity
-from yaml_documents import FALSE, TRUE, Odd, Ordinary
+from support.file_tree import identity
+from support.program import HERMES, executable, run
+from support.yaml_documents import FALSE, TRUE, Odd, Ordinary
 
 CAP = 4 << 20
 

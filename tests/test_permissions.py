@@ -7,12 +7,10 @@ import time
 
 import pytest
 
-from bed import HERMES, Bed, executable, run, wait_for
-from racer import exchanging
-from tree import identity, snapshot
-
-OWNER = f"{HERMES}:{HERMES}"
-SERVICES = "/run/servicedirs"
+from support.file_tree import identity, snapshot
+from support.path_exchange import exchanging
+from support.program import HERMES, OWNER, executable, run, wait_for
+from support.testbed import SERVICES, Bed, static_service
 
 
 def fix(*arguments, code=0, before=(), timeout=30):
@@ -223,23 +221,13 @@ def test_what_another_user_may_not_do_is_said_once_and_is_no_failure(place):
     assert done.stderr.count(b"\n") == 1 and b"not permitted" in done.stderr and b"2 skipped" in done.stdout
 
 
-def static(bed, name):
-    """Creates a service that is supervised before it is prepared, as those of s6-rc are."""
-    folder = bed.path(f"{SERVICES}/{name}")
-    (folder / "log").mkdir(parents=True)
-    for base in (folder, folder / "log"):
-        (base / "run").write_text("#!/bin/sh\nexec sleep 100000\n")
-        (base / "run").chmod(0o755)
-    bed.path(f"/run/service/{name}").symlink_to(f"{SERVICES}/{name}")
-
-
 @pytest.mark.s6
 @pytest.mark.parametrize("sealed", [False, True])
 def test_the_hermes_user_controls_a_static_service_after_it_and_not_before(sealed):
     with Bed(environment={"HERMES_INIT_SEALED": "yes"} if sealed else {}) as bed:
         names = ["dashboard", "s6rc-oneshot-runner", "s6-linux-init-shutdownd"]
         for name in names:
-            static(bed, name)
+            static_service(bed, name)
         bed.rescan()
         for name in names:
             for base in ("", "/log"):

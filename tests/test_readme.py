@@ -10,9 +10,8 @@ from pathlib import Path
 import pytest
 
 import budgets
-from bed import APART, HERMES, ROOT, executable, run
-from test_cli import COMMANDS
-from test_image import laid_down, make, project
+from support.installation import laid_down, make, project
+from support.program import APART, COMMANDS, HERMES, ROOT, executable, run
 
 README = (ROOT / "README.md").read_text()
 PAGE = ROOT / "src/hermes-init.8"
@@ -172,7 +171,7 @@ def test_what_the_readme_shows_is_what_is_printed(place):
     said = init("reconcile", "--explain", *where).stdout.decode().replace(str(executable()), "/usr/bin/hermes-init")
     assert profile in said
     # The notes of `status` are those of the golden file, but for their time.
-    golden = (ROOT / "tests/golden/glance/six-status.txt").read_text()
+    golden = (ROOT / "tests/golden/why_down/six-status.txt").read_text()
     table, notes, _ = shown.pop(1).strip().split("\n\n")
     assert table.split("\n")[0].split() == golden.split("\n")[0].split()
     without_time = lambda text: re.sub(r"\d{4}-\d\d-\d\dT[\d:+]*|\w+(?= times)", "", text).split("\n")

@@ -8,10 +8,9 @@ import subprocess
 
 import pytest
 
-from bed import executable, run
-from container import SVSCAN, Container
-from story import OWNER
-from tree import identity
+from support.fake_container import SVSCAN, FakeContainer
+from support.file_tree import identity
+from support.program import OWNER, executable, run
 
 pytestmark = pytest.mark.root
 
@@ -72,7 +71,7 @@ WHY = "this container's command is {}, a front end; gateways belong to the gatew
 def test_the_command_of_the_container_decides(home, name):
     first, others, command, frontend = SHAPES[name]
     before = identity(home)
-    with Container(others, first=first) as container:
+    with FakeContainer(others, first=first) as container:
         explained = container.reconcile("--explain", *where(home)).stdout.decode()
         assert identity(home) == before
         done = container.reconcile(*where(home))
@@ -113,7 +112,7 @@ def test_the_role_can_be_decided_by_hand(home, command, option, environment, inn
     before = identity(home)
     options = where(home) + (["--role", option] if option else [])
     environment = {} if environment is None else {"HERMES_INIT_ROLE": environment}
-    with Container([command], environment={} if inner is None else {"HERMES_INIT_ROLE": inner}) as container:
+    with FakeContainer([command], environment={} if inner is None else {"HERMES_INIT_ROLE": inner}) as container:
         explained = container.reconcile("--explain", *options, environment=environment)
         assert explained.stdout.decode().startswith(f"role: {role} ({source}")
         done = container.reconcile(*options, environment=environment)
@@ -126,7 +125,7 @@ def test_the_role_can_be_decided_by_hand(home, command, option, environment, inn
 
 @pytest.mark.parametrize("word", ["Gateway", "dashboard", "x\ny", "frontend "])
 def test_a_role_that_is_none_is_said_and_the_command_decides(home, word):
-    with Container([DASHBOARD], environment={"HERMES_INIT_ROLE": word}) as container:
+    with FakeContainer([DASHBOARD], environment={"HERMES_INIT_ROLE": word}) as container:
         done = container.reconcile(*where(home))
     shown = json.dumps(word) if word in ("x\ny", "frontend ") else word
     assert done.stderr.decode() == (f"hermes-init reconcile: warning: HERMES_INIT_ROLE={shown} is none of gateway, frontend, auto: "
@@ -139,7 +138,7 @@ def test_a_role_that_is_none_is_said_and_the_command_decides(home, word):
 def test_a_frontend_changes_nothing_whatever_else_is_asked(place, variables, options):
     """Nothing is created, not even on an empty machine: no HERMES_HOME, scan directory, state or log."""
     before = identity(place)
-    with Container([DASHBOARD], environment=variables) as container:
+    with FakeContainer([DASHBOARD], environment=variables) as container:
         done = container.reconcile(*where(place), *options)
     assert done.stdout.startswith(b"reconcile: nothing to do: ") and done.stdout.count(b"\n") == 1 and done.stderr == b""
     assert identity(place) == before
@@ -147,7 +146,7 @@ def test_a_frontend_changes_nothing_whatever_else_is_asked(place, variables, opt
 
 def test_processes_that_come_and_go_are_passed_over(home):
     churn = "i=0; while [ $i -lt 3000 ]; do /bin/true & /bin/true & wait; i=$((i+1)); done"
-    with Container([DASHBOARD]) as container:
+    with FakeContainer([DASHBOARD]) as container:
         busy = subprocess.Popen(container.command(["sh", "-c", churn]), stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             for _ in range(60):
@@ -164,7 +163,7 @@ def test_processes_that_come_and_go_are_passed_over(home):
 @pytest.mark.parametrize("call", ["read", "openat"])
 def test_a_process_that_cannot_be_read_is_passed_over(home, call, errno):
     """The refused process is process 1, which is read first and would have decided."""
-    with Container([GATEWAY], first=["tini", "--", WRAPPER, "dashboard"]) as container:
+    with FakeContainer([GATEWAY], first=["tini", "--", WRAPPER, "dashboard"]) as container:
         path = "/proc/1/cmdline" if call == "read" else "/proc/1"
         inject = ["strace", "-f", "-o", "/dev/null", "-P", path, "-e", f"inject={call}:error={errno}:when=1+"]
         done = run(container.command([*inject, executable(), "reconcile", "--explain", *where(home)]), env={"PATH": "/usr/bin:/bin"}, cwd="/")

@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
-from tree import identity, snapshot
+from support.file_tree import identity, snapshot
+from support.program import HERMES, wait_for
+from support.testbed import Bed
 
 pytestmark = pytest.mark.s6
 SEALED = {"HERMES_INIT_SEALED": "1"}

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from bed import executable, run
-from tree import snapshot
+from support.file_tree import snapshot
+from support.program import executable, run
 
 pytestmark = pytest.mark.root
 OWNER = "10000:10000"

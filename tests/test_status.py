@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from bed import HERMES, wait_for
+from support.program import HERMES, wait_for
 
 pytestmark = pytest.mark.s6
 FRONTEND = {"HERMES_INIT_ROLE": "frontend"}

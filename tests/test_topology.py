@@ -7,8 +7,9 @@ import os
 import pytest
 import yaml
 
-from bed import HERMES, Bed, executable, run, wait_for
-from tree import identity, snapshot
+from support.file_tree import identity, snapshot
+from support.program import HERMES, executable, run, wait_for
+from support.testbed import Bed
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
 RUNNING = '{"gateway_state": "running"}'

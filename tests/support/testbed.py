@@ -3,23 +3,22 @@
 Nothing in it outlives a test: the mounts are private to the namespace, and its processes end with process 1.
 """
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-HERMES = 10000
+from support.program import HERMES, executable, run, wait_for
+
 DOCKER = 998
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nhermes:x:10000:10000:Hermes:/opt/data:/bin/sh\n"
 GROUP = b"root:x:0:\ndocker:x:998:hermes\nhermes:x:10000:\n"
-
-# Environment of a pass outside a bed: it must not depend on the processes of other tests in /proc.
-APART = {"PATH": "/usr/bin:/bin", "HERMES_INIT_ROLE": "gateway", "HERMES_GATEWAY_NO_SUPERVISE": "1"}
-
-ROOT = Path(__file__).resolve().parent.parent
+SCANDIR = "/run/service"
+# Where s6-rc has the static services.
+SERVICES = "/run/servicedirs"
 
 # A stand-in for the gateway: it records its arguments and environment, and then does what its file in /run/bed says.
 STAND_IN = r"""#!/bin/sh
@@ -41,33 +40,6 @@ if [ "$what" = chatty ]; then
 fi
 while :; do sleep 60 & wait $!; done
 """
-
-
-def run(argv, timeout=30, **options):
-    """Runs a command with a timeout. Its output is bytes."""
-    return subprocess.run([str(word) if not isinstance(word, bytes) else word for word in argv],
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, **options)
-
-
-def executable():
-    """Returns the path of the executable under test: HERMES_INIT, or the one that `make` built. Under pytest it is the copy
-    that conftest.py made, which every user can execute."""
-    path = Path(os.environ.get("HERMES_INIT", ROOT / "target/dist/hermes-init"))
-    if not path.exists():
-        raise AssertionError(f"{path} is missing: run make first")
-    return path
-
-
-def wait_for(condition, seconds=10.0, what="it"):
-    """Waits until `condition` returns a true value, and returns it. Fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"timeout after {seconds} seconds: {what}")
-        time.sleep(0.01)
 
 
 class Bed:
@@ -250,3 +222,28 @@ class Bed:
         """Tells a profile's stand-in what to do from its next start on: `sleep`, `exit N`, `chatty` or
         `stubborn`."""
         self.path(f"/run/bed/do.{profile}").write_text(what + "\n")
+
+
+def supervised(bed, count):
+    """Waits for a number of supervisors. A supervisor that ends releases its service, which unregister waits for, shortly before it
+    leaves the process table."""
+    wait_for(lambda: len(bed.supervisors()) == count, 5, f"{count} supervisors")
+
+
+def entries(bed):
+    return sorted(os.listdir(bed.path(SCANDIR)))
+
+
+def desired(bed, profile):
+    directory = bed.path("/opt/data") if profile == "default" else bed.path(f"/opt/data/profiles/{profile}")
+    return json.loads((directory / "gateway_state.json").read_text())
+
+
+def static_service(bed, name):
+    """Creates a service that is supervised before it is prepared, as those of s6-rc are."""
+    folder = bed.path(f"{SERVICES}/{name}")
+    (folder / "log").mkdir(parents=True)
+    for base in (folder, folder / "log"):
+        (base / "run").write_text("#!/bin/sh\nexec sleep 100000\n")
+        (base / "run").chmod(0o755)
+    bed.path(f"/run/service/{name}").symlink_to(f"{SERVICES}/{name}")

@@ -1,19 +1,18 @@
-"""What a person is told at a glance: `status` of gateways that are down, each for another reason; `health`; the cause that
-`start --wait` tells; static services. The texts are golden files in tests/golden/glance."""
+"""`status` of gateways that are down, each for another reason; `health`; the cause that
+`start --wait` tells; static services. The texts are golden files in tests/golden/why_down."""
 
 import json
 import os
 import re
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
+from support.program import HERMES, wait_for
+from support.testbed import Bed
 
 pytestmark = pytest.mark.s6
-GOLDEN = Path(__file__).parent / "golden/glance"
+GOLDEN = Path(__file__).parent / "golden/why_down"
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}")
 
 

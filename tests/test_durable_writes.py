@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from bed import APART, HERMES, executable, run
-from test_reconcile import OWNER, Volume
-from tree import entries_of
+from support.file_tree import entries_of
+from support.program import APART, HERMES, executable, run
+from support.volume import Volume
 
 pytestmark = [pytest.mark.root, pytest.mark.strace]
 
