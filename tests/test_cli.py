@@ -12,15 +12,26 @@ from support.testbed import Bed
 
 def init(*arguments, argv0=None, env=None):
     import subprocess
+
     argv = [argv0 or str(executable()), *arguments]
-    return subprocess.run(argv, executable=str(executable()), stdin=subprocess.DEVNULL, capture_output=True, timeout=20,
-                          env=APART | (env or {}))
+    return subprocess.run(
+        argv, executable=str(executable()), stdin=subprocess.DEVNULL, capture_output=True, timeout=20, env=APART | (env or {})
+    )
 
 
-@pytest.mark.parametrize("arguments, word, nearest", [
-    (["recnocile"], "recnocile", "reconcile"), (["--helf"], "--helf", "--help"), (["reconcile", "--dry-rum"], "--dry-rum", "--dry-run"),
-    (["reconcile", "-x"], "-x", "--"), (["fix-perms", "--seeled"], "--seeled", "--sealed"), (["help", "statsu"], "statsu", "status"),
-    (["stat\nus"], '"stat\\nus"', "status"), (["seed", "--json", "x"], "--json", "--")])
+@pytest.mark.parametrize(
+    "arguments, word, nearest",
+    [
+        (["recnocile"], "recnocile", "reconcile"),
+        (["--helf"], "--helf", "--help"),
+        (["reconcile", "--dry-rum"], "--dry-rum", "--dry-run"),
+        (["reconcile", "-x"], "-x", "--"),
+        (["fix-perms", "--seeled"], "--seeled", "--sealed"),
+        (["help", "statsu"], "statsu", "status"),
+        (["stat\nus"], '"stat\\nus"', "status"),
+        (["seed", "--json", "x"], "--json", "--"),
+    ],
+)
 def test_a_wrong_word_is_named_with_the_nearest_valid_one(arguments, word, nearest):
     done = init(*arguments)
     text = done.stderr.decode()
@@ -28,13 +39,26 @@ def test_a_wrong_word_is_named_with_the_nearest_valid_one(arguments, word, neare
     assert f"{word}; did you mean {nearest}" in text
 
 
-@pytest.mark.parametrize("arguments, says", [
-    ([], "no command"), (["reconcile", "x"], "unexpected argument x"), (["seed"], "missing DIR"), (["reconcile", "--owner"], "missing value"),
-    (["reconcile", "--owner", "nobody-such"], "nobody-such"), (["reconcile", "--owner", "1:x y"], '"1:x y"'),
-    (["reconcile", "--owner", "4294967295"], "4294967295"), (["reconcile", "--role", "boss"], "boss"), (["reconcile", "--json=1"], "json"),
-    (["start", "--wait=x", "a"], "x is no number"), (["register"], "missing NAME"), (["register", "a", "b"], "unexpected argument b"),
-    (["gateway-run", "./run", "dashboard"], "dashboard is no service"), (["gateway-log", "gateway-Bad/log"], "no service"),
-    (["reconcile", "--scandir", ""], "empty value")])
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        ([], "no command"),
+        (["reconcile", "x"], "unexpected argument x"),
+        (["seed"], "missing DIR"),
+        (["reconcile", "--owner"], "missing value"),
+        (["reconcile", "--owner", "nobody-such"], "nobody-such"),
+        (["reconcile", "--owner", "1:x y"], '"1:x y"'),
+        (["reconcile", "--owner", "4294967295"], "4294967295"),
+        (["reconcile", "--role", "boss"], "boss"),
+        (["reconcile", "--json=1"], "json"),
+        (["start", "--wait=x", "a"], "x is no number"),
+        (["register"], "missing NAME"),
+        (["register", "a", "b"], "unexpected argument b"),
+        (["gateway-run", "./run", "dashboard"], "dashboard is no service"),
+        (["gateway-log", "gateway-Bad/log"], "no service"),
+        (["reconcile", "--scandir", ""], "empty value"),
+    ],
+)
 def test_a_wrong_command_line_is_one_line_and_100(arguments, says):
     done = init(*arguments)
     assert done.returncode == 100 and says in done.stderr.decode() and done.stderr.count(b"\n") == 1, done
@@ -57,7 +81,9 @@ def test_every_command_has_a_page_worth_reading(command):
     assert "xit" in text and f"example: {executable()}" in text.replace("HERMES_DASHBOARD=1 ", "") and max(map(len, wide)) <= 80
 
 
-@pytest.mark.parametrize("name", ["02-reconcile-profiles", "reconcile-profiles", "02-reconcile", "reconcile", "/etc/cont-init.d/99-reconcile"])
+@pytest.mark.parametrize(
+    "name", ["02-reconcile-profiles", "reconcile-profiles", "02-reconcile", "reconcile", "/etc/cont-init.d/99-reconcile"]
+)
 def test_argv0_names_the_boot_pass(name, home):
     shutil.rmtree(home / "home/profiles")
     done = init("--dry-run", "--hermes-home", str(home / "home"), "--scandir", str(home / "service"), argv0=name)
@@ -78,8 +104,9 @@ def test_an_option_comes_before_the_environment_and_an_empty_value_is_none(place
     home, other, scandir = place / "home", place / "other", place / "scandir"
     home.mkdir()
     other.mkdir()
-    text = init("reconcile", "--explain", "--hermes-home", str(home), env={"HERMES_HOME": str(other),
-                                                                          "S6_PROFILE_GATEWAY_SCANDIR": str(scandir)}).stdout.decode()
+    text = init(
+        "reconcile", "--explain", "--hermes-home", str(home), env={"HERMES_HOME": str(other), "S6_PROFILE_GATEWAY_SCANDIR": str(scandir)}
+    ).stdout.decode()
     assert f"HERMES_HOME: {home} (option)\n" in text and f"scan directory: {scandir} (environment)\n" in text
     text = init("reconcile", "--explain", env={"HERMES_HOME": "", "S6_PROFILE_GATEWAY_SCANDIR": str(scandir)}).stdout.decode()
     assert "HERMES_HOME: /opt/data (default)\n" in text
@@ -97,7 +124,9 @@ def test_the_container_environment_comes_before_the_default_and_behind_the_envir
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("owner, expected", [("1234", "1234:1234"), ("1234:77", "1234:77"), ("root", "0:0"), ("daemon", None), ("root:5", "0:5")])
+@pytest.mark.parametrize(
+    "owner, expected", [("1234", "1234:1234"), ("1234:77", "1234:77"), ("root", "0:0"), ("daemon", None), ("root:5", "0:5")]
+)
 def test_an_owner_is_a_name_or_numbers(owner, expected, place):
     if expected is None:
         user = pwd.getpwnam("daemon")

@@ -20,8 +20,11 @@ def test_story(place, name):
         assert identity(place) == before, "--explain wrote something"
         came = {"explain": story.text(done.stdout), "stderr": story.text(done.stderr)}
         # What it predicts for the next boot is what the next boot does.
-        said = {block.split("\n")[0].removeprefix("profile "): " at the next boot: started\n" in block for block in done.stdout.decode().split("\n\n")[1:]
-                if block.startswith("profile ")}
+        said = {
+            block.split("\n")[0].removeprefix("profile "): " at the next boot: started\n" in block
+            for block in done.stdout.decode().split("\n\n")[1:]
+            if block.startswith("profile ")
+        }
         outcome = container.reconcile(*story.options(), timeout=10)
         actions = [line.split(" ") for line in outcome.stdout.decode().splitlines() if line.startswith("reconcile: profile=")]
         assert {words[1].removeprefix("profile="): words[3] == "action=started" for words in actions} == said

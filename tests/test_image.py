@@ -117,8 +117,13 @@ def test_what_fails_half_way_leaves_no_half_of_a_file(place):
 def test_uninstall_takes_all_of_it_away_and_nothing_else(place):
     copy, top = project(place), place / "image"
     make(copy, "install", f"DESTDIR={top}")
-    foreign = ["/usr/bin/hermes", "/etc/cont-init.d/01-hermes-setup", "/etc/s6-overlay/s6-rc.d/main-hermes/run",
-               "/etc/s6-overlay/s6-rc.d/user/contents.d/main-hermes", "/usr/share/man/man8/other.8"]
+    foreign = [
+        "/usr/bin/hermes",
+        "/etc/cont-init.d/01-hermes-setup",
+        "/etc/s6-overlay/s6-rc.d/main-hermes/run",
+        "/etc/s6-overlay/s6-rc.d/user/contents.d/main-hermes",
+        "/usr/share/man/man8/other.8",
+    ]
     for path in foreign:
         Path(f"{top}{path}").parent.mkdir(parents=True, exist_ok=True)
         Path(f"{top}{path}").touch()
@@ -220,8 +225,10 @@ class Image:
         done = run(["cc", "-static", "-O1", "-o", hermes, source], timeout=120)
         assert done.returncode == 0, done
         # Process 1, which runs the boot steps first: `if` continues only after exit code 0.
-        (self.root / "init").write_text(f"#!{execline}/execlineb -P\nif {{ /etc/cont-init.d/015-supervise-perms }}\n"
-                                        "if { /etc/cont-init.d/02-reconcile-profiles }\ns6-svscan /run/service\n")
+        (self.root / "init").write_text(
+            f"#!{execline}/execlineb -P\nif {{ /etc/cont-init.d/015-supervise-perms }}\n"
+            "if { /etc/cont-init.d/02-reconcile-profiles }\ns6-svscan /run/service\n"
+        )
         (self.root / "init").chmod(0o755)
         for profile, state in (("coder", "running"), ("writer", "stopped")):
             folder = self.root / "opt/data/profiles" / profile
@@ -256,9 +263,13 @@ ln -s /run/s6-rc/servicedirs/dashboard run/service/dashboard
 exec env -i PATH={PATH}:/usr/sbin:/sbin chroot . {first}
 """
         with open(self.place / "log", "wb") as log:
-            self.unshare = subprocess.Popen(["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private",
-                                             "--kill-child", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
+            self.unshare = subprocess.Popen(
+                ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private", "--kill-child", "sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
 
         def child():
@@ -325,9 +336,11 @@ def test_an_image_without_a_shell_boots(steps_first, place):
                 said += done.stdout.decode()
             assert "service=dashboard action=done" in said
             assert image.run("/usr/bin/s6-svscanctl", "-a", "/run/service").returncode == 0
-        for line in ("reconcile: profile=default prior_state=None action=registered\n",
-                     "reconcile: profile=coder prior_state=running action=started\n",
-                     "reconcile: profile=writer prior_state=stopped action=registered\n"):
+        for line in (
+            "reconcile: profile=default prior_state=None action=registered\n",
+            "reconcile: profile=coder prior_state=running action=started\n",
+            "reconcile: profile=writer prior_state=stopped action=registered\n",
+        ):
             assert line in said
 
         # The running gateway is up as the hermes user and its output is logged; the stopped one is down.

@@ -102,8 +102,27 @@ def grammar():
 def test_the_grammar_is_read_whole(grammar):
     assert sorted(grammar) == sorted([*COMMANDS, "help"])
     assert sorted({option for options in grammar.values() for option in options} - {"help"}) == [
-        "adopt", "delegated", "down", "dry-run", "env", "explain", "follow", "hermes-home", "json", "lines", "max-services", "min-up", "owner",
-        "print", "raw", "role", "scandir", "sealed", "topology", "wait"]
+        "adopt",
+        "delegated",
+        "down",
+        "dry-run",
+        "env",
+        "explain",
+        "follow",
+        "hermes-home",
+        "json",
+        "lines",
+        "max-services",
+        "min-up",
+        "owner",
+        "print",
+        "raw",
+        "role",
+        "scandir",
+        "sealed",
+        "topology",
+        "wait",
+    ]
 
 
 def test_every_command_is_in_readme_manual_and_overview(grammar):
@@ -166,7 +185,10 @@ def test_what_the_readme_shows_is_what_is_printed(place):
         subprocess.run(["chown", "-R", f"{HERMES}:{HERMES}", home], check=True)
     where = ("--hermes-home", str(home), "--scandir", str(scandir), "--role", "gateway")
     assert init("reconcile", *where).returncode == 0
-    shown = [textwrap.dedent(block) for block in re.findall(r"(?:^ {8}.*\n|^\n(?= {8}))+", section("Why did my profile not come back up\\?"), re.M)]
+    shown = [
+        textwrap.dedent(block)
+        for block in re.findall(r"(?:^ {8}.*\n|^\n(?= {8}))+", section("Why did my profile not come back up\\?"), re.M)
+    ]
     settings, profile = shown[0].strip().split("\n\n")
     said = init("reconcile", "--explain", *where).stdout.decode().replace(str(executable()), "/usr/bin/hermes-init")
     assert profile in said

@@ -58,17 +58,25 @@ def test_stdout_log_and_json_say_what_was_done(volume):
     assert done.stdout.decode() == (
         "reconcile: profile=default prior_state=None action=registered\n"
         'reconcile: profile=Bad prior_state=None action=skipped reason="name is not [a-z0-9][a-z0-9_-]*"\n'
-        "reconcile: profile=coder prior_state=running action=started\n")
+        "reconcile: profile=coder prior_state=running action=started\n"
+    )
     assert done.stderr == b""
     lines = volume.log().splitlines()
     assert [re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000 ", "T ", line) for line in lines] == [
         "T profile=default prior_state=None action=registered prior_exit=unknown",
         'T profile=Bad prior_state=None action=skipped reason="name is not [a-z0-9][a-z0-9_-]*" prior_exit=unknown',
-        "T profile=coder prior_state=running action=started prior_exit=unknown"]
+        "T profile=coder prior_state=running action=started prior_exit=unknown",
+    ]
     assert len({line.split()[0] for line in lines}) == 1
     assert volume.outcomes()["coder"] == {
-        "profile": "coder", "prior_state": "running", "action": "started", "reason": None, "changed": False,
-        "slot": f"{volume.scandir}/gateway-coder", "prior_exit": "unknown"}
+        "profile": "coder",
+        "prior_state": "running",
+        "action": "started",
+        "reason": None,
+        "changed": False,
+        "slot": f"{volume.scandir}/gateway-coder",
+        "prior_exit": "unknown",
+    }
     for name in ("logs", "logs/container-boot.log"):
         assert (volume.home / name).stat().st_uid == HERMES
 
@@ -79,17 +87,34 @@ def test_profiles_come_in_byte_order_after_the_default(volume):
     assert list(volume.outcomes()) == ["default", "0", "B", "a-b", "a_b", "ab", "b"]
 
 
-@pytest.mark.parametrize("zone, offset", [("AEST-10AEDT,M10.1.0,M4.1.0/3", "+1[01]00"), ("JST-9", "\\+0900"), ("", "\\+0000"),
-                                          ("No/Such/Zone", "\\+0000"), ("<-0330>3:30", "-0330")])
+@pytest.mark.parametrize(
+    "zone, offset",
+    [
+        ("AEST-10AEDT,M10.1.0,M4.1.0/3", "+1[01]00"),
+        ("JST-9", "\\+0900"),
+        ("", "\\+0000"),
+        ("No/Such/Zone", "\\+0000"),
+        ("<-0330>3:30", "-0330"),
+    ],
+)
 def test_the_log_is_in_the_containers_local_time(volume, zone, offset):
     volume.reconcile(environment={"TZ": zone})
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d" + offset.replace("+1[", r"\+1[") + " profile=default", volume.log())
 
 
 BROKEN = {
-    "empty": b"", "no-json": b"{", "array": b"[]", "number": b"3", "null": b"null", "latin1": b'{"gateway_state": "\xe9"}',
-    "not-a-string": b'{"gateway_state": 1}', "missing-key": b'{"state": "running"}', "too-big": b'{"gateway_state": "running"}' + b" " * (1 << 20),
-    "deep": b"[" * 200_000, "trailing": b'{"gateway_state": "running"} x', "utf16": '{"gateway_state": "running"}'.encode("utf-16"),
+    "empty": b"",
+    "no-json": b"{",
+    "array": b"[]",
+    "number": b"3",
+    "null": b"null",
+    "latin1": b'{"gateway_state": "\xe9"}',
+    "not-a-string": b'{"gateway_state": 1}',
+    "missing-key": b'{"state": "running"}',
+    "too-big": b'{"gateway_state": "running"}' + b" " * (1 << 20),
+    "deep": b"[" * 200_000,
+    "trailing": b'{"gateway_state": "running"} x',
+    "utf16": '{"gateway_state": "running"}'.encode("utf-16"),
 }
 
 
@@ -131,8 +156,20 @@ def test_a_missing_state_file_is_no_warning_and_a_bom_is_fine(volume):
     assert done.stderr == b"" and b"coder prior_state=running action=started" in done.stdout
 
 
-@pytest.mark.parametrize("value", ["x\nprofile=evil action=started", "x action=started", "\x1b[2J", 'quote"\\', "é\u2028\U0001f600",
-                                   "", "x" * 65, "\x7f", "None action=failed"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x\nprofile=evil action=started",
+        "x action=started",
+        "\x1b[2J",
+        'quote"\\',
+        "é\u2028\U0001f600",
+        "",
+        "x" * 65,
+        "\x7f",
+        "None action=failed",
+    ],
+)
 def test_no_value_forges_a_line(volume, value):
     volume.profile("coder", value)
     lines = volume.reconcile().stdout.decode().splitlines() + volume.log().splitlines()
@@ -142,9 +179,19 @@ def test_no_value_forges_a_line(volume, value):
     assert volume.outcomes()["coder"]["prior_state"] == value
 
 
-@pytest.mark.parametrize("name, why", [
-    (b"Upper", "name is not"), (b"new\nline", "name is not"), (b"\xff\xfe", "name is not"), (b"x" * 216, "longer than 215"),
-    (b"a.b", "name is not"), (b"-x", "name is not"), (b"sp ace", "name is not"), (b"_x", "name is not")])
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        (b"Upper", "name is not"),
+        (b"new\nline", "name is not"),
+        (b"\xff\xfe", "name is not"),
+        (b"x" * 216, "longer than 215"),
+        (b"a.b", "name is not"),
+        (b"-x", "name is not"),
+        (b"sp ace", "name is not"),
+        (b"_x", "name is not"),
+    ],
+)
 def test_a_name_that_can_be_no_slot_is_skipped_and_the_others_are_there(volume, name, why):
     volume.profile(name, "running")
     volume.profile("coder", "running")
@@ -266,6 +313,7 @@ def test_a_profile_that_cannot_be_entered_fails_alone():
     # Root can search every directory; the hermes user cannot.
     import tempfile
     from pathlib import Path
+
     place = Path(tempfile.mkdtemp(prefix="hermes-init-test-"))
     try:
         place.chmod(0o755)
@@ -333,7 +381,9 @@ def test_a_second_pass_changes_nothing_but_the_log(volume):
     assert identity(volume.scandir) == before and identity(volume.home / "profiles") == profiles
 
 
-@pytest.mark.parametrize("damage", ["run", "mode", "owner", "down", "type", "event", "control", "log", "extra-link", "not-a-slot", "symlink"])
+@pytest.mark.parametrize(
+    "damage", ["run", "mode", "owner", "down", "type", "event", "control", "log", "extra-link", "not-a-slot", "symlink"]
+)
 @pytest.mark.parametrize("fallback", [None, "EINVAL", "ENOSYS", "EPERM"])
 def test_a_slot_that_differs_is_replaced(volume, damage, fallback):
     volume.profile("coder", "running")
@@ -485,14 +535,39 @@ def test_with_cap_chown_alone_modes_and_owners_are_exact(volume):
 
 def test_a_user_namespace_that_maps_nobody_else_is_tolerated(place):
     os.chmod(place, 0o777)
-    script = ('mkdir -p home/profiles/coder && touch home/profiles/coder/SOUL.md && '
-              '"$0" reconcile --hermes-home home --scandir service --owner 10000:10000 --role gateway')
-    done = run(["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", "sh", "-c", script, executable()],
-               cwd=place)
+    script = (
+        "mkdir -p home/profiles/coder && touch home/profiles/coder/SOUL.md && "
+        '"$0" reconcile --hermes-home home --scandir service --owner 10000:10000 --role gateway'
+    )
+    done = run(
+        ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", "sh", "-c", script, executable()], cwd=place
+    )
     assert done.returncode == 1 and done.stderr.count(b"not allowed to change owners") == 1, done
     assert done.stderr.count(b"reconcile: warning: unable to change to the hermes user 10000:10000: ") == 1, done
-    done = run(["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", executable(), "reconcile", "--json",
-                "--hermes-home", "home", "--scandir", "service", "--owner", "10000:10000", "--role", "gateway"], cwd=place)
+    done = run(
+        [
+            "setpriv",
+            "--reuid",
+            "12345",
+            "--regid",
+            "12345",
+            "--clear-groups",
+            "unshare",
+            "-Ur",
+            executable(),
+            "reconcile",
+            "--json",
+            "--hermes-home",
+            "home",
+            "--scandir",
+            "service",
+            "--owner",
+            "10000:10000",
+            "--role",
+            "gateway",
+        ],
+        cwd=place,
+    )
     assert b'"changed": true' not in done.stdout and done.stdout, done
 
 
@@ -559,6 +634,7 @@ def test_a_noexec_scan_directory_is_said(volume):
 
 def test_a_lock_that_nobody_lets_go_delays_the_pass_and_does_not_stop_it(volume):
     import fcntl
+
     volume.scandir.mkdir(exist_ok=True)
     held = os.open(volume.scandir, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
@@ -596,8 +672,10 @@ def test_where_s6_svscan_does_not_run_nothing_is_handed_over(volume):
     (volume.scandir / "other").mkdir()
     volume.scandir.chmod(0o1777)
     done = volume.reconcile()
-    assert done.stderr == (b"hermes-init reconcile: warning: unable to hand over the scan directory: there is no .s6-svscan in it: "
-                           b"s6-svscan does not run there\n")
+    assert done.stderr == (
+        b"hermes-init reconcile: warning: unable to hand over the scan directory: there is no .s6-svscan in it: "
+        b"s6-svscan does not run there\n"
+    )
     assert volume.scandir.stat().st_uid == 0 and volume.scandir.stat().st_mode & 0o7777 == 0o1777
     assert (volume.scandir / "other").stat().st_uid == 0 and snapshot(volume.slot("coder")) == expected_slot(down=False)
     # Sealed, there is nothing to hand over.

@@ -24,9 +24,19 @@ SUPERVISED = [["s6-supervise", "s6-linux-init-shutdownd"], ["s6-supervise", "das
 # name: process 1, other processes, the command as --explain prints it, the front end
 SHAPES = {
     "overlay3-gateway": (SVSCAN, [*SUPERVISED, [*RC_INIT, WRAPPER, "gateway", "run"]], "gateway run", None),
-    "overlay3-dashboard": (SVSCAN, [*SUPERVISED, [*RC_INIT, WRAPPER, "dashboard", "--host", "0.0.0.0"]], "dashboard --host 0.0.0.0", "dashboard"),
+    "overlay3-dashboard": (
+        SVSCAN,
+        [*SUPERVISED, [*RC_INIT, WRAPPER, "dashboard", "--host", "0.0.0.0"]],
+        "dashboard --host 0.0.0.0",
+        "dashboard",
+    ),
     "overlay3-hermes": (SVSCAN, [[*RC_INIT, WRAPPER, "hermes", "dashboard"]], "dashboard", "dashboard"),
-    "overlay3-hermes-path": (SVSCAN, [[*RC_INIT, WRAPPER, "/opt/hermes/.venv/bin/hermes", "serve", "--port", "1"]], "serve --port 1", "serve"),
+    "overlay3-hermes-path": (
+        SVSCAN,
+        [[*RC_INIT, WRAPPER, "/opt/hermes/.venv/bin/hermes", "serve", "--port", "1"]],
+        "serve --port 1",
+        "serve",
+    ),
     "overlay3-dispatch": (SVSCAN, [[*RC_INIT, WRAPPER, DISPATCH, "gui"]], "gui", "gui"),
     "overlay3-dispatch-hermes": (SVSCAN, [[*RC_INIT, WRAPPER, DISPATCH, "hermes", "desktop"]], "desktop", "desktop"),
     "overlay3-profile": (SVSCAN, [[*RC_INIT, WRAPPER, "hermes", "-p", "coder", "gateway", "run"]], "-p coder gateway run", None),
@@ -46,8 +56,18 @@ SHAPES = {
     "only-like-it": (["/bin/sh"], [["sh", "/x/main-wrapper.sh.bak", "dashboard"], ["vi", "xmain-wrapper.sh", "gui"]], "none found", None),
     "word-elsewhere": (SVSCAN, [[*RC_INIT, WRAPPER, "gateway", "run", "dashboard"]], "gateway run dashboard", None),
     "first-process-has-precedence": (["tini", "--", WRAPPER, "gateway", "run"], [[*RC_INIT, WRAPPER, "dashboard"]], "gateway run", None),
-    "first-process-has-precedence-too": (["tini", "--", WRAPPER, "dashboard"], [[*RC_INIT, WRAPPER, "gateway", "run"]], "dashboard", "dashboard"),
-    "not-utf8": (SVSCAN, [[b"\xff\xfe", b"\xe9"], [*RC_INIT, b"/opt/\xff/main-wrapper.sh", b"gateway", b"run", b"\xe9"]], 'gateway run "\\ufffd"', None),
+    "first-process-has-precedence-too": (
+        ["tini", "--", WRAPPER, "dashboard"],
+        [[*RC_INIT, WRAPPER, "gateway", "run"]],
+        "dashboard",
+        "dashboard",
+    ),
+    "not-utf8": (
+        SVSCAN,
+        [[b"\xff\xfe", b"\xe9"], [*RC_INIT, b"/opt/\xff/main-wrapper.sh", b"gateway", b"run", b"\xe9"]],
+        'gateway run "\\ufffd"',
+        None,
+    ),
     "not-utf8-dashboard": ([b"\x80\x81"], [[b"sh", b"\xff/main-wrapper.sh", b"dashboard", b"\xff"]], None, "dashboard"),
     "not-utf8-like-it": (SVSCAN, [[*RC_INIT, WRAPPER, b"dashboard\xff"]], '"dashboard\\ufffd"', None),
     "newline": (SVSCAN, [[*RC_INIT, WRAPPER, "x\nrole: frontend"]], '"x\\nrole: frontend"', None),
@@ -91,23 +111,26 @@ DASHBOARD, GATEWAY = [*RC_INIT, WRAPPER, "dashboard"], [*RC_INIT, WRAPPER, "gate
 
 
 # the container's command, option, environment, container environment; expected source and role
-@pytest.mark.parametrize("command, option, environment, inner, source, role", [
-    (DASHBOARD, None, None, None, "default", "frontend"),
-    (DASHBOARD, "gateway", None, None, "option", "gateway"),
-    (DASHBOARD, None, "gateway", None, "environment", "gateway"),
-    (DASHBOARD, None, None, "gateway", "container environment", "gateway"),
-    (GATEWAY, "frontend", None, None, "option", "frontend"),
-    (GATEWAY, None, "frontend", None, "environment", "frontend"),
-    (GATEWAY, None, None, "frontend", "container environment", "frontend"),
-    (GATEWAY, "gateway", "frontend", "frontend", "option", "gateway"),
-    (GATEWAY, "frontend", "gateway", "gateway", "option", "frontend"),
-    (GATEWAY, None, "frontend", "gateway", "environment", "frontend"),
-    (GATEWAY, "auto", "frontend", "frontend", "option", "gateway"),
-    (DASHBOARD, "auto", "gateway", "gateway", "option", "frontend"),
-    (DASHBOARD, None, "auto", "gateway", "environment", "frontend"),
-    (DASHBOARD, None, "", "gateway", "container environment", "gateway"),
-    (DASHBOARD, None, None, "", "default", "frontend"),
-])
+@pytest.mark.parametrize(
+    "command, option, environment, inner, source, role",
+    [
+        (DASHBOARD, None, None, None, "default", "frontend"),
+        (DASHBOARD, "gateway", None, None, "option", "gateway"),
+        (DASHBOARD, None, "gateway", None, "environment", "gateway"),
+        (DASHBOARD, None, None, "gateway", "container environment", "gateway"),
+        (GATEWAY, "frontend", None, None, "option", "frontend"),
+        (GATEWAY, None, "frontend", None, "environment", "frontend"),
+        (GATEWAY, None, None, "frontend", "container environment", "frontend"),
+        (GATEWAY, "gateway", "frontend", "frontend", "option", "gateway"),
+        (GATEWAY, "frontend", "gateway", "gateway", "option", "frontend"),
+        (GATEWAY, None, "frontend", "gateway", "environment", "frontend"),
+        (GATEWAY, "auto", "frontend", "frontend", "option", "gateway"),
+        (DASHBOARD, "auto", "gateway", "gateway", "option", "frontend"),
+        (DASHBOARD, None, "auto", "gateway", "environment", "frontend"),
+        (DASHBOARD, None, "", "gateway", "container environment", "gateway"),
+        (DASHBOARD, None, None, "", "default", "frontend"),
+    ],
+)
 def test_the_role_can_be_decided_by_hand(home, command, option, environment, inner, source, role):
     before = identity(home)
     options = where(home) + (["--role", option] if option else [])
@@ -128,8 +151,9 @@ def test_a_role_that_is_none_is_said_and_the_command_decides(home, word):
     with FakeContainer([DASHBOARD], environment={"HERMES_INIT_ROLE": word}) as container:
         done = container.reconcile(*where(home))
     shown = json.dumps(word) if word in ("x\ny", "frontend ") else word
-    assert done.stderr.decode() == (f"hermes-init reconcile: warning: HERMES_INIT_ROLE={shown} is none of gateway, frontend, auto: "
-                                    "taken as auto\n")
+    assert done.stderr.decode() == (
+        f"hermes-init reconcile: warning: HERMES_INIT_ROLE={shown} is none of gateway, frontend, auto: taken as auto\n"
+    )
     assert b"nothing to do" in done.stdout
 
 
@@ -166,13 +190,17 @@ def test_a_process_that_cannot_be_read_is_passed_over(home, call, errno):
     with FakeContainer([GATEWAY], first=["tini", "--", WRAPPER, "dashboard"]) as container:
         path = "/proc/1/cmdline" if call == "read" else "/proc/1"
         inject = ["strace", "-f", "-o", "/dev/null", "-P", path, "-e", f"inject={call}:error={errno}:when=1+"]
-        done = run(container.command([*inject, executable(), "reconcile", "--explain", *where(home)]), env={"PATH": "/usr/bin:/bin"}, cwd="/")
+        done = run(
+            container.command([*inject, executable(), "reconcile", "--explain", *where(home)]), env={"PATH": "/usr/bin:/bin"}, cwd="/"
+        )
     assert done.returncode == 0 and done.stdout.startswith(b"role: gateway (default; container command: gateway run)\n"), done
 
 
 def test_without_proc_it_is_a_gateway_container(home):
     script = 'mount -t tmpfs tmpfs /proc && exec "$@"'
     shutil.copy(executable(), home / "hermes-init")
-    done = run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", home / "hermes-init", "reconcile", *where(home)],
-               env={"PATH": "/usr/bin:/bin"})
+    done = run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", home / "hermes-init", "reconcile", *where(home)],
+        env={"PATH": "/usr/bin:/bin"},
+    )
     assert done.returncode == 0 and b"profile=coder prior_state=running action=started" in done.stdout, done

@@ -89,7 +89,12 @@ def test_each_remedy_of_the_six_is_one(six):
     assert set(notes) == {"broken-logger", "configuration", "failed-start", "looping", "no-soul", "stopped"}
     commands = {name: re.search(r"(/run/bed/bin/hermes-init \w+ [\w-]+|chown [^);]*)", note)[0].split() for name, note in notes.items()}
     assert {name: words[:-1][-1] for name, words in commands.items() if name != "broken-logger"} == {
-        "configuration": "logs", "failed-start": "start", "looping": "logs", "no-soul": "start", "stopped": "start"}
+        "configuration": "logs",
+        "failed-start": "start",
+        "looping": "logs",
+        "no-soul": "start",
+        "stopped": "start",
+    }
     for name in ("configuration", "looping"):
         done = six.run(commands[name], uid=HERMES)
         assert done.returncode == 0 and f"started {name}\n".encode() in done.stdout, done
@@ -262,9 +267,18 @@ def test_static_services_of_the_hermes_user_have_a_row_and_roots_have_none(bed):
     bed.run(["s6-svc", "-d", "/run/service/dashboard"])
     wait_for(lambda: bed.svstat("/run/service/dashboard") == "down", what="the end")
     assert health(bed, code=0) == []
-    bed.run(["sh", "-c", "cd /run/static/dashboard; printf '#!/bin/sh\\nexit 78\\n' > run; printf '#!/bin/sh\\nexit 125\\n' > finish; chmod 755 finish"])
+    bed.run(
+        [
+            "sh",
+            "-c",
+            "cd /run/static/dashboard; printf '#!/bin/sh\\nexit 78\\n' > run; printf '#!/bin/sh\\nexit 125\\n' > finish; chmod 755 finish",
+        ]
+    )
     bed.run(["s6-svc", "-u", "/run/service/dashboard"])
-    wait_for(lambda: health(bed, code=None) == ["dashboard: failed permanently (78: configuration); the container's log says why"], what="the fault")
+    wait_for(
+        lambda: health(bed, code=None) == ["dashboard: failed permanently (78: configuration); the container's log says why"],
+        what="the fault",
+    )
 
 
 def test_in_a_front_ends_container_only_static_services_can_be_faults(bed):

@@ -28,16 +28,52 @@ from support.testbed import Bed
 # Errors that a call can fail with. An injected ENOENT would be a file that has vanished, which is another outcome, not a fault.
 # Calls that are not here are only the last ones. close(2) is among them: it closes even if it fails, while strace leaves it out.
 ERRORS = {
-    "openat": "EACCES EMFILE EIO EINTR ENOSPC", "open": "EACCES EMFILE EIO", "openat2": "EACCES EMFILE EIO ENOSYS EPERM", "read": "EIO EINTR",
-    "pread64": "EIO EINTR", "write": "EIO ENOSPC EINTR EPIPE EAGAIN", "fstat": "EIO", "newfstatat": "EACCES EIO",
-    "statx": "EACCES EIO", "getdents64": "EIO", "lseek": "EIO", "mkdirat": "EACCES ENOSPC EROFS", "mknodat": "EPERM ENOSPC",
-    "fchmod": "EPERM EROFS", "fchmodat": "EPERM EROFS", "fchmodat2": "EPERM EROFS ENOSYS", "fchown": "EPERM EINVAL EIO",
-    "fchownat": "EPERM EINVAL EIO", "renameat": "EACCES ENOSPC EROFS", "renameat2": "EINVAL ENOSYS EPERM ENOSPC", "unlinkat": "EACCES EROFS",
-    "fsync": "EIO ENOSPC", "flock": "EINTR ENOLCK", "fstatfs": "EIO", "statfs": "EIO", "access": "EACCES EIO", "faccessat": "EACCES EIO",
-    "faccessat2": "EACCES EIO", "readlink": "EACCES", "readlinkat": "EACCES", "mmap": "ENOMEM", "brk": "ENOMEM",
-    "fcntl": "EINTR", "clock_nanosleep": "EINTR", "ioctl": "EIO", "prlimit64": "EPERM", "prctl": "EPERM", "chdir": "EACCES EIO",
-    "setgroups": "EPERM ENOMEM", "setgid": "EPERM", "setuid": "EPERM EAGAIN", "setresgid": "EPERM", "setresuid": "EPERM EAGAIN",
-    "getgroups": "EPERM", "capget": "EPERM", "execve": "EACCES ENOMEM ETXTBSY",
+    "openat": "EACCES EMFILE EIO EINTR ENOSPC",
+    "open": "EACCES EMFILE EIO",
+    "openat2": "EACCES EMFILE EIO ENOSYS EPERM",
+    "read": "EIO EINTR",
+    "pread64": "EIO EINTR",
+    "write": "EIO ENOSPC EINTR EPIPE EAGAIN",
+    "fstat": "EIO",
+    "newfstatat": "EACCES EIO",
+    "statx": "EACCES EIO",
+    "getdents64": "EIO",
+    "lseek": "EIO",
+    "mkdirat": "EACCES ENOSPC EROFS",
+    "mknodat": "EPERM ENOSPC",
+    "fchmod": "EPERM EROFS",
+    "fchmodat": "EPERM EROFS",
+    "fchmodat2": "EPERM EROFS ENOSYS",
+    "fchown": "EPERM EINVAL EIO",
+    "fchownat": "EPERM EINVAL EIO",
+    "renameat": "EACCES ENOSPC EROFS",
+    "renameat2": "EINVAL ENOSYS EPERM ENOSPC",
+    "unlinkat": "EACCES EROFS",
+    "fsync": "EIO ENOSPC",
+    "flock": "EINTR ENOLCK",
+    "fstatfs": "EIO",
+    "statfs": "EIO",
+    "access": "EACCES EIO",
+    "faccessat": "EACCES EIO",
+    "faccessat2": "EACCES EIO",
+    "readlink": "EACCES",
+    "readlinkat": "EACCES",
+    "mmap": "ENOMEM",
+    "brk": "ENOMEM",
+    "fcntl": "EINTR",
+    "clock_nanosleep": "EINTR",
+    "ioctl": "EIO",
+    "prlimit64": "EPERM",
+    "prctl": "EPERM",
+    "chdir": "EACCES EIO",
+    "setgroups": "EPERM ENOMEM",
+    "setgid": "EPERM",
+    "setuid": "EPERM EAGAIN",
+    "setresgid": "EPERM",
+    "setresuid": "EPERM EAGAIN",
+    "getgroups": "EPERM",
+    "capget": "EPERM",
+    "execve": "EACCES ENOMEM ETXTBSY",
 }
 # Calls that a process cannot be killed at, or whose number is not that of the trace.
 NOT_KILLED = ("exit_group", "restart_syscall")
@@ -48,8 +84,14 @@ LIMIT = 60
 
 def run(argv, timeout=LIMIT, **options):
     """Runs a command in a process group of its own, which ends at the time limit. strace would leave its tracee behind."""
-    child = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             start_new_session=True, **options)
+    child = subprocess.Popen(
+        [str(word) for word in argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        **options,
+    )
     try:
         stdout, stderr = child.communicate(timeout=timeout)
     finally:
@@ -64,7 +106,9 @@ PARTS = ("type", "run", "finish", "log/run", "event", "supervise/event", "superv
 
 def half_made(service):
     """Lists what is missing in the slots that s6-svscan can see."""
-    return [f"{slot.name}/{part} is missing" for slot in Path(service).glob("gateway-*") for part in PARTS if not os.path.lexists(slot / part)]
+    return [
+        f"{slot.name}/{part} is missing" for slot in Path(service).glob("gateway-*") for part in PARTS if not os.path.lexists(slot / part)
+    ]
 
 
 def torn(home):
@@ -106,8 +150,16 @@ class Case:
 
     def inject(self):
         what = f"error={self.errno}" if self.errno else "signal=SIGKILL"
-        return ["strace", "-o", "/dev/null", "-e", f"trace={self.call},clock_nanosleep", "-e", f"inject={self.call}:{what}:when={self.nth}",
-                *self.scenario.waits]
+        return [
+            "strace",
+            "-o",
+            "/dev/null",
+            "-e",
+            f"trace={self.call},clock_nanosleep",
+            "-e",
+            f"inject={self.call}:{what}:when={self.nth}",
+            *self.scenario.waits,
+        ]
 
 
 class Cell:
@@ -167,8 +219,10 @@ class Offline:
         assert done.returncode == 0, (self.name, done)
         self.good = self.result(folder)
         folder.rename(good)
-        self.volume = {path: {contents(snapshot(folder / "home")).get(path) for folder in (start, good)} for path in
-                       {*snapshot(start / "home"), *snapshot(good / "home")}}
+        self.volume = {
+            path: {contents(snapshot(folder / "home")).get(path) for folder in (start, good)}
+            for path in {*snapshot(start / "home"), *snapshot(good / "home")}
+        }
         return cases(self, trace.read_text(errors="replace"))
 
     def make(self, folder):
@@ -208,6 +262,7 @@ class Offline:
         """Lists visible slots that are neither as before nor as they should be."""
         found = []
         for path in {path.split(b"/")[0] for part, path in result if part == "service" and path.startswith(b"gateway-")}:
+
             def slot(tree):
                 return contents({at: line for (part, at), line in tree.items() if part == "service" and at.split(b"/")[0] == path})
 
@@ -293,7 +348,9 @@ def soon(condition):
 def is_registered(container, _):
     service = container.bed.slot("new")
     variable = container.bed.path(f"{service}/env/KEY")
-    return variable.read_text() == "value\n" and soon(lambda: (container.bed.svstat(service), container.bed.svstat(f"{service}/log")) == ("down", "up"))
+    return variable.read_text() == "value\n" and soon(
+        lambda: (container.bed.svstat(service), container.bed.svstat(f"{service}/log")) == ("down", "up")
+    )
 
 
 def is_gone(container, _):
@@ -433,7 +490,9 @@ class Service:
         self.bed = None
 
     def run(self, trace):
-        argv = self.bed.command(["sh", "-c", 'cd "$0" && exec "$@"', self.bed.slot("coder"), *trace, "/run/bed/bin/hermes-init", *self.arguments])
+        argv = self.bed.command(
+            ["sh", "-c", 'cd "$0" && exec "$@"', self.bed.slot("coder"), *trace, "/run/bed/bin/hermes-init", *self.arguments]
+        )
         return run(argv, env={"PATH": "/usr/bin:/bin"}, cwd="/")
 
     def start(self):
@@ -449,7 +508,7 @@ class Service:
         trace = self.bed.path("/run/bed/trace").read_text(errors="replace")
         lines = trace.splitlines(keepends=True)
         ends = [number for number, line in enumerate(lines) if line.startswith("execve(") and line.rstrip().endswith(" = 0")]
-        return cases(self, "".join(lines[:ends[1] + 1] if len(ends) > 1 else lines))
+        return cases(self, "".join(lines[: ends[1] + 1] if len(ends) > 1 else lines))
 
     def check(self, case):
         done = self.run(case.inject())
@@ -491,7 +550,11 @@ def outcome(case, done, codes=(0, 1, 111)):
         return [] if killed or (isinstance(case.scenario, Live) and done.returncode == case.scenario.code) else [f"not killed: {done}"]
     # Out of memory may end the process, with nothing half made.
     if case.errno == "ENOMEM":
-        codes = (*codes, 101, *(sign for number in (signal.SIGILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP) for sign in (-number, 128 + number)))
+        codes = (
+            *codes,
+            101,
+            *(sign for number in (signal.SIGILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP) for sign in (-number, 128 + number)),
+        )
     wrong = [] if done.returncode in codes else [f"ended with {done.returncode}"]
     if b"panicked" in done.stderr and case.errno != "ENOMEM":
         wrong.append("it panicked")
@@ -510,7 +573,9 @@ def second_pass(scenario, folder):
     assert done.returncode == 0, done
     (folder / "home/profiles/coder/gateway_state.json").write_text('{"desired_state": "stopped"}')
     (folder / "service/gateway-writer/run").write_text("#!/bin/sh\n")
-    shutil.copytree(folder / "service/gateway-default/log", folder / "service/.gateway-gone.tmp/log", ignore=shutil.ignore_patterns("control"))
+    shutil.copytree(
+        folder / "service/gateway-default/log", folder / "service/.gateway-gone.tmp/log", ignore=shutil.ignore_patterns("control")
+    )
 
 
 def settled(scenario, folder):
@@ -553,7 +618,12 @@ def services():
 def live(sealed):
     """Returns the scenarios with s6-svscan in a mode."""
     container, found = LiveContainer(sealed), []
-    register, unregister, start, stop = ("register", "new", "--down", "--env", "KEY=value"), ("unregister", "new"), ("start", "extra"), ("stop", "extra")
+    register, unregister, start, stop = (
+        ("register", "new", "--down", "--env", "KEY=value"),
+        ("unregister", "new"),
+        ("start", "extra"),
+        ("stop", "extra"),
+    )
     for uid in (0, HERMES):
         if not (sealed and uid):
             found += [

@@ -17,13 +17,21 @@ SHORT = ("-e", "S6_KILL_GRACETIME=300")
 
 
 def test_the_dockerfile_of_the_readme_puts_all_of_it_in_place(podman):
-    look = ("ls -ln /usr/bin/hermes-init /usr/share/man/man8/hermes-init.8 /etc/cont-init.d /etc/s6-overlay/s6-rc.d/dashboard; "
-            "cat /usr/bin/hermes-init | sha256sum; cat /etc/s6-overlay/s6-rc.d/dashboard/run")
+    look = (
+        "ls -ln /usr/bin/hermes-init /usr/share/man/man8/hermes-init.8 /etc/cont-init.d /etc/s6-overlay/s6-rc.d/dashboard; "
+        "cat /usr/bin/hermes-init | sha256sum; cat /etc/s6-overlay/s6-rc.d/dashboard/run"
+    )
     said = podman.call("run", "--rm", "--entrypoint", "/bin/sh", IMAGE, "-c", look).stdout.decode()
-    for line in (r"-rwxr-xr-x .* 0 +0 .* /usr/bin/hermes-init", r"-rw-r--r-- .* 0 +0 .* /usr/share/man/man8/hermes-init.8",
-                 r"lrwxrwxrwx .* 015-supervise-perms -> /usr/bin/hermes-init", r"-rwxr-xr-x .* 01-hermes-setup",
-                 r"lrwxrwxrwx .* 02-reconcile-profiles -> /usr/bin/hermes-init", r"-rwxr-xr-x .* 0 +0 .* run",
-                 r"-rwxr-xr-x .* 0 +0 .* finish", "#!/usr/bin/hermes-init dashboard-run"):
+    for line in (
+        r"-rwxr-xr-x .* 0 +0 .* /usr/bin/hermes-init",
+        r"-rw-r--r-- .* 0 +0 .* /usr/share/man/man8/hermes-init.8",
+        r"lrwxrwxrwx .* 015-supervise-perms -> /usr/bin/hermes-init",
+        r"-rwxr-xr-x .* 01-hermes-setup",
+        r"lrwxrwxrwx .* 02-reconcile-profiles -> /usr/bin/hermes-init",
+        r"-rwxr-xr-x .* 0 +0 .* run",
+        r"-rwxr-xr-x .* 0 +0 .* finish",
+        "#!/usr/bin/hermes-init dashboard-run",
+    ):
         assert re.search(f"^{line}$", said, re.M), (line, said)
     assert hashlib.sha256(executable().read_bytes()).hexdigest() in said
     # What is there is what s6-overlay compiles.
@@ -50,10 +58,12 @@ def test_the_base_boots_as_s6_overlay_does(podman, volume):
         assert container.run("cat", "/proc/1/cmdline", user="root").stdout == b"s6-svscan\0-d4\0--\0/run/service\0"
         assert container.run("cat", "/run/s6/container_environment/HERMES_TEST").stdout == b"a b"
         assert container.sh("cd /run/service; stat -c '%n %a %u' . .s6-svscan .s6-svscan/control", user="root") == (
-            ". 755 0\n.s6-svscan 755 0\n.s6-svscan/control 600 0\n")
+            ". 755 0\n.s6-svscan 755 0\n.s6-svscan/control 600 0\n"
+        )
         assert container.sh("readlink /run/service/main-hermes") == "/run/s6-rc/servicedirs/main-hermes\n"
         assert container.sh("cd /run/service/main-hermes/; stat -c '%n %a %u' down event supervise supervise/control", user="root") == (
-            "down 644 0\nevent 3730 0\nsupervise 700 0\nsupervise/control 600 0\n")
+            "down 644 0\nevent 3730 0\nsupervise 700 0\nsupervise/control 600 0\n"
+        )
         assert "Permission denied" in container.service("main-hermes") and container.service("main-hermes", user="root") == "up"
         took, code = container.stop()
         # The grace time, and nothing was killed by podman.
@@ -77,16 +87,32 @@ def test_a_boot_makes_of_each_profile_what_it_is_to_be(podman, volume):
     volume.profile("no-soul", "running", soul=False)
     volume.profile("Bad Name", "running")
     with podman.boot(volume) as container:
-        container.until({"default": "down", "coder": "up", "writer": "down", "failing": "down", "drained": "up", "wanted": "up",
-                   "unwanted": "down", "fresh": "down", "broken": "down", "list": "down", "Bad Name": "no slot",
-                   "no-soul": "no slot"})
+        container.until(
+            {
+                "default": "down",
+                "coder": "up",
+                "writer": "down",
+                "failing": "down",
+                "drained": "up",
+                "wanted": "up",
+                "unwanted": "down",
+                "fresh": "down",
+                "broken": "down",
+                "list": "down",
+                "Bad Name": "no slot",
+                "no-soul": "no slot",
+            }
+        )
         boots = {line["profile"]: line for line in volume.boots() if not line["profile"].startswith('"')}
         assert {name for name, line in boots.items() if line["action"] == "started"} == {"coder", "drained", "wanted"}
         assert "no-soul" not in boots
         said = container.log()
         assert 'reconcile: profile="Bad\\u0020Name"' in said and "reconcile: profile=coder prior_state=running action=started\n" in said
         assert re.findall(r"/etc/cont-init.d/(\S+) exited (\d+)", said) == [
-            ("01-hermes-setup", "0"), ("015-supervise-perms", "0"), ("02-reconcile-profiles", "0")]
+            ("01-hermes-setup", "0"),
+            ("015-supervise-perms", "0"),
+            ("02-reconcile-profiles", "0"),
+        ]
         # Nobody has a slot who should have none.
         slots = container.sh("cd /run/service; ls -d gateway-*").split()
         assert sorted(slots) == sorted(f"gateway-{name}" for name in boots if boots[name]["action"] != "skipped")
@@ -97,7 +123,11 @@ def test_with_the_topology_of_the_dockerfile_default_starts_for_the_others(podma
     (volume.profile("own", "running") / "config.yaml").write_text("gateway:\n  standalone: true\n")
     with podman.boot(volume, topology=None) as container:
         container.until({"default": "up", "coder": "down", "own": "up"})
-        assert {line["profile"]: line["folded_into_root"] for line in volume.boots()} == {"default": "True", "coder": "True", "own": "False"}
+        assert {line["profile"]: line["folded_into_root"] for line in volume.boots()} == {
+            "default": "True",
+            "coder": "True",
+            "own": "False",
+        }
         assert "topology: multiplex (environment)\n" in container.init("reconcile", "--explain").stdout.decode()
         container.init("start", "coder", code=1)
 
@@ -112,8 +142,15 @@ def test_a_gateway_is_what_hermes_would_have_started(podman, volume):
         pid = container.status()["coder"]["pid"]
         environment = container.run("cat", f"/proc/{pid}/environ").stdout.rstrip(b"\0").split(b"\0")
         got = dict(variable.decode().split("=", 1) for variable in environment)
-        wanted = {"LONG": long, "LINES": "a\nb", "TOKEN": "t", "HOME": "/opt/data", "HERMES_HOME": "/opt/data",
-                  "HERMES_S6_SUPERVISED_CHILD": "1", "HERMES_SUPERVISED_CHILD": "1"}
+        wanted = {
+            "LONG": long,
+            "LINES": "a\nb",
+            "TOKEN": "t",
+            "HOME": "/opt/data",
+            "HERMES_HOME": "/opt/data",
+            "HERMES_S6_SUPERVISED_CHILD": "1",
+            "HERMES_SUPERVISED_CHILD": "1",
+        }
         assert {key: got.get(key) for key in wanted} == wanted
         # The groups of /etc/group, docker's among them.
         assert container.sh(f"grep Groups /proc/{pid}/status").split()[1:] == ["998", "10000"]
@@ -171,7 +208,11 @@ def test_explain_says_what_the_next_boot_does(podman, volume):
         assert "owner: 10000:10000 (/etc/passwd)\n" in said and "mode: delegated (default)\n" in said
         told = dict(re.findall(r"^profile (\S+)\n  at the next boot: (.*)$", said, re.M))
         assert {name: what.split(" ")[0] for name, what in told.items()} == {
-            "default": "stays", "coder": "stays", "failing": "stays", "later": "started"}
+            "default": "stays",
+            "coder": "stays",
+            "failing": "stays",
+            "later": "started",
+        }
         assert container.states()["later"] == "no slot"
         container.restart()
         container.until({name: "up" if what == "started" else "down" for name, what in told.items()})
@@ -210,7 +251,9 @@ def test_a_gateway_that_ends_for_good_stays_down(podman, volume):
             assert [line.split(":")[0] for line in faults] == ["crashing", "done", "misconfigured"]
             assert "  started misconfigured: " in container.init("logs", "misconfigured", user=user).stdout.decode()
         said = container.init("start", "--wait", "misconfigured", code=1).stderr.decode()
-        assert "(exit code 78); the end of its log:\n" in said and said.endswith("started misconfigured: -p misconfigured gateway run --replace as 10000:10000 in /opt/data\n")
+        assert "(exit code 78); the end of its log:\n" in said and said.endswith(
+            "started misconfigured: -p misconfigured gateway run --replace as 10000:10000 in /opt/data\n"
+        )
 
 
 def test_podman_stop_takes_the_grace_time_and_ends_gateways_in_order(podman, volume):

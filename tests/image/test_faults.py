@@ -26,7 +26,10 @@ def test_1_the_longest_name_lets_the_container_stop(podman, volume):
         took, code = container.stop()
         assert took < 8 and code == 0
         assert [(line["profile"].strip('"'), line["action"]) for line in volume.boots()] == [
-            ("default", "registered"), (fits, "started"), (long, "skipped")]
+            ("default", "registered"),
+            (fits, "started"),
+            (long, "skipped"),
+        ]
 
 
 @pytest.mark.parametrize("options", [(), ("--read-only", "-e", "S6_READ_ONLY_ROOT=1")], ids=["writable", "read_only"])
@@ -67,8 +70,10 @@ def test_8_nothing_loops_where_nobody_can_become_the_hermes_user(podman, place):
         time.sleep(3)
         said = container.log()
         # No service ends more than twice in three seconds.
-        ends = {service: int(container.sh(f"cat /run/service/{service}/supervise/death_tally 2>/dev/null | wc -c", user="root")) // 12
-                for service in ("gateway-coder", "gateway-coder/log", "gateway-default/log", "dashboard")}
+        ends = {
+            service: int(container.sh(f"cat /run/service/{service}/supervise/death_tally 2>/dev/null | wc -c", user="root")) // 12
+            for service in ("gateway-coder", "gateway-coder/log", "gateway-default/log", "dashboard")
+        }
         assert {service: count for service, count in ends.items() if count > 2} == {}, said
         assert "/etc/cont-init.d/02-reconcile-profiles exited 1\n" in said
         assert re.search(rf"reconcile: .*{HERMES}.*Invalid argument", said), said

@@ -10,8 +10,11 @@ from support import peer_volumes
 from support.hermes_agent import NEW, OLD, TOPOLOGY, VERSIONS, PeerBed
 from support.program import ROOT
 
-LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} profile=(\S+) prior_state=(.*) action=(\w+)(?: reason=(?:\"[^\"]*\"|\S+))?"
-                  r"(?: prior_exit=(\w+))?(?: folded_into_root=(True|False))?$", re.DOTALL)
+LINE = re.compile(
+    r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} profile=(\S+) prior_state=(.*) action=(\w+)(?: reason=(?:\"[^\"]*\"|\S+))?"
+    r"(?: prior_exit=(\w+))?(?: folded_into_root=(True|False))?$",
+    re.DOTALL,
+)
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -49,7 +52,9 @@ def slots(scandir):
 
 def leftovers(home, names):
     directories = {name: home if name == "default" else home / "profiles" / name for name in names}
-    return {name: sorted(file for file in ("gateway.pid", "processes.json") if (path / file).exists()) for name, path in directories.items()}
+    return {
+        name: sorted(file for file in ("gateway.pid", "processes.json") if (path / file).exists()) for name, path in directories.items()
+    }
 
 
 def permitted(version, number, home, name, line):
@@ -107,11 +112,13 @@ def test_both_passes_agree_on_a_volume_but_for_the_differences_of_readme(passes,
     assert {name: ours[name] for name in names} == expected
     assert {name: our_slots[name] for name in names} == {name: line[1] == "registered" for name, line in expected.items()}
     changed = {name for name in names if theirs[name][1] != expected[name][1]}
-    assert {name: down for name, down in our_slots.items() if name in names and name not in changed} == \
-        {name: down for name, down in their_slots.items() if name in names and name not in changed}
+    assert {name: down for name, down in our_slots.items() if name in names and name not in changed} == {
+        name: down for name, down in their_slots.items() if name in names and name not in changed
+    }
     assert leftovers(bed.path(home), names) == leftovers(bed.path(f"/run/volumes/{number}/without"), names)
-    assert {name: (outcome["action"], str(outcome.get("folded_into_root"))) for name, outcome in outcomes.items()} == \
-        {name: (line[1], str(line[3])) for name, line in ours.items()}
+    assert {name: (outcome["action"], str(outcome.get("folded_into_root"))) for name, outcome in outcomes.items()} == {
+        name: (line[1], str(line[3])) for name, line in ours.items()
+    }
     if fault:
         its = fault.theirs[version]
         if its == peer_volumes.RAISES:
@@ -119,7 +126,12 @@ def test_both_passes_agree_on_a_volume_but_for_the_differences_of_readme(passes,
         else:
             line = log(bed.path(f"/run/volumes/{number}/with")).get(fault.profile) if its else None
             # `profiles/default` has the name of the root profile, which has a line and a slot.
-            assert its is None and (fault.profile in names or fault.profile not in their_slots) or line[0] == its[0] and line[1] == (its[1] or line[1])
+            assert (
+                its is None
+                and (fault.profile in names or fault.profile not in their_slots)
+                or line[0] == its[0]
+                and line[1] == (its[1] or line[1])
+            )
         if fault.ours is not None:
             assert ours[fault.profile][:2] == fault.ours
             assert our_slots.get(fault.profile) == (True if fault.ours[1] == "registered" else None)
@@ -127,15 +139,23 @@ def test_both_passes_agree_on_a_volume_but_for_the_differences_of_readme(passes,
 
 EXAMPLES = {
     "a container that only ever ran a named profile comes up": (
-        {"coder": "running"}, {}, {"default": "started", "coder": "registered"}, {"default": True, "coder": True}),
+        {"coder": "running"},
+        {},
+        {"default": "started", "coder": "registered"},
+        {"default": True, "coder": True},
+    ),
     "a standalone profile starts from its own state": (
         {"default": "stopped", "coder": "running", "own": "running", "off": "stopped"},
         {"own": "gateway:\n  standalone: true\n", "off": "gateway:\n  standalone: true\n"},
         {"default": "started", "coder": "registered", "own": "started", "off": "registered"},
-        {"default": True, "coder": True, "own": False, "off": False}),
+        {"default": True, "coder": True, "own": False, "off": False},
+    ),
     "a config.yaml that says no starts no refused slot": (
-        {"default": "running", "coder": "running"}, {"default": "multiplex_profiles: false\n"},
-        {"default": "started", "coder": "registered"}, {"default": True, "coder": True}),
+        {"default": "running", "coder": "running"},
+        {"default": "multiplex_profiles: false\n"},
+        {"default": "started", "coder": "registered"},
+        {"default": True, "coder": True},
+    ),
 }
 
 
@@ -146,7 +166,9 @@ def test_where_one_gateway_serves_all(example, topology):
     states, configs, actions, folded = EXAMPLES[example]
     with PeerBed(NEW, HERMES_INIT_TOPOLOGY=topology) as bed:
         for name, state in states.items():
-            bed.profile(name, json.dumps({"gateway_state": state, "served_profiles": []} if name == "default" else {"gateway_state": state}))
+            bed.profile(
+                name, json.dumps({"gateway_state": state, "served_profiles": []} if name == "default" else {"gateway_state": state})
+            )
             if name in configs:
                 (bed.home(name) / "config.yaml").write_text(configs[name])
         if topology == "auto" and "default" not in states:
@@ -159,9 +181,12 @@ def test_where_one_gateway_serves_all(example, topology):
         (bed.home("default") / "logs/container-boot.log").unlink()
         bed.boot()
         assert slots(bed.path("/run/service")) == slots(bed.path("/run/its"))
-        assert {name: (line[1], line[3]) for name, line in log(bed.home("default")).items()} == \
-            {name: (action, str(folded[name])) for name, action in actions.items()}
-        assert {name for name in actions if bed.svstat(bed.slot(name)) == "up"} == {name for name, action in actions.items() if action == "started"}
+        assert {name: (line[1], line[3]) for name, line in log(bed.home("default")).items()} == {
+            name: (action, str(folded[name])) for name, action in actions.items()
+        }
+        assert {name for name in actions if bed.svstat(bed.slot(name)) == "up"} == {
+            name for name, action in actions.items() if action == "started"
+        }
 
 
 @pytest.mark.parametrize("sign", ["served_profiles", "emptied served_profiles", "rewritten", "standalone", "switched on", "none"])

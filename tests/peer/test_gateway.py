@@ -68,9 +68,7 @@ def planned_stop(bed, profile="default"):
 def mark(bed, pid):
     """Has the gateway find a marker before any signal comes."""
     marker = bed.home("default") / MARKER
-    bed.python("import json\n"
-               "from gateway.status import write_planned_stop_marker\n"
-               f"print(json.dumps(write_planned_stop_marker({pid})))")
+    bed.python(f"import json\nfrom gateway.status import write_planned_stop_marker\nprint(json.dumps(write_planned_stop_marker({pid})))")
     wait_for(lambda: not marker.exists(), 10, "the marker to be read")
 
 
@@ -111,8 +109,9 @@ def test_its_stop_on_our_slot_is_planned(real):
 
 def test_a_marker_that_an_earlier_stop_left_stops_nothing_and_is_replaced(real):
     bed, pid = real
-    (bed.home("default") / MARKER).write_text(json.dumps(
-        {"target_pid": pid, "target_start_time": 1, "stopper_pid": 1, "written_at": "2026-01-01T00:00:00+00:00"}))
+    (bed.home("default") / MARKER).write_text(
+        json.dumps({"target_pid": pid, "target_start_time": 1, "stopper_pid": 1, "written_at": "2026-01-01T00:00:00+00:00"})
+    )
     bed.chown(f"/opt/data/{MARKER}")
     bed.init("stop", "default", "--wait", uid=HERMES)
     planned_stop(bed)
@@ -149,10 +148,17 @@ def test_a_standalone_profile_has_a_gateway_of_its_own_beside_that_of_default():
         bed.enable_api_server("own", bed.port + 1)
         bed.boot()
         bed.serving()
-        wait_for(lambda: bed.state("own").get("gateway_state") == "running" and bed.state("own")["pid"] == bed.pid_of(bed.slot("own")), 60,
-                 "the gateway of own")
+        wait_for(
+            lambda: bed.state("own").get("gateway_state") == "running" and bed.state("own")["pid"] == bed.pid_of(bed.slot("own")),
+            60,
+            "the gateway of own",
+        )
         assert bed.svstat(bed.slot("coder")) == "down"
         assert "own" not in bed.state("default")["served_profiles"]
         bed.init("stop", "own", "--wait", uid=HERMES)
         planned_stop(bed, "own")
-        assert {name: outcome["action"] for name, outcome in bed.next_boot().items()} == {"default": "started", "coder": "registered", "own": "registered"}
+        assert {name: outcome["action"] for name, outcome in bed.next_boot().items()} == {
+            "default": "started",
+            "coder": "registered",
+            "own": "registered",
+        }

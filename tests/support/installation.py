@@ -30,9 +30,17 @@ def project(place):
 
 def start(copy, *words, umask=0o022, user=None):
     """Starts make. MAKEFLAGS and the like of a surrounding `make test` are not passed on."""
-    return subprocess.Popen(["make", "-C", copy, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            env={"PATH": os.environ["PATH"]}, umask=umask, user=user, group=user,
-                            extra_groups=None if user is None else [])
+    return subprocess.Popen(
+        ["make", "-C", copy, *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={"PATH": os.environ["PATH"]},
+        umask=umask,
+        user=user,
+        group=user,
+        extra_groups=None if user is None else [],
+    )
 
 
 def make(copy, *words, **options):

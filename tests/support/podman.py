@@ -96,8 +96,27 @@ class Podman:
         # Should this process be killed, the kernel ends the namespace and with it every container.
         with open(self.folder / "log", "wb") as log:
             self.unshare = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation",
-                 "private", "--kill-child", "sh", "-c", SCRIPT], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "KILL",
+                    "unshare",
+                    "--pid",
+                    "--fork",
+                    "--mount",
+                    "--mount-proc",
+                    "--propagation",
+                    "private",
+                    "--kill-child",
+                    "sh",
+                    "-c",
+                    SCRIPT,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
 
         def ready():
@@ -118,9 +137,13 @@ class Podman:
 
     def call(self, *words, code=0, timeout=60, together=False):
         """Runs podman to its end; checks its exit code unless that is None. `together` makes one of its two streams."""
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "HOME": "/root",
-                       "TMPDIR": "/run/tmp", "CONTAINERS_CONF": str(self.folder / "containers.conf"),
-                       "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf")}
+        environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+            "HOME": "/root",
+            "TMPDIR": "/run/tmp",
+            "CONTAINERS_CONF": str(self.folder / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
+        }
         merge = ("sh", "-c", 'exec "$@" 2>&1', "sh") if together else ()
         enter = ["nsenter", "-t", self.pid, "-m", "-p", "--", *merge]
         done = run([*enter, "podman", *words], timeout=timeout, env=environment, cwd="/")
@@ -164,8 +187,12 @@ class Podman:
         archive = self.folder / "base.tar"
         with tarfile.open(archive, "w") as tar:
             tar.add(root, arcname=".", filter=owned)
-        changes = [f"ENV PATH={PATH}", "ENV HERMES_HOME=/opt/data", "WORKDIR /opt/hermes",
-                   'ENTRYPOINT ["/init", "/opt/hermes/docker/main-wrapper.sh"]']
+        changes = [
+            f"ENV PATH={PATH}",
+            "ENV HERMES_HOME=/opt/data",
+            "WORKDIR /opt/hermes",
+            'ENTRYPOINT ["/init", "/opt/hermes/docker/main-wrapper.sh"]',
+        ]
         self.call("import", "-q", *[word for change in changes for word in ("--change", change)], archive, BASE)
         archive.unlink()
         shutil.rmtree(root)
@@ -182,8 +209,20 @@ class Podman:
         contexts = ["--build-context", f"hermes-init={out}"]
         if base is not None:
             contexts += ["--build-context", f"your-hermes-image=container-image://{base}"]
-        return self.call("build", "--isolation", "chroot", "--layers=false", "--pull=never", *contexts,
-                           "-f", context / "Dockerfile", "-t", image, context, timeout=120)
+        return self.call(
+            "build",
+            "--isolation",
+            "chroot",
+            "--layers=false",
+            "--pull=never",
+            *contexts,
+            "-f",
+            context / "Dockerfile",
+            "-t",
+            image,
+            context,
+            timeout=120,
+        )
 
     def save(self, archive):
         """Saves both images for the other workers of this run."""

@@ -8,8 +8,24 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERMES = 10000
 OWNER = f"{HERMES}:{HERMES}"
-COMMANDS = ["reconcile", "fix-perms", "seed", "gateway-run", "gateway-log", "gateway-finish", "dashboard-run", "dashboard-finish",
-            "register", "unregister", "start", "stop", "restart", "status", "health", "logs"]
+COMMANDS = [
+    "reconcile",
+    "fix-perms",
+    "seed",
+    "gateway-run",
+    "gateway-log",
+    "gateway-finish",
+    "dashboard-run",
+    "dashboard-finish",
+    "register",
+    "unregister",
+    "start",
+    "stop",
+    "restart",
+    "status",
+    "health",
+    "logs",
+]
 
 # Environment of a pass outside a bed: it must not depend on the processes of other tests in /proc.
 APART = {"PATH": "/usr/bin:/bin", "HERMES_INIT_ROLE": "gateway", "HERMES_GATEWAY_NO_SUPERVISE": "1"}
@@ -26,8 +42,13 @@ def executable():
 
 def run(argv, timeout=30, **options):
     """Runs a command with a timeout. Its output is bytes."""
-    return subprocess.run([str(word) if not isinstance(word, bytes) else word for word in argv],
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, **options)
+    return subprocess.run(
+        [str(word) if not isinstance(word, bytes) else word for word in argv],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        timeout=timeout,
+        **options,
+    )
 
 
 def wait_for(condition, seconds=10.0, what="it"):

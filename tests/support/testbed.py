@@ -69,11 +69,17 @@ class Bed:
         hermes.chmod(0o755)
         shutil.copy(executable(), self.folder / "hermes-init")
         environment = {"PATH": "/run/bed/bin:/command:/usr/bin:/bin", "HERMES_HOME": "/opt/data"} | self.environment
-        script = ["set -e", "mount -t tmpfs -o mode=0755 tmpfs /run",
-                  "mkdir -p /run/service /run/bed/bin /opt/data /run/s6/container_environment",
-                  "mount -t tmpfs -o mode=0755 tmpfs /opt/data", "chown 10000:10000 /opt/data", "chmod 1777 /run/bed",
-                  f"mount --bind {self.folder}/passwd /etc/passwd", f"mount --bind {self.folder}/group /etc/group",
-                  f"cp {self.folder}/hermes {self.folder}/hermes-init /run/bed/bin/"]
+        script = [
+            "set -e",
+            "mount -t tmpfs -o mode=0755 tmpfs /run",
+            "mkdir -p /run/service /run/bed/bin /opt/data /run/s6/container_environment",
+            "mount -t tmpfs -o mode=0755 tmpfs /opt/data",
+            "chown 10000:10000 /opt/data",
+            "chmod 1777 /run/bed",
+            f"mount --bind {self.folder}/passwd /etc/passwd",
+            f"mount --bind {self.folder}/group /etc/group",
+            f"cp {self.folder}/hermes {self.folder}/hermes-init /run/bed/bin/",
+        ]
         for key, value in environment.items():
             (self.folder / f"env.{key}").write_bytes(os.fsencode(value))
             script.append(f"cp {self.folder}/env.{key} /run/s6/container_environment/{key}")
@@ -83,9 +89,24 @@ class Bed:
             script.append("touch /run/ready; exec sleep 100000")
         log = open(self.folder / "log", "wb")
         self.unshare = subprocess.Popen(
-            ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private", "--kill-child",
-             "sh", "-c", "\n".join(script)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            [
+                "unshare",
+                "--pid",
+                "--fork",
+                "--mount",
+                "--mount-proc",
+                "--propagation",
+                "private",
+                "--kill-child",
+                "sh",
+                "-c",
+                "\n".join(script),
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
         log.close()
         children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
 
@@ -112,8 +133,12 @@ class Bed:
     def __exit__(self, *_):
         if self.unshare is not None:
             if self.svscan and self.pid and self.unshare.poll() is None:
-                subprocess.run(["nsenter", "-t", str(self.pid), "-m", "-p", "--", "timeout", "5", "s6-svscanctl", "-t",
-                                "/run/service"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
+                subprocess.run(
+                    ["nsenter", "-t", str(self.pid), "-m", "-p", "--", "timeout", "5", "s6-svscanctl", "-t", "/run/service"],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=20,
+                )
                 try:
                     self.unshare.wait(timeout=0.3)
                 except subprocess.TimeoutExpired:
@@ -198,6 +223,7 @@ class Bed:
 
     def settle(self, seconds=15.0):
         """Waits until each slot and its logger is supervised and in its final state, so that s6 writes nothing more."""
+
         def settled():
             for slot in sorted(self.path("/run/service").glob("gateway-*")):
                 service = f"/run/service/{slot.name}"

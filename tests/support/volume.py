@@ -57,16 +57,23 @@ def expected_slot(down, owner=OWNER, skeleton=OWNER, supervise="755", event="373
     """Returns the tree of a slot. The passes of these tests take HERMES_HOME, that of the test's volume by default, from an option."""
     exe = os.path.realpath(executable()).encode()
     home = b"HERMES_HOME=%s\n" % os.fsencode(home or Volume.latest)
-    tree = {b".": f"dir 755 {owner}", b"log": f"dir 755 {owner}",
-            b"type": f"file 644 {owner} {b'longrun' + bytes([10])!r}",
-            b"run": f"file 755 {owner} {b'#!' + exe + b' gateway-run' + bytes([10]) + home!r}",
-            b"finish": f"file 755 {owner} {b'#!' + exe + b' gateway-finish' + bytes([10])!r}",
-            b"log/run": f"file 755 {owner} {b'#!' + exe + b' gateway-log' + bytes([10]) + home!r}"}
+    tree = {
+        b".": f"dir 755 {owner}",
+        b"log": f"dir 755 {owner}",
+        b"type": f"file 644 {owner} {b'longrun' + bytes([10])!r}",
+        b"run": f"file 755 {owner} {b'#!' + exe + b' gateway-run' + bytes([10]) + home!r}",
+        b"finish": f"file 755 {owner} {b'#!' + exe + b' gateway-finish' + bytes([10])!r}",
+        b"log/run": f"file 755 {owner} {b'#!' + exe + b' gateway-log' + bytes([10]) + home!r}",
+    }
     if down:
         tree[b"down"] = f"file 644 {owner} b''"
     for base in (b"", b"log/"):
-        tree |= {base + b"event": f"dir {event} {owner}", base + b"supervise": f"dir {supervise} {skeleton}",
-                 base + b"supervise/event": f"dir {event} {owner}", base + b"supervise/control": f"fifo {control} {skeleton}"}
+        tree |= {
+            base + b"event": f"dir {event} {owner}",
+            base + b"supervise": f"dir {supervise} {skeleton}",
+            base + b"supervise/event": f"dir {event} {owner}",
+            base + b"supervise/control": f"fifo {control} {skeleton}",
+        }
     return tree
 
 
