@@ -39,6 +39,16 @@ check:
 	HERMES_INIT=$(abspath target/$(TARGET)/debug/hermes-init) $(PYTEST) -m 'not s6' \
 		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_readme.py tests/test_seed.py
 
+# Checks the format of Rust and Python, and lints Rust, Python and shell.
+SCRIPTS = .ci/run tests/build tests/demo tests/peer/root tests/peer/run tests/python tests/setup $(shell grep -rl '^#!.*sh' tests/image/rootfs)
+lint:
+	tests/setup lint
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	target/venv/bin/ruff format --check tests
+	target/venv/bin/ruff check tests
+	target/venv/bin/shellcheck $(SCRIPTS)
+
 # The tests that build README.md's Dockerfile block with podman, and run the image.
 image-test: T := image
 image-test: test
@@ -104,4 +114,4 @@ uninstall:
 clean:
 	rm -rf target
 
-.PHONY: all check test image-test peer-test torture demo install uninstall clean
+.PHONY: all check lint test image-test peer-test torture demo install uninstall clean

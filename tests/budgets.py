@@ -123,9 +123,9 @@ def system_calls(top):
         for lifecycle in (False, True):
             few, many = passes(top, 10, state, lifecycle), passes(top, 110, state, lifecycle)
             # Lists that double add a few calls for all slots together (20 to 30 for 100 of them), which are none of a slot's.
-            worst = [max(most, round((b - a) / 100)) for most, a, b in zip(worst, few[:3], many[:3])]
+            worst = [max(most, round((b - a) / 100)) for most, a, b in zip(worst, few[:3], many[:3], strict=True)]
             writes += few[3] + many[3]
-    for row, calls in zip(("system calls per new slot", "system calls per settled slot", "of these, on the volume"), worst):
+    for row, calls in zip(("system calls per new slot", "system calls per settled slot", "of these, on the volume"), worst, strict=True):
         figure(row, calls)
     figure("of these, writes to the volume", len(writes), writes[0] if writes else "")
 
@@ -287,6 +287,7 @@ def main(arguments):
                 *arguments,
             ],
             timeout=900,
+            check=False,
         ).returncode
 
 

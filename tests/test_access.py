@@ -60,8 +60,10 @@ def closed():
             [
                 "sh",
                 "-ec",
-                "mkdir -m 755 /run/above; mount -t tmpfs -o mode=755 tmpfs /run/above; mkdir /run/above/data; "
-                "cp -a /opt/data/. /run/above/data; chown 10000:10000 /run/above/data",
+                (
+                    "mkdir -m 755 /run/above; mount -t tmpfs -o mode=755 tmpfs /run/above; mkdir /run/above/data; "
+                    "cp -a /opt/data/. /run/above/data; chown 10000:10000 /run/above/data"
+                ),
             ]
         )
         (bed.path("/run/s6/container_environment") / "HERMES_HOME").write_text("/run/above/data")
@@ -131,8 +133,10 @@ def test_the_hermes_user_alone_is_told_the_same(closed):
         [
             "sh",
             "-ec",
-            "chown -R 10000:10000 /run/service; mkdir -p /run/above/data/logs; chown 0:0 /run/above/data/profiles/coder; "
-            "chown 10000:10000 /run/above/data/logs",
+            (
+                "chown -R 10000:10000 /run/service; mkdir -p /run/above/data/logs; chown 0:0 /run/above/data/profiles/coder; "
+                "chown 10000:10000 /run/above/data/logs"
+            ),
         ]
     )
     done = closed.init("reconcile", uid=HERMES, code=1)

@@ -15,7 +15,7 @@ def init(*arguments, argv0=None, env=None):
 
     argv = [argv0 or str(executable()), *arguments]
     return subprocess.run(
-        argv, executable=str(executable()), stdin=subprocess.DEVNULL, capture_output=True, timeout=20, env=APART | (env or {})
+        argv, executable=str(executable()), stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False, env=APART | (env or {})
     )
 
 

@@ -214,8 +214,10 @@ def in_place_of(bed, control, mode="600", group=0):
         [
             "sh",
             "-ec",
-            f"mkdir -p -m 711 /run/other; mkfifo /run/other/control; chgrp {group} /run/other/control; "
-            f"chmod {mode} /run/other/control; mv {control} {control}.true; ln /run/other/control {control}",
+            (
+                f"mkdir -p -m 711 /run/other; mkfifo /run/other/control; chgrp {group} /run/other/control; "
+                f"chmod {mode} /run/other/control; mv {control} {control}.true; ln /run/other/control {control}"
+            ),
         ]
     )
     assert done.returncode == 0, done
@@ -293,8 +295,10 @@ def test_what_the_hermes_user_puts_in_the_way_of_roots_commands_leads_nowhere(li
         [
             "sh",
             "-ec",
-            f"cd {slot}; mv event .event; ln -s /run/roots event; cd /run/service; mv .s6-svscan .x; mkdir .s6-svscan; "
-            "ln -s /run/rootfile .s6-svscan/control",
+            (
+                f"cd {slot}; mv event .event; ln -s /run/roots event; cd /run/service; mv .s6-svscan .x; mkdir .s6-svscan; "
+                "ln -s /run/rootfile .s6-svscan/control"
+            ),
         ],
         uid=HERMES,
     )
@@ -323,8 +327,10 @@ def test_a_symlink_leads_no_command_to_another_service(live, argv, link, target,
         [
             "sh",
             "-ec",
-            "mkdir /run/other; mkfifo /run/other/control; chmod 666 /run/other/control; "
-            f"cp {live.slot('coder')}/supervise/status /run/other; cd /run/service; mv {link} {link}.true; ln -s {target} {link}",
+            (
+                "mkdir /run/other; mkfifo /run/other/control; chmod 666 /run/other/control; "
+                f"cp {live.slot('coder')}/supervise/status /run/other; cd /run/service; mv {link} {link}.true; ln -s {target} {link}"
+            ),
         ]
     )
     with Fifo(live.path("/run/other/control")) as fifo:
@@ -652,8 +658,10 @@ def test_a_symlink_to_a_service_is_left_to_what_has_made_it(live, uid):
         [
             "sh",
             "-ec",
-            "mkdir -p /run/other/web; printf '#!/bin/sh\\nexec sleep 1000\\n' > /run/other/web/run; chmod 755 /run/other/web/run; "
-            "cd /run/service; ln -s /run/other/web gateway-web; ln -s /run/other/web gateway-web.tmp",
+            (
+                "mkdir -p /run/other/web; printf '#!/bin/sh\\nexec sleep 1000\\n' > /run/other/web/run; chmod 755 /run/other/web/run; "
+                "cd /run/service; ln -s /run/other/web gateway-web; ln -s /run/other/web gateway-web.tmp"
+            ),
         ]
     )
     live.profile("web", "running")

@@ -50,7 +50,10 @@ def test_explain_makes_nothing_where_nothing_is(place):
 @pytest.mark.s6
 def test_a_slot_that_runs_is_said_to_be_supervised(bed):
     bed.profile("coder", "running")
-    slot = lambda: bed.init("reconcile", "--explain").stdout.decode().split("\nprofile coder\n")[1].splitlines()[-1].strip()
+
+    def slot():
+        return bed.init("reconcile", "--explain").stdout.decode().split("\nprofile coder\n")[1].splitlines()[-1].strip()
+
     assert slot() == "slot now: gateway-coder is missing"
     bed.init("reconcile")
     bed.rescan()

@@ -253,7 +253,7 @@ def test_a_word_that_cannot_be_kept_is_said_and_the_control_stands(live, kind):
         done = live.run(["sh", "-ec", "mount --bind /opt/data/profiles /opt/data/profiles; mount -o remount,ro,bind /opt/data/profiles"])
         assert done.returncode == 0, done
     done = live.init("stop", "coder", "--wait", timeout=20, code=1)
-    assert b"the next boot may not know" in done.stderr and b".gateway-planned-stop.json" not in done.stderr or kind == "readonly", done
+    assert (b"the next boot may not know" in done.stderr and b".gateway-planned-stop.json" not in done.stderr) or kind == "readonly", done
     assert live.svstat(live.slot("coder")) == "down"
     assert outside.read_text() == '{"root": 1}'
 

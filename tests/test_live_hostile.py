@@ -52,7 +52,7 @@ def test_sealing_leaves_nothing_of_a_hostile_slot_to_the_hermes_user(bed, what):
     tree = snapshot(bed.path(slot))
     for path, line in tree.items():
         kind, mode, owner = line.split()[:3]
-        if path.startswith(b"env/") or path == b"env" and kind != "dir":
+        if path.startswith(b"env/") or (path == b"env" and kind != "dir"):
             # Only gateway-run reads it, as the hermes user, and follows no symlink there.
             continue
         assert kind != "link" and owner.startswith("0:"), (path, line)
@@ -311,8 +311,10 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
                 [
                     "sh",
                     "-c",
-                    "cd /run/service; for name in gateway-new .gateway-new.*; do [ -e $name ] && mv -T $name .trash.$$.$name; done; "
-                    "rm -rf .trash.*; s6-svscanctl -an .; ln -sfn /run/outside .link; chown -h 10000:10000 .link",
+                    (
+                        "cd /run/service; for name in gateway-new .gateway-new.*; do [ -e $name ] && mv -T $name .trash.$$.$name; done; "
+                        "rm -rf .trash.*; s6-svscanctl -an .; ln -sfn /run/outside .link; chown -h 10000:10000 .link"
+                    ),
                 ]
             )
             assert touched() == []

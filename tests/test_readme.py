@@ -150,11 +150,10 @@ def test_every_option_that_is_written_down_exists(grammar):
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - others <= known, where
     # The programs that s6-supervise runs have one page.
     programs = {command for command in grammar if command.endswith(("-run", "-log", "-finish"))}
-    for command, options in grammar.items():
-        if command in programs:
-            options = set().union(*(grammar[command] for command in programs))
+    for command in grammar:
+        known = set().union(*(grammar[one] for one in (programs if command in programs else [command])))
         page = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", init("help", command).stdout.decode())) - others
-        assert command == "help" or page <= {f"--{option}" for option in options}, command
+        assert command == "help" or page <= {f"--{option}" for option in known}, command
 
 
 def test_every_variable_is_in_readme_manual_and_help():
@@ -196,7 +195,10 @@ def test_what_the_readme_shows_is_what_is_printed(place):
     golden = (ROOT / "tests/golden/why_down/six-status.txt").read_text()
     table, notes, _ = shown.pop(1).strip().split("\n\n")
     assert table.split("\n")[0].split() == golden.split("\n")[0].split()
-    without_time = lambda text: re.sub(r"\d{4}-\d\d-\d\dT[\d:+]*|\w+(?= times)", "", text).split("\n")
+
+    def without_time(text):
+        return re.sub(r"\d{4}-\d\d-\d\dT[\d:+]*|\w+(?= times)", "", text).split("\n")
+
     assert set(without_time(notes)) <= set(without_time(golden)) and notes.count("\n") == 3
     assert [line.split(":")[0] for line in settings.splitlines()] == [line.split(":")[0] for line in said.split("\n\n")[0].splitlines()]
     log = (home / "logs/container-boot.log").read_text()

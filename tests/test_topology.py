@@ -302,8 +302,6 @@ def test_standalone_is_what_the_python_says_or_a_doubt(place, value):
         meant = None
     assert standalone == meant or (doubt and not standalone), (meant, done.stderr)
     # The values that people write are certain.
-    assert (
-        not doubt
-        or VALUES.index(value) not in range(7)
-        and value not in ("false", "no", "off", "null", "", "maybe", "'yes'", "yes # comment")
+    assert not doubt or (
+        VALUES.index(value) not in range(7) and value not in ("false", "no", "off", "null", "", "maybe", "'yes'", "yes # comment")
     )

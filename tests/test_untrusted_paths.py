@@ -280,9 +280,11 @@ def test_commands_and_status_execute_nothing(live, uid):
         [
             "sh",
             "-ec",
-            "mkdir /run/planted; for tool in s6-svc s6-svstat s6-svscanctl s6-svok s6-svwait; do "
-            "printf '#!/bin/sh\\necho $0 >> /run/bed/ran\\n' > /run/planted/$tool; chmod 755 /run/planted/$tool; done; "
-            "touch /run/bed/ran; chmod 666 /run/bed/ran",
+            (
+                "mkdir /run/planted; for tool in s6-svc s6-svstat s6-svscanctl s6-svok s6-svwait; do "
+                "printf '#!/bin/sh\\necho $0 >> /run/bed/ran\\n' > /run/planted/$tool; chmod 755 /run/planted/$tool; done; "
+                "touch /run/bed/ran; chmod 666 /run/bed/ran"
+            ),
         ]
     )
     live.profile("new", "running")

@@ -26,10 +26,8 @@ def plain(output):
         if len(words) > 11 and words[0] != "NAME":
             for at in (6, 8):
                 words[at] = words[at] if words[at] == "-" else "N"
-            line = "  ".join(words[::2])
-        elif words[0] == "NAME":
-            line = "  ".join(words[::2])
-        lines.append(line)
+        is_row = words[0] == "NAME" or len(words) > 11
+        lines.append("  ".join(words[::2]) if is_row else line)
     return "\n".join(lines)
 
 
@@ -247,8 +245,7 @@ def service(bed, name, script, owner):
     assert bed.run(["sh", "-c", script]).returncode == 0
     bed.rescan()
     wait_for(lambda: bed.svstat(f"/run/service/{name}"), what=name)
-    done = bed.init("fix-perms", "/run/static") if owner == HERMES else None
-    return done
+    return bed.init("fix-perms", "/run/static") if owner == HERMES else None
 
 
 def test_static_services_of_the_hermes_user_have_a_row_and_roots_have_none(bed):
@@ -287,7 +284,10 @@ def test_in_a_front_ends_container_only_static_services_can_be_faults(bed):
     bed.run(["chown", "0:0", "/opt/data/profiles/lost"])
     bed.run(["chmod", "700", "/opt/data/profiles/lost"])
     service(bed, "dashboard", "exit 1", HERMES)
-    fault = lambda: [re.sub(r"\d+ times", "N times", line) for line in health(bed, "--role", "frontend", uid=HERMES, code=None)]
+
+    def fault():
+        return [re.sub(r"\d+ times", "N times", line) for line in health(bed, "--role", "frontend", uid=HERMES, code=None)]
+
     why = "dies again and again: N times within 180 seconds (exit code 1); the container's log says why"
     wait_for(lambda: fault() == [f"dashboard: {why}"], what="the loop")
     bed.run(["sh", "-c", "printf '#!/bin/sh\\nexec sleep 1000\\n' > /run/static/dashboard/run; s6-svc -t /run/service/dashboard"])
@@ -333,7 +333,10 @@ def test_where_next_boot_and_state_disagree_the_note_tells_why(live):
     live.init("reconcile")
     live.rescan()
     wait_for(lambda: live.svstat(live.slot("idle")) == "down", what="the slot")
-    note = lambda: rows(live)["idle"]["note"].replace("/run/bed/bin/", "/usr/bin/")
+
+    def note():
+        return rows(live)["idle"]["note"].replace("/run/bed/bin/", "/usr/bin/")
+
     assert note() == "its gateway has ended: /usr/bin/hermes-init start idle"
     live.profile("idle", "running")
     assert note() == "it has not been started since the boot: /usr/bin/hermes-init start idle"

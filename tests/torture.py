@@ -536,7 +536,7 @@ def cases(scenario, trace):
     counts, found = {}, []
     for name in re.findall(r"^(\w+)\(", trace, re.M):
         counts[name] = counts.get(name, 0) + 1
-        if name in NOT_KILLED or name == "execve" and counts[name] == 1:
+        if name in NOT_KILLED or (name == "execve" and counts[name] == 1):
             continue
         found += [Case(scenario, name, counts[name], errno) for errno in [*ERRORS.get(name, "").split(), None]]
     return found
@@ -681,7 +681,7 @@ def torture(scenarios, seed, seconds=None, count=None, calls=None, say=print):
             queues.append(shuffled([case for case in found if not calls or case.call in calls], choose))
         total = sum(map(len, queues))
         for case in in_turn(queues):
-            if ran == count or end is not None and time.monotonic() > end:
+            if ran == count or (end is not None and time.monotonic() > end):
                 break
             try:
                 wrong, done = case.scenario.check(case)

@@ -56,7 +56,7 @@ def planned_end(bed, profile="default"):
     assert bed.was_told(profile), "it was not told that it is stopped"
     assert not (bed.home(profile) / MARKER).exists()
     end = (bed.ends_of(profile)[-1], bed.state(profile)["gateway_state"])
-    assert end == (0, "stopped") or bed.version == OLD and end == (1, "running"), (bed.home(profile) / "logs/gateway.log").read_text()
+    assert end == (0, "stopped") or (bed.version == OLD and end == (1, "running")), (bed.home(profile) / "logs/gateway.log").read_text()
 
 
 def planned_stop(bed, profile="default"):
@@ -93,7 +93,7 @@ def test_restart_and_unregister_are_planned(real):
     bed.init("restart", "default", "--wait", uid=HERMES)
     assert bed.was_told(), "the first one was not told that it is stopped"
     again = bed.serving(other_than=pid)
-    assert bed.ends_of() == [0] or bed.version == OLD and bed.ends_of() == [1]
+    assert bed.ends_of() == [0] or (bed.version == OLD and bed.ends_of() == [1])
     assert bed.state("default")["desired_state"] == "running" and not (bed.home("default") / MARKER).exists()
     bed.init("unregister", "default", uid=HERMES)
     assert not bed.path(bed.slot("default")).exists() and not bed.path(f"/proc/{again}").exists()

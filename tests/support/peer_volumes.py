@@ -7,8 +7,8 @@ differences has it: `Fault.row` names the row, `Fault.theirs` and `Fault.ours` s
 import json
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
 from support.hermes_agent import NEW, OLD
 from support.program import HERMES

@@ -47,6 +47,7 @@ def run(argv, timeout=30, **options):
         stdin=subprocess.DEVNULL,
         capture_output=True,
         timeout=timeout,
+        check=False,
         **options,
     )
 

@@ -3,6 +3,7 @@
 Nothing in it outlives a test: the mounts are private to the namespace, and its processes end with process 1.
 """
 
+import contextlib
 import json
 import os
 import shutil
@@ -87,27 +88,26 @@ class Bed:
             script.append("cd /; exec env -i PATH=/command:/usr/bin:/bin s6-svscan /run/service")
         else:
             script.append("touch /run/ready; exec sleep 100000")
-        log = open(self.folder / "log", "wb")
-        self.unshare = subprocess.Popen(
-            [
-                "unshare",
-                "--pid",
-                "--fork",
-                "--mount",
-                "--mount-proc",
-                "--propagation",
-                "private",
-                "--kill-child",
-                "sh",
-                "-c",
-                "\n".join(script),
-            ],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-        log.close()
+        with open(self.folder / "log", "wb") as log:
+            self.unshare = subprocess.Popen(
+                [
+                    "unshare",
+                    "--pid",
+                    "--fork",
+                    "--mount",
+                    "--mount-proc",
+                    "--propagation",
+                    "private",
+                    "--kill-child",
+                    "sh",
+                    "-c",
+                    "\n".join(script),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
 
         def child():
@@ -138,11 +138,10 @@ class Bed:
                     stdin=subprocess.DEVNULL,
                     capture_output=True,
                     timeout=20,
+                    check=False,
                 )
-                try:
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     self.unshare.wait(timeout=0.3)
-                except subprocess.TimeoutExpired:
-                    pass
             if self.unshare.poll() is None:
                 self.unshare.send_signal(signal.SIGKILL)
             self.unshare.wait(timeout=20)

@@ -134,7 +134,9 @@ class Ordinary:
         return [line for entry in entries for line in [*self.blanks(), *entry]]
 
     def document(self):
-        ours = lambda pad: [f"{pad}{self.quoted_key('multiplex_profiles')}: {self.random.choice(TRUE + FALSE)}{self.comment()}"]
+        def ours(pad):
+            return [f"{pad}{self.quoted_key('multiplex_profiles')}: {self.random.choice(TRUE + FALSE)}{self.comment()}"]
+
         top, section = self.random.choice([(0, 0), (1, 0), (0, 1), (0, 1), (0, 2)])
         entries = [ours("")] if top else []
         if section == 1:
@@ -155,7 +157,7 @@ class Ordinary:
 class Odd:
     """Arbitrary sequences of YAML tokens, and ordinary documents with a token inserted, removed or moved."""
 
-    PIECES = [
+    PIECES = (
         "multiplex_profiles",
         "gateway",
         "multiplex_profiles: true",
@@ -222,7 +224,7 @@ class Odd:
         '""',
         "a: 1\n",
         "b:\n  c: 1\n",
-    ]
+    )
 
     def __init__(self, random):
         self.random = random
