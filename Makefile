@@ -1,5 +1,6 @@
-# `make` builds the executable, `make test` tests it (`make image-test`: only the tests in containers), `make peer-test` tests
-# it beside the real Hermes Agent, `make torture` makes its system calls fail, `make demo` demonstrates it.
+# `make` builds the executable, `make check` tests a debug build in less than a minute, `make test` tests the executable
+# (`make image-test`: only in containers), `make peer-test` tests it beside the real Hermes Agent, `make torture` makes its system
+# calls fail, `make demo` demonstrates it.
 
 TARGET  := x86_64-unknown-linux-musl
 PREFIX  := /usr
@@ -20,15 +21,37 @@ $(dir $(EXE)).kind-%:
 	@rm -f $(@D)/.kind-*
 	@touch $@
 
+PYTEST := PYTHONDONTWRITEBYTECODE=1 tests/python -m pytest -c tests/pytest.ini --rootdir .
+
+# All tests, or those of the files T below tests/ whose names match K: make test T='test_sealed.py test_seed.py' K='switch or mode'
+T :=
+K :=
 test: $(EXE)
 	tests/setup
-	cargo test --locked --lib
-	PYTHONDONTWRITEBYTECODE=1 tests/python -m pytest -c tests/pytest.ini --rootdir . tests
+	$(if $(T)$(K),,cargo test --locked --lib)
+	$(PYTEST) $(if $(K),-k '$(K)') $(if $(T),$(addprefix tests/,$(T)),tests)
 
-# The part of it that builds README.md's Dockerfile block with podman, and runs what comes of it.
-image-test: $(EXE)
-	tests/setup
-	PYTHONDONTWRITEBYTECODE=1 tests/python -m pytest -c tests/pytest.ini --rootdir . tests/image
+# What needs neither s6 nor podman, with a debug build: in less than a minute after each change. Without root, some are skipped.
+check:
+	tests/setup check
+	cargo test --locked --lib
+	cargo build --locked
+	HERMES_INIT=$(abspath target/$(TARGET)/debug/hermes-init) $(PYTEST) -m 'not s6' \
+		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_readme.py tests/test_seed.py
+
+# Checks the format of Rust and Python, and lints Rust, Python and shell.
+SCRIPTS = .ci/run tests/build tests/demo tests/peer/root tests/peer/run tests/python tests/setup $(shell grep -rl '^#!.*sh' tests/image/rootfs)
+lint:
+	tests/setup lint
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	target/venv/bin/ruff format --check tests
+	target/venv/bin/ruff check tests
+	target/venv/bin/shellcheck $(SCRIPTS)
+
+# The tests that build README.md's Dockerfile block with podman, and run the image.
+image-test: T := image
+image-test: test
 
 # The same executable beside the real Hermes Agent, from PyPI: tests/peer/run says what it needs.
 peer-test: $(EXE)
@@ -91,4 +114,4 @@ uninstall:
 clean:
 	rm -rf target
 
-.PHONY: all test image-test peer-test torture demo install uninstall clean
+.PHONY: all check lint test image-test peer-test torture demo install uninstall clean

@@ -13,7 +13,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from bed import APART, executable, wait_for
+from support.program import APART, executable, wait_for
 
 OWNER = "10000:10000"
 # As many as the largest volume needs.
@@ -76,19 +76,35 @@ def volume(top, count, state=None, lifecycle=True):
 
 
 def argv(command, folder):
-    return [str(executable().resolve()), command, "--hermes-home", str(folder / "home"), "--scandir", str(folder / "service"), "--owner", OWNER]
+    return [
+        str(executable().resolve()),
+        command,
+        "--hermes-home",
+        str(folder / "home"),
+        "--scandir",
+        str(folder / "service"),
+        "--owner",
+        OWNER,
+    ]
 
 
 def trace(folder):
     """Returns the system calls of a boot pass, as strace prints them with the paths of file descriptors."""
     log = folder / "strace"
-    subprocess.run(["strace", "-f", "-y", "-s", "4096", "-o", log, *argv("reconcile", folder)], check=True, env=APART,
-                   stdout=subprocess.DEVNULL, timeout=60)
+    subprocess.run(
+        ["strace", "-f", "-y", "-s", "4096", "-o", log, *argv("reconcile", folder)],
+        check=True,
+        env=APART,
+        stdout=subprocess.DEVNULL,
+        timeout=60,
+    )
     return [line.split(None, 1)[1] for line in log.read_text(errors="replace").splitlines() if re.match(r"\d+\s+\w+\(", line)]
 
 
-WRITES = re.compile(r"^(write|pwrite|unlink|rename|mkdir|mknod|chmod|fchmod|chown|fchown|utimens|truncate|ftruncate|link|symlink)"
-                    r"|O_(WRONLY|RDWR|CREAT|TRUNC)")
+WRITES = re.compile(
+    r"^(write|pwrite|unlink|rename|mkdir|mknod|chmod|fchmod|chown|fchown|utimens|truncate|ftruncate|link|symlink)"
+    r"|O_(WRONLY|RDWR|CREAT|TRUNC)"
+)
 
 
 def passes(top, count, state, lifecycle):
@@ -107,9 +123,9 @@ def system_calls(top):
         for lifecycle in (False, True):
             few, many = passes(top, 10, state, lifecycle), passes(top, 110, state, lifecycle)
             # Lists that double add a few calls for all slots together (20 to 30 for 100 of them), which are none of a slot's.
-            worst = [max(most, round((b - a) / 100)) for most, a, b in zip(worst, few[:3], many[:3])]
+            worst = [max(most, round((b - a) / 100)) for most, a, b in zip(worst, few[:3], many[:3], strict=True)]
             writes += few[3] + many[3]
-    for row, calls in zip(("system calls per new slot", "system calls per settled slot", "of these, on the volume"), worst):
+    for row, calls in zip(("system calls per new slot", "system calls per settled slot", "of these, on the volume"), worst, strict=True):
         figure(row, calls)
     figure("of these, writes to the volume", len(writes), writes[0] if writes else "")
 
@@ -118,18 +134,24 @@ def start_up():
     """Counts the system calls of `--version` up to its first write."""
     done = subprocess.run(["strace", executable(), "--version"], capture_output=True, text=True, timeout=20, check=True, env=APART)
     calls = [line for line in done.stderr.splitlines() if re.match(r"\w+\(", line)]
-    figure("system calls at start-up, before those of the command",
-           next(number for number, call in enumerate(calls) if call.startswith(("write(1", "writev(1"))))
+    figure(
+        "system calls at start-up, before those of the command",
+        next(number for number, call in enumerate(calls) if call.startswith(("write(1", "writev(1"))),
+    )
 
 
 def peak_memory(command):
     """Returns the peak resident memory of a command (VmHWM) in bytes. strace holds the process when it is about to exit.
     Its children are not held: it waits for their end. The ru_maxrss of wait4(2) is no use here: it includes the memory of this
     Python, from before the execve(2)."""
-    held = subprocess.Popen(["strace", "-o", "/dev/null", "-e", "trace=exit_group",
-                             "-e", "inject=exit_group:delay_enter=120000000", *command],
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=APART)
+    held = subprocess.Popen(
+        ["strace", "-o", "/dev/null", "-e", "trace=exit_group", "-e", "inject=exit_group:delay_enter=120000000", *command],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        env=APART,
+    )
     try:
+
         def exiting():
             assert held.poll() is None, f"{command} ended unseen"
             for child in Path(f"/proc/{held.pid}/task/{held.pid}/children").read_text().split():
@@ -157,14 +179,19 @@ def peak_memory(command):
 def memory(top):
     for count in (5, 5000):
         with volume(top, count) as folder:
-            for command, detail in (("status", "status, no slots"), ("reconcile", "first pass"), ("reconcile", "settled pass"),
-                                    ("status", "status, all slots")):
+            for command, detail in (
+                ("status", "status, no slots"),
+                ("reconcile", "first pass"),
+                ("reconcile", "settled pass"),
+                ("status", "status, all slots"),
+            ):
                 figure(f"peak memory, {count:,} profiles", peak_memory(argv(command, folder)), detail)
 
 
 def cpu_time(command, folder):
     """Returns the CPU time of a command in seconds, user and system. The kernel samples how it divides into the two, but the
     sum is exact."""
+
     def used():
         children = resource.getrusage(resource.RUSAGE_CHILDREN)
         return children.ru_utime + children.ru_stime
@@ -243,9 +270,25 @@ def main(arguments):
         return measure_all(arguments[1], *(arguments[2:] or [None]))
     # A tmpfs in a mount namespace of its own is gone with the last process in it, however that ends.
     with tempfile.TemporaryDirectory(prefix="hermes-init-budgets-") as top:
-        return subprocess.run(["unshare", "--mount", "--propagation", "private", "sh", "-c",
-                               'mount -t tmpfs -o mode=0755,nr_inodes=0 tmpfs "$0" && exec "$@"', top,
-                               sys.executable, __file__, "--on", top, *arguments], timeout=900).returncode
+        return subprocess.run(
+            [
+                "unshare",
+                "--mount",
+                "--propagation",
+                "private",
+                "sh",
+                "-c",
+                'mount -t tmpfs -o mode=0755,nr_inodes=0 tmpfs "$0" && exec "$@"',
+                top,
+                sys.executable,
+                __file__,
+                "--on",
+                top,
+                *arguments,
+            ],
+            timeout=900,
+            check=False,
+        ).returncode
 
 
 if __name__ == "__main__":

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from bed import HERMES, Bed, executable
+from support.program import HERMES, executable
+from support.testbed import Bed
 
 
 def pytest_configure(config):

@@ -6,26 +6,45 @@ import os
 
 import pytest
 
-from bed import HERMES, Bed
+from support.program import HERMES
+from support.testbed import Bed
 
 pytestmark = pytest.mark.root
 HOW = "as root: chown -hR 10000"
 
 # What is done to the volume, whom it concerns, and what is said.
 REFUSED = {
-    "profile": ("chown 0:0 {coder}; chmod 700 {coder}", {"coder"},
-                "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0700; {how} {coder})"),
-    "readonly": ("chown 0:0 {coder}; chmod 755 {coder}", {"coder"},
-                 "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0755; {how} {coder})"),
+    "profile": (
+        "chown 0:0 {coder}; chmod 700 {coder}",
+        {"coder"},
+        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0700; {how} {coder})",
+    ),
+    "readonly": (
+        "chown 0:0 {coder}; chmod 755 {coder}",
+        {"coder"},
+        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0755; {how} {coder})",
+    ),
     "own-mode": ("chmod 500 {coder}", {"coder"}, "profiles/coder: Permission denied ({coder} belongs to 10000:10000, mode 0500)"),
-    "log": ("mkdir -p {logs}/coder; chmod 755 {logs}/coder; chown 10000:10000 {logs}", {"coder"},
-            "logs/gateways/coder: Permission denied ({logs}/coder belongs to 0:0, mode 0755; {how} {logs}/coder)"),
-    "logs": ("mkdir -p {logs}; chmod 755 {logs}", {"default", "coder"},
-             "logs/gateways: Permission denied ({logs} belongs to 0:0, mode 0755; {how} {logs})"),
-    "volume": ("chown 0:0 {home}; chmod 700 {home}", {"default", "coder"},
-               "{home}: Permission denied ({home} belongs to 0:0, mode 0700; {how} {home})"),
-    "volume-readonly": ("chown 0:0 {home}; chmod 755 {home}; mkdir -p {logs}/coder {logs}/default; chown -R 10000:10000 {logs}/..", {"default"},
-                        "{home}: Permission denied ({home} belongs to 0:0, mode 0755; {how} {home})"),
+    "log": (
+        "mkdir -p {logs}/coder; chmod 755 {logs}/coder; chown 10000:10000 {logs}",
+        {"coder"},
+        "logs/gateways/coder: Permission denied ({logs}/coder belongs to 0:0, mode 0755; {how} {logs}/coder)",
+    ),
+    "logs": (
+        "mkdir -p {logs}; chmod 755 {logs}",
+        {"default", "coder"},
+        "logs/gateways: Permission denied ({logs} belongs to 0:0, mode 0755; {how} {logs})",
+    ),
+    "volume": (
+        "chown 0:0 {home}; chmod 700 {home}",
+        {"default", "coder"},
+        "{home}: Permission denied ({home} belongs to 0:0, mode 0700; {how} {home})",
+    ),
+    "volume-readonly": (
+        "chown 0:0 {home}; chmod 755 {home}; mkdir -p {logs}/coder {logs}/default; chown -R 10000:10000 {logs}/..",
+        {"default"},
+        "{home}: Permission denied ({home} belongs to 0:0, mode 0755; {how} {home})",
+    ),
     "parent": ("chmod 700 {home}/..", {"default", "coder"}, "{home}: Permission denied ({parent} belongs to 0:0, mode 0700)"),
 }
 
@@ -37,8 +56,16 @@ def closed():
         bed.profile("coder", "running")
         bed.path("/run/service/.s6-svscan").mkdir()
         # The directory above the volume is the machine's own otherwise.
-        bed.run(["sh", "-ec", "mkdir -m 755 /run/above; mount -t tmpfs -o mode=755 tmpfs /run/above; mkdir /run/above/data; "
-                              "cp -a /opt/data/. /run/above/data; chown 10000:10000 /run/above/data"])
+        bed.run(
+            [
+                "sh",
+                "-ec",
+                (
+                    "mkdir -m 755 /run/above; mount -t tmpfs -o mode=755 tmpfs /run/above; mkdir /run/above/data; "
+                    "cp -a /opt/data/. /run/above/data; chown 10000:10000 /run/above/data"
+                ),
+            ]
+        )
         (bed.path("/run/s6/container_environment") / "HERMES_HOME").write_text("/run/above/data")
         yield bed
 
@@ -73,7 +100,9 @@ def test_what_the_hermes_user_is_refused_is_said_once(closed, what, sealed):
 
 def test_what_root_and_the_hermes_user_may_use_is_no_matter_of_owners(closed):
     """A directory of another user, of a group of the hermes user's, or for everybody."""
-    closed.run(["sh", "-ec", "cd /run/above/data; chown 0:0 . profiles/coder; chmod 1777 .; chgrp 998 profiles/coder; chmod 770 profiles/coder"])
+    closed.run(
+        ["sh", "-ec", "cd /run/above/data; chown 0:0 . profiles/coder; chmod 1777 .; chgrp 998 profiles/coder; chmod 770 profiles/coder"]
+    )
     assert b"hermes" in (closed.folder / "group").read_bytes()
     done = closed.init("reconcile")
     assert done.stderr == b"", done
@@ -100,8 +129,16 @@ def test_a_path_without_hermes_is_said_once(closed, path, found):
 
 
 def test_the_hermes_user_alone_is_told_the_same(closed):
-    closed.run(["sh", "-ec", "chown -R 10000:10000 /run/service; mkdir -p /run/above/data/logs; chown 0:0 /run/above/data/profiles/coder; "
-                             "chown 10000:10000 /run/above/data/logs"])
+    closed.run(
+        [
+            "sh",
+            "-ec",
+            (
+                "chown -R 10000:10000 /run/service; mkdir -p /run/above/data/logs; chown 0:0 /run/above/data/profiles/coder; "
+                "chown 10000:10000 /run/above/data/logs"
+            ),
+        ]
+    )
     done = closed.init("reconcile", uid=HERMES, code=1)
     assert b"unable to use as the hermes user profiles/coder: Permission denied" in done.stderr
 

@@ -8,10 +8,10 @@ import subprocess
 
 import pytest
 
-from bed import HERMES, ROOT, Bed, run, wait_for
-from test_permissions import SERVICES, static
-from test_reconcile import Volume
-from tree import entries_of, identity, snapshot
+from support.file_tree import entries_of, identity, snapshot
+from support.program import HERMES, ROOT, run, wait_for
+from support.testbed import SERVICES, Bed, static_service
+from support.volume import Volume
 
 pytestmark = pytest.mark.s6
 SEALED = {"HERMES_INIT_SEALED": "1"}
@@ -83,8 +83,11 @@ def can_register(bed):
 
 
 def can_make_root_run(bed):
-    hermes(bed, f"mkdir {SERVICE}/evil; printf '#!/bin/sh\nid -u > /run/bed/ran\nsleep 9\n' > {SERVICE}/evil/run; chmod 755 {SERVICE}/evil/run; "
-                f"s6-svscanctl -a {SERVICE}")
+    hermes(
+        bed,
+        f"mkdir {SERVICE}/evil; printf '#!/bin/sh\nid -u > /run/bed/ran\nsleep 9\n' > {SERVICE}/evil/run; chmod 755 {SERVICE}/evil/run; "
+        f"s6-svscanctl -a {SERVICE}",
+    )
     try:
         wait_for(lambda: bed.path("/run/bed/ran").exists() and bed.path("/run/bed/ran").read_text(), 2, "the service")
     except AssertionError:
@@ -110,7 +113,9 @@ def can_overwrite_a_file_of_roots(bed):
 
 
 def can_swallow_commands(bed):
-    return hermes(bed, f"exec 3<>{bed.slot('coder')}/supervise/control") or hermes(bed, f"timeout 1 cat {bed.slot('coder')}/supervise/control; [ $? = 124 ]")
+    return hermes(bed, f"exec 3<>{bed.slot('coder')}/supervise/control") or hermes(
+        bed, f"timeout 1 cat {bed.slot('coder')}/supervise/control; [ $? = 124 ]"
+    )
 
 
 def can_command_s6_svscan(bed):
@@ -140,13 +145,16 @@ def can_gain_privileges(bed):
 
 def can_decide_the_next_boot(bed):
     """A profile that the hermes user makes is started by the pass of root."""
-    assert hermes(bed, "mkdir -p /opt/data/profiles/mine; cd /opt/data/profiles/mine; touch SOUL.md; echo '{\"desired_state\": \"running\"}' > gateway_state.json")
+    assert hermes(
+        bed,
+        'mkdir -p /opt/data/profiles/mine; cd /opt/data/profiles/mine; touch SOUL.md; echo \'{"desired_state": "running"}\' > gateway_state.json',
+    )
     bed.init("reconcile")
     return os.path.exists(bed.path(f"{bed.slot('mine')}/run")) and not os.path.exists(bed.path(f"{bed.slot('mine')}/down"))
 
 
 def can_command_a_static_service(bed, name="dashboard"):
-    static(bed, name)
+    static_service(bed, name)
     bed.rescan()
     service = f"{SERVICES}/{name}"
     wait_for(lambda: bed.svstat(service) == "up" and bed.svstat(f"{service}/log") == "up", what=name)
@@ -168,8 +176,11 @@ def can_lead_a_pass_outside(bed):
     for name in ("SOUL.md", "gateway.pid", "processes.json"):
         (folder / name).write_text("root's")
     before = snapshot(folder)
-    assert hermes(bed, "cd /opt/data; mkdir -p profiles; ln -s /run/rootdir profiles/away; ln -sfn /run/rootfile gateway_state.json; rm -rf logs; mkdir logs; "
-                       "ln -s /run/rootfile logs/container-boot.log; ln -s /run/rootfile logs/container-boot.log.1")
+    assert hermes(
+        bed,
+        "cd /opt/data; mkdir -p profiles; ln -s /run/rootdir profiles/away; ln -sfn /run/rootfile gateway_state.json; rm -rf logs; mkdir logs; "
+        "ln -s /run/rootfile logs/container-boot.log; ln -s /run/rootfile logs/container-boot.log.1",
+    )
     bed.init("reconcile", environment={"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"}, code=None)
     return secret.read_text() != "root's" or snapshot(folder) != before
 
@@ -262,8 +273,22 @@ def test_sealing_of_event_that_was_killed_is_completed(place, call):
         (base / "supervise").mkdir()
         os.chown(base / "event", HERMES, HERMES)
         (base / "event" / FTRIG).symlink_to("/run/rootfile")
-        run(["strace", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={number}", os.environ["HERMES_INIT"], "fix-perms", "--sealed",
-             "--owner", "10000:10000", base.parent], env={"PATH": "/usr/bin:/bin"})
+        run(
+            [
+                "strace",
+                "-o",
+                "/dev/null",
+                "-e",
+                f"inject={call}:signal=SIGKILL:when={number}",
+                os.environ["HERMES_INIT"],
+                "fix-perms",
+                "--sealed",
+                "--owner",
+                "10000:10000",
+                base.parent,
+            ],
+            env={"PATH": "/usr/bin:/bin"},
+        )
         done = run([os.environ["HERMES_INIT"], "fix-perms", "--sealed", "--owner", "10000:10000", base.parent], env={"PATH": "/bin"})
         assert done.returncode == 0 and os.listdir(base / "event") == [] and snapshot(base)[b"event"] == "dir 700 0:0", number
 
@@ -279,8 +304,23 @@ def test_sealing_shuts_the_control_fifo_that_its_owner_has_opened(bed):
 # Words, and what cannot be read.
 
 
-@pytest.mark.parametrize("word, shut", [("on", True), ("maybe", True), ("OD", True), (" 1", True), ("0 ", True), ("yes", True), ("No", False),
-                                        ("off", False), ("0", False), ("false", False), ("", False), ("\n", False)])
+@pytest.mark.parametrize(
+    "word, shut",
+    [
+        ("on", True),
+        ("maybe", True),
+        ("OD", True),
+        (" 1", True),
+        ("0 ", True),
+        ("yes", True),
+        ("No", False),
+        ("off", False),
+        ("0", False),
+        ("false", False),
+        ("", False),
+        ("\n", False),
+    ],
+)
 def test_a_word_that_is_not_understood_shuts(bed, word, shut):
     (bed.path("/run/s6/container_environment") / "HERMES_INIT_SEALED").write_text(word)
     done = bed.init("reconcile")
@@ -291,8 +331,13 @@ def test_a_word_that_is_not_understood_shuts(bed, word, shut):
 @pytest.mark.parametrize("kind", ["symlink", "dangling", "directory", "fifo", "huge"])
 def test_a_switch_that_cannot_be_read_shuts(bed, kind):
     path = bed.path("/run/s6/container_environment") / "HERMES_INIT_SEALED"
-    {"symlink": lambda: path.symlink_to("/etc/hostname"), "dangling": lambda: path.symlink_to("/nowhere"), "directory": path.mkdir,
-     "fifo": lambda: os.mkfifo(path), "huge": lambda: path.write_text("0" * 140_000)}[kind]()
+    {
+        "symlink": lambda: path.symlink_to("/etc/hostname"),
+        "dangling": lambda: path.symlink_to("/nowhere"),
+        "directory": path.mkdir,
+        "fifo": lambda: os.mkfifo(path),
+        "huge": lambda: path.write_text("0" * 140_000),
+    }[kind]()
     done = bed.init("reconcile")
     assert bed.path(SERVICE).stat().st_uid == 0 and b"HERMES_INIT_SEALED" in done.stderr and b"taken as sealed" in done.stderr, done
 
@@ -383,8 +428,9 @@ def test_the_lock_file_of_a_sealed_scan_directory_is_roots_whatever_was_there(be
 
 
 @pytest.mark.parametrize("errno", ["EMFILE", "EACCES", "EIO"])
-@pytest.mark.parametrize("call, path", [("openat", "gateway-coder"), ("openat", "finish"), ("openat", "log"), ("openat", "control"),
-                                        ("newfstatat", "down")])
+@pytest.mark.parametrize(
+    "call, path", [("openat", "gateway-coder"), ("openat", "finish"), ("openat", "log"), ("openat", "control"), ("newfstatat", "down")]
+)
 def test_a_live_slot_that_cannot_be_looked_at_is_left_as_it_is(bed, call, path, errno):
     """The slot differs from what is wanted, so a pass that can look would update it."""
     bed.profile("coder", "running")
@@ -424,10 +470,22 @@ def test_a_leftover_and_a_slot_without_a_profile_that_cannot_be_looked_at_stay(e
             bed.run(["cp", "-a", bed.slot("default"), f"{SERVICE}/{name}"])
         os.chown(bed.path(f"{SERVICE}/gateway-b"), 0, 0)
         before = {name: identity(bed.path(f"{SERVICE}/{name}")) for name in (".gateway-a.out.tmp", "gateway-b")}
-        done = bed.run([*INJECT, f"inject=openat:error={errno}", "-P", ".gateway-a.out.tmp", "-P", "gateway-b",
-                        "/run/bed/bin/hermes-init", "reconcile"])
+        done = bed.run(
+            [
+                *INJECT,
+                f"inject=openat:error={errno}",
+                "-P",
+                ".gateway-a.out.tmp",
+                "-P",
+                "gateway-b",
+                "/run/bed/bin/hermes-init",
+                "reconcile",
+            ]
+        )
         assert {name: identity(bed.path(f"{SERVICE}/{name}")) for name in before} == before, done
-        assert done.returncode == 1 and b"profile=b prior_state=None action=failed" in done.stdout and b".gateway-a.out.tmp" in done.stderr, done
+        assert (
+            done.returncode == 1 and b"profile=b prior_state=None action=failed" in done.stdout and b".gateway-a.out.tmp" in done.stderr
+        ), done
 
 
 @pytest.mark.parametrize("errno", ["EMFILE", "EIO"])
@@ -435,8 +493,10 @@ def test_a_leftover_and_a_slot_without_a_profile_that_cannot_be_looked_at_stay(e
 def test_fix_perms_leaves_no_service_out_that_it_cannot_look_at(place, errno, what):
     (place / "a/supervise").mkdir(parents=True)
     (place / "a/log/supervise").mkdir(parents=True)
-    done = run([*INJECT, f"inject=newfstatat:error={errno}", "-P", what, os.environ["HERMES_INIT"], "fix-perms", "--owner", "10000:10000", place],
-               env={"PATH": "/usr/bin:/bin"})
+    done = run(
+        [*INJECT, f"inject=newfstatat:error={errno}", "-P", what, os.environ["HERMES_INIT"], "fix-perms", "--owner", "10000:10000", place],
+        env={"PATH": "/usr/bin:/bin"},
+    )
     assert done.returncode == 1 and b"service=a action=failed" in done.stdout, done
 
 
@@ -451,14 +511,24 @@ def test_no_descriptor_above_2_reaches_a_gateway(bed):
     bed.init("reconcile")
     environment = {"PATH": "/run/bed/bin:/usr/bin:/bin"}
     (bed.path("/run/s6/container_environment") / "PATH").write_text("/run/bed/bin:/usr/bin:/bin")
-    done = bed.run(["sh", "-c", f"cd {bed.slot('coder')}; exec 3<>/run/rootfile 7<>/run/rootfile ./run gateway-coder"], environment=environment)
+    done = bed.run(
+        ["sh", "-c", f"cd {bed.slot('coder')}; exec 3<>/run/rootfile 7<>/run/rootfile ./run gateway-coder"], environment=environment
+    )
     assert done.returncode == 0, done
     open_files = bed.path("/run/bed/open").read_text()
     assert "rootfile" not in open_files and secret.read_text() == "root's"
     # Where nothing can close them, nothing is executed.
     bed.path("/run/bed/open").unlink()
-    done = bed.run(["unshare", "-m", "sh", "-c", "mount -t tmpfs tmpfs /usr/lib/execline/bin; "
-                    f"cd {bed.slot('coder')}; exec 3<>/run/rootfile ./run gateway-coder"], environment=environment)
+    done = bed.run(
+        [
+            "unshare",
+            "-m",
+            "sh",
+            "-c",
+            f"mount -t tmpfs tmpfs /usr/lib/execline/bin; cd {bed.slot('coder')}; exec 3<>/run/rootfile ./run gateway-coder",
+        ],
+        environment=environment,
+    )
     assert done.returncode == 111 and b"descriptors above 2 are inherited" in done.stderr and not bed.path("/run/bed/open").exists(), done
 
 

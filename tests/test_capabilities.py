@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
+from support.program import HERMES, wait_for
+from support.testbed import Bed
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
 CAPABILITIES = ["chown", "setuid", "setgid", "dac_override", "fowner", "fsetid", "kill"]
@@ -26,8 +27,14 @@ class Boot:
     def __init__(self, bed, scandir, capabilities, *options):
         self.bed, self.scandir, self.root = bed, scandir, limited(capabilities)
         bed.path(scandir).mkdir(mode=0o755)
-        self.svscan = subprocess.Popen(bed.command([*self.root, "s6-svscan", scandir]), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL, env={"PATH": "/run/bed/bin:/usr/bin:/bin"}, cwd="/")
+        self.svscan = subprocess.Popen(
+            bed.command([*self.root, "s6-svscan", scandir]),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={"PATH": "/run/bed/bin:/usr/bin:/bin"},
+            cwd="/",
+        )
         wait_for((bed.path(scandir) / ".s6-svscan/control").exists, what="s6-svscan")
         self.done = self.run("reconcile", *options)
 

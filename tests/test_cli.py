@@ -6,23 +6,32 @@ import shutil
 
 import pytest
 
-from bed import APART, Bed, executable, run
-
-COMMANDS = ["reconcile", "fix-perms", "seed", "gateway-run", "gateway-log", "gateway-finish", "dashboard-run", "dashboard-finish",
-            "register", "unregister", "start", "stop", "restart", "status", "health", "logs"]
+from support.program import APART, COMMANDS, executable, run
+from support.testbed import Bed
 
 
 def init(*arguments, argv0=None, env=None):
     import subprocess
+
     argv = [argv0 or str(executable()), *arguments]
-    return subprocess.run(argv, executable=str(executable()), stdin=subprocess.DEVNULL, capture_output=True, timeout=20,
-                          env=APART | (env or {}))
+    return subprocess.run(
+        argv, executable=str(executable()), stdin=subprocess.DEVNULL, capture_output=True, timeout=20, check=False, env=APART | (env or {})
+    )
 
 
-@pytest.mark.parametrize("arguments, word, nearest", [
-    (["recnocile"], "recnocile", "reconcile"), (["--helf"], "--helf", "--help"), (["reconcile", "--dry-rum"], "--dry-rum", "--dry-run"),
-    (["reconcile", "-x"], "-x", "--"), (["fix-perms", "--seeled"], "--seeled", "--sealed"), (["help", "statsu"], "statsu", "status"),
-    (["stat\nus"], '"stat\\nus"', "status"), (["seed", "--json", "x"], "--json", "--")])
+@pytest.mark.parametrize(
+    "arguments, word, nearest",
+    [
+        (["recnocile"], "recnocile", "reconcile"),
+        (["--helf"], "--helf", "--help"),
+        (["reconcile", "--dry-rum"], "--dry-rum", "--dry-run"),
+        (["reconcile", "-x"], "-x", "--"),
+        (["fix-perms", "--seeled"], "--seeled", "--sealed"),
+        (["help", "statsu"], "statsu", "status"),
+        (["stat\nus"], '"stat\\nus"', "status"),
+        (["seed", "--json", "x"], "--json", "--"),
+    ],
+)
 def test_a_wrong_word_is_named_with_the_nearest_valid_one(arguments, word, nearest):
     done = init(*arguments)
     text = done.stderr.decode()
@@ -30,13 +39,26 @@ def test_a_wrong_word_is_named_with_the_nearest_valid_one(arguments, word, neare
     assert f"{word}; did you mean {nearest}" in text
 
 
-@pytest.mark.parametrize("arguments, says", [
-    ([], "no command"), (["reconcile", "x"], "unexpected argument x"), (["seed"], "missing DIR"), (["reconcile", "--owner"], "missing value"),
-    (["reconcile", "--owner", "nobody-such"], "nobody-such"), (["reconcile", "--owner", "1:x y"], '"1:x y"'),
-    (["reconcile", "--owner", "4294967295"], "4294967295"), (["reconcile", "--role", "boss"], "boss"), (["reconcile", "--json=1"], "json"),
-    (["start", "--wait=x", "a"], "x is no number"), (["register"], "missing NAME"), (["register", "a", "b"], "unexpected argument b"),
-    (["gateway-run", "./run", "dashboard"], "dashboard is no service"), (["gateway-log", "gateway-Bad/log"], "no service"),
-    (["reconcile", "--scandir", ""], "empty value")])
+@pytest.mark.parametrize(
+    "arguments, says",
+    [
+        ([], "no command"),
+        (["reconcile", "x"], "unexpected argument x"),
+        (["seed"], "missing DIR"),
+        (["reconcile", "--owner"], "missing value"),
+        (["reconcile", "--owner", "nobody-such"], "nobody-such"),
+        (["reconcile", "--owner", "1:x y"], '"1:x y"'),
+        (["reconcile", "--owner", "4294967295"], "4294967295"),
+        (["reconcile", "--role", "boss"], "boss"),
+        (["reconcile", "--json=1"], "json"),
+        (["start", "--wait=x", "a"], "x is no number"),
+        (["register"], "missing NAME"),
+        (["register", "a", "b"], "unexpected argument b"),
+        (["gateway-run", "./run", "dashboard"], "dashboard is no service"),
+        (["gateway-log", "gateway-Bad/log"], "no service"),
+        (["reconcile", "--scandir", ""], "empty value"),
+    ],
+)
 def test_a_wrong_command_line_is_one_line_and_100(arguments, says):
     done = init(*arguments)
     assert done.returncode == 100 and says in done.stderr.decode() and done.stderr.count(b"\n") == 1, done
@@ -62,19 +84,24 @@ def test_every_command_has_a_page_worth_reading(command):
 def test_a_page_shows_options_with_their_values_letters_variables_and_defaults():
     page = init("help", "logs").stdout.decode()
     assert page.startswith("usage: hermes-init logs [OPTION]... NAME...\n\n")
-    assert page.split("\n\n")[2] == """options (environment, default)
+    assert (
+        page.split("\n\n")[2]
+        == """options (environment, default)
   -f, --follow            go on with what is printed from now on
   -n, --lines N           how many lines (20)
   --raw                   the bytes as they are, not for a terminal
   --hermes-home DIR       the volume (HERMES_HOME, /opt/data)
   --owner USER|UID[:GID]  the hermes user (hermes in /etc/passwd, else
                           10000:10000)"""
+    )
     assert "\n  --wait[=SECONDS]        how long to wait; without a value, 30\n" in init("help", "start").stdout.decode()
     page = init("help", "gateway-finish").stdout.decode()
     assert page.startswith("usage: hermes-init gateway-finish [EXITCODE]...\n\n") and "options" not in page.split("\n\n")[2]
 
 
-@pytest.mark.parametrize("name", ["02-reconcile-profiles", "reconcile-profiles", "02-reconcile", "reconcile", "/etc/cont-init.d/99-reconcile"])
+@pytest.mark.parametrize(
+    "name", ["02-reconcile-profiles", "reconcile-profiles", "02-reconcile", "reconcile", "/etc/cont-init.d/99-reconcile"]
+)
 def test_argv0_names_the_boot_pass(name, home):
     shutil.rmtree(home / "home/profiles")
     done = init("--dry-run", "--hermes-home", str(home / "home"), "--scandir", str(home / "service"), argv0=name)
@@ -95,8 +122,9 @@ def test_an_option_comes_before_the_environment_and_an_empty_value_is_none(place
     home, other, scandir = place / "home", place / "other", place / "scandir"
     home.mkdir()
     other.mkdir()
-    text = init("reconcile", "--explain", "--hermes-home", str(home), env={"HERMES_HOME": str(other),
-                                                                          "S6_PROFILE_GATEWAY_SCANDIR": str(scandir)}).stdout.decode()
+    text = init(
+        "reconcile", "--explain", "--hermes-home", str(home), env={"HERMES_HOME": str(other), "S6_PROFILE_GATEWAY_SCANDIR": str(scandir)}
+    ).stdout.decode()
     assert f"HERMES_HOME: {home} (option)\n" in text and f"scan directory: {scandir} (environment)\n" in text
     text = init("reconcile", "--explain", env={"HERMES_HOME": "", "S6_PROFILE_GATEWAY_SCANDIR": str(scandir)}).stdout.decode()
     assert "HERMES_HOME: /opt/data (default)\n" in text
@@ -114,7 +142,9 @@ def test_the_container_environment_comes_before_the_default_and_behind_the_envir
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("owner, expected", [("1234", "1234:1234"), ("1234:77", "1234:77"), ("root", "0:0"), ("daemon", None), ("root:5", "0:5")])
+@pytest.mark.parametrize(
+    "owner, expected", [("1234", "1234:1234"), ("1234:77", "1234:77"), ("root", "0:0"), ("daemon", None), ("root:5", "0:5")]
+)
 def test_an_owner_is_a_name_or_numbers(owner, expected, place):
     if expected is None:
         user = pwd.getpwnam("daemon")

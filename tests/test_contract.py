@@ -1,4 +1,4 @@
-"""The rules of the boot pass and their combinations, as golden stories in tests/golden/contract; see story.py."""
+"""The rules of the boot pass and their combinations, as golden stories in tests/golden/contract; see support/golden_story.py."""
 
 import json
 import os
@@ -7,10 +7,10 @@ import time
 
 import pytest
 
-from bed import HERMES, executable, run
-from story import OWNER, Story, stories
-from test_reconcile import expected_slot
-from tree import entries_of, identity, snapshot
+from support.file_tree import entries_of, identity, snapshot
+from support.golden_story import Story, stories
+from support.program import HERMES, OWNER, executable, run
+from support.volume import expected_slot
 
 pytestmark = pytest.mark.root
 STAMP = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000 ")
@@ -60,8 +60,9 @@ def test_story(place, name):
             stamp = re.search(r'"timestamp": (\d+)', line)
             assert stamp is None or begun <= int(stamp[1]) <= ended
             changes.append(re.sub(r'"timestamp": \d+', '"timestamp": NOW', line))
-        story.check({"stdout": story.text(done.stdout), "stderr": story.text(done.stderr), "log": log, "slots": slots(story),
-                     "volume": changes})
+        story.check(
+            {"stdout": story.text(done.stdout), "stderr": story.text(done.stderr), "log": log, "slots": slots(story), "volume": changes}
+        )
         # The second boot reports the same for each profile and changes nothing.
         settled = identity(story.scandir)
         again = container.reconcile(*story.options(), timeout=10)
@@ -94,8 +95,13 @@ def test_a_lifecycle_file_that_cannot_be_read_is_unknown_and_in_nobodys_way(plac
         for path in [profile.parent, profile, *profile.rglob("*")]:
             os.chown(path, HERMES, HERMES)
     with story.container() as container:
-        done = run(container.command(["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups", executable(), "reconcile", "--json",
-                                      *story.options()]), env={"PATH": "/usr/bin:/bin"}, cwd="/")
+        done = run(
+            container.command(
+                ["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups", executable(), "reconcile", "--json", *story.options()]
+            ),
+            env={"PATH": "/usr/bin:/bin"},
+            cwd="/",
+        )
     outcomes = {outcome["profile"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}
     assert done.returncode == 0 and b"lifecycle" not in done.stderr, done
     assert all((outcomes[name]["action"], outcomes[name]["prior_exit"]) == ("started", "unknown") for name in ("folder", "file"))

@@ -13,8 +13,8 @@ import time
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
-from test_lifecycle import desired, entries, supervised
+from support.program import HERMES, wait_for
+from support.testbed import Bed, desired, entries, supervised
 
 pytestmark = pytest.mark.s6
 MARKER = ".gateway-planned-stop.json"
@@ -64,7 +64,9 @@ def home(bed):
 
 
 def background(bed, *argv, uid=HERMES):
-    return subprocess.Popen(bed.command(["/run/bed/bin/hermes-init", *argv], uid), stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+    return subprocess.Popen(
+        bed.command(["/run/bed/bin/hermes-init", *argv], uid), stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"}, cwd="/"
+    )
 
 
 def calls(bed, names, *argv, uid=0):
@@ -157,7 +159,9 @@ def test_a_gateway_that_is_down_gets_no_marker_and_a_link_there_leads_nowhere(li
     told, written = r'write\(.*/gateway-coder/supervise/control>, "d"', rf'rename\w*\(.*"{MARKER}".*\) = 0'
     names = "write,rename,renameat,renameat2,linkat,openat"
     lines = calls(live, names, "stop", "coder")
-    assert place_of(lines, told) and not [line for line in lines if MARKER in line and re.search("^rename|^link|O_CREAT|O_WRONLY", line)], lines
+    assert place_of(lines, told) and not [line for line in lines if MARKER in line and re.search("^rename|^link|O_CREAT|O_WRONLY", line)], (
+        lines
+    )
     live.init("start", "--wait", "coder")
     (home(live) / MARKER).symlink_to("/run/outside")
     (home(live) / f"{MARKER}.tmp").symlink_to("/run/outside")
@@ -206,16 +210,28 @@ def test_a_command_that_nobody_follows_is_not_believed(live, command):
 
 def in_place_of(bed, control, mode="600", group=0):
     """Puts a second hard link of a FIFO of root's in the place of a control, as whoever owns the directory can. Returns the FIFO."""
-    done = bed.run(["sh", "-ec", f"mkdir -p -m 711 /run/other; mkfifo /run/other/control; chgrp {group} /run/other/control; "
-                                 f"chmod {mode} /run/other/control; mv {control} {control}.true; ln /run/other/control {control}"])
+    done = bed.run(
+        [
+            "sh",
+            "-ec",
+            (
+                f"mkdir -p -m 711 /run/other; mkfifo /run/other/control; chgrp {group} /run/other/control; "
+                f"chmod {mode} /run/other/control; mv {control} {control}.true; ln /run/other/control {control}"
+            ),
+        ]
+    )
     assert done.returncode == 0, done
     return Fifo(bed.path("/run/other/control"))
 
 
 def with_groups(bed, *argv):
     """Starts hermes-init as a root with supplementary groups."""
-    return subprocess.Popen(bed.command(["setpriv", "--groups", "0,998", "/run/bed/bin/hermes-init", *argv]), stderr=subprocess.PIPE,
-                            env={"PATH": "/usr/bin:/bin"}, cwd="/")
+    return subprocess.Popen(
+        bed.command(["setpriv", "--groups", "0,998", "/run/bed/bin/hermes-init", *argv]),
+        stderr=subprocess.PIPE,
+        env={"PATH": "/usr/bin:/bin"},
+        cwd="/",
+    )
 
 
 @pytest.fixture
@@ -275,8 +291,17 @@ def test_what_the_hermes_user_puts_in_the_way_of_roots_commands_leads_nowhere(li
     live.path("/run/rootfile").write_text("root's")
     live.path("/run/rootfile").chmod(0o600)
     live.path("/run/roots").mkdir(mode=0o700)
-    done = live.run(["sh", "-ec", f"cd {slot}; mv event .event; ln -s /run/roots event; cd /run/service; mv .s6-svscan .x; mkdir .s6-svscan; "
-                                  "ln -s /run/rootfile .s6-svscan/control"], uid=HERMES)
+    done = live.run(
+        [
+            "sh",
+            "-ec",
+            (
+                f"cd {slot}; mv event .event; ln -s /run/roots event; cd /run/service; mv .s6-svscan .x; mkdir .s6-svscan; "
+                "ln -s /run/rootfile .s6-svscan/control"
+            ),
+        ],
+        uid=HERMES,
+    )
     assert done.returncode == 0, done
     live.init("register", "new", code=1)
     live.init("stop", "coder", "--wait=5")
@@ -286,14 +311,28 @@ def test_what_the_hermes_user_puts_in_the_way_of_roots_commands_leads_nowhere(li
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
-@pytest.mark.parametrize("argv, link, target, code", [
-    (["unregister", "coder"], "gateway-coder/supervise", "/run/other", 0), (["unregister", "coder"], "gateway-coder/supervise/control", "/run/other/control", 0),
-    (["register", "new"], ".s6-svscan", "/run/other", 1), (["register", "new"], ".s6-svscan/control", "/run/other/control", 1)],
-    ids=["supervise", "supervise/control", ".s6-svscan", ".s6-svscan/control"])
+@pytest.mark.parametrize(
+    "argv, link, target, code",
+    [
+        (["unregister", "coder"], "gateway-coder/supervise", "/run/other", 0),
+        (["unregister", "coder"], "gateway-coder/supervise/control", "/run/other/control", 0),
+        (["register", "new"], ".s6-svscan", "/run/other", 1),
+        (["register", "new"], ".s6-svscan/control", "/run/other/control", 1),
+    ],
+    ids=["supervise", "supervise/control", ".s6-svscan", ".s6-svscan/control"],
+)
 def test_a_symlink_leads_no_command_to_another_service(live, argv, link, target, code, uid):
     """Not even to one that everybody may command."""
-    live.run(["sh", "-ec", "mkdir /run/other; mkfifo /run/other/control; chmod 666 /run/other/control; "
-                           f"cp {live.slot('coder')}/supervise/status /run/other; cd /run/service; mv {link} {link}.true; ln -s {target} {link}"])
+    live.run(
+        [
+            "sh",
+            "-ec",
+            (
+                "mkdir /run/other; mkfifo /run/other/control; chmod 666 /run/other/control; "
+                f"cp {live.slot('coder')}/supervise/status /run/other; cd /run/service; mv {link} {link}.true; ln -s {target} {link}"
+            ),
+        ]
+    )
     with Fifo(live.path("/run/other/control")) as fifo:
         live.init(*argv, uid=uid, code=code)
         assert fifo.read() == b"" and {"control", "status"} <= set(os.listdir(live.path("/run/other")))
@@ -320,12 +359,19 @@ def test_a_fifo_instead_of_the_status_keeps_nobody_waiting(live, uid):
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
-@pytest.mark.parametrize("command, replace", [
-    (["stop", "coder"], "cd gateway-coder/supervise; mv control control.true"), (["register", "new"], "mv .s6-svscan .true; mkdir .s6-svscan; cd .s6-svscan")],
-    ids=["stop", "register"])
+@pytest.mark.parametrize(
+    "command, replace",
+    [
+        (["stop", "coder"], "cd gateway-coder/supervise; mv control control.true"),
+        (["register", "new"], "mv .s6-svscan .true; mkdir .s6-svscan; cd .s6-svscan"),
+    ],
+    ids=["stop", "register"],
+)
 def test_a_full_control_that_nobody_reads_keeps_nobody_waiting(live, command, replace, uid):
-    script = (f"cd /run/service; {replace}; mkfifo control; exec 3<> control; "
-              "dd if=/dev/zero of=control oflag=nonblock bs=4096 2> /dev/null || :; touch /run/bed/full; exec sleep 100")
+    script = (
+        f"cd /run/service; {replace}; mkfifo control; exec 3<> control; "
+        "dd if=/dev/zero of=control oflag=nonblock bs=4096 2> /dev/null || :; touch /run/bed/full; exec sleep 100"
+    )
     holder = subprocess.Popen(live.command(["sh", "-ec", script], HERMES), stdin=subprocess.DEVNULL)
     try:
         wait_for(live.path("/run/bed/full").exists, what="the full FIFO")
@@ -349,7 +395,9 @@ def test_nothing_is_asked_of_a_name_that_no_profile_has(live):
     rows = {row["profile"]: row for row in map(json.loads, live.init("status", "--json").stdout.splitlines())}
     assert rows["Evil"]["state"] == "unknown" and rows["Evil"]["note"] == "no profile can have this slot"
     lines = calls(live, "openat,openat2", "status")
-    asked = {match[1] for line in lines if (match := re.search(r'/run/service/(gateway-\w+)[^>]*>, "(supervise/)?(status|death_tally)"', line))}
+    asked = {
+        match[1] for line in lines if (match := re.search(r'/run/service/(gateway-\w+)[^>]*>, "(supervise/)?(status|death_tally)"', line))
+    }
     assert asked == {"gateway-coder", "gateway-default"}, lines
 
 
@@ -398,7 +446,7 @@ def test_a_registration_and_an_unregistration_at_once_leave_no_supervisor(live):
 def svscan_has_looked(lines, gone):
     """Fails if s6-svscan has not carried out a scan when the first part of a hidden slot is removed. It has done so when it reads the
     next command. Returns the places of the commands."""
-    removed = place_of(lines, rf'unlinkat\(.*{re.escape(gone)}.* = 0$')
+    removed = place_of(lines, rf"unlinkat\(.*{re.escape(gone)}.* = 0$")
     told = [place for place, line in enumerate(lines) if re.search(r'write\(.*/\.s6-svscan/control>, "an", 2\) = 2', line)]
     assert len(told) == 2 and told[1] < removed, lines
     for place in told:
@@ -606,8 +654,16 @@ def test_a_wait_for_a_supervisor_is_done_once_by_the_clock(live):
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
 def test_a_symlink_to_a_service_is_left_to_what_has_made_it(live, uid):
-    live.run(["sh", "-ec", "mkdir -p /run/other/web; printf '#!/bin/sh\\nexec sleep 1000\\n' > /run/other/web/run; chmod 755 /run/other/web/run; "
-                           "cd /run/service; ln -s /run/other/web gateway-web; ln -s /run/other/web gateway-web.tmp"])
+    live.run(
+        [
+            "sh",
+            "-ec",
+            (
+                "mkdir -p /run/other/web; printf '#!/bin/sh\\nexec sleep 1000\\n' > /run/other/web/run; chmod 755 /run/other/web/run; "
+                "cd /run/service; ln -s /run/other/web gateway-web; ln -s /run/other/web gateway-web.tmp"
+            ),
+        ]
+    )
     live.profile("web", "running")
     live.rescan()
     wait_for(lambda: live.svstat("/run/service/gateway-web") == "up", what="the service")

@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from bed import DOCKER, HERMES, Bed, executable, run, wait_for
+from support.program import HERMES, executable, run, wait_for
+from support.testbed import DOCKER, Bed
 
 WORDS = ["1", "true", "TRUE", "True", "yes", "YES", "Yes"]
 DASHBOARD = "/run/service/dashboard"
@@ -17,7 +18,9 @@ def init(*arguments, **environment):
 @pytest.mark.parametrize("word", WORDS)
 def test_seven_words_are_on(word):
     assert init("dashboard-finish", "1", "0", "dashboard", HERMES_DASHBOARD=word).returncode == 0
-    assert b"argv: hermes dashboard --host 127.0.0.1 --port 9119 --no-open\n" in init("dashboard-run", "--print", HERMES_DASHBOARD=word).stdout
+    assert (
+        b"argv: hermes dashboard --host 127.0.0.1 --port 9119 --no-open\n" in init("dashboard-run", "--print", HERMES_DASHBOARD=word).stdout
+    )
 
 
 @pytest.mark.parametrize("word", ["", "0", "on", "tRUE", "y", "true ", "false", "2"])
@@ -26,8 +29,19 @@ def test_no_other_word_is(word):
     assert init("dashboard-run", HERMES_DASHBOARD=word).returncode == 0
 
 
-@pytest.mark.parametrize("arguments", [[], ["x"], ["./finish"], ["./finish", "1"], ["./finish", "", "-", "--json", "y"], ["--", "-1"],
-                                       ["./finish", "99999999999999999999", "0", "d", "1", "2", "3"], ["./finish", "256", "9", "dashboard"]])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["x"],
+        ["./finish"],
+        ["./finish", "1"],
+        ["./finish", "", "-", "--json", "y"],
+        ["--", "-1"],
+        ["./finish", "99999999999999999999", "0", "d", "1", "2", "3"],
+        ["./finish", "256", "9", "dashboard"],
+    ],
+)
 def test_finish_answers_whatever_it_is_given(arguments):
     assert init("dashboard-finish", *arguments, HERMES_DASHBOARD="1").returncode == 0
     assert init("dashboard-finish", *arguments).returncode == 125
@@ -38,7 +52,9 @@ def test_what_a_restart_does_not_change_is_permanent(code):
     assert init("dashboard-finish", "./finish", code, "0", "dashboard", HERMES_DASHBOARD="1").returncode == 125
 
 
-@pytest.mark.parametrize("arguments", [["./finish", "78", "0", "dashboard"], ["./finish", "78", "0", "dashboard", "7"], ["78", "0", "dashboard"]])
+@pytest.mark.parametrize(
+    "arguments", [["./finish", "78", "0", "dashboard"], ["./finish", "78", "0", "dashboard", "7"], ["78", "0", "dashboard"]]
+)
 def test_a_bad_configuration_is_permanent(arguments):
     assert init("dashboard-finish", *arguments, HERMES_DASHBOARD="1").returncode == 125
 
@@ -83,8 +99,13 @@ def test_on_it_runs_as_hermes_and_comes_back_until_its_configuration_is_bad():
         argv, identity, environment = bed.record("dashboard")
         assert argv == [b"dashboard", b"--host", b"127.0.0.1", b"--port", b"80 80", b"--no-open"]
         assert identity == f"{HERMES} {HERMES} {HERMES} {DOCKER} /opt/data"
-        assert environment == {b"HOME": b"/opt/data", b"HERMES_HOME": b"/opt/data", b"HERMES_DASHBOARD": b"1",
-                               b"HERMES_DASHBOARD_PORT": b"80 80", b"PATH": b"/run/bed/bin:/command:/usr/bin:/bin"}
+        assert environment == {
+            b"HOME": b"/opt/data",
+            b"HERMES_HOME": b"/opt/data",
+            b"HERMES_DASHBOARD": b"1",
+            b"HERMES_DASHBOARD_PORT": b"80 80",
+            b"PATH": b"/run/bed/bin:/command:/usr/bin:/bin",
+        }
         wait_for(lambda: bed.svstat(DASHBOARD) == "up", what="up")
         pid = bed.pid_of(DASHBOARD)
         bed.run(["kill", "-9", str(pid)])

@@ -1,12 +1,12 @@
-"""`--explain`: each answer to "why did my profile not come back up", as golden stories in tests/golden/explain; see story.py."""
+"""`--explain`: each answer to "why did my profile not come back up", as golden stories in tests/golden/explain; see support/golden_story.py."""
 
 import os
 
 import pytest
 
-from bed import wait_for
-from story import Story, stories
-from tree import identity
+from support.file_tree import identity
+from support.golden_story import Story, stories
+from support.program import wait_for
 
 pytestmark = pytest.mark.root
 
@@ -20,8 +20,11 @@ def test_story(place, name):
         assert identity(place) == before, "--explain wrote something"
         came = {"explain": story.text(done.stdout), "stderr": story.text(done.stderr)}
         # What it predicts for the next boot is what the next boot does.
-        said = {block.split("\n")[0].removeprefix("profile "): " at the next boot: started\n" in block for block in done.stdout.decode().split("\n\n")[1:]
-                if block.startswith("profile ")}
+        said = {
+            block.split("\n")[0].removeprefix("profile "): " at the next boot: started\n" in block
+            for block in done.stdout.decode().split("\n\n")[1:]
+            if block.startswith("profile ")
+        }
         outcome = container.reconcile(*story.options(), timeout=10)
         actions = [line.split(" ") for line in outcome.stdout.decode().splitlines() if line.startswith("reconcile: profile=")]
         assert {words[1].removeprefix("profile="): words[3] == "action=started" for words in actions} == said
@@ -47,7 +50,10 @@ def test_explain_makes_nothing_where_nothing_is(place):
 @pytest.mark.s6
 def test_a_slot_that_runs_is_said_to_be_supervised(bed):
     bed.profile("coder", "running")
-    slot = lambda: bed.init("reconcile", "--explain").stdout.decode().split("\nprofile coder\n")[1].splitlines()[-1].strip()
+
+    def slot():
+        return bed.init("reconcile", "--explain").stdout.decode().split("\nprofile coder\n")[1].splitlines()[-1].strip()
+
     assert slot() == "slot now: gateway-coder is missing"
     bed.init("reconcile")
     bed.rescan()

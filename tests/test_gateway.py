@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from bed import DOCKER, HERMES, Bed, wait_for
+from support.program import HERMES, wait_for
+from support.testbed import DOCKER, Bed
 
 pytestmark = pytest.mark.s6
 
@@ -42,9 +43,13 @@ def test_the_gateway_gets_its_user_directory_environment_and_argv(bed):
     assert argv == [b"-p", b"coder", b"gateway", b"run", b"--replace"]
     assert identity == f"{HERMES} {HERMES} {HERMES} {DOCKER} /opt/data"
     assert environment == {
-        b"PATH": b"/run/bed/bin:/command:/usr/bin:/bin", b"HERMES_HOME": b"/opt/data", b"HOME": b"/opt/data",
-        b"HERMES_S6_SUPERVISED_CHILD": b"1", b"HERMES_SUPERVISED_CHILD": b"1",
-        b"ODD": b"two\nlines 'and' \"quotes\""}
+        b"PATH": b"/run/bed/bin:/command:/usr/bin:/bin",
+        b"HERMES_HOME": b"/opt/data",
+        b"HOME": b"/opt/data",
+        b"HERMES_S6_SUPERVISED_CHILD": b"1",
+        b"HERMES_SUPERVISED_CHILD": b"1",
+        b"ODD": b"two\nlines 'and' \"quotes\"",
+    }
     assert bed.record("default")[0] == [b"gateway", b"run", b"--replace"]
 
 
@@ -149,7 +154,17 @@ def test_a_program_that_is_missing_is_not_started_again(bed):
 def test_a_logger_that_cannot_drop_waits_before_it_ends(bed):
     bed.profile("coder", "running")
     bed.init("reconcile")
-    drop = ["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "timeout", "2", "/run/bed/bin/hermes-init", "gateway-log", "./run", "gateway-coder/log"]
+    drop = [
+        "setpriv",
+        "--bounding-set=-setuid",
+        "--inh-caps=-setuid",
+        "timeout",
+        "2",
+        "/run/bed/bin/hermes-init",
+        "gateway-log",
+        "./run",
+        "gateway-coder/log",
+    ]
     done = bed.run(["sh", "-c", 'cd /run/service/gateway-coder/log && exec "$@"', "sh", *drop])
     # 124 is timeout's: SIGTERM ends the wait.
     assert done.returncode == 124 and b"gateway-log: fatal: unable to drop privileges" in done.stderr, done
@@ -159,7 +174,9 @@ def test_a_pass_says_when_nobody_can_become_the_hermes_user(bed):
     bed.profile("coder", "running")
     done = bed.run(["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "/run/bed/bin/hermes-init", "reconcile"])
     assert done.returncode == 1, done
-    assert b"reconcile: warning: unable to change to the hermes user 10000:10000: Operation not permitted; no gateway can run" in done.stderr
+    assert (
+        b"reconcile: warning: unable to change to the hermes user 10000:10000: Operation not permitted; no gateway can run" in done.stderr
+    )
     assert bed.path(bed.slot("coder")).exists()
     # Where people look for the reason it is, too.
     reason = b'reason="unable to change to the hermes user 10000:10000: Operation not permitted; no gateway can run: '
@@ -239,7 +256,7 @@ def test_a_log_directory_in_which_s6_log_would_end_freezes_no_gateway(bed, what)
     script, why = FOREIGN[what]
     bed.profile("coder", "running")
     bed.tell("coder", "chatty")
-    make = 'umask 022; d=/opt/data/logs/gateways/coder; mkdir -p $d; touch $d/lock; chown -R 10000:10000 /opt/data/logs; ' + script
+    make = "umask 022; d=/opt/data/logs/gateways/coder; mkdir -p $d; touch $d/lock; chown -R 10000:10000 /opt/data/logs; " + script
     assert bed.run(["sh", "-ec", make]).returncode == 0
     boot(bed, code=None)
     # More than a pipe holds.
@@ -262,6 +279,7 @@ def test_a_log_directory_that_cannot_be_used_costs_no_lines(bed):
 
 def test_a_second_pass_on_a_live_container_changes_nothing(bed):
     from tree import identity
+
     bed.profile("coder", "running")
     (bed.path("/opt/data/profiles/coder") / "processes.json").write_text("[]")
     boot(bed)

@@ -4,15 +4,14 @@ outside, and are not stopped. Also refused system calls, kills and missing files
 import json
 import os
 import shutil
-import subprocess
 import time
 
 import pytest
 
-from bed import APART, HERMES, executable, run, wait_for
-from racer import exchanging
-from test_reconcile import OWNER, Volume, expected_slot
-from tree import entries_of, snapshot, spoil
+from support.file_tree import entries_of, snapshot, spoil
+from support.path_exchange import beside, exchanging
+from support.program import APART, HERMES, OWNER, executable, run, wait_for
+from support.volume import Volume, expected_slot, hermes_owns
 
 pytestmark = pytest.mark.root
 
@@ -28,24 +27,28 @@ def outside(place):
     folder = place / "outside"
     for name in ("", "profiles/coder", "log", "supervise", "env", "state"):
         (folder / name).mkdir(parents=True, exist_ok=True)
-    for name in ("SOUL.md", "gateway_state.json", "gateway.pid", "processes.json", "container-boot.log", "container-boot.log.1", "run",
-                 "finish", "type", "down", "log/run", "env/KEY", "profiles/coder/SOUL.md", "profiles/coder/gateway.pid"):
+    for name in (
+        "SOUL.md",
+        "gateway_state.json",
+        "gateway.pid",
+        "processes.json",
+        "container-boot.log",
+        "container-boot.log.1",
+        "run",
+        "finish",
+        "type",
+        "down",
+        "log/run",
+        "env/KEY",
+        "profiles/coder/SOUL.md",
+        "profiles/coder/gateway.pid",
+    ):
         (folder / name).write_text("root's")
         (folder / name).chmod(0o600)
     os.mkfifo(folder / "supervise/control", 0o600)
     (folder / "gateway_state.json").write_text('{"gateway_state": "running"}')
     (folder / "state/gateway.lifecycle.json").write_text('{"phase": "exited"}')
     return folder
-
-
-def beside(path):
-    """Returns the path of the symlink that replaces `path`: a directory owned by root cannot be moved into another one."""
-    return path.parent / ".link"
-
-
-def hermes_owns(*paths):
-    for path in paths:
-        subprocess.run(["chown", "-hR", OWNER, path], check=True)
 
 
 def as_hermes(script, *arguments):
@@ -71,10 +74,16 @@ def met_both(seen):
 
 
 # What the hermes user replaces, and the target of the symlink.
-ON_THE_VOLUME = {"profile": ("profiles/coder", ""), "profiles": ("profiles", "profiles"), "logs": ("logs", ""),
-                 "log": ("logs/container-boot.log", "container-boot.log"), "rotated": ("logs/container-boot.log.1", "container-boot.log.1"),
-                 "state": ("profiles/coder/gateway_state.json", "gateway_state.json"), "pid": ("profiles/coder/gateway.pid", "gateway.pid"),
-                 "lifecycle": ("profiles/coder/state", "state")}
+ON_THE_VOLUME = {
+    "profile": ("profiles/coder", ""),
+    "profiles": ("profiles", "profiles"),
+    "logs": ("logs", ""),
+    "log": ("logs/container-boot.log", "container-boot.log"),
+    "rotated": ("logs/container-boot.log.1", "container-boot.log.1"),
+    "state": ("profiles/coder/gateway_state.json", "gateway_state.json"),
+    "pid": ("profiles/coder/gateway.pid", "gateway.pid"),
+    "lifecycle": ("profiles/coder/state", "state"),
+}
 
 
 @pytest.mark.parametrize("what", ON_THE_VOLUME)
@@ -93,28 +102,48 @@ def test_a_racer_on_the_volume_leads_nowhere(volume, outside, what):
     hermes_owns(volume.home)
     before = snapshot(outside)
     with exchanging((path, beside(path))) as exchanged:
+
         def again(_):
             # Restores what a pass has removed. The racer may have moved the directory away.
-            as_hermes('cd "$0"; touch profiles/coder/gateway.pid profiles/coder/processes.json; [ -h "$1" ] || [ -h "$2" ] || '
-                      'ln -sfn "$3" "$2"; [ -h logs ] || truncate -c -s 262144 logs/container-boot.log; '
-                      # Exchanged between the two checks, the file itself was replaced by a link: restores it too.
-                      '[ ! -h "$1" ] || [ ! -h "$2" ] || [ ! -f "$4" ] || { cp "$4" "$2.new" && mv -fT "$2.new" "$2"; }',
-                      volume.home, path, beside(path), outside / target, kept)
+            as_hermes(
+                'cd "$0"; touch profiles/coder/gateway.pid profiles/coder/processes.json; [ -h "$1" ] || [ -h "$2" ] || '
+                'ln -sfn "$3" "$2"; [ -h logs ] || truncate -c -s 262144 logs/container-boot.log; '
+                # Exchanged between the two checks, the file itself was replaced by a link: restores it too.
+                '[ ! -h "$1" ] || [ ! -h "$2" ] || [ ! -f "$4" ] || { cp "$4" "$2.new" && mv -fT "$2.new" "$2"; }',
+                volume.home,
+                path,
+                beside(path),
+                outside / target,
+                kept,
+            )
 
         again(None)
-        seen = pass_again_and_again(volume, 40, again, exchanged, met_both if what in ("profile", "profiles", "logs", "log", "state") else bool)
+        seen = pass_again_and_again(
+            volume, 40, again, exchanged, met_both if what in ("profile", "profiles", "logs", "log", "state") else bool
+        )
     assert snapshot(outside) == before
     assert not [done for done in seen if b'"prior_state": "running"' in done.stdout or b'"prior_exit": "clean"' in done.stdout]
 
 
-IN_THE_SCAN_DIRECTORY = ["gateway-coder", ".gateway-coder.tmp", "gateway-coder/log", "gateway-coder/supervise", "gateway-coder/event",
-                         "gateway-coder/run", "gateway-coder/supervise/control", "gateway-coder/env", ".gateway-coder.file.tmp",
-                         ".s6-svscan", ".gateway-old.tmp"]
+IN_THE_SCAN_DIRECTORY = [
+    "gateway-coder",
+    ".gateway-coder.tmp",
+    "gateway-coder/log",
+    "gateway-coder/supervise",
+    "gateway-coder/event",
+    "gateway-coder/run",
+    "gateway-coder/supervise/control",
+    "gateway-coder/env",
+    ".gateway-coder.file.tmp",
+    ".s6-svscan",
+    ".gateway-old.tmp",
+]
 
 
 # No staging directory is used for a slot that is supervised.
-@pytest.mark.parametrize("name, held", [(name, held) for name in IN_THE_SCAN_DIRECTORY for held in (False, True)
-                                        if not held or name != ".gateway-coder.tmp"])
+@pytest.mark.parametrize(
+    "name, held", [(name, held) for name in IN_THE_SCAN_DIRECTORY for held in (False, True) if not held or name != ".gateway-coder.tmp"]
+)
 def test_a_racer_in_the_scan_directory_leads_nowhere(volume, outside, name, held):
     volume.profile("coder", "running")
     svscan = volume.scandir / ".s6-svscan"
@@ -130,11 +159,17 @@ def test_a_racer_in_the_scan_directory_leads_nowhere(volume, outside, name, held
     fifo = os.open(slot / "supervise/control", os.O_RDONLY | os.O_NONBLOCK) if held else None
     try:
         with exchanging((path, beside(path))) as exchanged:
+
             def again(_):
                 # Makes work for the next pass. Runs as the hermes user, since the path may lead anywhere.
-                as_hermes('cd "$0" && echo > gateway-coder/run; mkdir -p .gateway-old.tmp/a/b .gateway-coder.file.tmp gateway-coder/env; '
-                          'echo value > gateway-coder/env/KEY; [ -h "$1" ] || [ -h "$2" ] || ln -sfn "$3" "$2"',
-                          volume.scandir, path, beside(path), target)
+                as_hermes(
+                    'cd "$0" && echo > gateway-coder/run; mkdir -p .gateway-old.tmp/a/b .gateway-coder.file.tmp gateway-coder/env; '
+                    'echo value > gateway-coder/env/KEY; [ -h "$1" ] || [ -h "$2" ] || ln -sfn "$3" "$2"',
+                    volume.scandir,
+                    path,
+                    beside(path),
+                    target,
+                )
 
             again(None)
             pass_again_and_again(volume, 20, again, exchanged)
@@ -172,7 +207,7 @@ def test_what_a_slot_keeps_in_env_is_nothing_of_roots(volume, kind):
     volume.reconcile(timeout=10)
     tree = snapshot(volume.slot("coder"))
     assert b"env/KEY" not in tree and tree[b"env/MINE"] == f"file 600 {OWNER} {b'mine' + bytes([10])!r}"
-    assert snapshot(secret.parent)[b"secret"] == "file 600 0:0 b\"root's\""
+    assert snapshot(secret.parent)[b"secret"] == 'file 600 0:0 b"root\'s"'
 
 
 def test_an_environment_that_no_registration_can_have_made_costs_no_memory(volume):
@@ -207,7 +242,14 @@ def test_what_the_log_says_of_the_last_boot_is_a_boot_passes_or_nothing(volume):
     honest = last_boot()
     assert honest.startswith("started 20")
     with open(volume.home / "logs/container-boot.log", "a") as log:
-        for time_, action in (("\x1b[2JT", "started"), ("T", "\x1b]0;x\x07"), ("T\rx", "started"), ("T\u202e", "started"), ("T  x", "y"), ("", "")):
+        for time_, action in (
+            ("\x1b[2JT", "started"),
+            ("T", "\x1b]0;x\x07"),
+            ("T\rx", "started"),
+            ("T\u202e", "started"),
+            ("T  x", "y"),
+            ("", ""),
+        ):
             log.write(f"{time_} profile=coder prior_state=None action={action} prior_exit=unknown\n")
     assert last_boot() == honest
     (volume.home / "logs/container-boot.log").write_text(told + "2026-05-25T11:21:31+1000 profile=coder prior_state=x action=registered\n")
@@ -236,7 +278,11 @@ def test_states_of_a_megabyte_cost_no_memory(volume):
         volume.profile(f"p{number}", b'{"gateway_state": "' + b"x" * 1_000_000 + b'"}')
     volume.profile("coder", "x" * 256)
     done = volume.reconcile(before=limited(16))
-    assert done.stdout.count(b" prior_state=None action=registered") == 31 and done.stdout.count(b' reason="gateway_state.json: ') == 30 and done.stderr.count(b"longer than 16384 bytes") == 30
+    assert (
+        done.stdout.count(b" prior_state=None action=registered") == 31
+        and done.stdout.count(b' reason="gateway_state.json: ') == 30
+        and done.stderr.count(b"longer than 16384 bytes") == 30
+    )
     assert b"profile=coder prior_state=" + b'"' + b"x" * 256 in done.stdout
 
 
@@ -253,8 +299,7 @@ def test_without_proc_a_link_of_cont_init_leads_to_the_executable(volume):
         assert done.returncode == 0, done
         assert (volume.slot("default") / "run").read_text() == f"#!{folder}/hermes-init gateway-run\nHERMES_HOME={volume.home}\n"
         shutil.rmtree(volume.scandir)
-    done = run([*argv, "sh", "-c", f'cd {folder} && PATH=. exec hermes-init reconcile "$@"', "sh", *volume.options()],
-               env=APART)
+    done = run([*argv, "sh", "-c", f'cd {folder} && PATH=. exec hermes-init reconcile "$@"', "sh", *volume.options()], env=APART)
     assert done.returncode == 111 and b"there is no /proc" in done.stderr and not volume.scandir.exists()
 
 
@@ -278,8 +323,17 @@ def test_a_home_that_is_exchanged_while_it_is_made_takes_nothing_of_roots_along(
             run(["rm", "-rf", outside / "logs"])
 
 
-ZONES = {"shadow": ":/etc/shadow", "long": "A" * 300, "long-path": ":" + "/x" * 2500, "up": ":../../../etc/shadow", "binary": "\udcff\udcfe:\x01",
-         "not-a-zone": "M10.1.0/3,,,-99999999999999999999", "directory": ":/etc", "device": ":/dev/zero", "null-rules": "AAA-24:59:59BBB,J365/167,J1/-167"}
+ZONES = {
+    "shadow": ":/etc/shadow",
+    "long": "A" * 300,
+    "long-path": ":" + "/x" * 2500,
+    "up": ":../../../etc/shadow",
+    "binary": "\udcff\udcfe:\x01",
+    "not-a-zone": "M10.1.0/3,,,-99999999999999999999",
+    "directory": ":/etc",
+    "device": ":/dev/zero",
+    "null-rules": "AAA-24:59:59BBB,J365/167,J1/-167",
+}
 
 
 @pytest.mark.parametrize("zone", [*ZONES, "fifo", "huge", "garbage"])
@@ -294,7 +348,9 @@ def test_a_time_zone_can_be_anything(volume, zone):
     elif zone == "garbage":
         path.write_bytes(b"TZif2" + b"\0" * 15 + b"\xff" * 200_000)
     done = volume.reconcile(environment={"TZ": ZONES.get(zone, f":{path}")}, timeout=10, before=limited(16))
-    assert done.stderr == b"" and volume.log()[10:11] == "T" and volume.log()[24:].startswith(" profile=default prior_state=None"), volume.log()
+    assert done.stderr == b"" and volume.log()[10:11] == "T" and volume.log()[24:].startswith(" profile=default prior_state=None"), (
+        volume.log()
+    )
 
 
 @pytest.mark.strace
@@ -303,10 +359,14 @@ def test_no_file_of_its_own_takes_the_place_of_a_closed_stdin_stdout_or_stderr(v
     volume.profile("coder", b"broken")
     trace = volume.place / "trace"
     # strace keeps its own file descriptors; its child inherits those that the shell leaves open.
-    volume.reconcile(before=["strace", "-f", "-y", "-e", "trace=openat,open,write,writev", "-o", trace, "sh", "-c", f'exec "$@" {close}', "sh"])
+    volume.reconcile(
+        before=["strace", "-f", "-y", "-e", "trace=openat,open,write,writev", "-o", trace, "sh", "-c", f'exec "$@" {close}', "sh"]
+    )
     lines = trace.read_text().split("hermes-init", 1)[-1].splitlines()
     assert not [line for line in lines if " = 0<" in line or " = 1<" in line or " = 2<" in line if "/dev/null" not in line], lines
-    assert not [line for line in lines if "write(" in line and ("(1<" in line or "(2<" in line) and "/dev/null" not in line and "pipe:" not in line]
+    assert not [
+        line for line in lines if "write(" in line and ("(1<" in line or "(2<" in line) and "/dev/null" not in line and "pipe:" not in line
+    ]
     assert volume.log().count("\n") == 2 and snapshot(volume.slot("coder")) == expected_slot(down=True)
 
 
@@ -320,7 +380,12 @@ def test_where_it_is_started_and_how_the_paths_are_written_does_not_matter(volum
         shutil.rmtree(volume.scandir / name)
     env = APART
     argv = [executable(), "reconcile", "--owner", OWNER, "--role", "gateway"]
-    for home, scandir in (("home", "service"), ("./home//", "service/"), (f"{volume.home}/", f"{volume.scandir}//"), ("home/../home", "./service/.")):
+    for home, scandir in (
+        ("home", "service"),
+        ("./home//", "service/"),
+        (f"{volume.home}/", f"{volume.scandir}//"),
+        ("home/../home", "./service/."),
+    ):
         for how in (["--hermes-home", home, "--scandir", scandir], None):
             settings = {} if how else {"HERMES_HOME": home, "S6_PROFILE_GATEWAY_SCANDIR": scandir}
             done = run([*argv, *(how or [])], cwd=volume.place, env=env | settings)
@@ -360,9 +425,23 @@ def test_too_few_descriptors_are_said_and_end_in_whole_slots_or_none(volume, lim
     assert snapshot(volume.slot("coder")) == expected_slot(down=False) and len(entries_of(volume.scandir)) == 2
 
 
-REFUSALS = [("openat2", "ENOSYS", 0), ("openat2", "EPERM", 0), ("renameat2", "ENOSYS", 0), ("renameat2", "EPERM", 0), ("fchmodat,fchmodat2", "EIO", 1),
-            ("write", "ENOSPC", 1), ("mkdirat", "ENOSPC", 1), ("mknodat", "EPERM", 1), ("fchown", "EIO", 1), ("flock", "ENOLCK", 0), ("unlinkat", "EIO", 1),
-            ("fsync", "EIO", 0), ("fstatfs", "EIO", 0), ("getdents64", "EIO", 1), ("readlink,readlinkat", "ENOENT", 0)]
+REFUSALS = [
+    ("openat2", "ENOSYS", 0),
+    ("openat2", "EPERM", 0),
+    ("renameat2", "ENOSYS", 0),
+    ("renameat2", "EPERM", 0),
+    ("fchmodat,fchmodat2", "EIO", 1),
+    ("write", "ENOSPC", 1),
+    ("mkdirat", "ENOSPC", 1),
+    ("mknodat", "EPERM", 1),
+    ("fchown", "EIO", 1),
+    ("flock", "ENOLCK", 0),
+    ("unlinkat", "EIO", 1),
+    ("fsync", "EIO", 0),
+    ("fstatfs", "EIO", 0),
+    ("getdents64", "EIO", 1),
+    ("readlink,readlinkat", "ENOENT", 0),
+]
 
 
 @pytest.mark.strace

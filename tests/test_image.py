@@ -4,51 +4,18 @@ import os
 import re
 import shutil
 import signal
-import stat
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from bed import HERMES, ROOT, executable, run, wait_for
-from tree import snapshot
+from support.file_tree import snapshot
+from support.installation import DASHBOARD, PAGE, laid_down, make, project, start
+from support.program import HERMES, executable, run, wait_for
 
 NOBODY = 65534
-PAGE = ROOT / "src/hermes-init.8"
-DASHBOARD = "etc/s6-overlay/s6-rc.d/dashboard"
 BUNDLES = ["/etc/s6-overlay/s6-rc.d", "/etc/s6-overlay/user-bundles.d", "/etc/other-bundles"]
-
-
-def project(place):
-    """Creates a copy of what `make install` needs, with the executable under test. A build in it fails."""
-    copy = place / "project"
-    (copy / "tests").mkdir(parents=True)
-    shutil.copytree(ROOT / "src", copy / "src")
-    for name in ("Makefile", "Cargo.toml", "Cargo.lock", ".cargo"):
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy2)(ROOT / name, copy / name)
-    (copy / "tests/build").write_text("#!/bin/sh\necho there is nothing to build >&2\nexit 1\n")
-    (copy / "tests/build").chmod(0o755)
-    (copy / "target/dist").mkdir(parents=True)
-    (copy / "target/dist/.kind-small").touch()
-    # The newest file, so that make builds nothing.
-    shutil.copyfile(executable(), copy / "target/dist/hermes-init")
-    (copy / "target/dist/hermes-init").chmod(0o755)
-    return copy
-
-
-def start(copy, *words, umask=0o022, user=None):
-    """Starts make. MAKEFLAGS and the like of a surrounding `make test` are not passed on."""
-    return subprocess.Popen(["make", "-C", copy, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                            env={"PATH": os.environ["PATH"]}, umask=umask, user=user, group=user,
-                            extra_groups=None if user is None else [])
-
-
-def make(copy, *words, **options):
-    with start(copy, *words, **options) as process:
-        output = process.communicate(timeout=120)[0]
-    assert process.returncode == 0, output
-    return output
 
 
 def wanted(prefix="/usr", bundles=None):
@@ -68,23 +35,6 @@ def wanted(prefix="/usr", bundles=None):
         files[f"{bundles}/user/contents.d/dashboard"] = ("file", 0o644, b"")
     folders = {str(folder): ("directory", 0o755, None) for path in files for folder in Path(path).parents}
     return folders | files
-
-
-def laid_down(top, owner=None):
-    """Returns the installed tree in the form of `wanted`, and checks the owner."""
-    owner = os.geteuid() if owner is None else owner
-    found = {}
-    for path in [top, *top.rglob("*")]:
-        meta = path.lstat()
-        assert meta.st_uid == owner, path
-        if path.is_symlink():
-            what = ("link", 0o777, os.readlink(path))
-        elif path.is_dir():
-            what = ("directory", stat.S_IMODE(meta.st_mode), None)
-        else:
-            what = ("file" if path.is_file() else "other", stat.S_IMODE(meta.st_mode), path.read_bytes())
-        found["/" + str(path.relative_to(top)).removeprefix(".")] = what
-    return found
 
 
 def test_install_lays_down_exactly_this_and_a_second_one_the_same(place):
@@ -167,8 +117,13 @@ def test_what_fails_half_way_leaves_no_half_of_a_file(place):
 def test_uninstall_takes_all_of_it_away_and_nothing_else(place):
     copy, top = project(place), place / "image"
     make(copy, "install", f"DESTDIR={top}")
-    foreign = ["/usr/bin/hermes", "/etc/cont-init.d/01-hermes-setup", "/etc/s6-overlay/s6-rc.d/main-hermes/run",
-               "/etc/s6-overlay/s6-rc.d/user/contents.d/main-hermes", "/usr/share/man/man8/other.8"]
+    foreign = [
+        "/usr/bin/hermes",
+        "/etc/cont-init.d/01-hermes-setup",
+        "/etc/s6-overlay/s6-rc.d/main-hermes/run",
+        "/etc/s6-overlay/s6-rc.d/user/contents.d/main-hermes",
+        "/usr/share/man/man8/other.8",
+    ]
     for path in foreign:
         Path(f"{top}{path}").parent.mkdir(parents=True, exist_ok=True)
         Path(f"{top}{path}").touch()
@@ -270,8 +225,10 @@ class Image:
         done = run(["cc", "-static", "-O1", "-o", hermes, source], timeout=120)
         assert done.returncode == 0, done
         # Process 1, which runs the boot steps first: `if` continues only after exit code 0.
-        (self.root / "init").write_text(f"#!{execline}/execlineb -P\nif {{ /etc/cont-init.d/015-supervise-perms }}\n"
-                                        "if { /etc/cont-init.d/02-reconcile-profiles }\ns6-svscan /run/service\n")
+        (self.root / "init").write_text(
+            f"#!{execline}/execlineb -P\nif {{ /etc/cont-init.d/015-supervise-perms }}\n"
+            "if { /etc/cont-init.d/02-reconcile-profiles }\ns6-svscan /run/service\n"
+        )
         (self.root / "init").chmod(0o755)
         for profile, state in (("coder", "running"), ("writer", "stopped")):
             folder = self.root / "opt/data/profiles" / profile
@@ -306,9 +263,13 @@ ln -s /run/s6-rc/servicedirs/dashboard run/service/dashboard
 exec env -i PATH={PATH}:/usr/sbin:/sbin chroot . {first}
 """
         with open(self.place / "log", "wb") as log:
-            self.unshare = subprocess.Popen(["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private",
-                                             "--kill-child", "sh", "-c", script], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                            start_new_session=True)
+            self.unshare = subprocess.Popen(
+                ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private", "--kill-child", "sh", "-c", script],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
 
         def child():
@@ -375,9 +336,11 @@ def test_an_image_without_a_shell_boots(steps_first, place):
                 said += done.stdout.decode()
             assert "service=dashboard action=done" in said
             assert image.run("/usr/bin/s6-svscanctl", "-a", "/run/service").returncode == 0
-        for line in ("reconcile: profile=default prior_state=None action=registered\n",
-                     "reconcile: profile=coder prior_state=running action=started\n",
-                     "reconcile: profile=writer prior_state=stopped action=registered\n"):
+        for line in (
+            "reconcile: profile=default prior_state=None action=registered\n",
+            "reconcile: profile=coder prior_state=running action=started\n",
+            "reconcile: profile=writer prior_state=stopped action=registered\n",
+        ):
             assert line in said
 
         # The running gateway is up as the hermes user and its output is logged; the stopped one is down.

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bed import HERMES, wait_for
+from support.program import HERMES, wait_for
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
 FILE = "/opt/data/profiles/new/.hermes-init-env"
@@ -36,7 +36,10 @@ def test_variables_come_back_with_the_slot(live, uid, mode):
     boot(live, *mode)
     assert env(live, "/run/again") == made
     slot = live.path("/run/again/gateway-new/env")
-    assert slot.stat().st_uid == (0 if mode else HERMES) and (slot / "A").stat().st_mode == (live.path(live.slot("new")) / "env/A").stat().st_mode
+    assert (
+        slot.stat().st_uid == (0 if mode else HERMES)
+        and (slot / "A").stat().st_mode == (live.path(live.slot("new")) / "env/A").stat().st_mode
+    )
     # The slot alone is lost, and made again by a start or a registration.
     for command in ("register", "start"):
         live.run(["cp", "-p", FILE, "/run/kept"])

@@ -8,26 +8,11 @@ import time
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
-from tree import identity, snapshot
+from support.file_tree import identity, snapshot
+from support.program import HERMES, wait_for
+from support.testbed import SCANDIR, Bed, desired, entries, supervised
 
 pytestmark = pytest.mark.s6
-SCANDIR = "/run/service"
-
-
-def supervised(bed, count):
-    """Waits for a number of supervisors. A supervisor that ends releases its service, which unregister waits for, shortly before it
-    leaves the process table."""
-    wait_for(lambda: len(bed.supervisors()) == count, 5, f"{count} supervisors")
-
-
-def entries(bed):
-    return sorted(os.listdir(bed.path(SCANDIR)))
-
-
-def desired(bed, profile):
-    directory = bed.path("/opt/data") if profile == "default" else bed.path(f"/opt/data/profiles/{profile}")
-    return json.loads((directory / "gateway_state.json").read_text())
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
@@ -39,8 +24,11 @@ def test_register_makes_the_slot_that_a_boot_makes_and_returns_supervised(live, 
     assert live.svstat(live.slot("new")) == "down"
 
     def shape(name):
-        return {path: line for path, line in snapshot(live.path(live.slot(name))).items()
-                if os.path.basename(path) not in (b"status", b"lock", b"death_tally")}
+        return {
+            path: line
+            for path, line in snapshot(live.path(live.slot(name))).items()
+            if os.path.basename(path) not in (b"status", b"lock", b"death_tally")
+        }
 
     assert shape("new") == shape("coder")
     assert live.init("reconcile", "--json").stdout.count(b'"changed": true') == 1  # the wanted state of new is down now
@@ -55,7 +43,17 @@ def test_register_down_stays_down(live):
     assert live.svstat(live.slot("new")) == "down" and not live.path("/run/bed/identity.new").exists()
 
 
-VALUES = [b"", b"plain", b"two\nlines", b"\nstarts and ends\n", b"\n", b"'single' \"double\" $HOME `id` \\", b"\t tab \x01\x1b\x7f \xff\xfe", b"a=b=c", b" "]
+VALUES = [
+    b"",
+    b"plain",
+    b"two\nlines",
+    b"\nstarts and ends\n",
+    b"\n",
+    b"'single' \"double\" $HOME `id` \\",
+    b"\t tab \x01\x1b\x7f \xff\xfe",
+    b"a=b=c",
+    b" ",
+]
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
@@ -146,8 +144,15 @@ def test_a_hundred_rounds_and_eight_at_once_leave_nothing(live):
     supervised(live, 4)
     assert entries(live) == [".s6-svscan", "gateway-coder", "gateway-default"]
     for command in ("register", "unregister"):
-        started = [subprocess.Popen(live.command(["/run/bed/bin/hermes-init", command, f"q{number}"], HERMES), stderr=subprocess.PIPE,
-                                    env={"PATH": "/usr/bin:/bin"}, cwd="/") for number in range(8)]
+        started = [
+            subprocess.Popen(
+                live.command(["/run/bed/bin/hermes-init", command, f"q{number}"], HERMES),
+                stderr=subprocess.PIPE,
+                env={"PATH": "/usr/bin:/bin"},
+                cwd="/",
+            )
+            for number in range(8)
+        ]
         for process in started:
             assert process.communicate(timeout=60)[1] == b"" and process.returncode == 0
         supervised(live, 20 if command == "register" else 4)
@@ -158,8 +163,16 @@ def test_two_passes_and_a_registration_at_once(live):
     for number in range(20):
         live.profile(f"p{number}", "stopped")
     argvs = [["reconcile"], ["reconcile"], ["register", "new", "--down"]]
-    started = [subprocess.Popen(live.command(["/run/bed/bin/hermes-init", *argv]), stderr=subprocess.PIPE, stdout=subprocess.DEVNULL,
-                                env={"PATH": "/usr/bin:/bin"}, cwd="/") for argv in argvs]
+    started = [
+        subprocess.Popen(
+            live.command(["/run/bed/bin/hermes-init", *argv]),
+            stderr=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin"},
+            cwd="/",
+        )
+        for argv in argvs
+    ]
     for process in started:
         assert process.communicate(timeout=60)[1] == b"" and process.returncode == 0
     live.rescan()
@@ -172,8 +185,12 @@ def test_an_unregistration_that_was_killed_is_finished_by_the_next(live):
     cut = 0
     for _ in range(50):
         live.init("register", "new", uid=HERMES)
-        process = subprocess.Popen(live.command(["/run/bed/bin/hermes-init", "unregister", "new"], HERMES), stderr=subprocess.DEVNULL,
-                                   env={"PATH": "/usr/bin:/bin"}, cwd="/")
+        process = subprocess.Popen(
+            live.command(["/run/bed/bin/hermes-init", "unregister", "new"], HERMES),
+            stderr=subprocess.DEVNULL,
+            env={"PATH": "/usr/bin:/bin"},
+            cwd="/",
+        )
         time.sleep(chance.uniform(0, 0.03))
         # nsenter forks a child that executes setpriv, which executes the command.
         for child in live.processes("hermes-init"):
@@ -236,7 +253,7 @@ def test_a_word_that_cannot_be_kept_is_said_and_the_control_stands(live, kind):
         done = live.run(["sh", "-ec", "mount --bind /opt/data/profiles /opt/data/profiles; mount -o remount,ro,bind /opt/data/profiles"])
         assert done.returncode == 0, done
     done = live.init("stop", "coder", "--wait", timeout=20, code=1)
-    assert b"the next boot may not know" in done.stderr and b".gateway-planned-stop.json" not in done.stderr or kind == "readonly", done
+    assert (b"the next boot may not know" in done.stderr and b".gateway-planned-stop.json" not in done.stderr) or kind == "readonly", done
     assert live.svstat(live.slot("coder")) == "down"
     assert outside.read_text() == '{"root": 1}'
 
@@ -283,7 +300,7 @@ def test_status_shows_slots_and_profiles_side_by_side(live):
         assert new["state"] == "no slot" and "hermes-init start a-rather" in new["note"] and new["wanted"] == "up"
         lines = live.init("status", uid=uid).stdout.decode().splitlines()
         table, notes, totals = [part.split("\n") for part in "\n".join(lines).split("\n\n")]
-        starts = {line[lines[0].index("STATE"):].split()[0] for line in table[1:]}
+        starts = {line[lines[0].index("STATE") :].split()[0] for line in table[1:]}
         assert starts == {"up", "down", "no", "unsupervised"} and all(line[lines[0].index("STATE") - 1] == " " for line in table)
         assert [line.split(":")[0] for line in notes] == [name for name, row in by_name.items() if row["note"]]
         assert totals == ["gateways: 1 up, 2 down, 1 unsupervised, 2 no slot"]

@@ -1,28 +1,36 @@
 """A hostile hermes user on a live container under a real s6-svscan: what it leaves behind before root seals, what it leaves running,
 what it does to slots. Also commands that are killed, short of memory or refused at every step."""
 
-import json
 import os
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
-from bed import HERMES, wait_for
-from test_lifecycle import desired, entries, supervised
-from tree import snapshot
+from support import path_exchange
+from support.file_tree import snapshot
+from support.program import HERMES, wait_for
+from support.testbed import desired, entries, supervised
 
 pytestmark = pytest.mark.s6
 
 HOSTILE = {
-    "env-link": "ln -s /run/rootfile env/EVIL", "env-fifo": "mkfifo env/EVIL", "env-folder": "mkdir env/EVIL", "env-hardlink": "ln env/KEY env/TWO",
-    "env-is-a-link": "rm -r env; ln -s /run/s6/container_environment env", "env-is-a-fifo": "rm -r env; mkfifo env",
-    "log-is-a-link": "mkdir /run/bed/mine; mv log /run/bed/mine/log; ln -s /run/bed/mine/log log", "log-is-a-file": "mv log .gone; echo > log",
-    "lock": "ln -sf /run/rootfile supervise/lock", "tally": "ln -sf /run/rootfile supervise/death_tally; ln -sf /run/rootfile log/supervise/death_tally",
-    "down-is-a-folder": "mkdir -p down/deep/er", "run-is-a-fifo": "rm run; mkfifo run", "extra": "mkdir -p data/x; echo 1 > timeout-kill; echo 3 > notification-fd",
-    "event-in-supervise": "rmdir supervise/event; ln -s /run/bed supervise/event", "modes": "chmod 777 . log event supervise supervise/event env",
+    "env-link": "ln -s /run/rootfile env/EVIL",
+    "env-fifo": "mkfifo env/EVIL",
+    "env-folder": "mkdir env/EVIL",
+    "env-hardlink": "ln env/KEY env/TWO",
+    "env-is-a-link": "rm -r env; ln -s /run/s6/container_environment env",
+    "env-is-a-fifo": "rm -r env; mkfifo env",
+    "log-is-a-link": "mkdir /run/bed/mine; mv log /run/bed/mine/log; ln -s /run/bed/mine/log log",
+    "log-is-a-file": "mv log .gone; echo > log",
+    "lock": "ln -sf /run/rootfile supervise/lock",
+    "tally": "ln -sf /run/rootfile supervise/death_tally; ln -sf /run/rootfile log/supervise/death_tally",
+    "down-is-a-folder": "mkdir -p down/deep/er",
+    "run-is-a-fifo": "rm run; mkfifo run",
+    "extra": "mkdir -p data/x; echo 1 > timeout-kill; echo 3 > notification-fd",
+    "event-in-supervise": "rmdir supervise/event; ln -s /run/bed supervise/event",
+    "modes": "chmod 777 . log event supervise supervise/event env",
     "finish-is-a-hardlink": "ln finish supervise/finish",
 }
 
@@ -44,7 +52,7 @@ def test_sealing_leaves_nothing_of_a_hostile_slot_to_the_hermes_user(bed, what):
     tree = snapshot(bed.path(slot))
     for path, line in tree.items():
         kind, mode, owner = line.split()[:3]
-        if path.startswith(b"env/") or path == b"env" and kind != "dir":
+        if path.startswith(b"env/") or (path == b"env" and kind != "dir"):
             # Only gateway-run reads it, as the hermes user, and follows no symlink there.
             continue
         assert kind != "link" and owner.startswith("0:"), (path, line)
@@ -91,7 +99,9 @@ def test_a_logger_whose_pipe_is_kept_open_does_not_hold_an_unregistration_up(liv
     live.tell("new", "leave")
     hermes = live.path("/run/bed/bin/hermes")
     # A process that the gateway leaves behind has inherited its stdout, the pipe to the logger.
-    hermes.write_text(hermes.read_text().replace('[ "$what" = exit ]', 'if [ "$what" = leave ]; then setsid sleep 300 & fi\n[ "$what" = exit ]'))
+    hermes.write_text(
+        hermes.read_text().replace('[ "$what" = exit ]', 'if [ "$what" = leave ]; then setsid sleep 300 & fi\n[ "$what" = exit ]')
+    )
     live.init("register", "new", uid=HERMES)
     live.record("new")
     start = time.monotonic()
@@ -170,9 +180,15 @@ def test_a_lock_that_nobody_lets_go_is_said_by_register_and_unregister(live):
     holder = subprocess.Popen(live.command(["flock", "/run/service", "sleep", "100"], uid=4321), stdin=subprocess.DEVNULL)
     try:
         wait_for(lambda: live.processes("sleep") and live.run(["flock", "-n", "/run/service", "true"]).returncode == 1, what="the lock")
-        started = [subprocess.Popen(live.command(["/run/bed/bin/hermes-init", command, name], uid), stderr=subprocess.PIPE,
-                                    env={"PATH": "/usr/bin:/bin"}, cwd="/")
-                   for command, name, uid in (("register", "new", HERMES), ("unregister", "old", 0))]
+        started = [
+            subprocess.Popen(
+                live.command(["/run/bed/bin/hermes-init", command, name], uid),
+                stderr=subprocess.PIPE,
+                env={"PATH": "/usr/bin:/bin"},
+                cwd="/",
+            )
+            for command, name, uid in (("register", "new", HERMES), ("unregister", "old", 0))
+        ]
         for process in started:
             assert b"unable to lock" in process.communicate(timeout=30)[1] and process.returncode == 111
         # Commands that need no lock continue.
@@ -192,25 +208,54 @@ SVSCAN = "/run/service/.s6-svscan/control"
 
 
 @pytest.mark.strace
-@pytest.mark.parametrize("command, call, on, whens", [
-    ("register", "mkdirat", None, (1, 5, 8)), ("register", "renameat2", None, (1,)), ("register", "write", None, (1, 2, 4)),
-    ("register", "write", SVSCAN, (1,)), ("register", "openat", "control", (1, 2)), ("register", "setresuid", None, (1,)),
-    ("unregister", "flock", None, (1, 2)), ("unregister", "renameat2", None, (1,)), ("unregister", "openat", "control", (1, 2, 3, 4, 5)),
-    ("unregister", "write", "/run/service/gateway-new/supervise/control", (1,)), ("unregister", "write", SVSCAN, (1, 2)),
-    ("unregister", "ioctl", SVSCAN, (1, 2)), ("unregister", "setresuid", None, (1, 3, 5)),
-    ("unregister", "unlinkat", None, (1, 2, 3, 9, 20)), ("unregister", "getdents64", None, (1, 2, 3))])
+@pytest.mark.parametrize(
+    "command, call, on, whens",
+    [
+        ("register", "mkdirat", None, (1, 5, 8)),
+        ("register", "renameat2", None, (1,)),
+        ("register", "write", None, (1, 2, 4)),
+        ("register", "write", SVSCAN, (1,)),
+        ("register", "openat", "control", (1, 2)),
+        ("register", "setresuid", None, (1,)),
+        ("unregister", "flock", None, (1, 2)),
+        ("unregister", "renameat2", None, (1,)),
+        ("unregister", "openat", "control", (1, 2, 3, 4, 5)),
+        ("unregister", "write", "/run/service/gateway-new/supervise/control", (1,)),
+        ("unregister", "write", SVSCAN, (1, 2)),
+        ("unregister", "ioctl", SVSCAN, (1, 2)),
+        ("unregister", "setresuid", None, (1, 3, 5)),
+        ("unregister", "unlinkat", None, (1, 2, 3, 9, 20)),
+        ("unregister", "getdents64", None, (1, 2, 3)),
+    ],
+)
 def test_a_command_that_is_killed_at_a_step_is_completed_by_the_next(live, command, call, on, whens):
     for when in whens:
         uid = (HERMES, 0)[when % 2]
         if command == "unregister":
             live.init("register", "new", uid=uid)
-        done = live.run(["strace", "-o", "/dev/null", *(["-P", on] if on else []), "-e", f"trace={call}",
-                         "-e", f"inject={call}:signal=SIGKILL:when={when}", "/run/bed/bin/hermes-init", command, "new"], uid)
+        done = live.run(
+            [
+                "strace",
+                "-o",
+                "/dev/null",
+                *(["-P", on] if on else []),
+                "-e",
+                f"trace={call}",
+                "-e",
+                f"inject={call}:signal=SIGKILL:when={when}",
+                "/run/bed/bin/hermes-init",
+                command,
+                "new",
+            ],
+            uid,
+        )
         assert done.returncode == -9, (when, done)
         assert set(entries(live)) - {"gateway-new"} >= {".s6-svscan", "gateway-coder", "gateway-default"}
         # What is left is either a complete slot or invisible to s6-svscan.
-        assert all(name.startswith(".gateway-new.") or name in (".s6-svscan", "gateway-coder", "gateway-default", "gateway-new")
-                   for name in entries(live))
+        assert all(
+            name.startswith(".gateway-new.") or name in (".s6-svscan", "gateway-coder", "gateway-default", "gateway-new")
+            for name in entries(live)
+        )
         live.init("unregister", "new", uid=HERMES)
         live.init("register", "new", "--down", uid=HERMES)
         live.init("unregister", "new", uid=HERMES)
@@ -238,13 +283,19 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
             # s6-supervise has just renamed its new status file.
             return touched()
         s6s = (b"event", b"control", b"lock", b"status", b"death_tally")
-        return [(path, before.get(path), after.get(path)) for path in sorted({*before, *after})
-                if before.get(path) != after.get(path) and not (path not in before and os.path.basename(path).removesuffix(b".new") in s6s)]
+        return [
+            (path, before.get(path), after.get(path))
+            for path in sorted({*before, *after})
+            if before.get(path) != after.get(path) and not (path not in before and os.path.basename(path).removesuffix(b".new") in s6s)
+        ]
 
     live.path("/run/service/.link").symlink_to("/run/outside")
     os.chown(live.path("/run/service/.link"), HERMES, HERMES, follow_symlinks=False)
-    racer = subprocess.Popen(live.command([sys.executable, Path(__file__).parent / "racer.py", HERMES, f"/run/service/{name}", "/run/service/.link"]),
-                             stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    racer = subprocess.Popen(
+        live.command([sys.executable, path_exchange.__file__, HERMES, f"/run/service/{name}", "/run/service/.link"]),
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     met = rounds = 0
     try:
         end = time.monotonic() + 90
@@ -256,8 +307,16 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
                 assert done.returncode in (0, 1, 111, 137, -9) and b"panic" not in done.stderr, done
                 met += done.returncode != 0
             # Restores the initial state.
-            live.run(["sh", "-c", "cd /run/service; for name in gateway-new .gateway-new.*; do [ -e $name ] && mv -T $name .trash.$$.$name; done; "
-                                  "rm -rf .trash.*; s6-svscanctl -an .; ln -sfn /run/outside .link; chown -h 10000:10000 .link"])
+            live.run(
+                [
+                    "sh",
+                    "-c",
+                    (
+                        "cd /run/service; for name in gateway-new .gateway-new.*; do [ -e $name ] && mv -T $name .trash.$$.$name; done; "
+                        "rm -rf .trash.*; s6-svscanctl -an .; ln -sfn /run/outside .link; chown -h 10000:10000 .link"
+                    ),
+                ]
+            )
             assert touched() == []
     finally:
         racer.kill()
@@ -270,8 +329,12 @@ def test_a_racer_leads_roots_registrations_nowhere(live, name):
 
 def at_once(bed, *argvs):
     """Runs commands concurrently as the hermes user. Returns the stderr and exit code of each."""
-    started = [subprocess.Popen(bed.command(["/run/bed/bin/hermes-init", *argv], HERMES), stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"},
-                                cwd="/") for argv in argvs]
+    started = [
+        subprocess.Popen(
+            bed.command(["/run/bed/bin/hermes-init", *argv], HERMES), stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"}, cwd="/"
+        )
+        for argv in argvs
+    ]
     return [(process.communicate(timeout=60)[1], process.returncode) for process in started]
 
 

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from bed import APART, HERMES, executable, run, wait_for
-from test_reconcile import Volume
-from tree import spoil
+from support.file_tree import spoil
+from support.program import APART, HERMES, executable, run, wait_for
+from support.volume import Volume
 
 pytestmark = pytest.mark.root
 TAI = b"@400000006553f10b00000000"
@@ -23,6 +23,7 @@ def volume(place):
 @pytest.fixture
 def log(volume):
     """Returns a function that writes a file of a gateway's log."""
+
     def write(name, file, text, profile_needed=True):
         if profile_needed:
             volume.profile(name)
@@ -32,6 +33,7 @@ def log(volume):
         for path in (directory.parent.parent, directory.parent, directory, directory / file):
             os.chown(path, HERMES, HERMES)
         return directory
+
     return write
 
 
@@ -68,7 +70,8 @@ def test_rotated_files_come_first_in_their_order(volume, log):
 def test_an_unfinished_line_is_shown_and_stamps_are_what_people_read(volume, log):
     log("coder", "current", TAI + b" first\n@not a label\n2026-11-28 20:14:16.123456789  iso\n" + TAI[:20] + b"\nlast")
     assert logs(volume, "coder").stdout == (
-        b"2023-11-14T22:13:21+0000 first\n@not a label\n2026-11-28 20:14:16.123456789  iso\n" + TAI[:20] + b"\nlast\n")
+        b"2023-11-14T22:13:21+0000 first\n@not a label\n2026-11-28 20:14:16.123456789  iso\n" + TAI[:20] + b"\nlast\n"
+    )
     assert logs(volume, "--raw", "coder").stdout.startswith(TAI + b" first\n")
 
 
@@ -80,10 +83,11 @@ def test_with_several_names_each_line_is_prefixed(volume, log):
 
 
 def test_nothing_reaches_a_terminal_raw_unless_asked_for(volume, log):
-    hostile = b"\x1b]0;x\x07\x1b[2Jred\rover\x9b2J\xe2\x80\xae caf\xc3\xa9 \"q\" \\ \t.\x00\xff\n"
+    hostile = b'\x1b]0;x\x07\x1b[2Jred\rover\x9b2J\xe2\x80\xae caf\xc3\xa9 "q" \\ \t.\x00\xff\n'
     log("coder", "current", hostile)
     assert logs(volume, "coder").stdout == (
-        b"\\u001b]0;x\\u0007\\u001b[2Jred\\rover\\ufffd2J\\u202e caf\xc3\xa9 \"q\" \\ \t.\\u0000\\ufffd\n")
+        b'\\u001b]0;x\\u0007\\u001b[2Jred\\rover\\ufffd2J\\u202e caf\xc3\xa9 "q" \\ \t.\\u0000\\ufffd\n'
+    )
     assert logs(volume, "--raw", "coder").stdout == hostile
 
 
@@ -124,7 +128,17 @@ def test_what_cannot_be_looked_at_is_no_missing_log(volume, log):
     for call in ("newfstatat", "read", "getdents64", "openat"):
         # Each call in its turn, until there is none of this number.
         for when in range(1, 100):
-            inject = ["strace", "-P", directory, "-P", directory / "current", "-o", volume.place / "trace", "-e", f"inject={call}:error=EIO:when={when}"]
+            inject = [
+                "strace",
+                "-P",
+                directory,
+                "-P",
+                directory / "current",
+                "-o",
+                volume.place / "trace",
+                "-e",
+                f"inject={call}:error=EIO:when={when}",
+            ]
             done = run([*inject, *argv(volume, "coder")], env=APART, timeout=10)
             if b"INJECTED" not in (volume.place / "trace").read_bytes():
                 break
@@ -152,7 +166,9 @@ class Following:
     """`logs -f` in the background; its output is read line by line."""
 
     def __init__(self, volume, *arguments):
-        self.child = subprocess.Popen(argv(volume, "-f", *arguments), env=APART, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.child = subprocess.Popen(
+            argv(volume, "-f", *arguments), env=APART, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
         os.set_blocking(self.child.stdout.fileno(), False)
         self.seen = b""
 
@@ -161,6 +177,7 @@ class Following:
             self.seen += self.child.stdout.read() or b""
             assert self.child.poll() is None
             return text in self.seen
+
         wait_for(came, what=f"{text!r} of {self.seen!r}")
         return self.seen
 

@@ -9,9 +9,9 @@ import socket
 import pytest
 import yaml
 
-from bed import HERMES, executable, run
-from tree import identity
-from yaml_documents import FALSE, TRUE, Odd, Ordinary
+from support.file_tree import identity
+from support.program import HERMES, executable, run
+from support.yaml_documents import FALSE, TRUE, Odd, Ordinary
 
 CAP = 4 << 20
 
@@ -30,8 +30,12 @@ class Config:
         """Returns what `--explain` prints about multiplexing with this config.yaml: on or off, the reason, and stderr."""
         if text is not None:
             self.path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        done = run([executable(), "reconcile", "--explain", "--role", "gateway", "--hermes-home", self.home, "--scandir", self.place / "service"],
-                   timeout=10, env=environment or {}, cwd="/")
+        done = run(
+            [executable(), "reconcile", "--explain", "--role", "gateway", "--hermes-home", self.home, "--scandir", self.place / "service"],
+            timeout=10,
+            env=environment or {},
+            cwd="/",
+        )
         assert done.returncode == 0, done
         answer, why = re.search(r"^multiplex: (on|off) \((.*)\)$", done.stdout.decode(), re.MULTILINE).groups()
         return answer, why, done.stderr.decode()
@@ -40,7 +44,10 @@ class Config:
         """Returns on, off or unsure, and the number of the deciding line, if any."""
         answer, why, said = self.ask(text)
         doubt = why == "config.yaml cannot be read for certain"
-        assert doubt == ("unable to read multiplex_profiles for certain from config.yaml: line " in said) and (doubt or not said), (text, said)
+        assert doubt == ("unable to read multiplex_profiles for certain from config.yaml: line " in said) and (doubt or not said), (
+            text,
+            said,
+        )
         line = re.fullmatch(r"config\.yaml line (\d+)", why)
         assert doubt or line or (answer, why) == ("off", "default"), (text, why)
         return "unsure" if doubt else answer, int(line[1]) if line else None
@@ -51,10 +58,16 @@ def config(place):
     return Config(place)
 
 
-@pytest.mark.parametrize("word, answer", [
-    *[(word, "on") for word in ("1", "true", "yes", "on", "TRUE", "Yes", "oN", "tRuE")],
-    *[(word, "off") for word in ("0", "false", "no", "off", "FALSE", "No", "OFF", "oFf")]])
-@pytest.mark.parametrize("text", ["multiplex_profiles: true\n", "multiplex_profiles: false\n", "gateway: {multiplex_profiles: true}\n", None])
+@pytest.mark.parametrize(
+    "word, answer",
+    [
+        *[(word, "on") for word in ("1", "true", "yes", "on", "TRUE", "Yes", "oN", "tRuE")],
+        *[(word, "off") for word in ("0", "false", "no", "off", "FALSE", "No", "OFF", "oFf")],
+    ],
+)
+@pytest.mark.parametrize(
+    "text", ["multiplex_profiles: true\n", "multiplex_profiles: false\n", "gateway: {multiplex_profiles: true}\n", None]
+)
 def test_the_variable_decides_before_config(config, word, answer, text):
     assert config.ask(text, {"GATEWAY_MULTIPLEX_PROFILES": word}) == (answer, "GATEWAY_MULTIPLEX_PROFILES (environment)", "")
 
@@ -77,28 +90,41 @@ def test_a_value_is_what_yaml_says_of_it(config, value):
         assert config.claim(text) == ("on" if value in TRUE else "off", line)
 
 
-@pytest.mark.parametrize("text, answer, line", [
-    ("\ufeffmultiplex_profiles: true\n", "on", 1),
-    ("a: 1\r\nmultiplex_profiles: true\r\n", "on", 2),
-    ("\ufeffgateway:\r\n\r\n  # x\r\n  multiplex_profiles: true # y", "on", 4),
-    ("\"multiplex_profiles\": true\n", "on", 1), ("'gateway' :\n 'multiplex_profiles' : true\n", "on", 2),
-    ("multiplex_profiles:\ttrue\t# x\n", "on", 1),
-    ("multiplex_profiles: true#x\n", "unsure", None),
-    ("gateway:\n\tmultiplex_profiles: true\n", "unsure", None),
-    ("gateway:\n  a: 1\n\tmultiplex_profiles: true\n", "unsure", None),
-    ("# multiplex_profiles: true\n", "off", None), ("text: '\n multiplex_profiles: true'\n", "off", None),
-    ("multiplex_profiles: false\ngateway:\n  multiplex_profiles: false\n", "off", 1),
-    ("multiplex_profiles: true\ngateway:\n  multiplex_profiles: false\n", "unsure", None),
-    ("multiplex_profiles: true\nmultiplex_profiles: true\n", "unsure", None),
-    ("gateway: {multiplex_profiles: true}\n", "unsure", None), ("{multiplex_profiles: true}\n", "unsure", None),
-    ("gateway: &a\n  multiplex_profiles: true\n", "unsure", None), ("multiplex_profiles: &a true\n", "unsure", None),
-    ("b: &b\n  multiplex_profiles: true\ngateway: *b\n", "unsure", None), ("b: &b\n  multiplex_profiles: true\n<<: *b\n", "unsure", None),
-    ("multiplex_profiles: 'true'\n", "unsure", None), ("multiplex_profiles: 1\n", "unsure", None),
-    (b"multiplex_profiles: true\nx: \xe9\n", "unsure", None), ("multiplex_profiles: true\n".encode("utf-16"), "off", None),
-    ("multiplex_profiles: true\n---\nmultiplex_profiles: false\n", "unsure", None),
-    ('x: {"a":"} # \nmultiplex_profiles: true\n"}\n', "unsure", None), ('x: {"a": "} # \nmultiplex_profiles: true\n"}\n', "off", None),
-    ("", "off", None), ("\n\n", "off", None), ("\x00multiplex_profiles: true", "unsure", None),
-])
+@pytest.mark.parametrize(
+    "text, answer, line",
+    [
+        ("\ufeffmultiplex_profiles: true\n", "on", 1),
+        ("a: 1\r\nmultiplex_profiles: true\r\n", "on", 2),
+        ("\ufeffgateway:\r\n\r\n  # x\r\n  multiplex_profiles: true # y", "on", 4),
+        ('"multiplex_profiles": true\n', "on", 1),
+        ("'gateway' :\n 'multiplex_profiles' : true\n", "on", 2),
+        ("multiplex_profiles:\ttrue\t# x\n", "on", 1),
+        ("multiplex_profiles: true#x\n", "unsure", None),
+        ("gateway:\n\tmultiplex_profiles: true\n", "unsure", None),
+        ("gateway:\n  a: 1\n\tmultiplex_profiles: true\n", "unsure", None),
+        ("# multiplex_profiles: true\n", "off", None),
+        ("text: '\n multiplex_profiles: true'\n", "off", None),
+        ("multiplex_profiles: false\ngateway:\n  multiplex_profiles: false\n", "off", 1),
+        ("multiplex_profiles: true\ngateway:\n  multiplex_profiles: false\n", "unsure", None),
+        ("multiplex_profiles: true\nmultiplex_profiles: true\n", "unsure", None),
+        ("gateway: {multiplex_profiles: true}\n", "unsure", None),
+        ("{multiplex_profiles: true}\n", "unsure", None),
+        ("gateway: &a\n  multiplex_profiles: true\n", "unsure", None),
+        ("multiplex_profiles: &a true\n", "unsure", None),
+        ("b: &b\n  multiplex_profiles: true\ngateway: *b\n", "unsure", None),
+        ("b: &b\n  multiplex_profiles: true\n<<: *b\n", "unsure", None),
+        ("multiplex_profiles: 'true'\n", "unsure", None),
+        ("multiplex_profiles: 1\n", "unsure", None),
+        (b"multiplex_profiles: true\nx: \xe9\n", "unsure", None),
+        ("multiplex_profiles: true\n".encode("utf-16"), "off", None),
+        ("multiplex_profiles: true\n---\nmultiplex_profiles: false\n", "unsure", None),
+        ('x: {"a":"} # \nmultiplex_profiles: true\n"}\n', "unsure", None),
+        ('x: {"a": "} # \nmultiplex_profiles: true\n"}\n', "off", None),
+        ("", "off", None),
+        ("\n\n", "off", None),
+        ("\x00multiplex_profiles: true", "unsure", None),
+    ],
+)
 def test_shapes_of_config(config, text, answer, line):
     assert config.claim(text) == (answer, line)
 
@@ -119,8 +145,16 @@ def test_config_is_read_up_to_its_cap(config, size, answer):
         assert why == f"config.yaml line {lines}" and not said
 
 
-@pytest.mark.parametrize("kind, why", [("fifo", "not a regular file"), ("directory", "not a regular file"), ("socket", "not a regular file"),
-                                       ("symlink", "is a symlink, and symlinks are not followed"), ("dangling", "is a symlink, and symlinks are not followed")])
+@pytest.mark.parametrize(
+    "kind, why",
+    [
+        ("fifo", "not a regular file"),
+        ("directory", "not a regular file"),
+        ("socket", "not a regular file"),
+        ("symlink", "is a symlink, and symlinks are not followed"),
+        ("dangling", "is a symlink, and symlinks are not followed"),
+    ],
+)
 def test_what_is_no_regular_file_is_said_and_off(config, kind, why):
     if kind == "fifo":
         os.mkfifo(config.path)
@@ -185,5 +219,7 @@ def test_of_an_odd_document_the_reader_is_right_or_in_doubt(config, chunk):
             alone = f"gateway:\n{named}\n" if named.startswith(" ") else f"{named}\n"
             assert opinion(alone) == "on" or opinion(named.strip()) == "on", text
     # The reader is certain of most documents that PyYAML accepts.
-    taken = {kind: sum(number for (sure, right), number in count.items() if sure == kind and right != "rejected") for kind in ("sure", "unsure")}
+    taken = {
+        kind: sum(number for (sure, right), number in count.items() if sure == kind and right != "rejected") for kind in ("sure", "unsure")
+    }
     assert taken["sure"] > 3 * taken["unsure"], count

@@ -7,12 +7,10 @@ import time
 
 import pytest
 
-from bed import HERMES, Bed, executable, run, wait_for
-from racer import exchanging
-from tree import identity, snapshot
-
-OWNER = f"{HERMES}:{HERMES}"
-SERVICES = "/run/servicedirs"
+from support.file_tree import identity, snapshot
+from support.path_exchange import exchanging
+from support.program import HERMES, OWNER, executable, run, wait_for
+from support.testbed import SERVICES, Bed, static_service
 
 
 def fix(*arguments, code=0, before=(), timeout=30):
@@ -58,10 +56,12 @@ def test_services_are_opened_and_the_overlays_own_are_not(place):
     own = {name: snapshot(place / name) for name in ("s6rc-oneshot-runner", "s6-linux-init-shutdownd")}
     done = fix(place)
     assert done.stdout.decode().splitlines() == [
-        "fix-perms: service=dashboard action=done", "fix-perms: service=main-hermes action=done",
+        "fix-perms: service=dashboard action=done",
+        "fix-perms: service=main-hermes action=done",
         'fix-perms: service=s6-linux-init-shutdownd action=skipped reason="s6-overlay\'s own"',
         'fix-perms: service=s6rc-oneshot-runner action=skipped reason="s6-overlay\'s own"',
-        "fix-perms: 2 done, 2 skipped, 0 refused, 0 failed"]
+        "fix-perms: 2 done, 2 skipped, 0 refused, 0 failed",
+    ]
     for name in ("dashboard", "main-hermes"):
         tree = snapshot(place / name)
         assert tree == {b".": "dir 755 0:0", b"log": "dir 755 0:0"} | opened(place) | opened(place, b"log/")
@@ -110,8 +110,22 @@ def test_a_directory_that_is_missing_or_linked_is_fine_and_a_file_is_not(place):
 
 
 @pytest.mark.root
-@pytest.mark.parametrize("what", ["control-to-file", "control-to-dir", "event", "supervise", "log", "lock", "hardlink", "fifo-hardlink",
-                                  "control-file", "service", "nested"])
+@pytest.mark.parametrize(
+    "what",
+    [
+        "control-to-file",
+        "control-to-dir",
+        "event",
+        "supervise",
+        "log",
+        "lock",
+        "hardlink",
+        "fifo-hardlink",
+        "control-file",
+        "service",
+        "nested",
+    ],
+)
 @pytest.mark.parametrize("sealed", [False, True])
 def test_what_could_lead_outside_is_left_alone_and_the_rest_is_done(place, what, sealed):
     services, outside = place / "services", place / "outside"
@@ -122,8 +136,14 @@ def test_what_could_lead_outside_is_left_alone_and_the_rest_is_done(place, what,
     (outside / "file").chmod(0o600)
     os.mkfifo(outside / "fifo", 0o600)
     os.chown(hostile / "supervise", HERMES, HERMES)
-    names = {"control-to-file": ("supervise/control", "file"), "control-to-dir": ("supervise/control", ""), "event": ("event", ""),
-             "supervise": ("supervise", "sub"), "log": ("log", "sub"), "lock": ("supervise/lock", "file")}
+    names = {
+        "control-to-file": ("supervise/control", "file"),
+        "control-to-dir": ("supervise/control", ""),
+        "event": ("event", ""),
+        "supervise": ("supervise", "sub"),
+        "log": ("log", "sub"),
+        "lock": ("supervise/lock", "file"),
+    }
     if what in names:
         name, target = names[what]
         subprocess.run(["rm", "-r", hostile / name], check=True)
@@ -149,8 +169,14 @@ def test_what_could_lead_outside_is_left_alone_and_the_rest_is_done(place, what,
     assert done.stdout.count(b"action=refused reason=") == 1 and b"honest action=done" in done.stdout
     if what != "service":
         honest, mended = snapshot(services / "honest"), snapshot(hostile)
-        same = [path for path in mended if not mended[path].startswith(("link", "file 644 10000:10000 b''")) and path in honest
-                and path.split(b"/")[0] != b"log" and honest[path].split()[:2] == mended[path].split()[:2]]
+        same = [
+            path
+            for path in mended
+            if not mended[path].startswith(("link", "file 644 10000:10000 b''"))
+            and path in honest
+            and path.split(b"/")[0] != b"log"
+            and honest[path].split()[:2] == mended[path].split()[:2]
+        ]
         assert same
 
 
@@ -202,7 +228,7 @@ def test_a_racer_leads_nowhere(place, sealed, name, trap):
             if sealed:
                 # The report is correct: the racer is locked out, and its last exchange was noticed.
                 assert supervise.stat().st_uid == 0 and (os.lstat(supervise / name).st_ino == inode) == (done.returncode == 1), done
-    assert snapshot(outside.parent)[b"outside"] == before == "file 600 0:0 b\"root's\""
+    assert snapshot(outside.parent)[b"outside"] == before == 'file 600 0:0 b"root\'s"'
 
 
 @pytest.mark.root
@@ -210,7 +236,9 @@ def test_a_refused_chown_is_said_once_and_is_no_failure(place):
     os.chmod(place, 0o777)
     script = """mkdir -p services/a/event services/a/supervise services/b/event services/b/supervise
         mkfifo services/a/supervise/control; "$0" fix-perms --owner 10000:10000 services"""
-    done = run(["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", "sh", "-c", script, executable()], cwd=place)
+    done = run(
+        ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", "sh", "-c", script, executable()], cwd=place
+    )
     assert done.returncode == 0 and done.stderr.count(b"\n") == 1 and b"not allowed to change owners" in done.stderr, done
     assert b"2 done" in done.stdout and snapshot(place / "services/a")[b"supervise"].startswith("dir 710 ")
 
@@ -223,23 +251,13 @@ def test_what_another_user_may_not_do_is_said_once_and_is_no_failure(place):
     assert done.stderr.count(b"\n") == 1 and b"not permitted" in done.stderr and b"2 skipped" in done.stdout
 
 
-def static(bed, name):
-    """Creates a service that is supervised before it is prepared, as those of s6-rc are."""
-    folder = bed.path(f"{SERVICES}/{name}")
-    (folder / "log").mkdir(parents=True)
-    for base in (folder, folder / "log"):
-        (base / "run").write_text("#!/bin/sh\nexec sleep 100000\n")
-        (base / "run").chmod(0o755)
-    bed.path(f"/run/service/{name}").symlink_to(f"{SERVICES}/{name}")
-
-
 @pytest.mark.s6
 @pytest.mark.parametrize("sealed", [False, True])
 def test_the_hermes_user_controls_a_static_service_after_it_and_not_before(sealed):
     with Bed(environment={"HERMES_INIT_SEALED": "yes"} if sealed else {}) as bed:
         names = ["dashboard", "s6rc-oneshot-runner", "s6-linux-init-shutdownd"]
         for name in names:
-            static(bed, name)
+            static_service(bed, name)
         bed.rescan()
         for name in names:
             for base in ("", "/log"):
@@ -250,9 +268,16 @@ def test_the_hermes_user_controls_a_static_service_after_it_and_not_before(seale
         def control(name):
             """Returns the results of s6-svstat, s6-svc and s6-svwait as the hermes user."""
             where = f"{SERVICES}/{name}"
-            return [bed.run(["timeout", "9", *argv], uid=HERMES) for argv in (
-                ["s6-svstat", where], ["s6-svc", "-u", where], ["s6-svwait", "-u", "-t", "3000", where],
-                ["s6-svc", "-u", f"{where}/log"], ["s6-svwait", "-u", "-t", "3000", f"{where}/log"])]
+            return [
+                bed.run(["timeout", "9", *argv], uid=HERMES)
+                for argv in (
+                    ["s6-svstat", where],
+                    ["s6-svc", "-u", where],
+                    ["s6-svwait", "-u", "-t", "3000", where],
+                    ["s6-svc", "-u", f"{where}/log"],
+                    ["s6-svwait", "-u", "-t", "3000", f"{where}/log"],
+                )
+            ]
 
         assert all(done.returncode == 111 and b"ermission denied" in done.stderr for done in control("dashboard"))
         bed.init("fix-perms", SERVICES)
@@ -279,8 +304,22 @@ def test_a_run_that_was_killed_is_completed_by_the_next(place, call, sealed):
     for when in range(1, 40):
         services = place / f"services{when}"
         service(services, "a")
-        done = run(["strace", "-o", "/dev/null", "-e", f"inject={call}:signal=SIGKILL:when={when}", executable(), "fix-perms", "--owner", OWNER,
-                    *options, services], env={"PATH": "/usr/bin:/bin"})
+        done = run(
+            [
+                "strace",
+                "-o",
+                "/dev/null",
+                "-e",
+                f"inject={call}:signal=SIGKILL:when={when}",
+                executable(),
+                "fix-perms",
+                "--owner",
+                OWNER,
+                *options,
+                services,
+            ],
+            env={"PATH": "/usr/bin:/bin"},
+        )
         fix(*options, services)
         assert snapshot(services) == expected, when
         if done.returncode == 0:
@@ -290,9 +329,17 @@ def test_a_run_that_was_killed_is_completed_by_the_next(place, call, sealed):
 
 @pytest.mark.root
 @pytest.mark.strace
-@pytest.mark.parametrize("call, errno, code, says", [
-    ("fchown", "EIO", 1, b"1 failed"), ("fchmod", "EROFS", 1, b"1 failed"), ("fchown", "EPERM", 0, b"1 done"), ("fchmod", "EPERM", 0, b"1 skipped"),
-    ("getdents64", "EIO", 111, b""), ("openat", "EMFILE", 111, b"")])
+@pytest.mark.parametrize(
+    "call, errno, code, says",
+    [
+        ("fchown", "EIO", 1, b"1 failed"),
+        ("fchmod", "EROFS", 1, b"1 failed"),
+        ("fchown", "EPERM", 0, b"1 done"),
+        ("fchmod", "EPERM", 0, b"1 skipped"),
+        ("getdents64", "EIO", 111, b""),
+        ("openat", "EMFILE", 111, b""),
+    ],
+)
 def test_a_call_that_the_kernel_refuses_is_said_as_what_it_is(place, call, errno, code, says):
     service(place, "a")
     done = fix(place, code=code, before=["strace", "-o", "/dev/null", "-e", f"inject={call}:error={errno}:when=1+"])

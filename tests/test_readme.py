@@ -12,9 +12,8 @@ from pathlib import Path
 import pytest
 
 import budgets
-from bed import APART, HERMES, ROOT, executable, run
-from test_cli import COMMANDS
-from test_image import laid_down, make, project
+from support.installation import laid_down, make, project
+from support.program import APART, COMMANDS, HERMES, ROOT, executable, run
 
 README = (ROOT / "README.md").read_text()
 PAGE = ROOT / "src/hermes-init.8"
@@ -126,13 +125,34 @@ def grammar():
 def test_the_grammar_is_read_whole(grammar):
     assert sorted(grammar) == sorted([*COMMANDS, "help"])
     assert sorted({option for options in grammar.values() for option in options} - {"help"}) == [
-        "adopt", "delegated", "down", "dry-run", "env", "explain", "follow", "hermes-home", "json", "lines", "max-services", "min-up", "owner",
-        "print", "raw", "role", "scandir", "sealed", "topology", "wait"]
+        "adopt",
+        "delegated",
+        "down",
+        "dry-run",
+        "env",
+        "explain",
+        "follow",
+        "hermes-home",
+        "json",
+        "lines",
+        "max-services",
+        "min-up",
+        "owner",
+        "print",
+        "raw",
+        "role",
+        "scandir",
+        "sealed",
+        "topology",
+        "wait",
+    ]
 
 
 def test_every_command_is_described_in_the_manual_and_named_in_the_overview(grammar):
     overview = init("help").stdout.decode()
-    described = [word for title in ("Boot steps", "Lifecycle", "Service programs") for head, _ in entries(manual(title)) for word in head[1:]]
+    described = [
+        word for title in ("Boot steps", "Lifecycle", "Service programs") for head, _ in entries(manual(title)) for word in head[1:]
+    ]
     assert sorted(described) == sorted(COMMANDS)
     for command in grammar:
         assert occurs(command, manual("SYNOPSIS")) and occurs(command, overview), command
@@ -167,14 +187,15 @@ def test_every_option_that_is_written_down_exists(grammar):
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - others <= known, where
     # The programs that s6-supervise runs have one page.
     programs = {command for command in grammar if command.endswith(("-run", "-log", "-finish"))}
-    for command, options in grammar.items():
-        if command in programs:
-            options = set().union(*(grammar[command] for command in programs))
+    for command in grammar:
+        known = set().union(*(grammar[one] for one in (programs if command in programs else [command])))
         page = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", init("help", command).stdout.decode())) - others
-        assert command == "help" or page <= {f"--{option}" for option in options}, command
+        assert command == "help" or page <= {f"--{option}" for option in known}, command
 
 
-@pytest.mark.parametrize("option, command", [("--lines", "logs"), ("--min-up", "health"), ("--wait", "stop"), ("--max-services", "reconcile")])
+@pytest.mark.parametrize(
+    "option, command", [("--lines", "logs"), ("--min-up", "health"), ("--wait", "stop"), ("--max-services", "reconcile")]
+)
 def test_the_manual_has_the_range_of_a_number(option, command):
     body = next(body for head, body in entries(manual("OPTIONS")) if option in head)
     least, most = map(int, re.search(r"(\d+) to (\d+)", body).groups())
@@ -283,12 +304,18 @@ def test_what_the_documents_show_is_what_is_printed(place):
         subprocess.run(["chown", "-R", f"{HERMES}:{HERMES}", home], check=True)
     where = ("--hermes-home", str(home), "--scandir", str(scandir), "--role", "gateway")
     assert init("reconcile", *where).returncode == 0
-    shown = [textwrap.dedent(block) for block in re.findall(r"(?:^ {8}.*\n|^\n(?= {8}))+", section("Why did my profile not come back up\\?"), re.M)]
+    shown = [
+        textwrap.dedent(block)
+        for block in re.findall(r"(?:^ {8}.*\n|^\n(?= {8}))+", section("Why did my profile not come back up\\?"), re.M)
+    ]
     # The notes of `status` are those of the golden file, but for their time.
-    golden = (ROOT / "tests/golden/glance/six-status.txt").read_text()
+    golden = (ROOT / "tests/golden/why_down/six-status.txt").read_text()
     table, notes, _ = shown[0].strip().split("\n\n")
     assert table.split("\n")[0].split() == golden.split("\n")[0].split()
-    without_time = lambda text: re.sub(r"\d{4}-\d\d-\d\dT[\d:+]*|\w+(?= times)", "", text).split("\n")
+
+    def without_time(text):
+        return re.sub(r"\d{4}-\d\d-\d\dT[\d:+]*|\w+(?= times)", "", text).split("\n")
+
     assert set(without_time(notes)) <= set(without_time(golden)) and notes.count("\n") == 3
     settings, profile = shown[1].strip().split("\n\n")
     said = init("reconcile", "--explain", *where).stdout.decode().replace(str(executable()), "/usr/bin/hermes-init")

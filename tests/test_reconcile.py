@@ -9,79 +9,16 @@ import subprocess
 
 import pytest
 
-from bed import APART, HERMES, executable, run
-from tree import entries_of, identity, snapshot
+from support.file_tree import entries_of, identity, snapshot
+from support.program import HERMES, OWNER, executable, run
+from support.volume import Volume, expected_slot
 
 pytestmark = pytest.mark.root
-OWNER = f"{HERMES}:{HERMES}"
-
-
-class Volume:
-    """A HERMES_HOME, owned by the hermes user, and a scan directory."""
-
-    def __init__(self, place):
-        self.place, self.home, self.scandir = place, place / "home", place / "service"
-        Volume.latest = self.home
-        self.home.mkdir()
-        os.chown(self.home, HERMES, HERMES)
-        # s6-svscan has run there; elsewhere nothing is handed over.
-        (self.scandir / ".s6-svscan").mkdir(parents=True)
-
-    def profile(self, name, state=None):
-        directory = os.path.join(os.fsencode(self.home), b"profiles", os.fsencode(name)) if name != "default" else os.fsencode(self.home)
-        os.makedirs(directory, exist_ok=True)
-        open(os.path.join(directory, b"SOUL.md"), "w").close()
-        if state is not None:
-            with open(os.path.join(directory, b"gateway_state.json"), "wb") as file:
-                file.write(state if isinstance(state, bytes) else json.dumps({"gateway_state": state}).encode())
-        subprocess.run(["chown", "-hR", OWNER, self.home], check=True)
-        return directory
-
-    def options(self):
-        return ["--hermes-home", self.home, "--scandir", self.scandir, "--owner", OWNER, "--role", "gateway"]
-
-    def reconcile(self, *options, code=0, before=(), **how):
-        env = APART | {"TZ": "UTC0"} | how.pop("environment", {})
-        done = run([*before, executable(), "reconcile", *self.options(), *options], env=env, **how)
-        assert code is None or done.returncode == code, done
-        return done
-
-    def outcomes(self, *options, **how):
-        """Runs a pass. Returns its JSON objects by profile: one for each name."""
-        found = {}
-        for line in self.reconcile("--json", *options, **how).stdout.splitlines():
-            outcome = json.loads(line)
-            assert outcome["profile"] not in found
-            found[outcome["profile"]] = outcome
-        return found
-
-    def log(self):
-        return (self.home / "logs/container-boot.log").read_text()
-
-    def slot(self, profile):
-        return self.scandir / f"gateway-{profile}"
 
 
 @pytest.fixture
 def volume(place):
     return Volume(place)
-
-
-def expected_slot(down, owner=OWNER, skeleton=OWNER, supervise="755", event="3730", control="660", home=None):
-    """Returns the tree of a slot. The passes of these tests take HERMES_HOME, that of the test's volume by default, from an option."""
-    exe = os.path.realpath(executable()).encode()
-    home = b"HERMES_HOME=%s\n" % os.fsencode(home or Volume.latest)
-    tree = {b".": f"dir 755 {owner}", b"log": f"dir 755 {owner}",
-            b"type": f"file 644 {owner} {b'longrun' + bytes([10])!r}",
-            b"run": f"file 755 {owner} {b'#!' + exe + b' gateway-run' + bytes([10]) + home!r}",
-            b"finish": f"file 755 {owner} {b'#!' + exe + b' gateway-finish' + bytes([10])!r}",
-            b"log/run": f"file 755 {owner} {b'#!' + exe + b' gateway-log' + bytes([10]) + home!r}"}
-    if down:
-        tree[b"down"] = f"file 644 {owner} b''"
-    for base in (b"", b"log/"):
-        tree |= {base + b"event": f"dir {event} {owner}", base + b"supervise": f"dir {supervise} {skeleton}",
-                 base + b"supervise/event": f"dir {event} {owner}", base + b"supervise/control": f"fifo {control} {skeleton}"}
-    return tree
 
 
 @pytest.mark.parametrize("mask", ["000", "022", "077", "777"])
@@ -121,17 +58,25 @@ def test_stdout_log_and_json_say_what_was_done(volume):
     assert done.stdout.decode() == (
         "reconcile: profile=default prior_state=None action=registered\n"
         'reconcile: profile=Bad prior_state=None action=skipped reason="name is not [a-z0-9][a-z0-9_-]*"\n'
-        "reconcile: profile=coder prior_state=running action=started\n")
+        "reconcile: profile=coder prior_state=running action=started\n"
+    )
     assert done.stderr == b""
     lines = volume.log().splitlines()
     assert [re.sub(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+0000 ", "T ", line) for line in lines] == [
         "T profile=default prior_state=None action=registered prior_exit=unknown",
         'T profile=Bad prior_state=None action=skipped reason="name is not [a-z0-9][a-z0-9_-]*" prior_exit=unknown',
-        "T profile=coder prior_state=running action=started prior_exit=unknown"]
+        "T profile=coder prior_state=running action=started prior_exit=unknown",
+    ]
     assert len({line.split()[0] for line in lines}) == 1
     assert volume.outcomes()["coder"] == {
-        "profile": "coder", "prior_state": "running", "action": "started", "reason": None, "changed": False,
-        "slot": f"{volume.scandir}/gateway-coder", "prior_exit": "unknown"}
+        "profile": "coder",
+        "prior_state": "running",
+        "action": "started",
+        "reason": None,
+        "changed": False,
+        "slot": f"{volume.scandir}/gateway-coder",
+        "prior_exit": "unknown",
+    }
     for name in ("logs", "logs/container-boot.log"):
         assert (volume.home / name).stat().st_uid == HERMES
 
@@ -142,17 +87,34 @@ def test_profiles_come_in_byte_order_after_the_default(volume):
     assert list(volume.outcomes()) == ["default", "0", "B", "a-b", "a_b", "ab", "b"]
 
 
-@pytest.mark.parametrize("zone, offset", [("AEST-10AEDT,M10.1.0,M4.1.0/3", "+1[01]00"), ("JST-9", "\\+0900"), ("", "\\+0000"),
-                                          ("No/Such/Zone", "\\+0000"), ("<-0330>3:30", "-0330")])
+@pytest.mark.parametrize(
+    "zone, offset",
+    [
+        ("AEST-10AEDT,M10.1.0,M4.1.0/3", "+1[01]00"),
+        ("JST-9", "\\+0900"),
+        ("", "\\+0000"),
+        ("No/Such/Zone", "\\+0000"),
+        ("<-0330>3:30", "-0330"),
+    ],
+)
 def test_the_log_is_in_the_containers_local_time(volume, zone, offset):
     volume.reconcile(environment={"TZ": zone})
     assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d" + offset.replace("+1[", r"\+1[") + " profile=default", volume.log())
 
 
 BROKEN = {
-    "empty": b"", "no-json": b"{", "array": b"[]", "number": b"3", "null": b"null", "latin1": b'{"gateway_state": "\xe9"}',
-    "not-a-string": b'{"gateway_state": 1}', "missing-key": b'{"state": "running"}', "too-big": b'{"gateway_state": "running"}' + b" " * (1 << 20),
-    "deep": b"[" * 200_000, "trailing": b'{"gateway_state": "running"} x', "utf16": '{"gateway_state": "running"}'.encode("utf-16"),
+    "empty": b"",
+    "no-json": b"{",
+    "array": b"[]",
+    "number": b"3",
+    "null": b"null",
+    "latin1": b'{"gateway_state": "\xe9"}',
+    "not-a-string": b'{"gateway_state": 1}',
+    "missing-key": b'{"state": "running"}',
+    "too-big": b'{"gateway_state": "running"}' + b" " * (1 << 20),
+    "deep": b"[" * 200_000,
+    "trailing": b'{"gateway_state": "running"} x',
+    "utf16": '{"gateway_state": "running"}'.encode("utf-16"),
 }
 
 
@@ -194,8 +156,20 @@ def test_a_missing_state_file_is_no_warning_and_a_bom_is_fine(volume):
     assert done.stderr == b"" and b"coder prior_state=running action=started" in done.stdout
 
 
-@pytest.mark.parametrize("value", ["x\nprofile=evil action=started", "x action=started", "\x1b[2J", 'quote"\\', "é\u2028\U0001f600",
-                                   "", "x" * 65, "\x7f", "None action=failed"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "x\nprofile=evil action=started",
+        "x action=started",
+        "\x1b[2J",
+        'quote"\\',
+        "é\u2028\U0001f600",
+        "",
+        "x" * 65,
+        "\x7f",
+        "None action=failed",
+    ],
+)
 def test_no_value_forges_a_line(volume, value):
     volume.profile("coder", value)
     lines = volume.reconcile().stdout.decode().splitlines() + volume.log().splitlines()
@@ -205,9 +179,19 @@ def test_no_value_forges_a_line(volume, value):
     assert volume.outcomes()["coder"]["prior_state"] == value
 
 
-@pytest.mark.parametrize("name, why", [
-    (b"Upper", "name is not"), (b"new\nline", "name is not"), (b"\xff\xfe", "name is not"), (b"x" * 216, "longer than 215"),
-    (b"a.b", "name is not"), (b"-x", "name is not"), (b"sp ace", "name is not"), (b"_x", "name is not")])
+@pytest.mark.parametrize(
+    "name, why",
+    [
+        (b"Upper", "name is not"),
+        (b"new\nline", "name is not"),
+        (b"\xff\xfe", "name is not"),
+        (b"x" * 216, "longer than 215"),
+        (b"a.b", "name is not"),
+        (b"-x", "name is not"),
+        (b"sp ace", "name is not"),
+        (b"_x", "name is not"),
+    ],
+)
 def test_a_name_that_can_be_no_slot_is_skipped_and_the_others_are_there(volume, name, why):
     volume.profile(name, "running")
     volume.profile("coder", "running")
@@ -329,6 +313,7 @@ def test_a_profile_that_cannot_be_entered_fails_alone():
     # Root can search every directory; the hermes user cannot.
     import tempfile
     from pathlib import Path
+
     place = Path(tempfile.mkdtemp(prefix="hermes-init-test-"))
     try:
         place.chmod(0o755)
@@ -396,7 +381,9 @@ def test_a_second_pass_changes_nothing_but_the_log(volume):
     assert identity(volume.scandir) == before and identity(volume.home / "profiles") == profiles
 
 
-@pytest.mark.parametrize("damage", ["run", "mode", "owner", "down", "type", "event", "control", "log", "extra-link", "not-a-slot", "symlink"])
+@pytest.mark.parametrize(
+    "damage", ["run", "mode", "owner", "down", "type", "event", "control", "log", "extra-link", "not-a-slot", "symlink"]
+)
 @pytest.mark.parametrize("fallback", [None, "EINVAL", "ENOSYS", "EPERM"])
 def test_a_slot_that_differs_is_replaced(volume, damage, fallback):
     volume.profile("coder", "running")
@@ -548,14 +535,39 @@ def test_with_cap_chown_alone_modes_and_owners_are_exact(volume):
 
 def test_a_user_namespace_that_maps_nobody_else_is_tolerated(place):
     os.chmod(place, 0o777)
-    script = ('mkdir -p home/profiles/coder && touch home/profiles/coder/SOUL.md && '
-              '"$0" reconcile --hermes-home home --scandir service --owner 10000:10000 --role gateway')
-    done = run(["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", "sh", "-c", script, executable()],
-               cwd=place)
+    script = (
+        "mkdir -p home/profiles/coder && touch home/profiles/coder/SOUL.md && "
+        '"$0" reconcile --hermes-home home --scandir service --owner 10000:10000 --role gateway'
+    )
+    done = run(
+        ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", "sh", "-c", script, executable()], cwd=place
+    )
     assert done.returncode == 1 and done.stderr.count(b"not allowed to change owners") == 1, done
     assert done.stderr.count(b"reconcile: warning: unable to change to the hermes user 10000:10000: ") == 1, done
-    done = run(["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", executable(), "reconcile", "--json",
-                "--hermes-home", "home", "--scandir", "service", "--owner", "10000:10000", "--role", "gateway"], cwd=place)
+    done = run(
+        [
+            "setpriv",
+            "--reuid",
+            "12345",
+            "--regid",
+            "12345",
+            "--clear-groups",
+            "unshare",
+            "-Ur",
+            executable(),
+            "reconcile",
+            "--json",
+            "--hermes-home",
+            "home",
+            "--scandir",
+            "service",
+            "--owner",
+            "10000:10000",
+            "--role",
+            "gateway",
+        ],
+        cwd=place,
+    )
     assert b'"changed": true' not in done.stdout and done.stdout, done
 
 
@@ -622,6 +634,7 @@ def test_a_noexec_scan_directory_is_said(volume):
 
 def test_a_lock_that_nobody_lets_go_delays_the_pass_and_does_not_stop_it(volume):
     import fcntl
+
     volume.scandir.mkdir(exist_ok=True)
     held = os.open(volume.scandir, os.O_RDONLY)
     fcntl.flock(held, fcntl.LOCK_EX)
@@ -659,8 +672,10 @@ def test_where_s6_svscan_does_not_run_nothing_is_handed_over(volume):
     (volume.scandir / "other").mkdir()
     volume.scandir.chmod(0o1777)
     done = volume.reconcile()
-    assert done.stderr == (b"hermes-init reconcile: warning: unable to hand over the scan directory: there is no .s6-svscan in it: "
-                           b"s6-svscan does not run there\n")
+    assert done.stderr == (
+        b"hermes-init reconcile: warning: unable to hand over the scan directory: there is no .s6-svscan in it: "
+        b"s6-svscan does not run there\n"
+    )
     assert volume.scandir.stat().st_uid == 0 and volume.scandir.stat().st_mode & 0o7777 == 0o1777
     assert (volume.scandir / "other").stat().st_uid == 0 and snapshot(volume.slot("coder")) == expected_slot(down=False)
     # Sealed, there is nothing to hand over.

@@ -8,10 +8,9 @@ import subprocess
 
 import pytest
 
-from bed import executable, run
-from container import SVSCAN, Container
-from story import OWNER
-from tree import identity
+from support.fake_container import SVSCAN, FakeContainer
+from support.file_tree import identity
+from support.program import OWNER, executable, run
 
 pytestmark = pytest.mark.root
 
@@ -25,9 +24,19 @@ SUPERVISED = [["s6-supervise", "s6-linux-init-shutdownd"], ["s6-supervise", "das
 # name: process 1, other processes, the command as --explain prints it, the front end
 SHAPES = {
     "overlay3-gateway": (SVSCAN, [*SUPERVISED, [*RC_INIT, WRAPPER, "gateway", "run"]], "gateway run", None),
-    "overlay3-dashboard": (SVSCAN, [*SUPERVISED, [*RC_INIT, WRAPPER, "dashboard", "--host", "0.0.0.0"]], "dashboard --host 0.0.0.0", "dashboard"),
+    "overlay3-dashboard": (
+        SVSCAN,
+        [*SUPERVISED, [*RC_INIT, WRAPPER, "dashboard", "--host", "0.0.0.0"]],
+        "dashboard --host 0.0.0.0",
+        "dashboard",
+    ),
     "overlay3-hermes": (SVSCAN, [[*RC_INIT, WRAPPER, "hermes", "dashboard"]], "dashboard", "dashboard"),
-    "overlay3-hermes-path": (SVSCAN, [[*RC_INIT, WRAPPER, "/opt/hermes/.venv/bin/hermes", "serve", "--port", "1"]], "serve --port 1", "serve"),
+    "overlay3-hermes-path": (
+        SVSCAN,
+        [[*RC_INIT, WRAPPER, "/opt/hermes/.venv/bin/hermes", "serve", "--port", "1"]],
+        "serve --port 1",
+        "serve",
+    ),
     "overlay3-dispatch": (SVSCAN, [[*RC_INIT, WRAPPER, DISPATCH, "gui"]], "gui", "gui"),
     "overlay3-dispatch-hermes": (SVSCAN, [[*RC_INIT, WRAPPER, DISPATCH, "hermes", "desktop"]], "desktop", "desktop"),
     "overlay3-profile": (SVSCAN, [[*RC_INIT, WRAPPER, "hermes", "-p", "coder", "gateway", "run"]], "-p coder gateway run", None),
@@ -47,8 +56,18 @@ SHAPES = {
     "only-like-it": (["/bin/sh"], [["sh", "/x/main-wrapper.sh.bak", "dashboard"], ["vi", "xmain-wrapper.sh", "gui"]], "none found", None),
     "word-elsewhere": (SVSCAN, [[*RC_INIT, WRAPPER, "gateway", "run", "dashboard"]], "gateway run dashboard", None),
     "first-process-has-precedence": (["tini", "--", WRAPPER, "gateway", "run"], [[*RC_INIT, WRAPPER, "dashboard"]], "gateway run", None),
-    "first-process-has-precedence-too": (["tini", "--", WRAPPER, "dashboard"], [[*RC_INIT, WRAPPER, "gateway", "run"]], "dashboard", "dashboard"),
-    "not-utf8": (SVSCAN, [[b"\xff\xfe", b"\xe9"], [*RC_INIT, b"/opt/\xff/main-wrapper.sh", b"gateway", b"run", b"\xe9"]], 'gateway run "\\ufffd"', None),
+    "first-process-has-precedence-too": (
+        ["tini", "--", WRAPPER, "dashboard"],
+        [[*RC_INIT, WRAPPER, "gateway", "run"]],
+        "dashboard",
+        "dashboard",
+    ),
+    "not-utf8": (
+        SVSCAN,
+        [[b"\xff\xfe", b"\xe9"], [*RC_INIT, b"/opt/\xff/main-wrapper.sh", b"gateway", b"run", b"\xe9"]],
+        'gateway run "\\ufffd"',
+        None,
+    ),
     "not-utf8-dashboard": ([b"\x80\x81"], [[b"sh", b"\xff/main-wrapper.sh", b"dashboard", b"\xff"]], None, "dashboard"),
     "not-utf8-like-it": (SVSCAN, [[*RC_INIT, WRAPPER, b"dashboard\xff"]], '"dashboard\\ufffd"', None),
     "newline": (SVSCAN, [[*RC_INIT, WRAPPER, "x\nrole: frontend"]], '"x\\nrole: frontend"', None),
@@ -72,7 +91,7 @@ WHY = "this container's command is {}, a front end; gateways belong to the gatew
 def test_the_command_of_the_container_decides(home, name):
     first, others, command, frontend = SHAPES[name]
     before = identity(home)
-    with Container(others, first=first) as container:
+    with FakeContainer(others, first=first) as container:
         explained = container.reconcile("--explain", *where(home)).stdout.decode()
         assert identity(home) == before
         done = container.reconcile(*where(home))
@@ -92,28 +111,31 @@ DASHBOARD, GATEWAY = [*RC_INIT, WRAPPER, "dashboard"], [*RC_INIT, WRAPPER, "gate
 
 
 # the container's command, option, environment, container environment; expected source and role
-@pytest.mark.parametrize("command, option, environment, inner, source, role", [
-    (DASHBOARD, None, None, None, "default", "frontend"),
-    (DASHBOARD, "gateway", None, None, "option", "gateway"),
-    (DASHBOARD, None, "gateway", None, "environment", "gateway"),
-    (DASHBOARD, None, None, "gateway", "container environment", "gateway"),
-    (GATEWAY, "frontend", None, None, "option", "frontend"),
-    (GATEWAY, None, "frontend", None, "environment", "frontend"),
-    (GATEWAY, None, None, "frontend", "container environment", "frontend"),
-    (GATEWAY, "gateway", "frontend", "frontend", "option", "gateway"),
-    (GATEWAY, "frontend", "gateway", "gateway", "option", "frontend"),
-    (GATEWAY, None, "frontend", "gateway", "environment", "frontend"),
-    (GATEWAY, "auto", "frontend", "frontend", "option", "gateway"),
-    (DASHBOARD, "auto", "gateway", "gateway", "option", "frontend"),
-    (DASHBOARD, None, "auto", "gateway", "environment", "frontend"),
-    (DASHBOARD, None, "", "gateway", "container environment", "gateway"),
-    (DASHBOARD, None, None, "", "default", "frontend"),
-])
+@pytest.mark.parametrize(
+    "command, option, environment, inner, source, role",
+    [
+        (DASHBOARD, None, None, None, "default", "frontend"),
+        (DASHBOARD, "gateway", None, None, "option", "gateway"),
+        (DASHBOARD, None, "gateway", None, "environment", "gateway"),
+        (DASHBOARD, None, None, "gateway", "container environment", "gateway"),
+        (GATEWAY, "frontend", None, None, "option", "frontend"),
+        (GATEWAY, None, "frontend", None, "environment", "frontend"),
+        (GATEWAY, None, None, "frontend", "container environment", "frontend"),
+        (GATEWAY, "gateway", "frontend", "frontend", "option", "gateway"),
+        (GATEWAY, "frontend", "gateway", "gateway", "option", "frontend"),
+        (GATEWAY, None, "frontend", "gateway", "environment", "frontend"),
+        (GATEWAY, "auto", "frontend", "frontend", "option", "gateway"),
+        (DASHBOARD, "auto", "gateway", "gateway", "option", "frontend"),
+        (DASHBOARD, None, "auto", "gateway", "environment", "frontend"),
+        (DASHBOARD, None, "", "gateway", "container environment", "gateway"),
+        (DASHBOARD, None, None, "", "default", "frontend"),
+    ],
+)
 def test_the_role_can_be_decided_by_hand(home, command, option, environment, inner, source, role):
     before = identity(home)
     options = where(home) + (["--role", option] if option else [])
     environment = {} if environment is None else {"HERMES_INIT_ROLE": environment}
-    with Container([command], environment={} if inner is None else {"HERMES_INIT_ROLE": inner}) as container:
+    with FakeContainer([command], environment={} if inner is None else {"HERMES_INIT_ROLE": inner}) as container:
         explained = container.reconcile("--explain", *options, environment=environment)
         assert explained.stdout.decode().startswith(f"role: {role} ({source}")
         done = container.reconcile(*options, environment=environment)
@@ -126,11 +148,12 @@ def test_the_role_can_be_decided_by_hand(home, command, option, environment, inn
 
 @pytest.mark.parametrize("word", ["Gateway", "dashboard", "x\ny", "frontend "])
 def test_a_role_that_is_none_is_said_and_the_command_decides(home, word):
-    with Container([DASHBOARD], environment={"HERMES_INIT_ROLE": word}) as container:
+    with FakeContainer([DASHBOARD], environment={"HERMES_INIT_ROLE": word}) as container:
         done = container.reconcile(*where(home))
     shown = json.dumps(word) if word in ("x\ny", "frontend ") else word
-    assert done.stderr.decode() == (f"hermes-init reconcile: warning: HERMES_INIT_ROLE={shown} is none of gateway, frontend, auto: "
-                                    "taken as auto\n")
+    assert done.stderr.decode() == (
+        f"hermes-init reconcile: warning: HERMES_INIT_ROLE={shown} is none of gateway, frontend, auto: taken as auto\n"
+    )
     assert b"nothing to do" in done.stdout
 
 
@@ -139,7 +162,7 @@ def test_a_role_that_is_none_is_said_and_the_command_decides(home, word):
 def test_a_frontend_changes_nothing_whatever_else_is_asked(place, variables, options):
     """Nothing is created, not even on an empty machine: no HERMES_HOME, scan directory, state or log."""
     before = identity(place)
-    with Container([DASHBOARD], environment=variables) as container:
+    with FakeContainer([DASHBOARD], environment=variables) as container:
         done = container.reconcile(*where(place), *options)
     assert done.stdout.startswith(b"reconcile: nothing to do: ") and done.stdout.count(b"\n") == 1 and done.stderr == b""
     assert identity(place) == before
@@ -147,7 +170,7 @@ def test_a_frontend_changes_nothing_whatever_else_is_asked(place, variables, opt
 
 def test_processes_that_come_and_go_are_passed_over(home):
     churn = "i=0; while [ $i -lt 3000 ]; do /bin/true & /bin/true & wait; i=$((i+1)); done"
-    with Container([DASHBOARD]) as container:
+    with FakeContainer([DASHBOARD]) as container:
         busy = subprocess.Popen(container.command(["sh", "-c", churn]), stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             for _ in range(60):
@@ -164,16 +187,20 @@ def test_processes_that_come_and_go_are_passed_over(home):
 @pytest.mark.parametrize("call", ["read", "openat"])
 def test_a_process_that_cannot_be_read_is_passed_over(home, call, errno):
     """The refused process is process 1, which is read first and would have decided."""
-    with Container([GATEWAY], first=["tini", "--", WRAPPER, "dashboard"]) as container:
+    with FakeContainer([GATEWAY], first=["tini", "--", WRAPPER, "dashboard"]) as container:
         path = "/proc/1/cmdline" if call == "read" else "/proc/1"
         inject = ["strace", "-f", "-o", "/dev/null", "-P", path, "-e", f"inject={call}:error={errno}:when=1+"]
-        done = run(container.command([*inject, executable(), "reconcile", "--explain", *where(home)]), env={"PATH": "/usr/bin:/bin"}, cwd="/")
+        done = run(
+            container.command([*inject, executable(), "reconcile", "--explain", *where(home)]), env={"PATH": "/usr/bin:/bin"}, cwd="/"
+        )
     assert done.returncode == 0 and done.stdout.startswith(b"role: gateway (default; container command: gateway run)\n"), done
 
 
 def test_without_proc_it_is_a_gateway_container(home):
     script = 'mount -t tmpfs tmpfs /proc && exec "$@"'
     shutil.copy(executable(), home / "hermes-init")
-    done = run(["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", home / "hermes-init", "reconcile", *where(home)],
-               env={"PATH": "/usr/bin:/bin"})
+    done = run(
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", home / "hermes-init", "reconcile", *where(home)],
+        env={"PATH": "/usr/bin:/bin"},
+    )
     assert done.returncode == 0 and b"profile=coder prior_state=running action=started" in done.stdout, done

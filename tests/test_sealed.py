@@ -4,8 +4,9 @@ import os
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
-from tree import identity, snapshot
+from support.file_tree import identity, snapshot
+from support.program import HERMES, wait_for
+from support.testbed import Bed
 
 pytestmark = pytest.mark.s6
 SEALED = {"HERMES_INIT_SEALED": "1"}
@@ -51,13 +52,25 @@ def test_sealed_the_tree_is_roots_but_for_the_groups_two_ways_in(sealed):
             assert owner == "0:0" and not int(mode, 8) & 0o022, (path, line)
 
 
-@pytest.mark.parametrize("script", [
-    "mkdir /run/service/evil", "touch /run/service/.gateway-x.tmp", "mv /run/service/gateway-coder /run/service/gone",
-    "echo > /run/service/gateway-coder/run", "rm /run/service/gateway-coder/run", "touch /run/service/gateway-coder/down",
-    "touch /run/service/gateway-coder/supervise/x", "ln -sf /run/rootfile /run/service/gateway-coder/supervise/death_tally",
-    "echo > /run/service/gateway-coder/supervise/status", "rm /run/service/gateway-coder/supervise/control",
-    "touch /run/service/gateway-coder/log/x", "ls /run/service/gateway-coder/supervise",
-    "chmod 777 /run/service/gateway-coder", "s6-svscanctl -a /run/service"])
+@pytest.mark.parametrize(
+    "script",
+    [
+        "mkdir /run/service/evil",
+        "touch /run/service/.gateway-x.tmp",
+        "mv /run/service/gateway-coder /run/service/gone",
+        "echo > /run/service/gateway-coder/run",
+        "rm /run/service/gateway-coder/run",
+        "touch /run/service/gateway-coder/down",
+        "touch /run/service/gateway-coder/supervise/x",
+        "ln -sf /run/rootfile /run/service/gateway-coder/supervise/death_tally",
+        "echo > /run/service/gateway-coder/supervise/status",
+        "rm /run/service/gateway-coder/supervise/control",
+        "touch /run/service/gateway-coder/log/x",
+        "ls /run/service/gateway-coder/supervise",
+        "chmod 777 /run/service/gateway-coder",
+        "s6-svscanctl -a /run/service",
+    ],
+)
 def test_sealed_nothing_else_can_be_written(sealed, script):
     before = snapshot(sealed.path("/run/service"))
     assert sealed.run(["timeout", "5", "sh", "-c", script], uid=HERMES).returncode != 0
@@ -81,8 +94,10 @@ def truncate_a_file_of_roots(bed):
     rootfile = bed.path("/run/rootfile")
     rootfile.write_text("root's")
     rootfile.chmod(0o600)
-    bed.run(["sh", "-c", f"rm -f {bed.slot('coder')}/supervise/death_tally; ln -s /run/rootfile {bed.slot('coder')}/supervise/death_tally"],
-            uid=HERMES)
+    bed.run(
+        ["sh", "-c", f"rm -f {bed.slot('coder')}/supervise/death_tally; ln -s /run/rootfile {bed.slot('coder')}/supervise/death_tally"],
+        uid=HERMES,
+    )
     for _ in range(2):
         bed.run(["timeout", "5", "s6-svc", "-k", bed.slot("coder")])
         bed.run(["timeout", "9", "s6-svwait", "-u", "-t", "5000", bed.slot("coder")])
@@ -119,8 +134,11 @@ def test_a_pass_converges_to_its_own_mode(supervised):
 
         def shape():
             ignored = (b"status", b"death_tally", b"lock")
-            return {path: line for path, line in snapshot(bed.path("/run/service")).items()
-                    if os.path.basename(path) not in ignored and not path.startswith(b".s6-svscan")}
+            return {
+                path: line
+                for path, line in snapshot(bed.path("/run/service")).items()
+                if os.path.basename(path) not in ignored and not path.startswith(b".s6-svscan")
+            }
 
         reconcile()
         delegated = shape()
@@ -145,8 +163,15 @@ def test_sealing_takes_away_what_the_hermes_user_had_put_in(bed):
     slot = bed.slot("coder")
     bed.settle()
     bed.path("/run/rootfile").write_text("root's")
-    bed.run(["sh", "-c", f"""cd {slot}; ln -sf /run/rootfile supervise/death_tally; touch supervise/x nosetsid; chmod 777 supervise/event
-        rm -f finish; ln -s /run/rootfile finish; mkdir env; echo v > env/KEY; mkdir /run/service/mine"""], uid=HERMES)
+    bed.run(
+        [
+            "sh",
+            "-c",
+            f"""cd {slot}; ln -sf /run/rootfile supervise/death_tally; touch supervise/x nosetsid; chmod 777 supervise/event
+        rm -f finish; ln -s /run/rootfile finish; mkdir env; echo v > env/KEY; mkdir /run/service/mine""",
+        ],
+        uid=HERMES,
+    )
     # A slot without a profile is sealed as well.
     bed.init("register", "orphan", uid=HERMES)
     # Including that of `mine`, which s6-svscan supervises since the registration.

@@ -4,8 +4,8 @@ import os
 
 import pytest
 
-from bed import executable, run
-from tree import snapshot
+from support.file_tree import snapshot
+from support.program import executable, run
 
 pytestmark = pytest.mark.root
 OWNER = "10000:10000"
@@ -19,8 +19,12 @@ def seed(*arguments, code=0, before=()):
 
 def skeleton(owner=OWNER, supervise="755", event=None, control="660"):
     event = event or f"dir 3730 {owner}"
-    return {b"event": event, b"supervise": f"dir {supervise} {owner}", b"supervise/event": event,
-            b"supervise/control": f"fifo {control} {owner}"}
+    return {
+        b"event": event,
+        b"supervise": f"dir {supervise} {owner}",
+        b"supervise/event": event,
+        b"supervise/control": f"fifo {control} {owner}",
+    }
 
 
 def below_log(tree):
@@ -49,12 +53,26 @@ def test_what_exists_is_left_as_it_is(place):
     (place / "supervise").mkdir(mode=0o700)
     os.mkfifo(place / "supervise/control", 0o600)
     seed(place)
-    assert snapshot(place) == {b".": "dir 755 0:0", b"event": "dir 700 0:0", b"supervise": "dir 700 0:0",
-                               b"supervise/control": "fifo 600 0:0", b"supervise/event": f"dir 3730 {OWNER}"}
+    assert snapshot(place) == {
+        b".": "dir 755 0:0",
+        b"event": "dir 700 0:0",
+        b"supervise": "dir 700 0:0",
+        b"supervise/control": "fifo 600 0:0",
+        b"supervise/event": f"dir 3730 {OWNER}",
+    }
 
 
-@pytest.mark.parametrize("name, kind", [("event", "file"), ("event", "link"), ("supervise", "link"), ("supervise/control", "file"),
-                                        ("supervise/control", "link"), ("supervise/event", "fifo")])
+@pytest.mark.parametrize(
+    "name, kind",
+    [
+        ("event", "file"),
+        ("event", "link"),
+        ("supervise", "link"),
+        ("supervise/control", "file"),
+        ("supervise/control", "link"),
+        ("supervise/event", "fifo"),
+    ],
+)
 def test_a_wrong_type_is_named_and_the_others_are_done(place, name, kind):
     first, second, outside = place / "first", place / "second", place / "outside"
     for folder in (first, second, outside):

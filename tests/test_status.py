@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from bed import HERMES, wait_for
+from support.program import HERMES, wait_for
 
 pytestmark = pytest.mark.s6
 FRONTEND = {"HERMES_INIT_ROLE": "frontend"}
@@ -81,8 +81,9 @@ def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):
     assert [row["profile"] for row in listed] == ["default", "coder"]
     coder = listed[1]
     assert (coder["state"], coder["wanted"]) == ("up", "unknown")
-    assert coder["note"] == ("Permission denied (/opt/data/profiles/coder belongs to 0:0, mode 0700; "
-                             "as root: chown -hR 10000 /opt/data/profiles/coder)")
+    assert coder["note"] == (
+        "Permission denied (/opt/data/profiles/coder belongs to 0:0, mode 0700; as root: chown -hR 10000 /opt/data/profiles/coder)"
+    )
     # Neither has a state file that root alone may read a known word in it.
     live.run(["chmod", "755", "/opt/data/profiles/coder"])
     live.run(["chmod", "600", "/opt/data/profiles/coder/gateway_state.json"])
@@ -118,8 +119,13 @@ def tally(*ages, code=1):
 
 def test_a_logger_that_restarts_has_a_note(live):
     deaths = live.path(live.slot("coder")) / "log/supervise/death_tally"
-    for text, note in ((tally(400, 300), None), (tally(400, 10), None), (tally(70, 10), "its logger dies again and again"),
-                       (b"x" * 27, None), (b"\xff" * 28, None)):
+    for text, note in (
+        (tally(400, 300), None),
+        (tally(400, 10), None),
+        (tally(70, 10), "its logger dies again and again"),
+        (b"x" * 27, None),
+        (b"\xff" * 28, None),
+    ):
         deaths.write_bytes(text)
         found = rows(live, uid=HERMES)["coder"]["note"]
         assert (found or "").startswith(note or "") and (found is None) == (note is None), text

@@ -7,8 +7,9 @@ import os
 import pytest
 import yaml
 
-from bed import HERMES, Bed, executable, run, wait_for
-from tree import identity, snapshot
+from support.file_tree import identity, snapshot
+from support.program import HERMES, executable, run, wait_for
+from support.testbed import Bed
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
 RUNNING = '{"gateway_state": "running"}'
@@ -46,8 +47,10 @@ def state(bed, profile):
 def test_a_served_profile_is_not_started(served, command, name, uid):
     before = identity(served.path("/opt/data"))
     done = served.init(command, name, uid=uid, code=1)
-    assert done.stderr.decode() == (f"hermes-init {command}: warning: unable to {command} {name}: the gateway of default serves it: "
-                                    f"/run/bed/bin/hermes-init {command} default (/run/bed/bin/hermes-init reconcile --explain says why)\n")
+    assert done.stderr.decode() == (
+        f"hermes-init {command}: warning: unable to {command} {name}: the gateway of default serves it: "
+        f"/run/bed/bin/hermes-init {command} default (/run/bed/bin/hermes-init reconcile --explain says why)\n"
+    )
     assert identity(served.path("/opt/data")) == before and served.svstat(served.slot(name)) == "down"
 
 
@@ -98,11 +101,18 @@ def test_a_slot_whose_profile_is_gone_is_started_as_before(served):
 
 
 def test_status_says_who_is_started_for_whom(served):
-    assert {name: row["wanted"] for name, row in rows(served).items()} == {"default": "up", "coder": "by default", "idle": "down", "own": "down"}
+    assert {name: row["wanted"] for name, row in rows(served).items()} == {
+        "default": "up",
+        "coder": "by default",
+        "idle": "down",
+        "own": "down",
+    }
     lines = served.init("status", uid=HERMES).stdout.decode().splitlines()
     at = lines[0].index("NEXT BOOT")
     assert next(line for line in lines if line.startswith("coder "))[at:].startswith("by default ")
-    assert {row["wanted"] for row in map(json.loads, served.init("status", "--json", "--topology=per-profile", "coder").stdout.splitlines())} == {"up"}
+    assert {
+        row["wanted"] for row in map(json.loads, served.init("status", "--json", "--topology=per-profile", "coder").stdout.splitlines())
+    } == {"up"}
 
 
 def test_note_says_whether_the_last_boot_made_a_slot(served):
@@ -111,16 +121,23 @@ def test_note_says_whether_the_last_boot_made_a_slot(served):
     (served.profile("late", "running") / "config.yaml").write_text(STANDALONE)
     served.profile("later", "running")
     notes = {name: row["note"] for name, row in rows(served).items()}
-    assert notes == {"default": None, "idle": "its gateway has ended: /run/bed/bin/hermes-init start idle",
-                     "own": "the slot that the last boot made is gone: /run/bed/bin/hermes-init start own",
-                     "coder": "the slot that the last boot made is gone: the gateway of default serves it",
-                     "late": "made since the last boot: /run/bed/bin/hermes-init start late",
-                     "later": "made since the last boot: the gateway of default serves it"}
+    assert notes == {
+        "default": None,
+        "idle": "its gateway has ended: /run/bed/bin/hermes-init start idle",
+        "own": "the slot that the last boot made is gone: /run/bed/bin/hermes-init start own",
+        "coder": "the slot that the last boot made is gone: the gateway of default serves it",
+        "late": "made since the last boot: /run/bed/bin/hermes-init start late",
+        "later": "made since the last boot: the gateway of default serves it",
+    }
     # A line of an earlier boot is none of the last one.
     log = served.path("/opt/data/logs/container-boot.log")
-    log.write_text(log.read_text().replace(" profile=late ", " profile=x ") + "2020-01-01T00:00:00+0000 profile=late prior_state=None action=started\n")
+    log.write_text(
+        log.read_text().replace(" profile=late ", " profile=x ") + "2020-01-01T00:00:00+0000 profile=late prior_state=None action=started\n"
+    )
     assert rows(served)["late"]["note"].startswith("made since the last boot: ")
-    log.write_text(log.read_text().replace("profile=own prior_state=stopped action=registered", "profile=own prior_state=stopped action=failed"))
+    log.write_text(
+        log.read_text().replace("profile=own prior_state=stopped action=registered", "profile=own prior_state=stopped action=failed")
+    )
     assert rows(served)["own"]["note"].startswith("the last boot made no slot: ")
 
 
@@ -150,7 +167,10 @@ def test_a_supervised_slot_of_another_program_is_left_as_it_is(foreign):
     slot = foreign.path(foreign.slot("coder"))
     before = snapshot(slot)
     explained = foreign.init("reconcile", "--explain").stdout.decode()
-    assert "slot now: gateway-coder was made by another program; s6-supervise runs: it is left as it is, unless --adopt is given\n" in explained
+    assert (
+        "slot now: gateway-coder was made by another program; s6-supervise runs: it is left as it is, unless --adopt is given\n"
+        in explained
+    )
     found = outcomes(foreign)
     assert (found["coder"]["changed"], found["mine"]["changed"]) == (False, True)
     assert (found["coder"]["action"], found["coder"]["slot"]) == ("started", "/run/service/gateway-coder")
@@ -186,9 +206,59 @@ def test_an_unsupervised_slot_of_another_program_is_replaced(bed):
     assert outcomes(bed)["coder"]["changed"] is True and "gateway-run" in (bed.path(bed.slot("coder")) / "run").read_text()
 
 
-VALUES = ["true", "True", "yes", "Yes", "on", "ON", "1", "7", "007", "1.5", "0", "0.0", "-1", "false", "no", "off", "null", "~", "", "''", '""', "'yes'",
-          '"On"', '" true "', "'1'", "'0'", "'2'", "maybe", "tRuE", "[]", "{}", "[a]", "[false]", "{a: 1}", "2026-11-25", "yes please", "y", "\u00e9",
-          '"\\x79es"', "'it''s'", "|\n    yes", "- a", "\n    a: 1", "\n  - a", "yes # comment", "&a yes", "!!str yes", "0x10", "1_000", ".inf", "+1"]
+VALUES = [
+    "true",
+    "True",
+    "yes",
+    "Yes",
+    "on",
+    "ON",
+    "1",
+    "7",
+    "007",
+    "1.5",
+    "0",
+    "0.0",
+    "-1",
+    "false",
+    "no",
+    "off",
+    "null",
+    "~",
+    "",
+    "''",
+    '""',
+    "'yes'",
+    '"On"',
+    '" true "',
+    "'1'",
+    "'0'",
+    "'2'",
+    "maybe",
+    "tRuE",
+    "[]",
+    "{}",
+    "[a]",
+    "[false]",
+    "{a: 1}",
+    "2026-11-25",
+    "yes please",
+    "y",
+    "\u00e9",
+    '"\\x79es"',
+    "'it''s'",
+    "|\n    yes",
+    "- a",
+    "\n    a: 1",
+    "\n  - a",
+    "yes # comment",
+    "&a yes",
+    "!!str yes",
+    "0x10",
+    "1_000",
+    ".inf",
+    "+1",
+]
 
 
 @pytest.mark.parametrize("value", VALUES)
@@ -201,8 +271,26 @@ def test_standalone_is_what_the_python_says_or_a_doubt(place, value):
     (home / "profiles/own/config.yaml").write_text(text)
     for path in [home, *home.rglob("*")]:
         os.chown(path, HERMES, HERMES)
-    done = run([executable(), "reconcile", "--dry-run", "--json", "--role", "gateway", "--topology", "multiplex", "--owner", f"{HERMES}:{HERMES}",
-                "--hermes-home", home, "--scandir", place / "service"], env={}, cwd="/")
+    done = run(
+        [
+            executable(),
+            "reconcile",
+            "--dry-run",
+            "--json",
+            "--role",
+            "gateway",
+            "--topology",
+            "multiplex",
+            "--owner",
+            f"{HERMES}:{HERMES}",
+            "--hermes-home",
+            home,
+            "--scandir",
+            place / "service",
+        ],
+        env={},
+        cwd="/",
+    )
     outcome = {outcome["profile"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}["own"]
     standalone = outcome["action"] == "started"
     assert outcome["folded_into_root"] == (not standalone)
@@ -214,4 +302,6 @@ def test_standalone_is_what_the_python_says_or_a_doubt(place, value):
         meant = None
     assert standalone == meant or (doubt and not standalone), (meant, done.stderr)
     # The values that people write are certain.
-    assert not doubt or VALUES.index(value) not in range(7) and value not in ("false", "no", "off", "null", "", "maybe", "'yes'", "yes # comment")
+    assert not doubt or (
+        VALUES.index(value) not in range(7) and value not in ("false", "no", "off", "null", "", "maybe", "'yes'", "yes # comment")
+    )

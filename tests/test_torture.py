@@ -11,9 +11,11 @@ SEED = 1
 WRITING = ("renameat", "renameat2", "write", "unlinkat", "fsync", "ioctl", "setresuid")
 
 
-@pytest.mark.parametrize("scenarios, count, calls", [
-    (offline, 120, None), (services, 140, None), (lambda: live(False), 42, WRITING), (lambda: live(True), 22, WRITING)],
-    ids=["offline", "services", "delegated", "sealed"])
+@pytest.mark.parametrize(
+    "scenarios, count, calls",
+    [(offline, 120, None), (services, 140, None), (lambda: live(False), 42, WRITING), (lambda: live(True), 22, WRITING)],
+    ids=["offline", "services", "delegated", "sealed"],
+)
 def test_a_failed_call_or_a_kill_leaves_no_half_slot_no_torn_file_and_no_false_success(scenarios, count, calls):
     failed = torture(scenarios(), SEED, count=count, calls=calls)
     assert not failed, "\n".join(failed)

@@ -21,22 +21,59 @@ import tempfile
 import time
 from pathlib import Path
 
-from bed import APART, HERMES, Bed, wait_for
-from tree import snapshot
+from support.file_tree import snapshot
+from support.program import APART, HERMES, wait_for
+from support.testbed import Bed
 
 # Errors that a call can fail with. An injected ENOENT would be a file that has vanished, which is another outcome, not a fault.
 # Calls that are not here are only the last ones. close(2) is among them: it closes even if it fails, while strace leaves it out.
 ERRORS = {
-    "openat": "EACCES EMFILE EIO EINTR ENOSPC", "open": "EACCES EMFILE EIO", "openat2": "EACCES EMFILE EIO ENOSYS EPERM", "read": "EIO EINTR",
-    "pread64": "EIO EINTR", "write": "EIO ENOSPC EINTR EPIPE EAGAIN", "fstat": "EIO", "newfstatat": "EACCES EIO",
-    "statx": "EACCES EIO", "getdents64": "EIO", "lseek": "EIO", "mkdirat": "EACCES ENOSPC EROFS", "mknodat": "EPERM ENOSPC",
-    "fchmod": "EPERM EROFS", "fchmodat": "EPERM EROFS", "fchmodat2": "EPERM EROFS ENOSYS", "fchown": "EPERM EINVAL EIO",
-    "fchownat": "EPERM EINVAL EIO", "renameat": "EACCES ENOSPC EROFS", "renameat2": "EINVAL ENOSYS EPERM ENOSPC", "unlinkat": "EACCES EROFS",
-    "fsync": "EIO ENOSPC", "flock": "EINTR ENOLCK", "fstatfs": "EIO", "statfs": "EIO", "access": "EACCES EIO", "faccessat": "EACCES EIO",
-    "faccessat2": "EACCES EIO", "readlink": "EACCES", "readlinkat": "EACCES", "mmap": "ENOMEM", "brk": "ENOMEM",
-    "fcntl": "EINTR", "clock_nanosleep": "EINTR", "ioctl": "EIO", "prlimit64": "EPERM", "prctl": "EPERM", "chdir": "EACCES EIO",
-    "setgroups": "EPERM ENOMEM", "setgid": "EPERM", "setuid": "EPERM EAGAIN", "setresgid": "EPERM", "setresuid": "EPERM EAGAIN",
-    "getgroups": "EPERM", "capget": "EPERM", "execve": "EACCES ENOMEM ETXTBSY",
+    "openat": "EACCES EMFILE EIO EINTR ENOSPC",
+    "open": "EACCES EMFILE EIO",
+    "openat2": "EACCES EMFILE EIO ENOSYS EPERM",
+    "read": "EIO EINTR",
+    "pread64": "EIO EINTR",
+    "write": "EIO ENOSPC EINTR EPIPE EAGAIN",
+    "fstat": "EIO",
+    "newfstatat": "EACCES EIO",
+    "statx": "EACCES EIO",
+    "getdents64": "EIO",
+    "lseek": "EIO",
+    "mkdirat": "EACCES ENOSPC EROFS",
+    "mknodat": "EPERM ENOSPC",
+    "fchmod": "EPERM EROFS",
+    "fchmodat": "EPERM EROFS",
+    "fchmodat2": "EPERM EROFS ENOSYS",
+    "fchown": "EPERM EINVAL EIO",
+    "fchownat": "EPERM EINVAL EIO",
+    "renameat": "EACCES ENOSPC EROFS",
+    "renameat2": "EINVAL ENOSYS EPERM ENOSPC",
+    "unlinkat": "EACCES EROFS",
+    "fsync": "EIO ENOSPC",
+    "flock": "EINTR ENOLCK",
+    "fstatfs": "EIO",
+    "statfs": "EIO",
+    "access": "EACCES EIO",
+    "faccessat": "EACCES EIO",
+    "faccessat2": "EACCES EIO",
+    "readlink": "EACCES",
+    "readlinkat": "EACCES",
+    "mmap": "ENOMEM",
+    "brk": "ENOMEM",
+    "fcntl": "EINTR",
+    "clock_nanosleep": "EINTR",
+    "ioctl": "EIO",
+    "prlimit64": "EPERM",
+    "prctl": "EPERM",
+    "chdir": "EACCES EIO",
+    "setgroups": "EPERM ENOMEM",
+    "setgid": "EPERM",
+    "setuid": "EPERM EAGAIN",
+    "setresgid": "EPERM",
+    "setresuid": "EPERM EAGAIN",
+    "getgroups": "EPERM",
+    "capget": "EPERM",
+    "execve": "EACCES ENOMEM ETXTBSY",
 }
 # Calls that a process cannot be killed at, or whose number is not that of the trace.
 NOT_KILLED = ("exit_group", "restart_syscall")
@@ -47,8 +84,14 @@ LIMIT = 60
 
 def run(argv, timeout=LIMIT, **options):
     """Runs a command in a process group of its own, which ends at the time limit. strace would leave its tracee behind."""
-    child = subprocess.Popen([str(word) for word in argv], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                             start_new_session=True, **options)
+    child = subprocess.Popen(
+        [str(word) for word in argv],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        start_new_session=True,
+        **options,
+    )
     try:
         stdout, stderr = child.communicate(timeout=timeout)
     finally:
@@ -63,7 +106,9 @@ PARTS = ("type", "run", "finish", "log/run", "event", "supervise/event", "superv
 
 def half_made(service):
     """Lists what is missing in the slots that s6-svscan can see."""
-    return [f"{slot.name}/{part} is missing" for slot in Path(service).glob("gateway-*") for part in PARTS if not os.path.lexists(slot / part)]
+    return [
+        f"{slot.name}/{part} is missing" for slot in Path(service).glob("gateway-*") for part in PARTS if not os.path.lexists(slot / part)
+    ]
 
 
 def torn(home):
@@ -105,8 +150,16 @@ class Case:
 
     def inject(self):
         what = f"error={self.errno}" if self.errno else "signal=SIGKILL"
-        return ["strace", "-o", "/dev/null", "-e", f"trace={self.call},clock_nanosleep", "-e", f"inject={self.call}:{what}:when={self.nth}",
-                *self.scenario.waits]
+        return [
+            "strace",
+            "-o",
+            "/dev/null",
+            "-e",
+            f"trace={self.call},clock_nanosleep",
+            "-e",
+            f"inject={self.call}:{what}:when={self.nth}",
+            *self.scenario.waits,
+        ]
 
 
 class Cell:
@@ -166,8 +219,10 @@ class Offline:
         assert done.returncode == 0, (self.name, done)
         self.good = self.result(folder)
         folder.rename(good)
-        self.volume = {path: {contents(snapshot(folder / "home")).get(path) for folder in (start, good)} for path in
-                       {*snapshot(start / "home"), *snapshot(good / "home")}}
+        self.volume = {
+            path: {contents(snapshot(folder / "home")).get(path) for folder in (start, good)}
+            for path in {*snapshot(start / "home"), *snapshot(good / "home")}
+        }
         return cases(self, trace.read_text(errors="replace"))
 
     def make(self, folder):
@@ -207,6 +262,7 @@ class Offline:
         """Lists visible slots that are neither as before nor as they should be."""
         found = []
         for path in {path.split(b"/")[0] for part, path in result if part == "service" and path.startswith(b"gateway-")}:
+
             def slot(tree):
                 return contents({at: line for (part, at), line in tree.items() if part == "service" and at.split(b"/")[0] == path})
 
@@ -255,7 +311,7 @@ class Offline:
             shutil.rmtree(self.template, ignore_errors=True)
 
 
-class Yard(Cell):
+class LiveContainer(Cell):
     """A booted container, shared by the scenarios of one mode. It is made anew after a case that went wrong."""
 
     def __init__(self, sealed):
@@ -289,24 +345,26 @@ def soon(condition):
         return False
 
 
-def is_registered(yard, _):
-    service = yard.bed.slot("new")
-    variable = yard.bed.path(f"{service}/env/KEY")
-    return variable.read_text() == "value\n" and soon(lambda: (yard.bed.svstat(service), yard.bed.svstat(f"{service}/log")) == ("down", "up"))
+def is_registered(container, _):
+    service = container.bed.slot("new")
+    variable = container.bed.path(f"{service}/env/KEY")
+    return variable.read_text() == "value\n" and soon(
+        lambda: (container.bed.svstat(service), container.bed.svstat(f"{service}/log")) == ("down", "up")
+    )
 
 
-def is_gone(yard, _):
+def is_gone(container, _):
     # A supervisor that ends releases its service shortly before it leaves the process table.
-    is_hidden = not os.path.lexists(yard.bed.path(yard.bed.slot("new")))
-    return is_hidden and soon(lambda: len(yard.bed.supervisors()) == yard.supervisors)
+    is_hidden = not os.path.lexists(container.bed.path(container.bed.slot("new")))
+    return is_hidden and soon(lambda: len(container.bed.supervisors()) == container.supervisors)
 
 
-def is_started(yard, _):
-    return state(yard.bed)["desired_state"] == "running" and soon(lambda: yard.bed.svstat(yard.bed.slot("extra")) == "up")
+def is_started(container, _):
+    return state(container.bed)["desired_state"] == "running" and soon(lambda: container.bed.svstat(container.bed.slot("extra")) == "up")
 
 
-def is_stopped(yard, _):
-    return yard.bed.svstat(yard.bed.slot("extra")) == "down" and state(yard.bed)["desired_state"] == "stopped"
+def is_stopped(container, _):
+    return container.bed.svstat(container.bed.slot("extra")) == "down" and state(container.bed)["desired_state"] == "stopped"
 
 
 def is_said(_, done):
@@ -337,31 +395,31 @@ class Live:
     turns = 1
     waits = ()
 
-    def __init__(self, yard, name, arguments, goal, before=(), again=None, after=(), uid=0, code=0):
+    def __init__(self, container, name, arguments, goal, before=(), again=None, after=(), uid=0, code=0):
         self.code = code
-        self.yard, self.arguments, self.goal, self.before, self.after, self.uid = yard, arguments, goal, before, after, uid
+        self.container, self.arguments, self.goal, self.before, self.after, self.uid = container, arguments, goal, before, after, uid
         self.again = [arguments] if again is None else again
-        self.name = name + (", sealed" if yard.sealed else "") + (", by the hermes user" if uid else "")
+        self.name = name + (", sealed" if container.sealed else "") + (", by the hermes user" if uid else "")
         self.entered = False
 
     def run(self, trace, timeout=LIMIT):
-        argv = self.yard.bed.command([*trace, "/run/bed/bin/hermes-init", *self.arguments], self.uid)
+        argv = self.container.bed.command([*trace, "/run/bed/bin/hermes-init", *self.arguments], self.uid)
         return run(argv, timeout, env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin"}, cwd="/")
 
     def start(self):
         self.entered = True
-        self.yard.enter()
+        self.container.enter()
         self.do(self.before)
         trace = f"/run/bed/trace.{self.uid}"
         done = self.run(["strace", "-o", trace])
-        assert done.returncode == self.code and (self.code or self.goal(self.yard, done)), (self.name, done)
-        text = self.yard.bed.path(trace).read_text(errors="replace")
+        assert done.returncode == self.code and (self.code or self.goal(self.container, done)), (self.name, done)
+        text = self.container.bed.path(trace).read_text(errors="replace")
         self.do(self.after)
         return cases(self, text)
 
     def do(self, commands):
         for command in commands:
-            self.yard.bed.init(*command)
+            self.container.bed.init(*command)
 
     def check(self, case):
         wrong, done = [f"{case} did not come to its end"], None
@@ -371,18 +429,18 @@ class Live:
             wrong = [f"{type(error).__name__}: {error}"]
         finally:
             if wrong:
-                self.yard.renew()
+                self.container.renew()
         return wrong, done
 
     def attempt(self, case):
-        yard, bed = self.yard, self.yard.bed
+        container, bed = self.container, self.container.bed
         self.do(self.before)
         done = self.run(case.inject())
         service, home = bed.path("/run/service"), bed.path("/opt/data")
         wrong = outcome(case, done) + half_made(service) + torn(home)
         # A reader that has gone away is no failure of `status`.
         unread = self.goal in (is_said, is_printed) and case.errno == "EPIPE"
-        if done.returncode == 0 and case.errno and not unread and not self.goal(yard, done):
+        if done.returncode == 0 and case.errno and not unread and not self.goal(container, done):
             wrong.append(f"exit code 0, and not everything was done: {done}")
         leftovers = [str(path) for path in home.rglob("*.tmp")]
         if case.errno and case.call != "unlinkat":
@@ -397,9 +455,9 @@ class Live:
             bed.settle()
         except AssertionError as error:
             wrong.append(f"the command does not finish the work afterwards: {error}")
-        if len(bed.supervisors()) != yard.supervisors:
-            wrong.append(f"{len(bed.supervisors())} supervisors instead of {yard.supervisors}")
-        if bed.pid_of(bed.slot("coder")) != yard.pid:
+        if len(bed.supervisors()) != container.supervisors:
+            wrong.append(f"{len(bed.supervisors())} supervisors instead of {container.supervisors}")
+        if bed.pid_of(bed.slot("coder")) != container.pid:
             wrong.append("another gateway was restarted")
         if (service / "gateway-extra/env/KEY").read_text() != "value\n" or state(bed)["kept"] != [1]:
             wrong.append("a variable or a member of the state is lost")
@@ -407,7 +465,7 @@ class Live:
 
     def stop(self):
         if self.entered:
-            self.yard.leave()
+            self.container.leave()
 
 
 # What the programs of services execute: it says who runs it and what it got.
@@ -432,7 +490,9 @@ class Service:
         self.bed = None
 
     def run(self, trace):
-        argv = self.bed.command(["sh", "-c", 'cd "$0" && exec "$@"', self.bed.slot("coder"), *trace, "/run/bed/bin/hermes-init", *self.arguments])
+        argv = self.bed.command(
+            ["sh", "-c", 'cd "$0" && exec "$@"', self.bed.slot("coder"), *trace, "/run/bed/bin/hermes-init", *self.arguments]
+        )
         return run(argv, env={"PATH": "/usr/bin:/bin"}, cwd="/")
 
     def start(self):
@@ -448,7 +508,7 @@ class Service:
         trace = self.bed.path("/run/bed/trace").read_text(errors="replace")
         lines = trace.splitlines(keepends=True)
         ends = [number for number, line in enumerate(lines) if line.startswith("execve(") and line.rstrip().endswith(" = 0")]
-        return cases(self, "".join(lines[:ends[1] + 1] if len(ends) > 1 else lines))
+        return cases(self, "".join(lines[: ends[1] + 1] if len(ends) > 1 else lines))
 
     def check(self, case):
         done = self.run(case.inject())
@@ -476,7 +536,7 @@ def cases(scenario, trace):
     counts, found = {}, []
     for name in re.findall(r"^(\w+)\(", trace, re.M):
         counts[name] = counts.get(name, 0) + 1
-        if name in NOT_KILLED or name == "execve" and counts[name] == 1:
+        if name in NOT_KILLED or (name == "execve" and counts[name] == 1):
             continue
         found += [Case(scenario, name, counts[name], errno) for errno in [*ERRORS.get(name, "").split(), None]]
     return found
@@ -490,7 +550,11 @@ def outcome(case, done, codes=(0, 1, 111)):
         return [] if killed or (isinstance(case.scenario, Live) and done.returncode == case.scenario.code) else [f"not killed: {done}"]
     # Out of memory may end the process, with nothing half made.
     if case.errno == "ENOMEM":
-        codes = (*codes, 101, *(sign for number in (signal.SIGILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP) for sign in (-number, 128 + number)))
+        codes = (
+            *codes,
+            101,
+            *(sign for number in (signal.SIGILL, signal.SIGABRT, signal.SIGSEGV, signal.SIGTRAP) for sign in (-number, 128 + number)),
+        )
     wrong = [] if done.returncode in codes else [f"ended with {done.returncode}"]
     if b"panicked" in done.stderr and case.errno != "ENOMEM":
         wrong.append("it panicked")
@@ -509,7 +573,9 @@ def second_pass(scenario, folder):
     assert done.returncode == 0, done
     (folder / "home/profiles/coder/gateway_state.json").write_text('{"desired_state": "stopped"}')
     (folder / "service/gateway-writer/run").write_text("#!/bin/sh\n")
-    shutil.copytree(folder / "service/gateway-default/log", folder / "service/.gateway-gone.tmp/log", ignore=shutil.ignore_patterns("control"))
+    shutil.copytree(
+        folder / "service/gateway-default/log", folder / "service/.gateway-gone.tmp/log", ignore=shutil.ignore_patterns("control")
+    )
 
 
 def settled(scenario, folder):
@@ -551,23 +617,28 @@ def services():
 
 def live(sealed):
     """Returns the scenarios with s6-svscan in a mode."""
-    yard, found = Yard(sealed), []
-    register, unregister, start, stop = ("register", "new", "--down", "--env", "KEY=value"), ("unregister", "new"), ("start", "extra"), ("stop", "extra")
+    container, found = LiveContainer(sealed), []
+    register, unregister, start, stop = (
+        ("register", "new", "--down", "--env", "KEY=value"),
+        ("unregister", "new"),
+        ("start", "extra"),
+        ("stop", "extra"),
+    )
     for uid in (0, HERMES):
         if not (sealed and uid):
             found += [
                 # A register that was interrupted may have made the slot.
-                Live(yard, "register", register, is_registered, [], [unregister, register], [unregister], uid),
-                Live(yard, "unregister", unregister, is_gone, [register], uid=uid),
-                Live(yard, "live pass", ("reconcile",), is_anything, uid=uid),
+                Live(container, "register", register, is_registered, [], [unregister, register], [unregister], uid),
+                Live(container, "unregister", unregister, is_gone, [register], uid=uid),
+                Live(container, "live pass", ("reconcile",), is_anything, uid=uid),
             ]
         found += [
-            Live(yard, "start", start, is_started, after=[stop], uid=uid),
-            Live(yard, "stop", stop, is_stopped, [start], uid=uid),
-            Live(yard, "restart", ("restart", "extra", "--wait=5"), is_started, [start], after=[stop], uid=uid),
-            Live(yard, "status", ("status", "--json"), is_said, uid=uid),
-            Live(yard, "health", ("health", "--min-up=86400"), is_never, again=[], uid=uid, code=1),
-            Live(yard, "logs", ("logs", "coder"), is_printed, uid=uid),
+            Live(container, "start", start, is_started, after=[stop], uid=uid),
+            Live(container, "stop", stop, is_stopped, [start], uid=uid),
+            Live(container, "restart", ("restart", "extra", "--wait=5"), is_started, [start], after=[stop], uid=uid),
+            Live(container, "status", ("status", "--json"), is_said, uid=uid),
+            Live(container, "health", ("health", "--min-up=86400"), is_never, again=[], uid=uid, code=1),
+            Live(container, "logs", ("logs", "coder"), is_printed, uid=uid),
         ]
     return found
 
@@ -610,7 +681,7 @@ def torture(scenarios, seed, seconds=None, count=None, calls=None, say=print):
             queues.append(shuffled([case for case in found if not calls or case.call in calls], choose))
         total = sum(map(len, queues))
         for case in in_turn(queues):
-            if ran == count or end is not None and time.monotonic() > end:
+            if ran == count or (end is not None and time.monotonic() > end):
                 break
             try:
                 wrong, done = case.scenario.check(case)

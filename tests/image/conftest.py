@@ -1,4 +1,4 @@
-"""One yard for each worker. Where podman cannot run, the tests in this folder are skipped with the reason; where everything has to
+"""One namespace with podman for each worker. Where podman cannot run, the tests in this folder are skipped with the reason; where everything has to
 run, they fail with it."""
 
 import contextlib
@@ -7,8 +7,8 @@ import os
 
 import pytest
 
-from bed import ROOT, wait_for
-from yard import Volume, Yard, missing
+from support.podman import Podman, Volume, missing
+from support.program import ROOT, wait_for
 
 CACHE = ROOT / "target/image"
 
@@ -23,7 +23,7 @@ def alone(lock):
 
 
 @pytest.fixture(scope="session")
-def yard():
+def podman():
     # The first worker of a run makes the images, and the others load what it saved.
     run, stamp, archive = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid())), CACHE / "run", CACHE / "images.tar"
     reason = missing()
@@ -31,7 +31,7 @@ def yard():
         if reason is None:
             CACHE.mkdir(parents=True, exist_ok=True)
             try:
-                started = stack.enter_context(Yard())
+                started = stack.enter_context(Podman())
                 lock = stack.enter_context(open(CACHE / "lock", "w"))
                 wait_for(lambda: alone(lock), 300, "the images, which another worker makes,")
                 made = stamp.exists() and stamp.read_text() == run

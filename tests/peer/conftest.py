@@ -7,7 +7,7 @@ import struct
 
 import pytest
 
-from peer import VERSIONS, PeerBed
+from support.hermes_agent import VERSIONS, PeerBed
 
 SIOCGIFFLAGS, SIOCSIFFLAGS, IFF_UP = 0x8913, 0x8914, 1
 

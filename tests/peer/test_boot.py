@@ -6,12 +6,15 @@ import re
 
 import pytest
 
-import volumes
-from bed import ROOT
-from peer import NEW, OLD, TOPOLOGY, VERSIONS, PeerBed
+from support import peer_volumes
+from support.hermes_agent import NEW, OLD, TOPOLOGY, VERSIONS, PeerBed
+from support.program import ROOT
 
-LINE = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} profile=(\S+) prior_state=(.*) action=(\w+)(?: reason=(?:\"[^\"]*\"|\S+))?"
-                  r"(?: prior_exit=(\w+))?(?: folded_into_root=(True|False))?$", re.DOTALL)
+LINE = re.compile(
+    r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} profile=(\S+) prior_state=(.*) action=(\w+)(?: reason=(?:\"[^\"]*\"|\S+))?"
+    r"(?: prior_exit=(\w+))?(?: folded_into_root=(True|False))?$",
+    re.DOTALL,
+)
 
 
 @pytest.fixture(scope="module", params=VERSIONS)
@@ -19,15 +22,15 @@ def passes(request):
     """A bed, and what its pass made of all volumes: with the fault in them, and without."""
     with PeerBed(request.param) as bed:
         homes = []
-        for number in range(volumes.COUNT):
+        for number in range(peer_volumes.COUNT):
             for kind, with_fault in (("with", True), ("without", False)):
                 place = bed.path(f"/run/volumes/{number}/{kind}")
-                volumes.make(place, number, with_fault)
+                peer_volumes.make(place, number, with_fault)
                 bed.path(f"/run/slots/{number}/{kind}").mkdir(parents=True)
-                homes.append((f"/run/volumes/{number}/{kind}", f"/run/slots/{number}/{kind}", volumes.environment_of(number)))
+                homes.append((f"/run/volumes/{number}/{kind}", f"/run/slots/{number}/{kind}", peer_volumes.environment_of(number)))
         bed.chown("/run/slots")
         results = iter(bed.theirs(homes))
-        yield bed, {number: {kind: next(results) for kind in ("with", "without")} for number in range(volumes.COUNT)}
+        yield bed, {number: {kind: next(results) for kind in ("with", "without")} for number in range(peer_volumes.COUNT)}
 
 
 def log(home):
@@ -39,7 +42,7 @@ def log(home):
     # Row "values in the log": a name that is not plain, or too long for that, is a JSON string.
     names = [json.loads(match[1]) if match and match[1].startswith('"') else match and match[1] for match in lines]
     assert len(set(names)) == len(lines), text
-    return {name: (match[2], match[3], match[4], match[5]) for name, match in zip(names, lines)} if text else {}
+    return {name: (match[2], match[3], match[4], match[5]) for name, match in zip(names, lines, strict=True)} if text else {}
 
 
 def slots(scandir):
@@ -49,7 +52,9 @@ def slots(scandir):
 
 def leftovers(home, names):
     directories = {name: home if name == "default" else home / "profiles" / name for name in names}
-    return {name: sorted(file for file in ("gateway.pid", "processes.json") if (path / file).exists()) for name, path in directories.items()}
+    return {
+        name: sorted(file for file in ("gateway.pid", "processes.json") if (path / file).exists()) for name, path in directories.items()
+    }
 
 
 def permitted(version, number, home, name, line):
@@ -66,7 +71,7 @@ def permitted(version, number, home, name, line):
     if version == OLD:
         # Row "how the gateway ended": not logged yet.
         prior_exit = ANY
-        variable = volumes.environment_of(number).get("GATEWAY_MULTIPLEX_PROFILES")
+        variable = peer_volumes.environment_of(number).get("GATEWAY_MULTIPLEX_PROFILES")
         config = (home / "config.yaml").read_text() if (home / "config.yaml").exists() else ""
         if variable is None and name != "default" and "multiplex_profiles: true" in config:
             # Row "multiplex": config.yaml, too, holds the named slots down.
@@ -75,6 +80,8 @@ def permitted(version, number, home, name, line):
 
 
 class Any:
+    __hash__ = None
+
     def __eq__(self, other):
         return True
 
@@ -85,18 +92,18 @@ ANY = Any()
 def test_every_row_that_permits_a_difference_is_in_the_document():
     text = (ROOT / ".github/DIFFERENCES.md").read_text()
     rows = [line.split("|")[1].strip() for line in text.splitlines() if line.startswith("| ")]
-    named = {fault.row for fault in volumes.FAULTS if fault.row} | {"`draining`, `degraded`", "how the gateway ended", "multiplex"}
+    named = {fault.row for fault in peer_volumes.FAULTS if fault.row} | {"`draining`, `degraded`", "how the gateway ended", "multiplex"}
     assert not named - set(rows)
 
 
-@pytest.mark.parametrize("number", range(volumes.COUNT))
+@pytest.mark.parametrize("number", range(peer_volumes.COUNT))
 def test_both_passes_agree_on_a_volume_but_for_the_documented_differences(passes, number):
     bed, results = passes
-    version, fault = bed.version, volumes.fault_of(number)
+    version, fault = bed.version, peer_volumes.fault_of(number)
     home, scandir = f"/run/volumes/{number}/ours", f"/run/slots/{number}/ours"
-    names = volumes.make(bed.path(home), number)
+    names = peer_volumes.make(bed.path(home), number)
     bed.path(scandir).mkdir()
-    done = bed.init("reconcile", "--json", "--hermes-home", home, "--scandir", scandir, environment=volumes.environment_of(number))
+    done = bed.init("reconcile", "--json", "--hermes-home", home, "--scandir", scandir, environment=peer_volumes.environment_of(number))
     outcomes = {outcome["profile"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}
     ours, our_slots = log(bed.path(home)), slots(bed.path(scandir))
     # A profile with a fault changes nothing for the others: what its pass makes of these is asked where there is no such profile.
@@ -107,19 +114,23 @@ def test_both_passes_agree_on_a_volume_but_for_the_documented_differences(passes
     assert {name: ours[name] for name in names} == expected
     assert {name: our_slots[name] for name in names} == {name: line[1] == "registered" for name, line in expected.items()}
     changed = {name for name in names if theirs[name][1] != expected[name][1]}
-    assert {name: down for name, down in our_slots.items() if name in names and name not in changed} == \
-        {name: down for name, down in their_slots.items() if name in names and name not in changed}
+    assert {name: down for name, down in our_slots.items() if name in names and name not in changed} == {
+        name: down for name, down in their_slots.items() if name in names and name not in changed
+    }
     assert leftovers(bed.path(home), names) == leftovers(bed.path(f"/run/volumes/{number}/without"), names)
-    assert {name: (outcome["action"], str(outcome.get("folded_into_root"))) for name, outcome in outcomes.items()} == \
-        {name: (line[1], str(line[3])) for name, line in ours.items()}
+    assert {name: (outcome["action"], str(outcome.get("folded_into_root"))) for name, outcome in outcomes.items()} == {
+        name: (line[1], str(line[3])) for name, line in ours.items()
+    }
     if fault:
         its = fault.theirs[version]
-        if its == volumes.RAISES:
+        if its == peer_volumes.RAISES:
             assert isinstance(results[number]["with"], list), "its pass does not end any more"
         else:
             line = log(bed.path(f"/run/volumes/{number}/with")).get(fault.profile) if its else None
             # `profiles/default` has the name of the root profile, which has a line and a slot.
-            assert its is None and (fault.profile in names or fault.profile not in their_slots) or line[0] == its[0] and line[1] == (its[1] or line[1])
+            assert (its is None and (fault.profile in names or fault.profile not in their_slots)) or (
+                line[0] == its[0] and line[1] == (its[1] or line[1])
+            )
         if fault.ours is not None:
             assert ours[fault.profile][:2] == fault.ours
             assert our_slots.get(fault.profile) == (True if fault.ours[1] == "registered" else None)
@@ -127,15 +138,23 @@ def test_both_passes_agree_on_a_volume_but_for_the_documented_differences(passes
 
 EXAMPLES = {
     "a container that only ever ran a named profile comes up": (
-        {"coder": "running"}, {}, {"default": "started", "coder": "registered"}, {"default": True, "coder": True}),
+        {"coder": "running"},
+        {},
+        {"default": "started", "coder": "registered"},
+        {"default": True, "coder": True},
+    ),
     "a standalone profile starts from its own state": (
         {"default": "stopped", "coder": "running", "own": "running", "off": "stopped"},
         {"own": "gateway:\n  standalone: true\n", "off": "gateway:\n  standalone: true\n"},
         {"default": "started", "coder": "registered", "own": "started", "off": "registered"},
-        {"default": True, "coder": True, "own": False, "off": False}),
+        {"default": True, "coder": True, "own": False, "off": False},
+    ),
     "a config.yaml that says no starts no refused slot": (
-        {"default": "running", "coder": "running"}, {"default": "multiplex_profiles: false\n"},
-        {"default": "started", "coder": "registered"}, {"default": True, "coder": True}),
+        {"default": "running", "coder": "running"},
+        {"default": "multiplex_profiles: false\n"},
+        {"default": "started", "coder": "registered"},
+        {"default": True, "coder": True},
+    ),
 }
 
 
@@ -146,7 +165,9 @@ def test_where_one_gateway_serves_all(example, topology):
     states, configs, actions, folded = EXAMPLES[example]
     with PeerBed(NEW, HERMES_INIT_TOPOLOGY=topology) as bed:
         for name, state in states.items():
-            bed.profile(name, json.dumps({"gateway_state": state, "served_profiles": []} if name == "default" else {"gateway_state": state}))
+            bed.profile(
+                name, json.dumps({"gateway_state": state, "served_profiles": []} if name == "default" else {"gateway_state": state})
+            )
             if name in configs:
                 (bed.home(name) / "config.yaml").write_text(configs[name])
         if topology == "auto" and "default" not in states:
@@ -159,9 +180,12 @@ def test_where_one_gateway_serves_all(example, topology):
         (bed.home("default") / "logs/container-boot.log").unlink()
         bed.boot()
         assert slots(bed.path("/run/service")) == slots(bed.path("/run/its"))
-        assert {name: (line[1], line[3]) for name, line in log(bed.home("default")).items()} == \
-            {name: (action, str(folded[name])) for name, action in actions.items()}
-        assert {name for name in actions if bed.svstat(bed.slot(name)) == "up"} == {name for name, action in actions.items() if action == "started"}
+        assert {name: (line[1], line[3]) for name, line in log(bed.home("default")).items()} == {
+            name: (action, str(folded[name])) for name, action in actions.items()
+        }
+        assert {name for name in actions if bed.svstat(bed.slot(name)) == "up"} == {
+            name for name, action in actions.items() if action == "started"
+        }
 
 
 @pytest.mark.parametrize("sign", ["served_profiles", "emptied served_profiles", "rewritten", "standalone", "switched on", "none"])

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bed import HERMES, wait_for
-from peer import MARKER, NEW, OLD, PeerBed, owners
+from support.hermes_agent import MARKER, NEW, OLD, PeerBed, owners
+from support.program import HERMES, wait_for
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def planned_end(bed, profile="default"):
     assert bed.was_told(profile), "it was not told that it is stopped"
     assert not (bed.home(profile) / MARKER).exists()
     end = (bed.ends_of(profile)[-1], bed.state(profile)["gateway_state"])
-    assert end == (0, "stopped") or bed.version == OLD and end == (1, "running"), (bed.home(profile) / "logs/gateway.log").read_text()
+    assert end == (0, "stopped") or (bed.version == OLD and end == (1, "running")), (bed.home(profile) / "logs/gateway.log").read_text()
 
 
 def planned_stop(bed, profile="default"):
@@ -68,9 +68,7 @@ def planned_stop(bed, profile="default"):
 def mark(bed, pid):
     """Has the gateway find a marker before any signal comes."""
     marker = bed.home("default") / MARKER
-    bed.python("import json\n"
-               "from gateway.status import write_planned_stop_marker\n"
-               f"print(json.dumps(write_planned_stop_marker({pid})))")
+    bed.python(f"import json\nfrom gateway.status import write_planned_stop_marker\nprint(json.dumps(write_planned_stop_marker({pid})))")
     wait_for(lambda: not marker.exists(), 10, "the marker to be read")
 
 
@@ -95,7 +93,7 @@ def test_restart_and_unregister_are_planned(real):
     bed.init("restart", "default", "--wait", uid=HERMES)
     assert bed.was_told(), "the first one was not told that it is stopped"
     again = bed.serving(other_than=pid)
-    assert bed.ends_of() == [0] or bed.version == OLD and bed.ends_of() == [1]
+    assert bed.ends_of() == [0] or (bed.version == OLD and bed.ends_of() == [1])
     assert bed.state("default")["desired_state"] == "running" and not (bed.home("default") / MARKER).exists()
     bed.init("unregister", "default", uid=HERMES)
     assert not bed.path(bed.slot("default")).exists() and not bed.path(f"/proc/{again}").exists()
@@ -111,8 +109,9 @@ def test_its_stop_on_our_slot_is_planned(real):
 
 def test_a_marker_that_an_earlier_stop_left_stops_nothing_and_is_replaced(real):
     bed, pid = real
-    (bed.home("default") / MARKER).write_text(json.dumps(
-        {"target_pid": pid, "target_start_time": 1, "stopper_pid": 1, "written_at": "2026-01-01T00:00:00+00:00"}))
+    (bed.home("default") / MARKER).write_text(
+        json.dumps({"target_pid": pid, "target_start_time": 1, "stopper_pid": 1, "written_at": "2026-01-01T00:00:00+00:00"})
+    )
     bed.chown(f"/opt/data/{MARKER}")
     bed.init("stop", "default", "--wait", uid=HERMES)
     planned_stop(bed)
@@ -149,10 +148,17 @@ def test_a_standalone_profile_has_a_gateway_of_its_own_beside_that_of_default():
         bed.enable_api_server("own", bed.port + 1)
         bed.boot()
         bed.serving()
-        wait_for(lambda: bed.state("own").get("gateway_state") == "running" and bed.state("own")["pid"] == bed.pid_of(bed.slot("own")), 60,
-                 "the gateway of own")
+        wait_for(
+            lambda: bed.state("own").get("gateway_state") == "running" and bed.state("own")["pid"] == bed.pid_of(bed.slot("own")),
+            60,
+            "the gateway of own",
+        )
         assert bed.svstat(bed.slot("coder")) == "down"
         assert "own" not in bed.state("default")["served_profiles"]
         bed.init("stop", "own", "--wait", uid=HERMES)
         planned_stop(bed, "own")
-        assert {name: outcome["action"] for name, outcome in bed.next_boot().items()} == {"default": "started", "coder": "registered", "own": "registered"}
+        assert {name: outcome["action"] for name, outcome in bed.next_boot().items()} == {
+            "default": "started",
+            "coder": "registered",
+            "own": "registered",
+        }

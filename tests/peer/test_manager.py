@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from bed import HERMES, wait_for
-from peer import HOME, MARKER, NEW, PeerBed
+from support.hermes_agent import HOME, MARKER, NEW, PeerBed
+from support.program import HERMES, wait_for
 
 
 def rows(bed):
@@ -30,7 +30,7 @@ def its(version):
         bed.profile("idle", "stopped")
         bed.profile("default", "stopped")
         bed.chown("/run/service")
-        printed, = bed.theirs([(HOME, "/run/service", {})])
+        (printed,) = bed.theirs([(HOME, "/run/service", {})])
         assert "profile=coder" in printed
         bed.rescan()
         bed.settle()
@@ -42,8 +42,12 @@ def its(version):
 
 
 def test_it_finds_s6_and_lists_our_slots(ours):
-    assert ours.manager("[m.kind, sorted(m.list_profile_gateways()), m.is_running('gateway-coder'), m.is_running('gateway-idle')]") == \
-        ["s6", ["coder", "default", "idle"], True, False]
+    assert ours.manager("[m.kind, sorted(m.list_profile_gateways()), m.is_running('gateway-coder'), m.is_running('gateway-idle')]") == [
+        "s6",
+        ["coder", "default", "idle"],
+        True,
+        False,
+    ]
 
 
 def test_its_stop_start_and_restart_work_on_our_slot(ours):
@@ -63,7 +67,9 @@ def test_its_stop_start_and_restart_work_on_our_slot(ours):
 
 def test_its_register_refuses_a_slot_of_ours_and_its_commands_a_missing_one(ours):
     assert ours.manager("m.register_profile_gateway('coder')")[0] == "ValueError"
-    assert [ours.manager(f"m.{command}('gateway-typo')")[0] for command in ("start", "stop", "restart")] == ["GatewayNotRegisteredError"] * 3
+    assert [ours.manager(f"m.{command}('gateway-typo')")[0] for command in ("start", "stop", "restart")] == [
+        "GatewayNotRegisteredError"
+    ] * 3
 
 
 def test_its_unregister_takes_our_slot_away_and_our_pass_makes_it_again(ours):
@@ -89,7 +95,11 @@ def test_in_sealed_mode_it_may_ask_start_and_stop_and_no_more(version):
         bed.profile("coder", "running")
         bed.boot()
         prepared(bed, "coder")
-        assert bed.manager("[m.kind, sorted(m.list_profile_gateways()), m.is_running('gateway-coder')]") == ["s6", ["coder", "default"], True]
+        assert bed.manager("[m.kind, sorted(m.list_profile_gateways()), m.is_running('gateway-coder')]") == [
+            "s6",
+            ["coder", "default"],
+            True,
+        ]
         assert bed.manager("m.stop('gateway-coder')") is None
         bed.down("coder")
         assert bed.manager("m.start('gateway-coder')") is None
@@ -129,9 +139,9 @@ def test_a_gateway_that_we_end_is_told_so_by_the_marker(ours, command):
     assert sorted(marker) == ["stopper_pid", "target_pid", "target_start_time", "written_at"]
     assert (marker["target_pid"], marker["target_start_time"]) == (pid, start) and type(marker["stopper_pid"]) is int
     assert marker["written_at"].endswith("+00:00")
-    fresh = ours.python("import json\n"
-                        "from gateway.status import _marker_is_stale\n"
-                        f"print(json.dumps(_marker_is_stale({marker['written_at']!r}, 60)))")
+    fresh = ours.python(
+        f"import json\nfrom gateway.status import _marker_is_stale\nprint(json.dumps(_marker_is_stale({marker['written_at']!r}, 60)))"
+    )
     assert fresh is False
     assert not (ours.home("coder") / MARKER).exists()
 

@@ -1,4 +1,5 @@
 #!/command/with-contenv sh
+# shellcheck shell=sh
 # The container's command. `gateway run` is left to the supervision.
 drop=
 [ "$(id -u)" != 0 ] || drop="s6-setuidgid hermes"

@@ -9,9 +9,9 @@ import time
 
 import pytest
 
-from bed import APART, HERMES, executable, run
-from test_reconcile import OWNER, Volume
-from tree import entries_of
+from support.file_tree import entries_of
+from support.program import APART, HERMES, executable, run
+from support.volume import Volume
 
 pytestmark = [pytest.mark.root, pytest.mark.strace]
 
@@ -39,7 +39,10 @@ def state(volume):
 def test_a_state_file_is_on_the_disk_before_it_has_its_name(volume, place):
     assert run(["strace", "-o", place / "trace", *stop(volume)], env=APART).returncode == 0
     calls = re.findall(r"^(fsync|renameat2?|rename)\((.*)\) += 0", (place / "trace").read_text(), re.M)
-    assert [name for name, what in calls if name == "fsync" or "gateway_state.json" in what][:2] in (["fsync", "renameat"], ["fsync", "renameat2"])
+    assert [name for name, what in calls if name == "fsync" or "gateway_state.json" in what][:2] in (
+        ["fsync", "renameat"],
+        ["fsync", "renameat2"],
+    )
 
 
 @pytest.mark.parametrize("size, rotated", [(262_143, False), (262_144, True)])
@@ -122,7 +125,7 @@ def test_a_state_of_default_that_cannot_be_looked_at_is_not_a_first_boot(volume,
     """Nobody knows whether there is one: the slot is made, down, with the reason, and nothing is written over a state."""
     environment = {"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"}
     done = volume.reconcile(before=injected("newfstatat:error=EIO:when=2"), code=1, environment=environment)
-    assert b"profile=default prior_state=None action=registered reason=\"gateway_state.json: I/O error\"" in done.stdout, done
+    assert b'profile=default prior_state=None action=registered reason="gateway_state.json: I/O error"' in done.stdout, done
     assert (volume.slot("default") / "down").exists() and not (volume.home / "gateway_state.json").exists()
     assert b"profile=default prior_state=running action=started" in volume.reconcile(environment=environment).stdout
 

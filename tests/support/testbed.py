@@ -3,23 +3,23 @@
 Nothing in it outlives a test: the mounts are private to the namespace, and its processes end with process 1.
 """
 
+import contextlib
+import json
 import os
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from pathlib import Path
 
-HERMES = 10000
+from support.program import HERMES, executable, run, wait_for
+
 DOCKER = 998
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nhermes:x:10000:10000:Hermes:/opt/data:/bin/sh\n"
 GROUP = b"root:x:0:\ndocker:x:998:hermes\nhermes:x:10000:\n"
-
-# Environment of a pass outside a bed: it must not depend on the processes of other tests in /proc.
-APART = {"PATH": "/usr/bin:/bin", "HERMES_INIT_ROLE": "gateway", "HERMES_GATEWAY_NO_SUPERVISE": "1"}
-
-ROOT = Path(__file__).resolve().parent.parent
+SCANDIR = "/run/service"
+# Where s6-rc has the static services.
+SERVICES = "/run/servicedirs"
 
 # A stand-in for the gateway: it records its arguments and environment, and then does what its file in /run/bed says.
 STAND_IN = r"""#!/bin/sh
@@ -41,33 +41,6 @@ if [ "$what" = chatty ]; then
 fi
 while :; do sleep 60 & wait $!; done
 """
-
-
-def run(argv, timeout=30, **options):
-    """Runs a command with a timeout. Its output is bytes."""
-    return subprocess.run([str(word) if not isinstance(word, bytes) else word for word in argv],
-                          stdin=subprocess.DEVNULL, capture_output=True, timeout=timeout, **options)
-
-
-def executable():
-    """Returns the path of the executable under test: HERMES_INIT, or the one that `make` built. Under pytest it is the copy
-    that conftest.py made, which every user can execute."""
-    path = Path(os.environ.get("HERMES_INIT", ROOT / "target/dist/hermes-init"))
-    if not path.exists():
-        raise AssertionError(f"{path} is missing: run make first")
-    return path
-
-
-def wait_for(condition, seconds=10.0, what="it"):
-    """Waits until `condition` returns a true value, and returns it. Fails after `seconds`."""
-    end = time.monotonic() + seconds
-    while True:
-        value = condition()
-        if value:
-            return value
-        if time.monotonic() > end:
-            raise AssertionError(f"timeout after {seconds} seconds: {what}")
-        time.sleep(0.01)
 
 
 class Bed:
@@ -97,11 +70,17 @@ class Bed:
         hermes.chmod(0o755)
         shutil.copy(executable(), self.folder / "hermes-init")
         environment = {"PATH": "/run/bed/bin:/command:/usr/bin:/bin", "HERMES_HOME": "/opt/data"} | self.environment
-        script = ["set -e", "mount -t tmpfs -o mode=0755 tmpfs /run",
-                  "mkdir -p /run/service /run/bed/bin /opt/data /run/s6/container_environment",
-                  "mount -t tmpfs -o mode=0755 tmpfs /opt/data", "chown 10000:10000 /opt/data", "chmod 1777 /run/bed",
-                  f"mount --bind {self.folder}/passwd /etc/passwd", f"mount --bind {self.folder}/group /etc/group",
-                  f"cp {self.folder}/hermes {self.folder}/hermes-init /run/bed/bin/"]
+        script = [
+            "set -e",
+            "mount -t tmpfs -o mode=0755 tmpfs /run",
+            "mkdir -p /run/service /run/bed/bin /opt/data /run/s6/container_environment",
+            "mount -t tmpfs -o mode=0755 tmpfs /opt/data",
+            "chown 10000:10000 /opt/data",
+            "chmod 1777 /run/bed",
+            f"mount --bind {self.folder}/passwd /etc/passwd",
+            f"mount --bind {self.folder}/group /etc/group",
+            f"cp {self.folder}/hermes {self.folder}/hermes-init /run/bed/bin/",
+        ]
         for key, value in environment.items():
             (self.folder / f"env.{key}").write_bytes(os.fsencode(value))
             script.append(f"cp {self.folder}/env.{key} /run/s6/container_environment/{key}")
@@ -109,12 +88,26 @@ class Bed:
             script.append("cd /; exec env -i PATH=/command:/usr/bin:/bin s6-svscan /run/service")
         else:
             script.append("touch /run/ready; exec sleep 100000")
-        log = open(self.folder / "log", "wb")
-        self.unshare = subprocess.Popen(
-            ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private", "--kill-child",
-             "sh", "-c", "\n".join(script)],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-        log.close()
+        with open(self.folder / "log", "wb") as log:
+            self.unshare = subprocess.Popen(
+                [
+                    "unshare",
+                    "--pid",
+                    "--fork",
+                    "--mount",
+                    "--mount-proc",
+                    "--propagation",
+                    "private",
+                    "--kill-child",
+                    "sh",
+                    "-c",
+                    "\n".join(script),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
 
         def child():
@@ -140,12 +133,15 @@ class Bed:
     def __exit__(self, *_):
         if self.unshare is not None:
             if self.svscan and self.pid and self.unshare.poll() is None:
-                subprocess.run(["nsenter", "-t", str(self.pid), "-m", "-p", "--", "timeout", "5", "s6-svscanctl", "-t",
-                                "/run/service"], stdin=subprocess.DEVNULL, capture_output=True, timeout=20)
-                try:
+                subprocess.run(
+                    ["nsenter", "-t", str(self.pid), "-m", "-p", "--", "timeout", "5", "s6-svscanctl", "-t", "/run/service"],
+                    stdin=subprocess.DEVNULL,
+                    capture_output=True,
+                    timeout=20,
+                    check=False,
+                )
+                with contextlib.suppress(subprocess.TimeoutExpired):
                     self.unshare.wait(timeout=0.3)
-                except subprocess.TimeoutExpired:
-                    pass
             if self.unshare.poll() is None:
                 self.unshare.send_signal(signal.SIGKILL)
             self.unshare.wait(timeout=20)
@@ -226,6 +222,7 @@ class Bed:
 
     def settle(self, seconds=15.0):
         """Waits until each slot and its logger is supervised and in its final state, so that s6 writes nothing more."""
+
         def settled():
             for slot in sorted(self.path("/run/service").glob("gateway-*")):
                 service = f"/run/service/{slot.name}"
@@ -250,3 +247,28 @@ class Bed:
         """Tells a profile's stand-in what to do from its next start on: `sleep`, `exit N`, `chatty` or
         `stubborn`."""
         self.path(f"/run/bed/do.{profile}").write_text(what + "\n")
+
+
+def supervised(bed, count):
+    """Waits for a number of supervisors. A supervisor that ends releases its service, which unregister waits for, shortly before it
+    leaves the process table."""
+    wait_for(lambda: len(bed.supervisors()) == count, 5, f"{count} supervisors")
+
+
+def entries(bed):
+    return sorted(os.listdir(bed.path(SCANDIR)))
+
+
+def desired(bed, profile):
+    directory = bed.path("/opt/data") if profile == "default" else bed.path(f"/opt/data/profiles/{profile}")
+    return json.loads((directory / "gateway_state.json").read_text())
+
+
+def static_service(bed, name):
+    """Creates a service that is supervised before it is prepared, as those of s6-rc are."""
+    folder = bed.path(f"{SERVICES}/{name}")
+    (folder / "log").mkdir(parents=True)
+    for base in (folder, folder / "log"):
+        (base / "run").write_text("#!/bin/sh\nexec sleep 100000\n")
+        (base / "run").chmod(0o755)
+    bed.path(f"/run/service/{name}").symlink_to(f"{SERVICES}/{name}")

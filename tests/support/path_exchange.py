@@ -50,6 +50,11 @@ def exchanging(*pairs, uid=10000):
         count.close()
 
 
+def beside(path):
+    """Returns the path of the symlink that replaces `path`: a directory owned by root cannot be moved into another one."""
+    return path.parent / ".link"
+
+
 if __name__ == "__main__":
-    # Usage in the namespace of a bed: racer.py UID ONE OTHER
+    # Usage in the namespace of a bed: path_exchange.py UID ONE OTHER
     exchange_for_ever([(os.fsencode(sys.argv[2]), os.fsencode(sys.argv[3]))], int(sys.argv[1]), bytearray(8))

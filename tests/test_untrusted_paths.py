@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from bed import APART, HERMES, executable, run, wait_for
-from container import SVSCAN, Container
-from racer import exchanging
-from test_hostile import beside, hermes_owns
-from test_reconcile import OWNER, Volume, expected_slot
-from tree import entries_of, identity, snapshot
+from support.fake_container import SVSCAN, FakeContainer
+from support.file_tree import entries_of, identity, snapshot
+from support.path_exchange import beside, exchanging
+from support.program import APART, HERMES, OWNER, executable, run, wait_for
+from support.volume import Volume, expected_slot, hermes_owns
 
 pytestmark = pytest.mark.root
 
@@ -60,8 +59,9 @@ def test_a_link_of_the_hermes_user_on_the_way_to_the_home_leads_to_nothing_of_ro
     if how == "start":
         volume.reconcile()
         fifo = os.open(volume.slot("default") / "supervise/control", os.O_RDONLY | os.O_NONBLOCK)
-        done = run([executable(), "start", "default", "--hermes-home", home / below, "--scandir", volume.scandir, "--owner", OWNER],
-                   env=APART)
+        done = run(
+            [executable(), "start", "default", "--hermes-home", home / below, "--scandir", volume.scandir, "--owner", OWNER], env=APART
+        )
         os.close(fifo)
         assert b"is a symlink to a directory of uid 0" in done.stderr, done
     else:
@@ -142,7 +142,7 @@ def cmdline(pid):
 def test_the_processes_of_others_decide_nothing_for_root(home, words, kind):
     home.chmod(0o777)
     argv = ["python3", "-c", OTHER, str(home), kind, "main-wrapper.sh", *words]
-    with Container([["idle"]], first=SVSCAN) as container:
+    with FakeContainer([["idle"]], first=SVSCAN) as container:
         other = subprocess.Popen(container.command(argv), stdin=subprocess.DEVNULL)
         try:
             wait_for((home / "ready").exists, what="the process")
@@ -160,7 +160,7 @@ def test_as_the_hermes_user_his_own_processes_count(home):
     home.chmod(0o755)
     hermes_owns(home)
     drop = ["setpriv", "--reuid", str(HERMES), "--regid", str(HERMES), "--clear-groups"]
-    with Container([["idle"]], first=SVSCAN) as container:
+    with FakeContainer([["idle"]], first=SVSCAN) as container:
         # Other tests have such processes too.
         own = [*WRAPPED, "dashboard", str(home)]
         other = subprocess.Popen(container.command([*drop, *own]), stdin=subprocess.DEVNULL)
@@ -168,7 +168,9 @@ def test_as_the_hermes_user_his_own_processes_count(home):
             # The same words end the argv of nsenter, which runs before it and is no process of the container.
             argv = "".join(f"{word}\0" for word in own).encode()
             wait_for(lambda: argv in map(cmdline, filter(str.isdigit, os.listdir("/proc"))), what="the process")
-            done = run(container.command([*drop, executable(), "reconcile", *map(str, where(home))]), env={"PATH": "/usr/bin:/bin"}, cwd="/")
+            done = run(
+                container.command([*drop, executable(), "reconcile", *map(str, where(home))]), env={"PATH": "/usr/bin:/bin"}, cwd="/"
+            )
         finally:
             other.kill()
             other.wait(timeout=10)
@@ -188,7 +190,7 @@ def test_the_command_is_looked_for_only_where_it_decides(home, options, looks):
         return trace.read_text().count('"cmdline"')
 
     # Not beside processes of other tests, which may be front ends.
-    with Container([["idle"]], first=SVSCAN) as container:
+    with FakeContainer([["idle"]], first=SVSCAN) as container:
         assert (cmdlines("reconcile", *options) > 0) == looks
         assert cmdlines("status") == 0
 
@@ -196,9 +198,12 @@ def test_the_command_is_looked_for_only_where_it_decides(home, options, looks):
 @pytest.mark.strace
 def test_four_kib_of_an_argv_are_read(home):
     trace = home / "trace"
-    with Container([["x" * 4000] * 9] * 20, first=SVSCAN) as container:
-        run(container.command(["strace", "-y", "-o", trace, "-e", "trace=read", executable(), "reconcile", *map(str, where(home))]),
-            env={"PATH": "/usr/bin:/bin"}, cwd="/")
+    with FakeContainer([["x" * 4000] * 9] * 20, first=SVSCAN) as container:
+        run(
+            container.command(["strace", "-y", "-o", trace, "-e", "trace=read", executable(), "reconcile", *map(str, where(home))]),
+            env={"PATH": "/usr/bin:/bin"},
+            cwd="/",
+        )
     read = [int(line.rsplit("= ", 1)[1]) for line in trace.read_text().splitlines() if "/cmdline>" in line]
     assert len(read) >= 20 and sum(read) <= 4096 * 30 and max(read) <= 4096
 
@@ -215,8 +220,14 @@ def safe():
 def logger(volume, path, cwd):
     """Starts the logger of a slot as s6-supervise does as root, and waits for its first line, after which it has either become the
     program or waits for a minute. Returns the line."""
-    with subprocess.Popen([executable(), "gateway-log", "./run", "gateway-coder/log"], cwd=cwd, env=APART | {"PATH": path},
-                          stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(
+        [executable(), "gateway-log", "./run", "gateway-coder/log"],
+        cwd=cwd,
+        env=APART | {"PATH": path},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    ) as process:
         try:
             os.set_blocking(process.stderr.fileno(), False)
             said = bytearray()
@@ -265,14 +276,37 @@ def test_root_runs_no_logger_that_somebody_else_could_have_put_there(volume, saf
 @pytest.mark.parametrize("uid", [HERMES, 0])
 def test_commands_and_status_execute_nothing(live, uid):
     """s6's tools are not taken from PATH, where others could put them; s6 is spoken to through its files."""
-    live.run(["sh", "-ec", "mkdir /run/planted; for tool in s6-svc s6-svstat s6-svscanctl s6-svok s6-svwait; do "
-                           "printf '#!/bin/sh\\necho $0 >> /run/bed/ran\\n' > /run/planted/$tool; chmod 755 /run/planted/$tool; done; "
-                           "touch /run/bed/ran; chmod 666 /run/bed/ran"])
+    live.run(
+        [
+            "sh",
+            "-ec",
+            (
+                "mkdir /run/planted; for tool in s6-svc s6-svstat s6-svscanctl s6-svok s6-svwait; do "
+                "printf '#!/bin/sh\\necho $0 >> /run/bed/ran\\n' > /run/planted/$tool; chmod 755 /run/planted/$tool; done; "
+                "touch /run/bed/ran; chmod 666 /run/bed/ran"
+            ),
+        ]
+    )
     live.profile("new", "running")
-    for number, argv in enumerate((["register", "new"], ["status"], ["stop", "coder"], ["start", "coder"], ["restart", "coder"], ["unregister", "new"])):
+    for number, argv in enumerate(
+        (["register", "new"], ["status"], ["stop", "coder"], ["start", "coder"], ["restart", "coder"], ["unregister", "new"])
+    ):
         trace = f"/run/bed/trace.{number}"
-        done = live.run(["strace", "-f", "-E", "PATH=/run/planted", "-o", trace, "-e", "trace=execve,fork,vfork,clone,clone3",
-                         "/run/bed/bin/hermes-init", *argv], uid)
+        done = live.run(
+            [
+                "strace",
+                "-f",
+                "-E",
+                "PATH=/run/planted",
+                "-o",
+                trace,
+                "-e",
+                "trace=execve,fork,vfork,clone,clone3",
+                "/run/bed/bin/hermes-init",
+                *argv,
+            ],
+            uid,
+        )
         assert done.returncode == 0, (argv, done)
         calls = [line.split(maxsplit=1)[1] for line in live.path(trace).read_text().splitlines() if "+++" not in line]
         assert len(calls) == 1 and calls[0].startswith('execve("/run/bed/bin/hermes-init"'), (argv, calls)
@@ -285,7 +319,7 @@ def test_a_link_among_the_profiles_that_leads_nowhere_has_a_line_in_the_log(volu
     link = volume.home / "profiles/gone"
     link.symlink_to({"loop": "gone", "foreign": "/root"}.get(kind, "/nowhere/at/all" if kind == "missing" else "x" * 300))
     done = volume.reconcile()
-    assert f" profile=gone prior_state=None action=skipped reason=\"is a symlink " in volume.log() and b"profile=gone" in done.stdout
+    assert ' profile=gone prior_state=None action=skipped reason="is a symlink ' in volume.log() and b"profile=gone" in done.stdout
     outcome = volume.outcomes()["gone"]
     assert outcome["action"] == "skipped" and outcome["slot"] is None
 
@@ -335,10 +369,12 @@ def test_a_live_slot_whose_state_cannot_be_read_stays_what_it_is(volume, errno, 
 
 @pytest.mark.strace
 def test_an_owner_change_that_the_volume_refuses_says_nothing_about_the_scan_directory(volume):
-    script = ('mount -t tmpfs tmpfs "$0" && mkdir -p "$0/profiles/coder" && touch "$0/profiles/coder/SOUL.md" && chown -R 10000:10000 "$0" && exec "$@"')
+    script = 'mount -t tmpfs tmpfs "$0" && mkdir -p "$0/profiles/coder" && touch "$0/profiles/coder/SOUL.md" && chown -R 10000:10000 "$0" && exec "$@"'
     inject = ["strace", "-f", "-o", "/dev/null", "-P", volume.home / ".gateway_state.json.tmp", "-e", "inject=fchown:error=EPERM:when=1+"]
-    done = volume.reconcile(before=["unshare", "--mount", "--propagation", "private", "sh", "-c", script, volume.home, *inject],
-                            environment={"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"})
+    done = volume.reconcile(
+        before=["unshare", "--mount", "--propagation", "private", "sh", "-c", script, volume.home, *inject],
+        environment={"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"},
+    )
     assert done.stderr.count(b"not allowed to change owners") == 1
     assert snapshot(volume.slot("coder")) == expected_slot(down=True) and volume.scandir.stat().st_uid == HERMES
 
@@ -430,8 +466,30 @@ for number in range(int(sys.argv[1])):
         shift 3; cd /; exec "$@" """
     peaks = []
     for count in (1000, 60_000):
-        argv = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, "sh", str(count), name, "1" if soul else "",
-                "python3", "-c", MEASURE, str(executable()), "reconcile", "--hermes-home", "/mnt/home", "--scandir", "/mnt/service", "--owner", OWNER]
+        argv = [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "sh",
+            "-c",
+            script,
+            "sh",
+            str(count),
+            name,
+            "1" if soul else "",
+            "python3",
+            "-c",
+            MEASURE,
+            str(executable()),
+            "reconcile",
+            "--hermes-home",
+            "/mnt/home",
+            "--scandir",
+            "/mnt/service",
+            "--owner",
+            OWNER,
+        ]
         done = run(argv, env=APART, timeout=120)
         assert done.returncode == 0, done
         peaks.append(int(done.stdout))
@@ -461,14 +519,18 @@ def test_a_half_line_in_the_log_is_not_glued_to_the_next(volume, what):
     log = volume.home / "logs/container-boot.log"
     log.write_text("2026-01-01T00:00:00+0000 profile=default prior_st" if what == "half" else "")
     if what == "full":
-        script = ('mount -t tmpfs -o size=8k,uid=10000,gid=10000 tmpfs "$0/logs"; cd "$0/logs"; head -c 4076 /dev/zero | tr "\\0" x > container-boot.log; '
-                  'echo >> container-boot.log; echo > filler; "$@"; rm filler; "$@"; cp container-boot.log ../told')
+        script = (
+            'mount -t tmpfs -o size=8k,uid=10000,gid=10000 tmpfs "$0/logs"; cd "$0/logs"; head -c 4076 /dev/zero | tr "\\0" x > container-boot.log; '
+            'echo >> container-boot.log; echo > filler; "$@"; rm filler; "$@"; cp container-boot.log ../told'
+        )
         volume.reconcile(before=["unshare", "--mount", "--propagation", "private", "sh", "-c", script, volume.home])
         log = volume.home / "told"
     else:
         volume.reconcile()
     lines = log.read_text().splitlines()
-    assert len(lines) == (2 if what == "half" else 3) and lines[-1].endswith("profile=default prior_state=None action=registered prior_exit=unknown")
+    assert len(lines) == (2 if what == "half" else 3) and lines[-1].endswith(
+        "profile=default prior_state=None action=registered prior_exit=unknown"
+    )
     assert lines[-1][:2] == "20" and lines[-2][-10:] != lines[-1][-10:]
 
 
@@ -512,8 +574,19 @@ def test_containers_that_rotate_one_log_at_once_lose_no_line(volume, delayed):
         assert text.count("profile=") == 4 * 13 and text.count("x\n") == 131_072, round_
 
 
-@pytest.mark.parametrize("argv", [["status"], ["reconcile", "--explain"], ["reconcile", "--dry-run"], ["reconcile", "--json"], ["help"], ["--help"],
-                                  ["--version"], ["help", "status"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["status"],
+        ["reconcile", "--explain"],
+        ["reconcile", "--dry-run"],
+        ["reconcile", "--json"],
+        ["help"],
+        ["--help"],
+        ["--version"],
+        ["help", "status"],
+    ],
+)
 def test_a_result_that_cannot_be_printed_is_a_failure(volume, argv):
     options = volume.options()[:-2] if argv[0] in ("status", "reconcile") else []
     full = run(["sh", "-c", 'exec "$@" > /dev/full', "sh", executable(), *argv, *options], env=APART)
@@ -539,10 +612,14 @@ def test_the_log_is_written_before_stdout(volume):
 
 
 @pytest.mark.strace
-@pytest.mark.parametrize("call, options", [
-    # Sealed, no directory has a mode that mkdir cannot set.
-    *((call, []) for call in ("mkdirat", "fchmod", "fchown", "mknodat", "openat")),
-    *((call, ["--sealed"]) for call in ("mkdirat", "fchown", "mknodat", "openat"))])
+@pytest.mark.parametrize(
+    "call, options",
+    [
+        # Sealed, no directory has a mode that mkdir cannot set.
+        *((call, []) for call in ("mkdirat", "fchmod", "fchown", "mknodat", "openat")),
+        *((call, ["--sealed"]) for call in ("mkdirat", "fchown", "mknodat", "openat")),
+    ],
+)
 def test_an_interrupted_seed_is_completed(place, call, options):
     argv = [executable(), "seed", "--owner", OWNER, *options]
     (place / "whole/log").mkdir(parents=True)

@@ -9,12 +9,17 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from bed import executable, run, wait_for
+from support.program import executable, run, wait_for
 
 # A program for x86-64 that ignores its argv and waits: pause(2) in a loop.
 CODE = b"\xb8\x22\x00\x00\x00\x0f\x05\xeb\xf7"
-WAITER = (b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0x400078, 64, 0, 0, 64, 56, 1, 0, 0, 0)
-          + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, 120 + len(CODE), 120 + len(CODE), 4096) + CODE)
+WAITER = (
+    b"\x7fELF\x02\x01\x01"
+    + bytes(9)
+    + struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, 0x400078, 64, 0, 0, 64, 56, 1, 0, 0, 0)
+    + struct.pack("<IIQQQQQQ", 1, 5, 0, 0x400000, 0x400000, 120 + len(CODE), 120 + len(CODE), 4096)
+    + CODE
+)
 LAUNCHER = """
 import os, sys, time
 waiter, argvs = sys.argv[1:]
@@ -29,7 +34,7 @@ os.execv(waiter, first)
 SVSCAN = ["s6-svscan", "-d4", "--", "/run/service"]
 
 
-class Container:
+class FakeContainer:
     """`first` is the argv of process 1, `others` those of further processes. `environment` is the container environment."""
 
     def __init__(self, others=(), first=SVSCAN, environment=None):
@@ -54,14 +59,36 @@ class Container:
         folder.mkdir()
         for key, value in self.environment.items():
             (folder / key).write_bytes(os.fsencode(value))
-        script = ('mount -t tmpfs -o mode=0755 tmpfs /run && mkdir -p /run/s6 /run/service && cp -r "$0" /run/s6/container_environment && '
-                  'exec "$@"')
+        script = (
+            'mount -t tmpfs -o mode=0755 tmpfs /run && mkdir -p /run/s6 /run/service && cp -r "$0" /run/s6/container_environment && '
+            'exec "$@"'
+        )
         argvs = self.folder / "argvs"
         argvs.write_text("".join(",".join(word.hex() for word in argv) + "\n" for argv in self.argvs))
         self.unshare = subprocess.Popen(
-            ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private", "--kill-child",
-             "sh", "-c", script, folder, "python3", "-c", LAUNCHER, waiter, argvs],
-            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True)
+            [
+                "unshare",
+                "--pid",
+                "--fork",
+                "--mount",
+                "--mount-proc",
+                "--propagation",
+                "private",
+                "--kill-child",
+                "sh",
+                "-c",
+                script,
+                folder,
+                "python3",
+                "-c",
+                LAUNCHER,
+                waiter,
+                argvs,
+            ],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         wanted = b"".join(word + b"\0" for word in self.argvs[0])
 
         def started():

@@ -7,27 +7,58 @@ has it: `Fault.row` names the row, `Fault.theirs` and `Fault.ours` say what each
 import json
 import os
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Callable
 
-from bed import HERMES
-from peer import NEW, OLD
+from support.hermes_agent import NEW, OLD
+from support.program import HERMES
 
 COUNT = 30
 NAMES = ["alpha", "b2", "coder", "d-x", "e_y", "news", "ops", "z9"]
 # Contents of gateway_state.json; None: no such file.
-STATES = [None, '{"gateway_state": "running"}', '{"gateway_state": "stopped"}', '{"gateway_state": "starting"}',
-          '{"gateway_state": "startup_failed"}', '{"gateway_state": "draining"}', '{"gateway_state": "degraded"}',
-          '{"gateway_state": "stopped", "desired_state": "running"}', '{"gateway_state": "running", "desired_state": "stopped"}',
-          '{"gateway_state": "stopped", "desired_state": "draining"}', '{"gateway_state": "running", "desired_state": null}',
-          '{"gateway_state": "draining", "desired_state": null, "pid": 7, "platforms": {}}', '{"gateway_state": "paused"}', "{}",
-          '{"gateway_state": "running"', "", "running\n"]
+STATES = [
+    None,
+    '{"gateway_state": "running"}',
+    '{"gateway_state": "stopped"}',
+    '{"gateway_state": "starting"}',
+    '{"gateway_state": "startup_failed"}',
+    '{"gateway_state": "draining"}',
+    '{"gateway_state": "degraded"}',
+    '{"gateway_state": "stopped", "desired_state": "running"}',
+    '{"gateway_state": "running", "desired_state": "stopped"}',
+    '{"gateway_state": "stopped", "desired_state": "draining"}',
+    '{"gateway_state": "running", "desired_state": null}',
+    '{"gateway_state": "draining", "desired_state": null, "pid": 7, "platforms": {}}',
+    '{"gateway_state": "paused"}',
+    "{}",
+    '{"gateway_state": "running"',
+    "",
+    "running\n",
+]
 LIKELY = ['{"gateway_state": "running"}', '{"desired_state": "running"}']
-CONFIGS = [None, None, None, "gateway:\n  standalone: true\n", "gateway:\n  standalone: 'Yes'\n", "gateway:\n  standalone: on\n",
-           'gateway:\n  # by itself\n  standalone: "1"\n', "gateway:\n  standalone: false\n", "gateway:\n  standalone: 'maybe'\n",
-           "standalone: true\n", "gateway:\n  standalone:\n", "model: x\ngateway:\n  port: 1\n"]
-ROOT_CONFIGS = [None, None, None, "multiplex_profiles: true\n", "gateway:\n  multiplex_profiles: false\n", "gateway:\n  multiplex_profiles: true\n",
-                "gateway:\n  standalone: true\n"]
+CONFIGS = [
+    None,
+    None,
+    None,
+    "gateway:\n  standalone: true\n",
+    "gateway:\n  standalone: 'Yes'\n",
+    "gateway:\n  standalone: on\n",
+    'gateway:\n  # by itself\n  standalone: "1"\n',
+    "gateway:\n  standalone: false\n",
+    "gateway:\n  standalone: 'maybe'\n",
+    "standalone: true\n",
+    "gateway:\n  standalone:\n",
+    "model: x\ngateway:\n  port: 1\n",
+]
+ROOT_CONFIGS = [
+    None,
+    None,
+    None,
+    "multiplex_profiles: true\n",
+    "gateway:\n  multiplex_profiles: false\n",
+    "gateway:\n  multiplex_profiles: true\n",
+    "gateway:\n  standalone: true\n",
+]
 LIFECYCLES = [None, '{"phase": "running"}', '{"phase": "exited"}', "{"]
 RAISES = "raises"
 
@@ -65,18 +96,45 @@ def both(value):
 STRANGE = "run\nning profile=evil"
 FAULTS = [
     Fault("invalid profile name", "Bad", lambda _: None, both(RAISES), ("None", "skipped")),
-    Fault("state file that is not an object or not UTF-8", "list", write("gateway_state.json", b'["running"]'), both(RAISES), ("None", "registered")),
-    Fault("state file that is not an object or not UTF-8", "latin", write("gateway_state.json", b'{"gateway_state": "\xe9"}'), both(RAISES),
-          ("None", "registered")),
-    Fault("state file with a byte order mark", "bom", write("gateway_state.json", b'\xef\xbb\xbf{"gateway_state": "stopped"}'),
-          {OLD: ("None", "registered"), NEW: ("stopped", "registered")}, ("stopped", "registered")),
-    Fault("`gateway.pid`, `processes.json`", "piddir", lambda directory: (directory / "gateway.pid").mkdir(), both(RAISES), ("None", "registered")),
+    Fault(
+        "state file that is not an object or not UTF-8",
+        "list",
+        write("gateway_state.json", b'["running"]'),
+        both(RAISES),
+        ("None", "registered"),
+    ),
+    Fault(
+        "state file that is not an object or not UTF-8",
+        "latin",
+        write("gateway_state.json", b'{"gateway_state": "\xe9"}'),
+        both(RAISES),
+        ("None", "registered"),
+    ),
+    Fault(
+        "state file with a byte order mark",
+        "bom",
+        write("gateway_state.json", b'\xef\xbb\xbf{"gateway_state": "stopped"}'),
+        {OLD: ("None", "registered"), NEW: ("stopped", "registered")},
+        ("stopped", "registered"),
+    ),
+    Fault(
+        "`gateway.pid`, `processes.json`",
+        "piddir",
+        lambda directory: (directory / "gateway.pid").mkdir(),
+        both(RAISES),
+        ("None", "registered"),
+    ),
     Fault("profile that is a symlink", "linked", symlink_to_roots, both(("None", "registered")), ("None", "skipped")),
     # No difference: neither takes it for a profile.
     Fault("", "default", lambda _: None, both(None), None),
     Fault("longest profile name", "n" * 244, lambda _: None, both(RAISES), ("None", "skipped")),
-    Fault("values in the log", "strange", write("gateway_state.json", json.dumps({"gateway_state": STRANGE}).encode()),
-          both((STRANGE, "registered")), (json.dumps(STRANGE).replace(" ", r"\u0020").replace("=", r"\u003d"), "registered")),
+    Fault(
+        "values in the log",
+        "strange",
+        write("gateway_state.json", json.dumps({"gateway_state": STRANGE}).encode()),
+        both((STRANGE, "registered")),
+        (json.dumps(STRANGE).replace(" ", r"\u0020").replace("=", r"\u003d"), "registered"),
+    ),
     Fault("state file that is not JSON", "linkstate", symlinked_state, both(("running", None)), ("None", "registered")),
 ]
 

@@ -20,11 +20,10 @@ import os
 import re
 from pathlib import Path
 
-from bed import HERMES, executable
-from container import Container
+from support.fake_container import FakeContainer
+from support.program import HERMES, OWNER, executable
 
-GOLDEN = Path(__file__).resolve().parent / "golden"
-OWNER = f"{HERMES}:{HERMES}"
+GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 GIVEN = ("home", "outside", "environment", "command", "options")
 
 
@@ -78,7 +77,7 @@ class Story:
 
     def container(self):
         environment = dict(line.split("=", 1) for line in self.given("environment"))
-        return Container([line.split(" ") for line in self.given("command")], environment=environment)
+        return FakeContainer([line.split(" ") for line in self.given("command")], environment=environment)
 
     def options(self):
         where = ["--hermes-home", self.home, "--scandir", self.scandir, "--owner", OWNER]

@@ -1,4 +1,4 @@
-"""A yard for containers: a PID and mount namespace in which podman has everything to itself, and in it the image that README.md's
+"""Containers: a PID and mount namespace in which podman has everything to itself, and in it the image that README.md's
 Dockerfile block makes of a base which stands in for the Hermes Agent image.
 
 The base has this machine's s6, execline and busybox; rootfs/ is what the Hermes Agent image adds to them. Storage, /run and /dev/shm
@@ -16,10 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from bed import HERMES, ROOT, run, wait_for
-from test_image import make, project
+from support.installation import make, project
+from support.program import HERMES, ROOT, run, wait_for
 
-HERE = Path(__file__).resolve().parent
+IMAGE_FILES = ROOT / "tests/image"
 IMAGE = "localhost/hermes-image"
 BASE = "localhost/your-hermes-image"
 PROGRAMS = ("podman", "crun", "conmon", "busybox", "s6-svscan", "execlineb", "cc")
@@ -63,7 +63,7 @@ def dockerfile():
 
 
 def missing():
-    """Why there can be no yard on this machine, or None."""
+    """Why podman cannot run on this machine, or None."""
     if os.geteuid() != 0:
         return "needs root"
     absent = [program for program in PROGRAMS if not shutil.which(program, path=os.environ["PATH"] + ":/usr/sbin:/sbin")]
@@ -72,11 +72,11 @@ def missing():
     return None
 
 
-class Yard:
-    """The namespace, with the images in it. `with Yard() as yard: yard.start(...)`."""
+class Podman:
+    """The namespace, with the images in it. `with Podman() as podman: podman.start(...)`."""
 
     def __init__(self):
-        self.folder = Path(tempfile.mkdtemp(prefix="hermes-init-yard-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="hermes-init-podman-"))
         self.unshare = self.pid = None
         self.containers = 0
 
@@ -96,8 +96,27 @@ class Yard:
         # Should this process be killed, the kernel ends the namespace and with it every container.
         with open(self.folder / "log", "wb") as log:
             self.unshare = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation",
-                 "private", "--kill-child", "sh", "-c", SCRIPT], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+                [
+                    "setpriv",
+                    "--pdeathsig",
+                    "KILL",
+                    "unshare",
+                    "--pid",
+                    "--fork",
+                    "--mount",
+                    "--mount-proc",
+                    "--propagation",
+                    "private",
+                    "--kill-child",
+                    "sh",
+                    "-c",
+                    SCRIPT,
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
         children = Path(f"/proc/{self.unshare.pid}/task/{self.unshare.pid}/children")
 
         def ready():
@@ -105,7 +124,7 @@ class Yard:
             self.pid = next(iter(children.read_text().split()), None)
             return self.pid and Path(f"/proc/{self.pid}/root/run/ready").exists()
 
-        wait_for(ready, 30, "the yard")
+        wait_for(ready, 30, "the namespace")
 
     def __exit__(self, *_):
         if self.unshare is not None:
@@ -113,14 +132,18 @@ class Yard:
                 self.unshare.send_signal(signal.SIGKILL)
             self.unshare.wait(timeout=20)
             # With its first process all others end, and with the last one the mounts.
-            wait_for(lambda: not (self.pid and os.path.exists(f"/proc/{self.pid}/root/run/ready")), 20, "the end of the yard")
+            wait_for(lambda: not (self.pid and os.path.exists(f"/proc/{self.pid}/root/run/ready")), 20, "the end of the namespace")
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def podman(self, *words, code=0, timeout=60, together=False):
+    def call(self, *words, code=0, timeout=60, together=False):
         """Runs podman to its end; checks its exit code unless that is None. `together` makes one of its two streams."""
-        environment = {"PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin", "HOME": "/root",
-                       "TMPDIR": "/run/tmp", "CONTAINERS_CONF": str(self.folder / "containers.conf"),
-                       "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf")}
+        environment = {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+            "HOME": "/root",
+            "TMPDIR": "/run/tmp",
+            "CONTAINERS_CONF": str(self.folder / "containers.conf"),
+            "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
+        }
         merge = ("sh", "-c", 'exec "$@" 2>&1', "sh") if together else ()
         enter = ["nsenter", "-t", self.pid, "-m", "-p", "--", *merge]
         done = run([*enter, "podman", *words], timeout=timeout, env=environment, cwd="/")
@@ -130,7 +153,7 @@ class Yard:
     def base(self):
         """Makes the base, and runs a container of it: what fails here is this machine's."""
         root = self.folder / "base"
-        shutil.copytree(HERE / "rootfs", root, symlinks=True)
+        shutil.copytree(IMAGE_FILES / "rootfs", root, symlinks=True)
         for name in ("dev", "proc", "sys", "run", "tmp", "bin", "root", "usr/bin", "opt/data"):
             (root / name).mkdir(parents=True, exist_ok=True)
         s6, execline = Path(shutil.which("s6-svscan")).parent, Path("/usr/lib/execline/bin")
@@ -151,7 +174,7 @@ class Yard:
         for applet in run(["busybox", "--list"]).stdout.decode().split():
             if not (root / "bin" / applet).exists():
                 (root / "bin" / applet).symlink_to("busybox")
-        done = run(["cc", "-static", "-O1", "-Wall", "-Werror", "-o", root / "package/stages/preinit-as-root", HERE / "suexec.c"])
+        done = run(["cc", "-static", "-O1", "-Wall", "-Werror", "-o", root / "package/stages/preinit-as-root", IMAGE_FILES / "suexec.c"])
         assert done.returncode == 0, done
 
         def owned(entry):
@@ -164,12 +187,16 @@ class Yard:
         archive = self.folder / "base.tar"
         with tarfile.open(archive, "w") as tar:
             tar.add(root, arcname=".", filter=owned)
-        changes = [f"ENV PATH={PATH}", "ENV HERMES_HOME=/opt/data", "WORKDIR /opt/hermes",
-                   'ENTRYPOINT ["/init", "/opt/hermes/docker/main-wrapper.sh"]']
-        self.podman("import", "-q", *[word for change in changes for word in ("--change", change)], archive, BASE)
+        changes = [
+            f"ENV PATH={PATH}",
+            "ENV HERMES_HOME=/opt/data",
+            "WORKDIR /opt/hermes",
+            'ENTRYPOINT ["/init", "/opt/hermes/docker/main-wrapper.sh"]',
+        ]
+        self.call("import", "-q", *[word for change in changes for word in ("--change", change)], archive, BASE)
         archive.unlink()
         shutil.rmtree(root)
-        self.podman("run", "--rm", "--entrypoint", "/bin/true", BASE)
+        self.call("run", "--rm", "--entrypoint", "/bin/true", BASE)
 
     def build(self, image=IMAGE, base=None):
         """Builds README.md's Dockerfile block on the base, or on another one. Its first stage needs the network; what `make install`
@@ -182,17 +209,29 @@ class Yard:
         contexts = ["--build-context", f"hermes-init={out}"]
         if base is not None:
             contexts += ["--build-context", f"your-hermes-image=container-image://{base}"]
-        return self.podman("build", "--isolation", "chroot", "--layers=false", "--pull=never", *contexts,
-                           "-f", context / "Dockerfile", "-t", image, context, timeout=120)
+        return self.call(
+            "build",
+            "--isolation",
+            "chroot",
+            "--layers=false",
+            "--pull=never",
+            *contexts,
+            "-f",
+            context / "Dockerfile",
+            "-t",
+            image,
+            context,
+            timeout=120,
+        )
 
     def save(self, archive):
-        """Saves both images for the other yards of this run."""
-        self.podman("save", "-q", "-m", "-o", f"{archive}.new", BASE, IMAGE)
+        """Saves both images for the other workers of this run."""
+        self.call("save", "-q", "-m", "-o", f"{archive}.new", BASE, IMAGE)
         os.rename(f"{archive}.new", archive)
 
     def load(self, archive):
         """Loads what another one saved."""
-        self.podman("load", "-q", "-i", archive)
+        self.call("load", "-q", "-i", archive)
 
     def start(self, volume, *command, options=(), image=IMAGE, topology="per-profile"):
         """Starts a container on a volume, detached. `topology=None`: the one that the Dockerfile sets."""
@@ -200,34 +239,34 @@ class Yard:
         if topology is not None:
             options = ["-e", f"HERMES_INIT_TOPOLOGY={topology}", *options]
         name = f"c{self.containers}"
-        self.podman("run", "-d", "--name", name, "-v", f"{volume}:/opt/data", *options, image, *command)
-        return Box(self, name)
+        self.call("run", "-d", "--name", name, "-v", f"{volume}:/opt/data", *options, image, *command)
+        return Container(self, name)
 
     def boot(self, volume, *command, **options):
         """The same, and waits until it has booted; cleans up where it does not."""
-        box = self.start(volume, *command, **options)
+        container = self.start(volume, *command, **options)
         try:
-            return box.booted()
+            return container.booted()
         except BaseException:
-            box.__exit__()
+            container.__exit__()
             raise
 
 
-class Box:
-    """A container. `with yard.start(volume) as box: box.run("hermes-init", "status")`."""
+class Container:
+    """A container. `with podman.start(volume) as container: container.run("hermes-init", "status")`."""
 
-    def __init__(self, yard, name):
-        self.yard, self.name, self.boots = yard, name, 0
+    def __init__(self, podman, name):
+        self.podman, self.name, self.boots = podman, name, 0
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.yard.podman("rm", "-f", "-t", "0", self.name, code=None)
+        self.podman.call("rm", "-f", "-t", "0", self.name, code=None)
 
     def run(self, *argv, user="hermes", code=0):
         """What `podman exec` of a command as a user gives; checks its exit code unless that is None."""
-        return self.yard.podman("exec", "-u", user, self.name, *argv, code=code)
+        return self.podman.call("exec", "-u", user, self.name, *argv, code=code)
 
     def init(self, *arguments, **options):
         """The same of hermes-init."""
@@ -239,10 +278,10 @@ class Box:
 
     def log(self):
         """What the container wrote to both of its streams, in the order of time."""
-        return self.yard.podman("logs", self.name, together=True).stdout.decode(errors="replace")
+        return self.podman.call("logs", self.name, together=True).stdout.decode(errors="replace")
 
     def inspect(self, what):
-        return self.yard.podman("inspect", "--format", "{{." + what + "}}", self.name).stdout.decode().strip()
+        return self.podman.call("inspect", "--format", "{{." + what + "}}", self.name).stdout.decode().strip()
 
     def running(self):
         return self.inspect("State.Running") == "true"
@@ -287,12 +326,12 @@ class Box:
     def stop(self, seconds=10):
         """`podman stop`: how long it took, and the container's exit code."""
         before = time.monotonic()
-        self.yard.podman("stop", "-t", seconds, self.name)
+        self.podman.call("stop", "-t", seconds, self.name)
         return time.monotonic() - before, int(self.inspect("State.ExitCode"))
 
     def restart(self):
         """`podman restart`, and waits until it has booted."""
-        self.yard.podman("restart", "-t", "10", self.name)
+        self.podman.call("restart", "-t", "10", self.name)
         return self.booted()
 
 

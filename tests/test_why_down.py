@@ -1,19 +1,18 @@
-"""What a person is told at a glance: `status` of gateways that are down, each for another reason; `health`; the cause that
-`start --wait` tells; static services. The texts are golden files in tests/golden/glance."""
+"""`status` of gateways that are down, each for another reason; `health`; the cause that
+`start --wait` tells; static services. The texts are golden files in tests/golden/why_down."""
 
 import json
 import os
 import re
-import subprocess
-import time
 from pathlib import Path
 
 import pytest
 
-from bed import HERMES, Bed, wait_for
+from support.program import HERMES, wait_for
+from support.testbed import Bed
 
 pytestmark = pytest.mark.s6
-GOLDEN = Path(__file__).parent / "golden/glance"
+GOLDEN = Path(__file__).parent / "golden/why_down"
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}")
 
 
@@ -27,10 +26,8 @@ def plain(output):
         if len(words) > 11 and words[0] != "NAME":
             for at in (6, 8):
                 words[at] = words[at] if words[at] == "-" else "N"
-            line = "  ".join(words[::2])
-        elif words[0] == "NAME":
-            line = "  ".join(words[::2])
-        lines.append(line)
+        is_row = words[0] == "NAME" or len(words) > 11
+        lines.append("  ".join(words[::2]) if is_row else line)
     return "\n".join(lines)
 
 
@@ -90,7 +87,12 @@ def test_each_remedy_of_the_six_is_one(six):
     assert set(notes) == {"broken-logger", "configuration", "failed-start", "looping", "no-soul", "stopped"}
     commands = {name: re.search(r"(/run/bed/bin/hermes-init \w+ [\w-]+|chown [^);]*)", note)[0].split() for name, note in notes.items()}
     assert {name: words[:-1][-1] for name, words in commands.items() if name != "broken-logger"} == {
-        "configuration": "logs", "failed-start": "start", "looping": "logs", "no-soul": "start", "stopped": "start"}
+        "configuration": "logs",
+        "failed-start": "start",
+        "looping": "logs",
+        "no-soul": "start",
+        "stopped": "start",
+    }
     for name in ("configuration", "looping"):
         done = six.run(commands[name], uid=HERMES)
         assert done.returncode == 0 and f"started {name}\n".encode() in done.stdout, done
@@ -243,8 +245,7 @@ def service(bed, name, script, owner):
     assert bed.run(["sh", "-c", script]).returncode == 0
     bed.rescan()
     wait_for(lambda: bed.svstat(f"/run/service/{name}"), what=name)
-    done = bed.init("fix-perms", "/run/static") if owner == HERMES else None
-    return done
+    return bed.init("fix-perms", "/run/static") if owner == HERMES else None
 
 
 def test_static_services_of_the_hermes_user_have_a_row_and_roots_have_none(bed):
@@ -263,9 +264,18 @@ def test_static_services_of_the_hermes_user_have_a_row_and_roots_have_none(bed):
     bed.run(["s6-svc", "-d", "/run/service/dashboard"])
     wait_for(lambda: bed.svstat("/run/service/dashboard") == "down", what="the end")
     assert health(bed, code=0) == []
-    bed.run(["sh", "-c", "cd /run/static/dashboard; printf '#!/bin/sh\\nexit 78\\n' > run; printf '#!/bin/sh\\nexit 125\\n' > finish; chmod 755 finish"])
+    bed.run(
+        [
+            "sh",
+            "-c",
+            "cd /run/static/dashboard; printf '#!/bin/sh\\nexit 78\\n' > run; printf '#!/bin/sh\\nexit 125\\n' > finish; chmod 755 finish",
+        ]
+    )
     bed.run(["s6-svc", "-u", "/run/service/dashboard"])
-    wait_for(lambda: health(bed, code=None) == ["dashboard: failed permanently (78: configuration); the container's log says why"], what="the fault")
+    wait_for(
+        lambda: health(bed, code=None) == ["dashboard: failed permanently (78: configuration); the container's log says why"],
+        what="the fault",
+    )
 
 
 def test_in_a_front_ends_container_only_static_services_can_be_faults(bed):
@@ -274,7 +284,10 @@ def test_in_a_front_ends_container_only_static_services_can_be_faults(bed):
     bed.run(["chown", "0:0", "/opt/data/profiles/lost"])
     bed.run(["chmod", "700", "/opt/data/profiles/lost"])
     service(bed, "dashboard", "exit 1", HERMES)
-    fault = lambda: [re.sub(r"\d+ times", "N times", line) for line in health(bed, "--role", "frontend", uid=HERMES, code=None)]
+
+    def fault():
+        return [re.sub(r"\d+ times", "N times", line) for line in health(bed, "--role", "frontend", uid=HERMES, code=None)]
+
     why = "dies again and again: N times within 180 seconds (exit code 1); the container's log says why"
     wait_for(lambda: fault() == [f"dashboard: {why}"], what="the loop")
     bed.run(["sh", "-c", "printf '#!/bin/sh\\nexec sleep 1000\\n' > /run/static/dashboard/run; s6-svc -t /run/service/dashboard"])
@@ -320,7 +333,10 @@ def test_where_next_boot_and_state_disagree_the_note_tells_why(live):
     live.init("reconcile")
     live.rescan()
     wait_for(lambda: live.svstat(live.slot("idle")) == "down", what="the slot")
-    note = lambda: rows(live)["idle"]["note"].replace("/run/bed/bin/", "/usr/bin/")
+
+    def note():
+        return rows(live)["idle"]["note"].replace("/run/bed/bin/", "/usr/bin/")
+
     assert note() == "its gateway has ended: /usr/bin/hermes-init start idle"
     live.profile("idle", "running")
     assert note() == "it has not been started since the boot: /usr/bin/hermes-init start idle"

