@@ -194,7 +194,7 @@ def test_start_of_an_unsupervised_slot_that_is_not_as_desired_leaves_it_as_it_is
 
 
 class Locked:
-    """Keeps the lock of a service's supervisor, without which it writes no state."""
+    """Keeps the lock of a service's supervisor, without which s6-supervise ends at once; s6-svscan starts it anew each second."""
 
     def __init__(self, service):
         self.path = service / "supervise/lock"

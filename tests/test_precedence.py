@@ -191,8 +191,8 @@ def compare(machine, setting):
     """Compares what is seen with what is expected, for each source with its value, without one and, as a variable, with an empty one."""
     option, environment, container = setting.values
     expected, seen = {}, {}
-    for given in itertools.product((None, option) if setting.option else (None,), (None, "", environment), (None, "", container)):
-        source, value = next(((source, value) for source, value in zip(SOURCES, given) if value), (None, None))
+    for given in itertools.product((None, option) if setting.option else (None,), (None, "", environment), (None, "", "\n", container)):
+        source, value = next(((source, value) for source, value in zip(SOURCES, given) if (value or "").strip()), (None, None))
         expected[given] = setting.default
         if source:
             shown = setting.shown.get(value, value)
