@@ -271,8 +271,11 @@ def test_a_restart_in_a_pause_does_not_wait_for_its_end(live, deaths, uid):
     kill(live, live.pid_of(live.slot("coder")))
 
     def pauses():
-        pid = live.pid_of(live.slot("coder"))
-        return pid > 0 and os.readlink(live.path(f"/proc/{pid}/exe")).endswith("/hermes-init")
+        try:
+            return os.readlink(live.path(f"/proc/{live.pid_of(live.slot('coder'))}/exe")).endswith("/hermes-init")
+        except OSError:
+            # It has ended in the meantime.
+            return False
 
     wait_for(pauses, 10, "the next start")
     time.sleep(1)
