@@ -74,7 +74,7 @@ def test_a_stop_that_is_out_of_time_leaves_the_gateway_wanted_down(live, uid):
     kill(live, pid)
     wait_for(lambda: row(live)["state"] == "down", what="the end")
     time.sleep(1.5)
-    assert live.pid_of(live.slot("coder")) == -1
+    assert live.pid_of(live.slot("coder")) == -1, (pid, live.run(["s6-svdt", live.slot("coder")]), live.log())
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
