@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from bed import HERMES, wait_for
+from support.program import HERMES, wait_for
 
 pytestmark = pytest.mark.s6
 KEPT = "/opt/data/profiles/new/.hermes-init-env"
@@ -27,7 +27,9 @@ def down(bed, name="coder"):
 
 
 def background(bed, *argv, uid=HERMES):
-    return subprocess.Popen(bed.command(["/run/bed/bin/hermes-init", *argv], uid), stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+    return subprocess.Popen(
+        bed.command(["/run/bed/bin/hermes-init", *argv], uid), stderr=subprocess.PIPE, env={"PATH": "/usr/bin:/bin"}, cwd="/"
+    )
 
 
 # Variables that an earlier registration has kept.
@@ -62,9 +64,16 @@ def test_a_registration_that_fails_keeps_the_variables_of_an_earlier_one(kept, a
     assert sorted(os.listdir(kept.path(kept.slot("new")) / "env")) == ["A", "B"]
 
 
-@pytest.mark.parametrize("argv, code", [
-    (["register", "--env", "C=3", "--role=frontend", "new"], 1), (["register", "--env", "C", "new"], 100), (["register", "--env", "C=3", "New"], 100),
-    (["register", "--env", "C=3", "--scandir=/run/nowhere", "new"], 111), (["register", "--env", "C=3", "--scandir=/run/roots", "new"], 1)])
+@pytest.mark.parametrize(
+    "argv, code",
+    [
+        (["register", "--env", "C=3", "--role=frontend", "new"], 1),
+        (["register", "--env", "C", "new"], 100),
+        (["register", "--env", "C=3", "New"], 100),
+        (["register", "--env", "C=3", "--scandir=/run/nowhere", "new"], 111),
+        (["register", "--env", "C=3", "--scandir=/run/roots", "new"], 1),
+    ],
+)
 def test_a_registration_that_is_refused_keeps_the_variables_of_an_earlier_one(kept, argv, code):
     kept.path("/run/roots").mkdir(mode=0o755)
     kept.init(*argv, uid=HERMES, code=code)

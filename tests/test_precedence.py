@@ -6,16 +6,17 @@ import itertools
 import json
 import os
 import re
-import struct
 import subprocess
-import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Callable, NamedTuple
+from types import MappingProxyType
+from typing import NamedTuple
 
 import pytest
 
-from bed import GROUP, HERMES, PASSWD, Bed, run, wait_for
-from tree import snapshot
+from support.file_tree import snapshot
+from support.program import HERMES, run, wait_for
+from support.testbed import GROUP, PASSWD, Bed, death_tally
 
 pytestmark = pytest.mark.s6
 SOURCES = ("option", "environment", "container environment")
@@ -62,9 +63,8 @@ def machine():
         bed.path("/run/static").mkdir()
         # A service whose deaths were a row, all of them a day ago: it makes no pause any more, and would say that it does.
         machine.make("/run/slot/run")
-        deaths = b"".join(struct.pack(">QIBB", (1 << 62) + 10 + int(time.time()) - 86_400 + at, 0, 1, 0) for at in range(5))
         machine.make("/run/slot/supervise/status")
-        bed.path("/run/slot/supervise/death_tally").write_bytes(deaths)
+        bed.path("/run/slot/supervise/death_tally").write_bytes(death_tally(*range(86_400, 86_395, -1)))
         for name in ("one", "two"):
             machine.make(f"/run/{name}/hermes", f"#!/bin/sh\necho {name}\n")
             bed.path(f"/run/{name}/hermes").chmod(0o755)
@@ -73,13 +73,14 @@ def machine():
 
 class Setting(NamedTuple):
     """A setting: its option and its variable, three values, the default as it is seen, and how it is seen."""
+
     option: str | None
     variable: str
     values: tuple
     default: str
     see: Callable
     # How a value is seen, if not as it is written; and whether the source is seen, too.
-    shown: dict = {}
+    shown: Mapping = MappingProxyType({})
     sourced: bool = False
 
 
@@ -88,6 +89,7 @@ def explained(pattern, *options):
         text = machine.init("reconcile", "--explain", *options, *arguments, **variables).stdout.decode()
         found = re.search(pattern, text, re.MULTILINE)
         return " ".join(found.groups()) if found else "nothing"
+
     return see
 
 
@@ -119,6 +121,7 @@ def dashboard(pattern, stream="stdout", **always):
         done = machine.init("dashboard-run", "--print", environment=(environment or {}) | always, contained=contained)
         found = re.search(pattern, getattr(done, stream).decode())
         return found[1] if found else "nothing"
+
     return see
 
 
@@ -139,34 +142,70 @@ SWITCH = {"1": "on", "0": "off"}
 ROLE, TOPOLOGY = explained(r"^role: (\w+ \([^;)]*)"), explained(r"^topology: (\S+ \([^;)]*)", "--role", "gateway")
 LEGACY = explained(r"container's command is (gateway run)$", "--hermes-home", "/run/home", "--role", "gateway")
 BOOTSTRAP = explained(r"HERMES_GATEWAY_BOOTSTRAP_STATE is (running) (\(.*)\)$", "--hermes-home", "/run/home", "--role", "gateway")
-MULTIPLEX = explained(r"^multiplex: (on|off) \((?:GATEWAY_MULTIPLEX_PROFILES )?(.*?)\)+$", "--hermes-home", "/run/many", "--role", "gateway")
-FACES = dict(shown={"running": "running (", "stopped": "nothing"}, sourced=True)
+MULTIPLEX = explained(
+    r"^multiplex: (on|off) \((?:GATEWAY_MULTIPLEX_PROFILES )?(.*?)\)+$", "--hermes-home", "/run/many", "--role", "gateway"
+)
+FACES = {"shown": {"running": "running (", "stopped": "nothing"}, "sourced": True}
 SETTINGS = {
-    "hermes-home": Setting("--hermes-home", "HERMES_HOME", ("/run/a", "/run/b", "/run/c"), "/opt/data (default",
-                           explained(r"^HERMES_HOME: (\S+ \(.*)\)$", "--role", "gateway"), sourced=True),
-    "scandir": Setting("--scandir", "S6_PROFILE_GATEWAY_SCANDIR", ("/run/a", "/run/b", "/run/c"), "/run/service (default",
-                       explained(r"^scan directory: (\S+ \(.*)\)$", "--role", "gateway"), sourced=True),
+    "hermes-home": Setting(
+        "--hermes-home",
+        "HERMES_HOME",
+        ("/run/a", "/run/b", "/run/c"),
+        "/opt/data (default",
+        explained(r"^HERMES_HOME: (\S+ \(.*)\)$", "--role", "gateway"),
+        sourced=True,
+    ),
+    "scandir": Setting(
+        "--scandir",
+        "S6_PROFILE_GATEWAY_SCANDIR",
+        ("/run/a", "/run/b", "/run/c"),
+        "/run/service (default",
+        explained(r"^scan directory: (\S+ \(.*)\)$", "--role", "gateway"),
+        sourced=True,
+    ),
     "role": Setting("--role", "HERMES_INIT_ROLE", ("gateway", "frontend", "gateway"), "gateway (default", ROLE, sourced=True),
     "role-2": Setting("--role", "HERMES_INIT_ROLE", ("frontend", "gateway", "frontend"), "gateway (default", ROLE, sourced=True),
-    "role-auto": Setting("--role", "HERMES_INIT_ROLE", ("auto", "frontend", "frontend"), "gateway (default", ROLE, {"auto": "gateway"}, True),
-    "role-auto-2": Setting("--role", "HERMES_INIT_ROLE", ("frontend", "auto", "frontend"), "gateway (default", ROLE, {"auto": "gateway"}, True),
-    "topology": Setting("--topology", "HERMES_INIT_TOPOLOGY", ("multiplex", "per-profile", "multiplex"), "per-profile (default", TOPOLOGY,
-                        sourced=True),
-    "topology-2": Setting("--topology", "HERMES_INIT_TOPOLOGY", ("per-profile", "multiplex", "per-profile"), "per-profile (default", TOPOLOGY,
-                          sourced=True),
-    "topology-auto": Setting("--topology", "HERMES_INIT_TOPOLOGY", ("auto", "multiplex", "multiplex"), "per-profile (default", TOPOLOGY,
-                             {"auto": "per-profile"}, True),
-    "topology-auto-2": Setting("--topology", "HERMES_INIT_TOPOLOGY", ("multiplex", "auto", "multiplex"), "per-profile (default", TOPOLOGY,
-                               {"auto": "per-profile"}, True),
+    "role-auto": Setting(
+        "--role", "HERMES_INIT_ROLE", ("auto", "frontend", "frontend"), "gateway (default", ROLE, {"auto": "gateway"}, True
+    ),
+    "role-auto-2": Setting(
+        "--role", "HERMES_INIT_ROLE", ("frontend", "auto", "frontend"), "gateway (default", ROLE, {"auto": "gateway"}, True
+    ),
+    "topology": Setting(
+        "--topology", "HERMES_INIT_TOPOLOGY", ("multiplex", "per-profile", "multiplex"), "per-profile (default", TOPOLOGY, sourced=True
+    ),
+    "topology-2": Setting(
+        "--topology", "HERMES_INIT_TOPOLOGY", ("per-profile", "multiplex", "per-profile"), "per-profile (default", TOPOLOGY, sourced=True
+    ),
+    "topology-auto": Setting(
+        "--topology",
+        "HERMES_INIT_TOPOLOGY",
+        ("auto", "multiplex", "multiplex"),
+        "per-profile (default",
+        TOPOLOGY,
+        {"auto": "per-profile"},
+        True,
+    ),
+    "topology-auto-2": Setting(
+        "--topology",
+        "HERMES_INIT_TOPOLOGY",
+        ("multiplex", "auto", "multiplex"),
+        "per-profile (default",
+        TOPOLOGY,
+        {"auto": "per-profile"},
+        True,
+    ),
     "max-services": Setting("--max-services", "HERMES_INIT_MAX_SERVICES", ("5", "6", "7"), "enough", services),
     "max-services-2": Setting("--max-services", "HERMES_INIT_MAX_SERVICES", ("2000", "6", "7"), "enough", services, {"2000": "enough"}),
     "bootstrap": Setting(None, "HERMES_GATEWAY_BOOTSTRAP_STATE", (None, "running", "running"), "nothing", BOOTSTRAP, **FACES),
     "bootstrap-2": Setting(None, "HERMES_GATEWAY_BOOTSTRAP_STATE", (None, "stopped", "running"), "nothing", BOOTSTRAP, **FACES),
     "bootstrap-3": Setting(None, "HERMES_GATEWAY_BOOTSTRAP_STATE", (None, "running", "stopped"), "nothing", BOOTSTRAP, **FACES),
-    "multiplex": Setting(None, "GATEWAY_MULTIPLEX_PROFILES", (None, "0", "1"), "on config.yaml line 1", MULTIPLEX,
-                         {"0": "off (", "1": "on ("}, True),
-    "multiplex-2": Setting(None, "GATEWAY_MULTIPLEX_PROFILES", (None, "1", "0"), "on config.yaml line 1", MULTIPLEX,
-                           {"0": "off (", "1": "on ("}, True),
+    "multiplex": Setting(
+        None, "GATEWAY_MULTIPLEX_PROFILES", (None, "0", "1"), "on config.yaml line 1", MULTIPLEX, {"0": "off (", "1": "on ("}, True
+    ),
+    "multiplex-2": Setting(
+        None, "GATEWAY_MULTIPLEX_PROFILES", (None, "1", "0"), "on config.yaml line 1", MULTIPLEX, {"0": "off (", "1": "on ("}, True
+    ),
     "backoff": Setting(None, "HERMES_INIT_BACKOFF", (None, "0", "1"), "pause", pauses, {"1": "pause", "0": "none"}),
     "backoff-2": Setting(None, "HERMES_INIT_BACKOFF", (None, "1", "0"), "pause", pauses, {"1": "pause", "0": "none"}),
     "log-prefix": Setting(None, "HERMES_INIT_LOG_PREFIX", (None, "0", "1"), "prefix", prefix, {"1": "prefix", "0": "none"}),
@@ -178,12 +217,26 @@ SETTINGS = {
     "dashboard-2": Setting(None, "HERMES_DASHBOARD", (None, "1", "0"), "off", dashboard("^(off|user)"), SWITCH | {"1": "user"}),
     "dashboard-finish": Setting(None, "HERMES_DASHBOARD", (None, "0", "1"), "off", dashboard_finish, SWITCH),
     "dashboard-finish-2": Setting(None, "HERMES_DASHBOARD", (None, "1", "0"), "off", dashboard_finish, SWITCH),
-    "dashboard-host": Setting(None, "HERMES_DASHBOARD_HOST", (None, "::1", "::2"), "127.0.0.1", dashboard(r"--host (\S+)", HERMES_DASHBOARD="1")),
+    "dashboard-host": Setting(
+        None, "HERMES_DASHBOARD_HOST", (None, "::1", "::2"), "127.0.0.1", dashboard(r"--host (\S+)", HERMES_DASHBOARD="1")
+    ),
     "dashboard-port": Setting(None, "HERMES_DASHBOARD_PORT", (None, "1", "2"), "9119", dashboard(r"--port (\S+)", HERMES_DASHBOARD="1")),
-    "dashboard-insecure": Setting(None, "HERMES_DASHBOARD_INSECURE", (None, "1", "0"), "nothing",
-                                  dashboard("(INSECURE is ignored)", "stderr", HERMES_DASHBOARD="1"), {"1": "INSECURE is ignored", "0": "nothing"}),
-    "dashboard-insecure-2": Setting(None, "HERMES_DASHBOARD_INSECURE", (None, "0", "1"), "nothing",
-                                    dashboard("(INSECURE is ignored)", "stderr", HERMES_DASHBOARD="1"), {"1": "INSECURE is ignored", "0": "nothing"}),
+    "dashboard-insecure": Setting(
+        None,
+        "HERMES_DASHBOARD_INSECURE",
+        (None, "1", "0"),
+        "nothing",
+        dashboard("(INSECURE is ignored)", "stderr", HERMES_DASHBOARD="1"),
+        {"1": "INSECURE is ignored", "0": "nothing"},
+    ),
+    "dashboard-insecure-2": Setting(
+        None,
+        "HERMES_DASHBOARD_INSECURE",
+        (None, "0", "1"),
+        "nothing",
+        dashboard("(INSECURE is ignored)", "stderr", HERMES_DASHBOARD="1"),
+        {"1": "INSECURE is ignored", "0": "nothing"},
+    ),
 }
 
 
@@ -192,7 +245,7 @@ def compare(machine, setting):
     option, environment, container = setting.values
     expected, seen = {}, {}
     for given in itertools.product((None, option) if setting.option else (None,), (None, "", environment), (None, "", "\n", container)):
-        source, value = next(((source, value) for source, value in zip(SOURCES, given) if (value or "").strip()), (None, None))
+        source, value = next(((source, value) for source, value in zip(SOURCES, given, strict=True) if (value or "").strip()), (None, None))
         expected[given] = setting.default
         if source:
             shown = setting.shown.get(value, value)
@@ -245,17 +298,37 @@ def test_a_variable_says_whether_s6_supervises_the_containers_command(machine):
 
 
 # variable; a word in the environment that is none, a word in the container environment; what is seen; what is said
-@pytest.mark.parametrize("name, odd, inner, seen, said", [
-    ("role", "odd", "frontend", "gateway (default", "HERMES_INIT_ROLE=odd is none of gateway, frontend, auto: taken as auto"),
-    ("topology", "odd", "multiplex", "per-profile (default", "HERMES_INIT_TOPOLOGY=odd is none of auto, per-profile, multiplex: taken as auto"),
-    ("max-services", "3", "5", "enough", "HERMES_INIT_MAX_SERVICES: 3 is no number of services, 4 to 160000; taken as 1000"),
-    ("multiplex", "odd", "0", "on config.yaml line 1", "GATEWAY_MULTIPLEX_PROFILES=odd is none of 1, true, yes, on and none of 0, false, no, off: "
-                                                       "taken as unset"),
-    ("log-prefix", "odd", "0", "prefix", "HERMES_INIT_LOG_PREFIX=odd is none of 1, true, yes and none of 0, false, no, off: taken as unset"),
-    ("backoff", "odd", "0", "pause", "HERMES_INIT_BACKOFF=odd is none of 1, true, yes and none of 0, false, no, off: taken as unset"),
-    ("bootstrap", "odd", "running", "nothing", None),
-    ("dashboard", "odd", "1", "off", None),
-])
+@pytest.mark.parametrize(
+    "name, odd, inner, seen, said",
+    [
+        ("role", "odd", "frontend", "gateway (default", "HERMES_INIT_ROLE=odd is none of gateway, frontend, auto: taken as auto"),
+        (
+            "topology",
+            "odd",
+            "multiplex",
+            "per-profile (default",
+            "HERMES_INIT_TOPOLOGY=odd is none of auto, per-profile, multiplex: taken as auto",
+        ),
+        ("max-services", "3", "5", "enough", "HERMES_INIT_MAX_SERVICES: 3 is no number of services, 4 to 160000; taken as 1000"),
+        (
+            "multiplex",
+            "odd",
+            "0",
+            "on config.yaml line 1",
+            "GATEWAY_MULTIPLEX_PROFILES=odd is none of 1, true, yes, on and none of 0, false, no, off: taken as unset",
+        ),
+        (
+            "log-prefix",
+            "odd",
+            "0",
+            "prefix",
+            "HERMES_INIT_LOG_PREFIX=odd is none of 1, true, yes and none of 0, false, no, off: taken as unset",
+        ),
+        ("backoff", "odd", "0", "pause", "HERMES_INIT_BACKOFF=odd is none of 1, true, yes and none of 0, false, no, off: taken as unset"),
+        ("bootstrap", "odd", "running", "nothing", None),
+        ("dashboard", "odd", "1", "off", None),
+    ],
+)
 def test_a_word_that_is_none_hides_the_one_behind_it(machine, name, odd, inner, seen, said):
     """It is not passed over in favour of the container environment: the default is taken, with a message."""
     setting = SETTINGS[name]
@@ -278,13 +351,23 @@ def test_the_mode_is_what_the_first_source_says_and_sealed_prevails(machine, sca
     machine.bed.path(f"/run/{scandir}/.s6-svscan").mkdir(parents=True, exist_ok=True)
     # As s6-svscan leaves it.
     machine.bed.path(f"/run/{scandir}/.s6-svscan/control").touch()
-    machine.init("reconcile", "--scandir", f"/run/{scandir}", "--hermes-home", "/run/home", "--role=gateway",
-                 "--sealed" if scandir == "shut" else "--delegated")
+    machine.init(
+        "reconcile",
+        "--scandir",
+        f"/run/{scandir}",
+        "--hermes-home",
+        "/run/home",
+        "--role=gateway",
+        "--sealed" if scandir == "shut" else "--delegated",
+    )
     see = explained(r"^mode: (\w+ \(.*)\)$", "--scandir", f"/run/{scandir}", "--role=gateway")
     last = "sealed (the scan directory is sealed" if scandir == "shut" else "delegated (default"
     expected, seen = {}, {}
-    for given in itertools.product(((), ("--sealed",), ("--delegated",), ("--sealed", "--delegated"), ("--delegated", "--sealed")),
-                                   (None, "", "1", "0", "odd"), (None, "", "1", "no", "odd")):
+    for given in itertools.product(
+        ((), ("--sealed",), ("--delegated",), ("--sealed", "--delegated"), ("--delegated", "--sealed")),
+        (None, "", "1", "0", "odd"),
+        (None, "", "1", "no", "odd"),
+    ):
         options, *variables = given
         source = next((place for place, value in enumerate(variables) if value), None)
         if options:
@@ -339,8 +422,17 @@ def test_what_is_sealed_and_delegated_is_sealed_by_every_command(live, options):
 # The owner.
 
 
-@pytest.mark.parametrize("option, expected", [(None, None), ("1234:77", "1234:77 (option"), ("1234", "1234:1234 (option"), ("other", "55:56 (option"),
-                                              ("other:docker", "55:998 (option"), ("hermes:1", None)])
+@pytest.mark.parametrize(
+    "option, expected",
+    [
+        (None, None),
+        ("1234:77", "1234:77 (option"),
+        ("1234", "1234:1234 (option"),
+        ("other", "55:56 (option"),
+        ("other:docker", "55:998 (option"),
+        ("hermes:1", None),
+    ],
+)
 @pytest.mark.parametrize("entry", ["hermes:x:10000:10000", "hermes:x:4321:4322", None])
 def test_an_option_decides_before_passwd_who_the_hermes_user_is(option, expected, entry):
     with Bed(svscan=False) as bed:
@@ -365,15 +457,22 @@ def test_an_option_decides_before_passwd_who_the_hermes_user_is(option, expected
 def test_a_service_takes_its_home_from_its_slot_before_the_environments(machine):
     """A gateway's own environment is the container's, so what stands in that of `gateway-run` does not count."""
     for name in ("with", "without"):
-        machine.init("reconcile", "--role=gateway", "--hermes-home=/run/home", f"--scandir=/run/{name}",
-                     contained={"HERMES_HOME": "/run/home"} if name == "without" else {})
+        machine.init(
+            "reconcile",
+            "--role=gateway",
+            "--hermes-home=/run/home",
+            f"--scandir=/run/{name}",
+            contained={"HERMES_HOME": "/run/home"} if name == "without" else {},
+        )
     expected, seen = {}, {}
     for given in itertools.product(("with", "without"), (None, "", "/run/b"), (None, "", "/run/c")):
         name, *variables = given
         environment, contained = [{} if value is None else {"HERMES_HOME": value} for value in variables]
         environment = environment | {"S6_PROFILE_GATEWAY_SCANDIR": f"/run/{name}"}
-        texts = [machine.init(command, "--print", service, environment=environment, contained=contained).stdout.decode()
-                 for command, service in (("gateway-run", "gateway-coder"), ("gateway-log", "gateway-coder/log"))]
+        texts = [
+            machine.init(command, "--print", service, environment=environment, contained=contained).stdout.decode()
+            for command, service in (("gateway-run", "gateway-coder"), ("gateway-log", "gateway-coder/log"))
+        ]
         home, log = re.search("set: HERMES_HOME=(.*)", texts[0]), re.search(" T (.*)/logs/gateways/coder ", texts[1])
         seen[given] = (home and home[1], log[1])
         slot = "/run/home" if name == "with" else None
@@ -384,20 +483,46 @@ def test_a_service_takes_its_home_from_its_slot_before_the_environments(machine)
 def test_a_gateway_takes_a_variable_from_its_slot_before_the_container(machine):
     machine.init("reconcile", "--role=gateway", "--hermes-home=/run/home", "--scandir=/run/variables")
     slot = "/run/variables/gateway-coder"
-    for name, value in {"BOTH": "slot\n", "GONE": "", "HERMES_HOME": "/run/e\n", "HOME": "/run/e\n", "HERMES_SUPERVISED_CHILD": "slot\n"}.items():
+    for name, value in {
+        "BOTH": "slot\n",
+        "GONE": "",
+        "HERMES_HOME": "/run/e\n",
+        "HOME": "/run/e\n",
+        "HERMES_SUPERVISED_CHILD": "slot\n",
+    }.items():
         machine.make(f"{slot}/env/{name}", value)
     names = ("BOTH", "GONE", "KEPT", "HERMES_HOME", "HOME", "HERMES_SUPERVISED_CHILD", "HERMES_S6_SUPERVISED_CHILD")
-    text = machine.init("gateway-run", "--print", "gateway-coder", environment={"S6_PROFILE_GATEWAY_SCANDIR": "/run/variables", "OWN": "own"},
-                        contained=dict.fromkeys(names, "container")).stdout.decode()
+    text = machine.init(
+        "gateway-run",
+        "--print",
+        "gateway-coder",
+        environment={"S6_PROFILE_GATEWAY_SCANDIR": "/run/variables", "OWN": "own"},
+        contained=dict.fromkeys(names, "container"),
+    ).stdout.decode()
     changes = sorted(line for line in text.splitlines() if line.startswith(("set: ", "unset: ")))
-    assert changes == ["set: BOTH=slot", "set: HERMES_HOME=/run/e", "set: HERMES_S6_SUPERVISED_CHILD=1", "set: HERMES_SUPERVISED_CHILD=1",
-                       "set: HOME=/run/e", "unset: GONE"]
+    assert changes == [
+        "set: BOTH=slot",
+        "set: HERMES_HOME=/run/e",
+        "set: HERMES_S6_SUPERVISED_CHILD=1",
+        "set: HERMES_SUPERVISED_CHILD=1",
+        "set: HOME=/run/e",
+        "unset: GONE",
+    ]
 
 
-@pytest.mark.parametrize("own, contained, ran", [("/run/one:/usr/bin:/bin", "/run/two:/usr/bin:/bin", b"two\n"), ("/run/one:/usr/bin:/bin", None, b"one\n")])
+@pytest.mark.parametrize(
+    "own, contained, ran", [("/run/one:/usr/bin:/bin", "/run/two:/usr/bin:/bin", b"two\n"), ("/run/one:/usr/bin:/bin", None, b"one\n")]
+)
 def test_a_gateway_is_looked_for_on_the_path_of_the_container_before_its_own(machine, own, contained, ran):
-    argv = ["sh", "-c", "rm -f /run/s6/container_environment/PATH; [ -z \"$0\" ] || printf %s \"$0\" > /run/s6/container_environment/PATH; "
-            "cd /run/slot && HERMES_INIT_BACKOFF=0 exec /run/bed/bin/hermes-init gateway-run gateway-coder", contained or ""]
+    argv = [
+        "sh",
+        "-c",
+        (
+            'rm -f /run/s6/container_environment/PATH; [ -z "$0" ] || printf %s "$0" > /run/s6/container_environment/PATH; '
+            "cd /run/slot && HERMES_INIT_BACKOFF=0 exec /run/bed/bin/hermes-init gateway-run gateway-coder"
+        ),
+        contained or "",
+    ]
     done = machine.run(argv, environment={"PATH": own})
     assert done.stdout == ran
 
@@ -406,8 +531,11 @@ def test_a_gateway_is_looked_for_on_the_path_of_the_container_before_its_own(mac
 
 
 SIGNS = {
-    "variable": "multiplex is on", "config": "multiplex is on", "served": "served_profiles in gateway_state.json",
-    "standalone": "gateway.standalone in profiles/own/config.yaml", "rewritten": "there is .multiplex_opt_out_rewritten",
+    "variable": "multiplex is on",
+    "config": "multiplex is on",
+    "served": "served_profiles in gateway_state.json",
+    "standalone": "gateway.standalone in profiles/own/config.yaml",
+    "rewritten": "there is .multiplex_opt_out_rewritten",
 }
 
 
@@ -416,7 +544,7 @@ def test_any_sign_is_one_and_the_first_is_named(machine, choice):
     """Only for `auto`: what is set decides whatever the volume shows."""
     expected, seen = {}, {}
     for number, chosen in enumerate(itertools.product((False, True), repeat=len(SIGNS))):
-        signs = [sign for sign, there in zip(SIGNS, chosen) if there]
+        signs = [sign for sign, there in zip(SIGNS, chosen, strict=True) if there]
         home = f"/run/signs.{choice}.{number}"
         machine.make(f"{home}/profiles/own/SOUL.md")
         # A variable that says no decides before a config.yaml that says yes.
@@ -429,7 +557,9 @@ def test_any_sign_is_one_and_the_first_is_named(machine, choice):
             machine.make(f"{home}/profiles/own/config.yaml", "gateway:\n  standalone: true\n")
         if "rewritten" in signs:
             machine.make(f"{home}/.multiplex_opt_out_rewritten")
-        text = machine.init("reconcile", "--explain", "--role=gateway", "--hermes-home", home, "--topology", choice, environment=switch).stdout.decode()
+        text = machine.init(
+            "reconcile", "--explain", "--role=gateway", "--hermes-home", home, "--topology", choice, environment=switch
+        ).stdout.decode()
         seen[tuple(signs)] = re.search(r"^topology: (.*)$", text, re.MULTILINE)[1]
         sign = SIGNS[signs[0]] if signs else "nothing on the volume shows a gateway that serves all profiles"
         auto = f"{'multiplex' if signs else 'per-profile'} (option; auto: {sign})"
@@ -450,13 +580,23 @@ def test_who_starts_where_multiplexing_and_a_standalone_profile_meet(machine, to
     machine.make(f"{home}/gateway_state.json", '{"gateway_state": "stopped"}')
     if standalone:
         machine.make(f"{home}/profiles/own/config.yaml", "gateway:\n  standalone: true\n")
-    done = machine.init("reconcile", "--json", "--role=gateway", "--topology", topology, "--hermes-home", home, "--scandir", f"{home}/service",
-                        environment={} if variable is None else {"GATEWAY_MULTIPLEX_PROFILES": variable})
+    done = machine.init(
+        "reconcile",
+        "--json",
+        "--role=gateway",
+        "--topology",
+        topology,
+        "--hermes-home",
+        home,
+        "--scandir",
+        f"{home}/service",
+        environment={} if variable is None else {"GATEWAY_MULTIPLEX_PROFILES": variable},
+    )
     outcomes = {outcome["profile"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}
     slots = machine.bed.path(f"{home}/service")
     up = {name for name in outcomes if not (slots / f"gateway-{name}/down").exists()}
     assert up == {name for name, outcome in outcomes.items() if outcome["action"] == "started"}
-    if topology == "multiplex" or topology == "auto" and (variable == "1" or standalone):
+    if topology == "multiplex" or (topology == "auto" and (variable == "1" or standalone)):
         expected = {"default", "own"} if standalone else {"default"}
         assert [outcomes[name]["folded_into_root"] for name in ("default", "coder", "own")] == [True, True, not standalone]
     else:
@@ -469,10 +609,20 @@ def test_who_starts_where_multiplexing_and_a_standalone_profile_meet(machine, to
 
 def test_each_command_takes_its_options_before_the_variables(live):
     """A command that lost an option would take the variable, which leads to nothing."""
-    places = {"--scandir=/run/service": {"S6_PROFILE_GATEWAY_SCANDIR": "/run/nowhere"}, "--hermes-home=/opt/data": {"HERMES_HOME": "/run/nowhere"}}
+    places = {
+        "--scandir=/run/service": {"S6_PROFILE_GATEWAY_SCANDIR": "/run/nowhere"},
+        "--hermes-home=/opt/data": {"HERMES_HOME": "/run/nowhere"},
+    }
     before = {"register": ["unregister", "new"], "unregister": ["register", "new", "--down"]}
-    for command, *rest in (["register", "new", "--down"], ["unregister", "new"], ["stop", "coder"], ["start", "--wait", "coder"],
-                           ["restart", "--wait", "coder"], ["status"], ["health"]):
+    for command, *rest in (
+        ["register", "new", "--down"],
+        ["unregister", "new"],
+        ["stop", "coder"],
+        ["start", "--wait", "coder"],
+        ["restart", "--wait", "coder"],
+        ["status"],
+        ["health"],
+    ):
         for option, variable in places.items():
             came = []
             for options in ([], [option]):
@@ -493,8 +643,12 @@ def test_each_command_takes_the_role_before_the_variable(live, command):
     arguments = [command, "new", "--down"] if command == "register" else [command, "coder"]
     front, gateway = {"HERMES_INIT_ROLE": "frontend"}, {"HERMES_INIT_ROLE": "gateway"}
     folder = live.path("/run/s6/container_environment")
-    for environment, inner, options, code, source in ((front, gateway, [], 1, "environment"), ({}, front, [], 1, "container environment"),
-                                                      (gateway, gateway, ["--role=frontend"], 1, "option"), (front, front, ["--role=gateway"], 0, None)):
+    for environment, inner, options, code, source in (
+        (front, gateway, [], 1, "environment"),
+        ({}, front, [], 1, "container environment"),
+        (gateway, gateway, ["--role=frontend"], 1, "option"),
+        (front, front, ["--role=gateway"], 0, None),
+    ):
         (folder / "HERMES_INIT_ROLE").write_text(inner["HERMES_INIT_ROLE"])
         done = live.init(*arguments, *options, environment=environment, code=code)
         assert (f"the role is frontend ({source}); do it there".encode() in done.stderr) == (code == 1), done
@@ -519,10 +673,20 @@ def test_status_and_health_take_role_and_topology_before_the_variables(live, com
 @pytest.mark.parametrize("command", ["start", "restart"])
 def test_start_and_restart_take_the_topology_before_the_variables(live, command):
     folder = live.path("/run/s6/container_environment")
-    for option, environment, inner, code in (("multiplex", "per-profile", "per-profile", 1), (None, "multiplex", "per-profile", 1),
-                                             (None, None, "multiplex", 1), ("per-profile", "multiplex", "multiplex", 0),
-                                             (None, "per-profile", "multiplex", 0), ("auto", "multiplex", "multiplex", 0)):
+    for option, environment, inner, code in (
+        ("multiplex", "per-profile", "per-profile", 1),
+        (None, "multiplex", "per-profile", 1),
+        (None, None, "multiplex", 1),
+        ("per-profile", "multiplex", "multiplex", 0),
+        (None, "per-profile", "multiplex", 0),
+        ("auto", "multiplex", "multiplex", 0),
+    ):
         (folder / "HERMES_INIT_TOPOLOGY").write_text(inner)
-        done = live.init(command, "coder", *([f"--topology={option}"] if option else []),
-                         environment={"HERMES_INIT_TOPOLOGY": environment} if environment else {}, code=code)
+        done = live.init(
+            command,
+            "coder",
+            *([f"--topology={option}"] if option else []),
+            environment={"HERMES_INIT_TOPOLOGY": environment} if environment else {},
+            code=code,
+        )
         assert (b"the gateway of default serves it" in done.stderr) == (code == 1), done

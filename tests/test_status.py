@@ -2,13 +2,12 @@
 belongs."""
 
 import json
-import struct
 import threading
-import time
 
 import pytest
 
 from support.program import HERMES, wait_for
+from support.testbed import death_tally
 
 pytestmark = pytest.mark.s6
 FRONTEND = {"HERMES_INIT_ROLE": "frontend"}
@@ -111,18 +110,12 @@ def test_a_name_that_a_shell_would_not_take_as_it_is_gets_into_no_command(live):
     assert notes["-R"].endswith("; as root: chown -hR 10000 /opt/data/profiles/-R)")
 
 
-def tally(*ages, code=1):
-    """Returns the text of a death_tally: deaths that many seconds ago."""
-    now = time.time()
-    return b"".join(struct.pack(">QIBB", (1 << 62) + 10 + int(now - age), 0, code, 0) for age in ages)
-
-
 def test_a_logger_that_restarts_has_a_note(live):
     deaths = live.path(live.slot("coder")) / "log/supervise/death_tally"
     for text, note in (
-        (tally(400, 300), None),
-        (tally(400, 10), None),
-        (tally(70, 10), "its logger dies again and again"),
+        (death_tally(400, 300), None),
+        (death_tally(400, 10), None),
+        (death_tally(70, 10), "its logger dies again and again"),
         (b"x" * 27, None),
         (b"\xff" * 28, None),
     ):

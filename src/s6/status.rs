@@ -101,7 +101,7 @@ mod tests {
             assert_eq!(fields(state(11, 10, 42, group, 6)), Some((false, true, false, false, None)));
             assert_eq!(fields(state(11, 10, 0, group, 4)), Some((false, true, false, false, None)));
             assert_eq!(fields(state(11, 11, 0, group, 0)), Some((false, false, true, false, None)));
-            assert_eq!(parse(&state(11, 11, 0, group, 0)).map(|stat| stat.time()), Some(0x6a00_0000 - 10));
+            assert_eq!(parse(&state(11, 11, 0, group, 0)).map(|stat| stat.time()), Some(0x6a00_0000 - 37));
         }
         for length in [0, 34, 36, 42, 44, 100] {
             assert_eq!(parse(&vec![0; length]), None);

@@ -3,8 +3,9 @@
 /// A TAI64N label. Labels are ordered by time.
 pub type Label = [u8; 12];
 
-/// The seconds of the label of the beginning of 1970, as s6 has it.
-pub(super) const EPOCH: i64 = (1 << 62) + 10;
+/// The seconds of the label of the beginning of 1970. skalibs counts UTC with leap seconds, 10 before 1972 and 27 since, the last one of
+/// 2016; so do Debian's and s6-overlay's builds. A skalibs that is built with `--enable-tai-clock` does not.
+pub(super) const EPOCH: i64 = (1 << 62) + 37;
 
 /// Returns the seconds since 1970 of bytes that begin with a TAI64 label; 0 for fewer than eight bytes.
 pub fn seconds(label: &[u8]) -> i64 {
