@@ -89,7 +89,7 @@ class Forged:
         if held and control not in self.held:
             self.held[control] = os.open(control, os.O_RDONLY | os.O_NONBLOCK)
         if logger is not None:
-            self.service("log", now, deaths=logger, owner=owner, mode=mode, folder=base)
+            self.service("log", now, deaths=logger, held=held, owner=owner, mode=mode, folder=base)
         return base
 
     def slot(self, profile, **how):
@@ -99,7 +99,7 @@ class Forged:
         """Runs a command of the executable on both. Its paths are those that an image has."""
         become = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"] if uid else []
         where = ["--hermes-home", self.home, "--owner", OWNER] + ([] if argv[0] == "logs" else ["--scandir", self.scandir])
-        done = run([*become, *before, executable(), *argv, *where], env=APART | {"TZ": "UTC0"} | (environment or {}), cwd="/")
+        done = run([*become, *before, executable(), *argv, *where], env=APART | {"TZ": "UTC0"} | (environment or {}), cwd=self.place)
         done.stdout, done.stderr = self.plain(done.stdout), self.plain(done.stderr)
         assert code is None or done.returncode == code, done
         return done
