@@ -96,10 +96,12 @@ class Forged:
         return self.service(f"gateway-{profile}", **{"logger": ()} | how)
 
     def run(self, *argv, uid=0, environment=None, before=(), code=None):
-        """Runs a command of the executable on both. Its paths are those that an image has."""
+        """Runs a command of the executable on both, in a PID namespace of its own: a process of another test may look like the container's
+        command. The paths in its output are those that an image has."""
+        alone = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         become = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"] if uid else []
         where = ["--hermes-home", self.home, "--owner", OWNER] + ([] if argv[0] == "logs" else ["--scandir", self.scandir])
-        done = run([*become, *before, executable(), *argv, *where], env=APART | {"TZ": "UTC0"} | (environment or {}), cwd=self.place)
+        done = run([*alone, *become, *before, executable(), *argv, *where], env=APART | {"TZ": "UTC0"} | (environment or {}), cwd=self.place)
         done.stdout, done.stderr = self.plain(done.stdout), self.plain(done.stderr)
         assert code is None or done.returncode == code, done
         return done

@@ -189,8 +189,6 @@ def test_a_fifo_in_the_place_of_the_deaths_is_a_fault(forged, name, logger, reas
 def fold(forged, coder):
     forged.profile("default", '{"desired_state": "stopped"}')
     forged.profile("coder", coder)
-    # Not beside processes of other tests, which may be this gateway in the foreground.
-    return ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
 # It is the first one that is opened.
@@ -198,38 +196,38 @@ UNREAD = failing(("openat", "gateway_state.json", 1))
 
 
 def test_default_starts_for_others_also_if_its_own_state_cannot_be_read(forged):
-    alone = fold(forged, "running")
-    done = forged.run("reconcile", "--topology", "multiplex", before=[*alone, *UNREAD], code=1)
+    fold(forged, "running")
+    done = forged.run("reconcile", "--topology", "multiplex", before=UNREAD, code=1)
     assert done.stdout.splitlines()[0] == f'reconcile: profile=default prior_state=None action=started reason="{STATE}"', done
     assert done.stderr == STATE_SAID + FOLDED and not (forged.scandir / "gateway-default/down").exists()
     [line] = [line for line in (forged.home / "logs/container-boot.log").read_text().splitlines() if " profile=default " in line]
     assert line.endswith(f' action=started reason="{STATE}" prior_exit=unknown folded_into_root=True')
-    shown = forged.run("reconcile", "--explain", "--topology", "multiplex", before=[*alone, *UNREAD], code=0).stdout
+    shown = forged.run("reconcile", "--explain", "--topology", "multiplex", before=UNREAD, code=0).stdout
     assert "profile default\n  at the next boot: started\n" + FOLDED_WHY in shown
-    done = forged.run("status", "--json", "--topology", "multiplex", before=[*alone, *UNREAD])
+    done = forged.run("status", "--json", "--topology", "multiplex", before=UNREAD)
     rows = {row["profile"]: row for row in map(json.loads, done.stdout.splitlines())}
     assert rows["default"]["wanted"] == "up" and rows["coder"]["wanted"] == "by default"
 
 
 @pytest.mark.parametrize("is_down", [True, False])
 def test_where_nobody_wants_it_defaults_slot_stays_what_it_is(forged, is_down):
-    alone = fold(forged, "stopped")
+    fold(forged, "stopped")
     if not is_down:
         forged.profile("default", "running")
-    forged.run("reconcile", "--topology", "multiplex", before=alone, code=0)
+    forged.run("reconcile", "--topology", "multiplex", code=0)
     before = identity(forged.scandir / "gateway-default")
-    done = forged.run("reconcile", "--topology", "multiplex", before=[*alone, *UNREAD], code=1)
+    done = forged.run("reconcile", "--topology", "multiplex", before=UNREAD, code=1)
     assert done.stdout.splitlines()[0] == f'reconcile: profile=default prior_state=None action=registered reason="{STATE}"', done
     assert identity(forged.scandir / "gateway-default") == before and (forged.scandir / "gateway-default/down").exists() == is_down
-    [row] = [row for row in map(json.loads, forged.run("status", "--json", "--topology", "multiplex", "default", before=[*alone, *UNREAD]).stdout.splitlines())]
+    [row] = [row for row in map(json.loads, forged.run("status", "--json", "--topology", "multiplex", "default", before=UNREAD).stdout.splitlines())]
     assert (row["wanted"], row["note"]) == ("unknown", STATE)
 
 
 def test_a_sign_of_the_topology_that_cannot_be_looked_at_is_said_and_is_none(forged):
-    alone = fold(forged, "running")
+    fold(forged, "running")
     (forged.home / ".multiplex_opt_out_rewritten").touch()
-    assert "topology: multiplex" in forged.run("reconcile", "--explain", before=alone).stdout
-    done = forged.run("reconcile", "--explain", before=[*alone, *failing(("newfstatat", ".multiplex_opt_out_rewritten", None))])
+    assert "topology: multiplex" in forged.run("reconcile", "--explain").stdout
+    done = forged.run("reconcile", "--explain", before=failing(("newfstatat", ".multiplex_opt_out_rewritten", None)))
     assert "topology: per-profile" in done.stdout and done.stderr == REWRITTEN, done
 
 

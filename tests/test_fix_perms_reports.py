@@ -141,7 +141,11 @@ def test_what_nobody_supervises_and_the_overlays_own_are_skipped(services):
     (services / "a").rmdir()
     service(services, "s6rc-fdholder")
     check(services, "skipped", [OVERLAYS], name="s6rc-fdholder", changed=False)
-    assert fix(services / "none").stdout.decode() == NOTHING.format(services / "none")
+    assert fix(services / "nothing").stdout.decode() == NOTHING.format(services / "nothing")
+    # What it has instead of `supervise` is the better reason.
+    (services / "none").mkdir()
+    (services / "none/supervise").symlink_to("/nowhere")
+    assert f"service=none action=refused reason={sentence([REFUSED['supervise', 'symlink']])}\n" in fix(services).stdout.decode()
     # Only a logger of its own is supervised: that of the service is not.
     (services / "only").mkdir()
     service(services / "only", "log")
@@ -278,6 +282,9 @@ def test_a_dry_run_says_everything_also_where_the_boot_is_quiet(services, sealed
     # The boot itself says only what is wrong, and nothing at all where nothing is.
     done = fix(*sealed, services, environment=quiet)
     assert done.stdout.decode().splitlines() == expected[:1] and done.returncode == 1
+    # A program that reads objects gets all of them.
+    objects = [json.loads(line) for line in fix("--json", *sealed, services, environment=quiet).stdout.splitlines()]
+    assert [row.get("service") for row in objects] == ["bad", "good", "none", "s6rc-x", None]
     shutil.rmtree(services / "bad")
     done = fix(*sealed, services, environment=quiet)
     assert (done.returncode, done.stdout, done.stderr) == (0, b"", b"")
