@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from bed import APART, HERMES, executable, run, wait_for
+from bed import APART, HERMES, executable, run
 from container import Container
 from forged import OWNER, Forged
 from tree import identity
