@@ -39,6 +39,7 @@ NO_SOUL_SLOT = "unable to use the profile profiles/{}: it has no SOUL.md, so it 
 PROFILE_GONE = "its profile is gone: " + PROGRAM + " unregister {}"
 NOBODYS_SLOT = "no profile can have this slot"
 LAST_PASS = "the last pass failed at it, as the boot log says: " + PROGRAM + " reconcile"
+LACKS = "unable to use profiles/{}/.hermes-init-env: it is not the hermes user's, or has another hard link"
 NEW = "up for {} seconds only"
 BAD_NAME = "name is not [a-z0-9][a-z0-9_-]*"
 BAD_STATE = "gateway_state.json: {}"
@@ -264,6 +265,25 @@ def test_the_containers_command_is_in_the_note(forged):
     assert front["coder"] == (None, FRONTEND.format("container environment"))
     own = rows(in_container(forged, ["main-wrapper.sh", "gateway", "run", "--no-supervise"], "status", "--json"))
     assert own["default"] == ("down", FOREGROUND) and own["coder"] == ("up", start(MADE_SINCE, "coder"))
+    # Also where it serves the others: only these are started by default.
+    own = rows(in_container(forged, ["main-wrapper.sh", "gateway", "run", "--no-supervise"], "status", "--json", "--topology", "multiplex"))
+    assert own["default"] == ("down", FOREGROUND) and own["coder"] == ("by default", SERVED.format(MADE_SINCE))
+
+
+@pytest.mark.parametrize("uid", [0, HERMES])
+def test_what_a_gateway_lacks_explains_what_else_there_is_to_say(forged, uid):
+    """Here the variables of its registration, which are no file of the hermes user."""
+    rows = {"up": ("running", UP), "down": ("running", DOWN), "loops": ("running", {"deaths": [(9, 1, 0), (5, 1, 0)]}), "rests": (desired("stopped"), DOWN),
+            "unsupervised": ("running", {"held": False}), "missing": ("running", GONE)}
+    for name, (state, slot) in rows.items():
+        (forged.profile(name, state) / ".hermes-init-env").touch()
+        if slot is not None:
+            forged.slot(name, **slot)
+    for name in rows:
+        os.chown(forged.home / "profiles" / name / ".hermes-init-env", 1234, 1234)
+    notes = {name: LACKS.format(name) for name in rows} | {"missing": start(MADE_SINCE, "missing")}
+    assert {name: row["note"] for name, row in forged.rows(uid=uid).items()} == notes
+    assert forged.run("health", uid=uid).stdout.splitlines() == [f"{name}: {notes[name]}" for name in sorted(rows)]
 
 
 def test_without_a_readable_boot_log_nobody_knows_when_a_profile_was_made(forged):
@@ -476,7 +496,7 @@ def test_explain_of_what_a_gateway_lacks_and_of_its_last_end(forged):
     (forged.home / "profiles/clean/.hermes-init-env").write_text("A=b\0")
     os.chown(forged.home / "profiles/clean/.hermes-init-env", 0, 0)
     _, seen = explain(forged)
-    lacks = "but: unable to use profiles/clean/.hermes-init-env: it is not the hermes user's, or has another hard link"
+    lacks = f"but: {LACKS.format('clean')}"
     assert {name: lines[2:-1] for name, lines in seen.items()} == {
         "default": ["last exit: unknown"], "clean": [lacks, "last exit: clean"], "unclean": ["last exit: unclean"], "unknown": ["last exit: unknown"]}
 
