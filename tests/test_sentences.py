@@ -130,6 +130,7 @@ def sentences():
         "started": ("running", UP, f"started {LAST}", "up", "up", None, False),
         # A profile that can have no slot has no next boot.
         "Bad": ("running", GONE, f"skipped {LAST}", "no slot", None, BAD_NAME, False),
+        "Bad-before": ("running", GONE, f"failed {LAST}", "no slot", None, BAD_NAME, False),
     }
     return rows
 
@@ -244,6 +245,11 @@ def test_in_a_front_ends_container_the_note_says_so_and_there_is_no_next_boot(fo
     seen = forged.rows(*options, environment=environment)
     assert {name: (row["wanted"], row["note"]) for name, row in seen.items()} == {
         "Bad": (None, BAD_NAME), "coder": (None, FRONTEND.format(source)), "slot": ("up", start(NOT_STARTED, "slot"))}
+    # What cannot be looked at is no fault here, where it gets no gateway.
+    (forged.home / "profiles/coder").chmod(0)
+    os.chown(forged.home / "profiles/coder", 0, 0)
+    assert forged.run("health", "coder", *options, environment=environment, uid=HERMES, code=0).stdout == ""
+    assert forged.run("health", "coder", uid=HERMES, code=1).stdout.startswith("coder: Permission denied (")
 
 
 def in_container(forged, command, *argv, environment=None, role=()):
@@ -355,13 +361,15 @@ def test_a_pause_is_in_the_note_until_it_is_over(forged, deaths, length):
 
 @pytest.mark.parametrize("uid", [0, HERMES])
 def test_a_minimum_uptime_holds_from_its_second_on(forged, uid):
-    for name in ("young", "old", "stopped"):
-        forged.profile(name, "running" if name != "stopped" else desired("stopped"))
+    for name, state in (("young", "running"), ("old", "running"), ("stopped", desired("stopped")), ("runs", desired("stopped"))):
+        forged.profile(name, state)
 
     def look(now):
         forged.slot("young", now=now, age=119)
         forged.slot("old", now=now, age=120)
         forged.slot("stopped", now=now, age=1, up=False)
+        # Nobody waits for what is to stay down.
+        forged.slot("runs", now=now, age=1)
         return forged.run("health", "--min-up=120", uid=uid), forged.run("health", "--min-up=119", uid=uid)
 
     short, long = steadily(look)
