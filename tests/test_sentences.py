@@ -296,6 +296,10 @@ def test_without_a_readable_boot_log_nobody_knows_when_a_profile_was_made(forged
     forged.profile("coder", "running")
     forged.boot_log("")
     assert forged.rows()["coder"]["note"] == start(MADE_SINCE, "coder")
+    # Of a log without a line about default, each line is of the last boot.
+    for action, note in (("started", SLOT_IS_GONE), ("failed", NO_SLOT_MADE)):
+        forged.boot_log(f"{LAST} profile=coder prior_state=None action={action} prior_exit=unknown\n")
+        assert forged.rows()["coder"]["note"] == start(note, "coder")
     (forged.home / "logs/container-boot.log").unlink()
     assert forged.rows()["coder"]["note"] == start(MADE_SINCE, "coder")
     os.mkfifo(forged.home / "logs/container-boot.log")
