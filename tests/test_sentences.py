@@ -381,6 +381,7 @@ def test_a_minimum_uptime_holds_from_its_second_on(forged, uid):
 
 
 def test_the_whole_table(forged):
+    assert forged.run("status").stdout == "NAME  KIND  STATE  PID  SINCE  NEXT BOOT  LAST BOOT\n"
     forged.profile("coder", "running")
     forged.profile("writer", desired("stopped"))
     forged.boot_log("".join(f"{LAST} profile={name} prior_state=None action={action} prior_exit=unknown\n"
@@ -450,9 +451,11 @@ def test_explain_of_default_that_starts_for_others(forged, state, own, count):
     shown = ", ".join(names[:8]) + (f" and {count - 8} more" if count > 8 else "")
     assert seen["default"][:2] == [EXPLAINED["started"], f"because: {own}; but its gateway serves profiles that want to run: {shown}"]
     assert all(seen[name][:2] == [EXPLAINED["down"], "because: gateway_state is running: it wants to run; served by the gateway of default"] for name in names)
-    # Who has a gateway of its own says so.
+    # Who does not want to run is not served, and who has a gateway of its own says so.
+    forged.profile("rests", desired("stopped"))
     (forged.home / "profiles/p00/config.yaml").write_text("gateway:\n  standalone: true\n")
     _, seen = explain(forged, "--topology", "multiplex")
+    assert seen["rests"][:2] == [EXPLAINED["down"], "because: desired_state is stopped"]
     assert seen["p00"][:2] == [EXPLAINED["started"], "because: gateway_state is running; standalone: it has a gateway of its own"]
 
 
