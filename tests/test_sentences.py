@@ -39,6 +39,8 @@ NO_SOUL_SLOT = "unable to use the profile profiles/{}: it has no SOUL.md, so it 
 PROFILE_GONE = "its profile is gone: " + PROGRAM + " unregister {}"
 NOBODYS_SLOT = "no profile can have this slot"
 LAST_PASS = "the last pass failed at it, as the boot log says: " + PROGRAM + " reconcile"
+CLOSED = ("hermes-init {}: warning: unable to use the profile profiles/{}: Permission denied (/place/home/profiles belongs to 0:0, mode 0700; as root: "
+          "chown -hR 10000 /place/home/profiles)\n")
 LACKS = "unable to use profiles/{}/.hermes-init-env: it is not the hermes user's, or has another hard link"
 NEW = "up for {} seconds only"
 BAD_NAME = "name is not [a-z0-9][a-z0-9_-]*"
@@ -200,7 +202,8 @@ def test_each_sentence_of_a_slot_without_a_profile(forged, uid):
 @pytest.mark.parametrize("uid", [0, HERMES])
 def test_each_sentence_of_default(forged, uid):
     """Unused, it is on every volume and needs no note; without a slot, it needs no row."""
-    (forged.home / "profiles").mkdir()
+    # Its name is reserved among the others.
+    (forged.home / "profiles/default").mkdir(parents=True)
     assert forged.rows(uid=uid) == {}
     forged.slot("default", up=False)
     assert (forged.rows(uid=uid)["default"]["wanted"], forged.rows(uid=uid)["default"]["note"]) == ("down", None)
@@ -314,6 +317,11 @@ def test_a_name_that_nothing_has_is_said_for_what_it_is(forged, command):
         assert done.stderr == UNKNOWN.format(command, shown), done
     done = forged.run("status", "no-soul", code=0)
     assert done.stderr == "" and start(NO_SOUL, "no-soul") in done.stdout
+    # Where nobody can look, nobody knows whether there is such a gateway.
+    (forged.home / "profiles").chmod(0o700)
+    os.chown(forged.home / "profiles", 0, 0)
+    done = forged.run(command, "nobody", uid=HERMES, code=None)
+    assert done.returncode == (1 if command == "status" else 111) and "no such gateway" not in done.stderr and CLOSED.format(command, "nobody") in done.stderr, done
 
 
 # SINCE: seconds below 100, minutes below 100, hours below 48, then days.
