@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from bed import APART, HERMES, executable, run, wait_for
+from support.program import APART, HERMES, executable, run, wait_for
 
 # What is printed; `{}` are the parts that differ.
 NO_SUCH = "warning: unable to find gateway-{0}: no such gateway '{0}'; /run/bed/bin/hermes-init register {0} makes one; /run/bed/bin/hermes-init status shows all\n"
@@ -39,9 +39,19 @@ def several(live):
 
 # `lost` is no profile and has no slot: 1. `closed` cannot be asked: 111. The first failure counts, and the others are done.
 @pytest.mark.s6
-@pytest.mark.parametrize("names, code", [
-    (["lost", "coder", "closed"], 1), (["closed", "coder", "lost"], 111), (["coder", "lost", "closed"], 1), (["coder", "closed", "lost"], 111),
-    (["closed", "lost", "coder"], 111), (["lost", "coder"], 1), (["closed", "coder"], 111), (["coder", "writer"], 0)])
+@pytest.mark.parametrize(
+    "names, code",
+    [
+        (["lost", "coder", "closed"], 1),
+        (["closed", "coder", "lost"], 111),
+        (["coder", "lost", "closed"], 1),
+        (["coder", "closed", "lost"], 111),
+        (["closed", "lost", "coder"], 111),
+        (["lost", "coder"], 1),
+        (["closed", "coder"], 111),
+        (["coder", "writer"], 0),
+    ],
+)
 def test_of_several_names_the_first_that_fails_has_the_exit_code_and_the_others_are_done(several, names, code):
     for command, state in (("stop", "down"), ("start", "up"), ("restart", "up")):
         pid = several.pid_of(several.slot("coder"))
@@ -106,8 +116,13 @@ class Following:
     """`logs -f` in the background."""
 
     def __init__(self, home, *names):
-        self.child = subprocess.Popen([executable(), "logs", "-f", "--hermes-home", home, *names], env=APART | {"TZ": "UTC0"},
-                                      stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        self.child = subprocess.Popen(
+            [executable(), "logs", "-f", "--hermes-home", home, *names],
+            env=APART | {"TZ": "UTC0"},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
         os.set_blocking(self.child.stdout.fileno(), False)
         os.set_blocking(self.child.stderr.fileno(), False)
         self.printed, self.said = b"", b""
@@ -118,6 +133,7 @@ class Following:
             self.said += self.child.stderr.read() or b""
             assert self.child.poll() is None, (self.printed, self.said)
             return text in self.printed + self.said
+
         wait_for(came, what=text)
 
     def code(self):

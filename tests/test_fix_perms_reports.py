@@ -9,8 +9,8 @@ import subprocess
 
 import pytest
 
-from bed import HERMES, executable, run
-from tree import identity, snapshot
+from support.file_tree import identity, snapshot
+from support.program import HERMES, executable, run
 
 pytestmark = pytest.mark.root
 OWNER = f"{HERMES}:{HERMES}"
@@ -109,16 +109,20 @@ def replace(path, kind, outside="/nowhere"):
 
 # What is in the place of what, and the reason of the refusal.
 REFUSED = {
-    ("event", "symlink"): "event is a symlink, not a directory", ("event", "file"): "event is a regular file, not a directory",
-    ("event", "fifo"): "event is a FIFO, not a directory", ("supervise", "symlink"): "supervise is a symlink, not a directory",
+    ("event", "symlink"): "event is a symlink, not a directory",
+    ("event", "file"): "event is a regular file, not a directory",
+    ("event", "fifo"): "event is a FIFO, not a directory",
+    ("supervise", "symlink"): "supervise is a symlink, not a directory",
     ("supervise", "socket"): "supervise is neither file, directory, symlink nor FIFO, not a directory",
     ("supervise/control", "symlink"): "supervise/control is a symlink, not a FIFO",
     ("supervise/control", "file"): "supervise/control is a regular file, not a FIFO",
     ("supervise/control", "socket"): "supervise/control is neither file, directory, symlink nor FIFO, not a FIFO",
     ("supervise/lock", "symlink"): "supervise/lock is a symlink",
     ("supervise/lock", "socket"): "supervise/lock is neither file, directory, symlink nor FIFO",
-    ("supervise/event", "symlink"): "supervise/event is a symlink", ("log", "symlink"): "log is a symlink",
-    ("log/supervise/control", "file"): "log/supervise/control is a regular file, not a FIFO"}
+    ("supervise/event", "symlink"): "supervise/event is a symlink",
+    ("log", "symlink"): "log is a symlink",
+    ("log/supervise/control", "file"): "log/supervise/control is a regular file, not a FIFO",
+}
 
 
 @pytest.mark.parametrize("sealed", [False, True])
@@ -169,8 +173,9 @@ def test_a_file_with_two_names_is_refused_also_if_it_needs_no_change(place, serv
     is_seen = not sealed or file == "control"
     reasons = [LINKED.format(f"supervise/{file}")] if is_seen else []
     done = fix(*(["--sealed"] if sealed else []), services)
-    assert done.stdout.decode().startswith(f"fix-perms: service=a action={'refused' if reasons else 'done'}" +
-                                           (f" reason={sentence(reasons)}\n" if reasons else "\n")), done
+    assert done.stdout.decode().startswith(
+        f"fix-perms: service=a action={'refused' if reasons else 'done'}" + (f" reason={sentence(reasons)}\n" if reasons else "\n")
+    ), done
     after = os.stat(place / "other")
     assert (after.st_uid, after.st_gid, after.st_mode) == (before.st_uid, before.st_gid, before.st_mode)
     assert done.returncode == int(is_seen)
@@ -200,7 +205,10 @@ INJECT = ["strace", "-f", "-o", "/dev/null"]
 @pytest.mark.strace
 def test_a_service_that_is_refused_and_failed_is_failed_in_either_order(services):
     """`event` is handled before `supervise`."""
-    failing = lambda path, call="fchown", errno="EIO": [*INJECT, "-P", path, "-e", f"inject={call}:error={errno}"]
+
+    def failing(path, call="fchown", errno="EIO"):
+        return [*INJECT, "-P", path, "-e", f"inject={call}:error={errno}"]
+
     a = service(services)
     replace(a / "supervise/lock", "symlink")
     check(services, "failed", [IO.format("event"), "supervise/lock is a symlink"], before=failing(a / "event"))
@@ -209,7 +217,9 @@ def test_a_service_that_is_refused_and_failed_is_failed_in_either_order(services
     shutil.rmtree(service(services, "b") / "event")
     (services / "b/supervise").rename(a / "supervise")
     shutil.rmtree(services / "b")
-    check(services, "failed", ["event is a regular file, not a directory", IO.format("supervise")], before=failing(a / "supervise", "fchmod"))
+    check(
+        services, "failed", ["event is a regular file, not a directory", IO.format("supervise")], before=failing(a / "supervise", "fchmod")
+    )
     # What the logger lacks is the service's, too.
     shutil.rmtree(a)
     replace(service(services, logger=True) / "log/supervise/lock", "symlink")
@@ -235,9 +245,14 @@ def test_sealed_root_that_may_not_change_owners_says_what_stays_open(services):
     *lines, summary = done.stdout.decode().splitlines()
     assert done.returncode == 1 and summary == SUMMARY.format(done=0, skipped=0, refused=0, failed=1)
     reasons = json.loads(lines[0].partition(" reason=")[2]).split("; ")
-    assert lines[0].startswith("fix-perms: service=a action=failed reason=") and {path: line.split()[2] for path, line in snapshot(a).items()} == before
+    assert (
+        lines[0].startswith("fix-perms: service=a action=failed reason=")
+        and {path: line.split()[2] for path, line in snapshot(a).items()} == before
+    )
     stays = {reason.removesuffix(STAYS.format("")).removesuffix(":").removeprefix("unable to seal ") for reason in reasons}
-    assert stays >= {"event", "supervise", "supervise/control", "supervise/lock", "log/event", "log/supervise", "log/supervise/control"}, reasons
+    assert stays >= {"event", "supervise", "supervise/control", "supervise/lock", "log/event", "log/supervise", "log/supervise/control"}, (
+        reasons
+    )
     assert done.stderr.decode().split("hermes-init ")[-1] == NOT_ALLOWED, done
     # What is root's already stays shut: only the group's way in is missing.
     shutil.rmtree(a)
@@ -270,9 +285,13 @@ def test_a_dry_run_says_everything_also_where_the_boot_is_quiet(services, sealed
     service(services, "s6rc-x")
     (services / "none").mkdir()
     before = identity(services)
-    expected = [f"fix-perms: service=bad action=refused reason={sentence(['supervise/lock is a symlink'])}", "fix-perms: service=good action=done",
-                f"fix-perms: service=none action=skipped reason={sentence([UNSUPERVISED])}",
-                f"fix-perms: service=s6rc-x action=skipped reason={sentence([OVERLAYS])}", SUMMARY.format(done=1, skipped=2, refused=1, failed=0)]
+    expected = [
+        f"fix-perms: service=bad action=refused reason={sentence(['supervise/lock is a symlink'])}",
+        "fix-perms: service=good action=done",
+        f"fix-perms: service=none action=skipped reason={sentence([UNSUPERVISED])}",
+        f"fix-perms: service=s6rc-x action=skipped reason={sentence([OVERLAYS])}",
+        SUMMARY.format(done=1, skipped=2, refused=1, failed=0),
+    ]
     for environment in (quiet, {"S6_VERBOSITY": "1"}, {}):
         done = fix("--dry-run", *sealed, services, environment=environment)
         assert done.stdout.decode().splitlines() == expected and done.returncode == 1 and done.stderr == b"", done

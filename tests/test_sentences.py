@@ -7,17 +7,23 @@ import time
 
 import pytest
 
-from bed import HERMES, executable, run
-from container import Container
-from forged import OWNER, Forged, steadily
+from support.fake_container import Container
+from support.forged_state import EPOCH, OWNER, Forged, steadily
+from support.program import HERMES, executable, run
+from support.testbed import tai64_epoch
 
 pytestmark = pytest.mark.root
 PROGRAM = "/usr/bin/hermes-init"
 
 # What is printed of a gateway; `{}` are the parts that differ.
 START = "{}: " + PROGRAM + " start {}"
-WORDS = {"never": "it was never started", "failed": "the last start failed; not retried at boot", "ended": "its gateway has ended",
-         "request": "stopped on request", "other": "{} is {}"}
+WORDS = {
+    "never": "it was never started",
+    "failed": "the last start failed; not retried at boot",
+    "ended": "its gateway has ended",
+    "request": "stopped on request",
+    "other": "{} is {}",
+}
 RUNS = "it runs, and the next boot keeps it down: {}"
 RUNS_SERVED = "it runs, and from the next boot on the gateway of default serves it"
 NOT_STARTED = "it has not been started since the boot"
@@ -39,8 +45,10 @@ NO_SOUL_SLOT = "unable to use the profile profiles/{}: it has no SOUL.md, so it 
 PROFILE_GONE = "its profile is gone: " + PROGRAM + " unregister {}"
 NOBODYS_SLOT = "no profile can have this slot"
 LAST_PASS = "the last pass failed at it, as the boot log says: " + PROGRAM + " reconcile"
-CLOSED = ("hermes-init {}: warning: unable to use the profile profiles/{}: Permission denied (/place/home/profiles belongs to 0:0, mode 0700; as root: "
-          "chown -hR 10000 /place/home/profiles)\n")
+CLOSED = (
+    "hermes-init {}: warning: unable to use the profile profiles/{}: Permission denied (/place/home/profiles belongs to 0:0, mode 0700; as root: "
+    "chown -hR 10000 /place/home/profiles)\n"
+)
 LACKS = "unable to use profiles/{}/.hermes-init-env: it is not the hermes user's, or has another hard link"
 NEW = "up for {} seconds only"
 BAD_NAME = "name is not [a-z0-9][a-z0-9_-]*"
@@ -71,11 +79,23 @@ def desired(word):
 
 
 DOWN, UP, GONE = {"up": False}, {}, None
-STAYS = [(None, WORDS["never"]), ("stopped", WORDS["ended"]), (desired("stopped"), WORDS["request"]), ("starting", WORDS["failed"]),
-         ("startup_failed", WORDS["failed"]), (desired("starting"), WORDS["other"].format("desired_state", "starting")),
-         (desired("draining"), WORDS["other"].format("desired_state", "draining")), ("paused", WORDS["other"].format("gateway_state", "paused")),
-         ('{"gateway_state": "half done=x"}', WORDS["other"].format("gateway_state", r'"half\u0020done\u003dx"'))]
-CODES = {78: "78: configuration", 111: "111: a system call failed", 126: "126: the program cannot be executed", 127: "127: the program is not found"}
+STAYS = [
+    (None, WORDS["never"]),
+    ("stopped", WORDS["ended"]),
+    (desired("stopped"), WORDS["request"]),
+    ("starting", WORDS["failed"]),
+    ("startup_failed", WORDS["failed"]),
+    (desired("starting"), WORDS["other"].format("desired_state", "starting")),
+    (desired("draining"), WORDS["other"].format("desired_state", "draining")),
+    ("paused", WORDS["other"].format("gateway_state", "paused")),
+    ('{"gateway_state": "half done=x"}', WORDS["other"].format("gateway_state", r'"half\u0020done\u003dx"')),
+]
+CODES = {
+    78: "78: configuration",
+    111: "111: a system call failed",
+    126: "126: the program cannot be executed",
+    127: "127: the program is not found",
+}
 
 
 def sentences():
@@ -85,37 +105,97 @@ def sentences():
     for number, (state, words) in enumerate(STAYS):
         rows[f"down-{number}"] = (state, DOWN, None, "down", "down", lambda name, words=words: start(words, name), False)
         rows[f"runs-{number}"] = (state, UP, None, "up", "down", RUNS.format(words), False)
-        rows[f"loops-{number}"] = (state, {"deaths": [(9, 1, 0), (5, 1, 0)]}, None, "restarting", "down",
-                                   lambda name: LOOP.format(2, "exit code 1", name), False)
+        rows[f"loops-{number}"] = (
+            state,
+            {"deaths": [(9, 1, 0), (5, 1, 0)]},
+            None,
+            "restarting",
+            "down",
+            lambda name: LOOP.format(2, "exit code 1", name),
+            False,
+        )
     for number, state in enumerate(("running", "draining", "degraded", desired("running"))):
         rows[f"up-{number}"] = (state, UP, None, "up", "up", None, False)
         rows[f"not-started-{number}"] = (state, DOWN, None, "down", "up", lambda name: start(NOT_STARTED, name), True)
-    for title, death, text in (("ended", (50, 0, 0), ENDED), ("stopped", (50, 143, 15), ENDED), ("died", (50, 3, 0), DIED.format("exit code 3")),
-                               ("killed", (50, 137, 9), DIED.format("signal 9")), ("killed-78", (50, 78, 9), DIED.format("signal 9")),
-                               ("long-ago", (5000, 3, 0), DIED.format("exit code 3"))):
+    for title, death, text in (
+        ("ended", (50, 0, 0), ENDED),
+        ("stopped", (50, 143, 15), ENDED),
+        ("died", (50, 3, 0), DIED.format("exit code 3")),
+        ("killed", (50, 137, 9), DIED.format("signal 9")),
+        ("killed-78", (50, 78, 9), DIED.format("signal 9")),
+        ("long-ago", (5000, 3, 0), DIED.format("exit code 3")),
+    ):
         rows[f"now-{title}"] = ("running", DOWN | {"deaths": [death]}, None, "down", "up", lambda name, text=text: start(text, name), True)
     for code, text in CODES.items():
-        permanent = lambda name, text=text: PERMANENT.format(text, name)
+
+        def permanent(name, text=text):
+            return PERMANENT.format(text, name)
+
         rows[f"permanent-{code}"] = ("running", DOWN | {"deaths": [(50, code, 0)]}, None, "down", "up", permanent, True)
         # Also where the next boot keeps it down, but for a stop that somebody asked for.
         rows[f"permanent-{code}-stopped"] = ("stopped", DOWN | {"deaths": [(50, code, 0)]}, None, "down", "down", permanent, False)
-        rows[f"permanent-{code}-asked"] = (desired("stopped"), DOWN | {"deaths": [(50, code, 0)]}, None, "down", "down",
-                                           lambda name: start(WORDS["request"], name), False)
+        rows[f"permanent-{code}-asked"] = (
+            desired("stopped"),
+            DOWN | {"deaths": [(50, code, 0)]},
+            None,
+            "down",
+            "down",
+            lambda name: start(WORDS["request"], name),
+            False,
+        )
     rows |= {
         "finishing": ("running", {"up": False, "finishing": True}, None, "down", "up", lambda name: start(NOT_STARTED, name), True),
         "to-go-down": ("running", {"wanted": False}, None, "up", "up", None, False),
-        "loops": ("running", {"deaths": [(9, 1, 0), (5, 7, 0)]}, None, "restarting", "up", lambda name: LOOP.format(2, "exit code 7", name), True),
-        "loops-down": ("running", {"up": False, "wanted": True, "deaths": [(9, 137, 9), (5, 137, 9)]}, None, "restarting", "up",
-                       lambda name: LOOP.format(2, "signal 9", name), True),
+        "loops": (
+            "running",
+            {"deaths": [(9, 1, 0), (5, 7, 0)]},
+            None,
+            "restarting",
+            "up",
+            lambda name: LOOP.format(2, "exit code 7", name),
+            True,
+        ),
+        "loops-down": (
+            "running",
+            {"up": False, "wanted": True, "deaths": [(9, 137, 9), (5, 137, 9)]},
+            None,
+            "restarting",
+            "up",
+            lambda name: LOOP.format(2, "signal 9", name),
+            True,
+        ),
         "loops-no-more": ("running", {"deaths": [(190, 1, 0), (180, 1, 0), (5, 1, 0)]}, None, "up", "up", None, False),
-        "loops-still": ("running", {"deaths": [(190, 1, 0), (179, 1, 0), (5, 1, 0)]}, None, "restarting", "up",
-                        lambda name: LOOP.format(2, "exit code 1", name), True),
+        "loops-still": (
+            "running",
+            {"deaths": [(190, 1, 0), (179, 1, 0), (5, 1, 0)]},
+            None,
+            "restarting",
+            "up",
+            lambda name: LOOP.format(2, "exit code 1", name),
+            True,
+        ),
         "logger": ("running", {"logger": [(9, 1, 0), (5, 1, 0)]}, None, "up", "up", LOGGER, True),
         "logger-of-one-that-stays-down": (desired("stopped"), {"logger": [(9, 1, 0), (5, 1, 0)]}, None, "up", "down", LOGGER, True),
         "unsupervised": ("running", {"held": False}, None, "unsupervised", "up", lambda name: start(UNSUPERVISED, name), True),
-        "unsupervised-down": (desired("stopped"), {"held": False}, None, "unsupervised", "down", lambda name: start(UNSUPERVISED, name), False),
+        "unsupervised-down": (
+            desired("stopped"),
+            {"held": False},
+            None,
+            "unsupervised",
+            "down",
+            lambda name: start(UNSUPERVISED, name),
+            False,
+        ),
         "bad-state": ("!", UP, None, "up", "down", BAD_STATE.format("not JSON"), False),
-        "bad-state-down": ("{}", DOWN, None, "down", "down", BAD_STATE.format("neither desired_state nor gateway_state is a string"), False),
+        "bad-state-down": (
+            "{}",
+            DOWN,
+            None,
+            "down",
+            "down",
+            BAD_STATE.format("neither desired_state nor gateway_state is a string"),
+            False,
+        ),
         "a-symlink": ("running", "symlink", None, "unknown", "up", NO_SLOT_OF_OURS.format("a symlink"), True),
         "a-file": ("running", "file", None, "unknown", "up", NO_SLOT_OF_OURS.format("a regular file"), True),
         "a-fifo": (desired("stopped"), "fifo", None, "unknown", "down", NO_SLOT_OF_OURS.format("a FIFO"), False),
@@ -154,7 +234,11 @@ def test_each_sentence_of_a_note(forged, uid):
             (folder / "gateway_state.json").write_text(state if state[0] in "{!" else json.dumps({"gateway_state": state}))
         if line:
             action, moment = line.split(" ")
-            log = (log if moment == LAST else "") + f"{moment} profile={name} prior_state=None action={action} prior_exit=unknown\n" + ("" if moment == LAST else log)
+            log = (
+                (log if moment == LAST else "")
+                + f"{moment} profile={name} prior_state=None action={action} prior_exit=unknown\n"
+                + ("" if moment == LAST else log)
+            )
         if slot == "symlink":
             (forged.scandir / f"gateway-{name}").symlink_to("gateway-up-0")
         elif slot == "file":
@@ -183,19 +267,26 @@ def test_each_sentence_of_a_slot_without_a_profile(forged, uid):
     (forged.home / "profiles/no-soul").mkdir(parents=True)
     (forged.home / "profiles/no-soul-slot").mkdir()
     (forged.home / "profiles/No Profile").mkdir()
-    rows = {"gone-up": (UP, "up", None, PROFILE_GONE.format("gone-up"), False), "gone-down": (DOWN, "down", None, PROFILE_GONE.format("gone-down"), False),
-            "gone-loops": ({"deaths": [(9, 1, 0), (5, 1, 0)]}, "restarting", None, PROFILE_GONE.format("gone-loops"), False),
-            "gone-unsupervised": ({"held": False}, "unsupervised", None, PROFILE_GONE.format("gone-unsupervised"), False),
-            "Bad": (UP, "unknown", None, NOBODYS_SLOT, False), "no-soul-slot": (UP, "up", "unknown", NO_SOUL_SLOT.format("no-soul-slot"), True)}
+    rows = {
+        "gone-up": (UP, "up", None, PROFILE_GONE.format("gone-up"), False),
+        "gone-down": (DOWN, "down", None, PROFILE_GONE.format("gone-down"), False),
+        "gone-loops": ({"deaths": [(9, 1, 0), (5, 1, 0)]}, "restarting", None, PROFILE_GONE.format("gone-loops"), False),
+        "gone-unsupervised": ({"held": False}, "unsupervised", None, PROFILE_GONE.format("gone-unsupervised"), False),
+        "Bad": (UP, "unknown", None, NOBODYS_SLOT, False),
+        "no-soul-slot": (UP, "up", "unknown", NO_SOUL_SLOT.format("no-soul-slot"), True),
+    }
     for name, (slot, *_) in rows.items():
         forged.slot(name, **slot)
     (forged.scandir / "gateway-file").touch()
     forged.profile("default", soul=False)
-    rows |= {"file": (None, "unknown", None, NO_SLOT_OF_OURS.format("a regular file"), False),
-             "no-soul": (None, "no slot", None, start(NO_SOUL, "no-soul"), False)}
+    rows |= {
+        "file": (None, "unknown", None, NO_SLOT_OF_OURS.format("a regular file"), False),
+        "no-soul": (None, "no slot", None, start(NO_SOUL, "no-soul"), False),
+    }
     seen = forged.rows(uid=uid)
     assert {name: (row["state"], row["wanted"], row["note"]) for name, row in seen.items()} == {
-        name: tuple(row[1:4]) for name, row in rows.items()}
+        name: tuple(row[1:4]) for name, row in rows.items()
+    }
     assert forged.run("health", uid=uid).stdout.splitlines() == [f"{name}: {row[3]}" for name, row in rows.items() if row[4]]
 
 
@@ -209,8 +300,12 @@ def test_each_sentence_of_default(forged, uid):
     assert (forged.rows(uid=uid)["default"]["wanted"], forged.rows(uid=uid)["default"]["note"]) == ("down", None)
     forged.slot("default")
     assert forged.rows(uid=uid)["default"]["note"] is None
-    for state, slot, note in ((desired("stopped"), DOWN, start(WORDS["request"], "default")), (desired("stopped"), UP, RUNS.format(WORDS["request"])),
-                              ("running", DOWN, start(NOT_STARTED, "default")), ("!", DOWN, BAD_STATE.format("not JSON"))):
+    for state, slot, note in (
+        (desired("stopped"), DOWN, start(WORDS["request"], "default")),
+        (desired("stopped"), UP, RUNS.format(WORDS["request"])),
+        ("running", DOWN, start(NOT_STARTED, "default")),
+        ("!", DOWN, BAD_STATE.format("not JSON")),
+    ):
         forged.profile("default", state)
         forged.slot("default", **slot)
         assert forged.rows(uid=uid)["default"]["note"] == note
@@ -218,14 +313,18 @@ def test_each_sentence_of_default(forged, uid):
 
 @pytest.mark.parametrize("uid", [0, HERMES])
 def test_each_sentence_where_the_gateway_of_default_serves_all(forged, uid):
-    rows = {"runs": ("running", UP, "up", "by default", RUNS_SERVED, False), "served": ("running", DOWN, "down", "by default", None, False),
-            "loops": ("running", {"deaths": [(9, 1, 0), (5, 1, 0)]}, "restarting", "by default", LOOP.format(2, "exit code 1", "loops"), False),
-            "rests": (desired("stopped"), DOWN, "down", "down", start(WORDS["request"], "rests"), False),
-            "rests-and-runs": (desired("stopped"), UP, "up", "down", RUNS.format(WORDS["request"]), False),
-            "missing": ("running", GONE, "no slot", "by default", SERVED.format(MADE_SINCE), False),
-            "missing-and-rests": (desired("stopped"), GONE, "no slot", "down", SERVED.format(MADE_SINCE), False),
-            "own": ("running", UP, "up", "up", None, False), "own-missing": ("running", GONE, "no slot", "up", start(MADE_SINCE, "own-missing"), True),
-            "default": (desired("stopped"), UP, "up", "up", None, False)}
+    rows = {
+        "runs": ("running", UP, "up", "by default", RUNS_SERVED, False),
+        "served": ("running", DOWN, "down", "by default", None, False),
+        "loops": ("running", {"deaths": [(9, 1, 0), (5, 1, 0)]}, "restarting", "by default", LOOP.format(2, "exit code 1", "loops"), False),
+        "rests": (desired("stopped"), DOWN, "down", "down", WORDS["request"], False),
+        "rests-and-runs": (desired("stopped"), UP, "up", "down", RUNS.format(WORDS["request"]), False),
+        "missing": ("running", GONE, "no slot", "by default", SERVED.format(MADE_SINCE), False),
+        "missing-and-rests": (desired("stopped"), GONE, "no slot", "down", SERVED.format(MADE_SINCE), False),
+        "own": ("running", UP, "up", "up", None, False),
+        "own-missing": ("running", GONE, "no slot", "up", start(MADE_SINCE, "own-missing"), True),
+        "default": (desired("stopped"), UP, "up", "up", None, False),
+    }
     for name, (state, slot, *_) in rows.items():
         folder = forged.profile(name, state)
         if name.startswith("own"):
@@ -233,13 +332,16 @@ def test_each_sentence_where_the_gateway_of_default_serves_all(forged, uid):
         if slot is not None:
             forged.slot(name, **slot)
     seen = forged.rows("--topology", "multiplex", uid=uid)
-    assert {name: (row["state"], row["wanted"], row["note"]) for name, row in seen.items()} == {name: tuple(row[2:5]) for name, row in rows.items()}
+    assert {name: (row["state"], row["wanted"], row["note"]) for name, row in seen.items()} == {
+        name: tuple(row[2:5]) for name, row in rows.items()
+    }
     health = forged.run("health", "--topology", "multiplex", uid=uid)
     assert health.stdout.splitlines() == [f"{name}: {row[4]}" for name, row in rows.items() if row[5]]
 
 
-@pytest.mark.parametrize("options, environment, source", [
-    (["--role", "frontend"], {}, "option"), ([], {"HERMES_INIT_ROLE": "frontend"}, "environment")])
+@pytest.mark.parametrize(
+    "options, environment, source", [(["--role", "frontend"], {}, "option"), ([], {"HERMES_INIT_ROLE": "frontend"}, "environment")]
+)
 def test_in_a_front_ends_container_the_note_says_so_and_there_is_no_next_boot(forged, options, environment, source):
     forged.profile("coder", "running")
     forged.profile("slot", "running")
@@ -247,7 +349,10 @@ def test_in_a_front_ends_container_the_note_says_so_and_there_is_no_next_boot(fo
     forged.slot("slot", up=False)
     seen = forged.rows(*options, environment=environment)
     assert {name: (row["wanted"], row["note"]) for name, row in seen.items()} == {
-        "Bad": (None, BAD_NAME), "coder": (None, FRONTEND.format(source)), "slot": ("up", start(NOT_STARTED, "slot"))}
+        "Bad": (None, BAD_NAME),
+        "coder": (None, FRONTEND.format(source)),
+        "slot": ("up", start(NOT_STARTED, "slot")),
+    }
     # What cannot be looked at is no fault here, where it gets no gateway.
     (forged.home / "profiles/coder").chmod(0)
     os.chown(forged.home / "profiles/coder", 0, 0)
@@ -267,7 +372,10 @@ def test_the_containers_command_is_in_the_note(forged):
     forged.profile("coder", "running")
     forged.profile("default", "running")
     forged.slot("default", up=False)
-    rows = lambda text: {row["profile"]: (row["wanted"], row["note"]) for row in map(json.loads, text.splitlines())}
+
+    def rows(text):
+        return {row["profile"]: (row["wanted"], row["note"]) for row in map(json.loads, text.splitlines())}
+
     front = rows(in_container(forged, ["main-wrapper.sh", "dashboard"], "status", "--json"))
     assert front["coder"] == (None, FRONTENDS_COMMAND)
     front = rows(in_container(forged, ["main-wrapper.sh"], "status", "--json", environment={"HERMES_INIT_ROLE": "frontend"}))
@@ -282,8 +390,14 @@ def test_the_containers_command_is_in_the_note(forged):
 @pytest.mark.parametrize("uid", [0, HERMES])
 def test_what_a_gateway_lacks_explains_what_else_there_is_to_say(forged, uid):
     """Here the variables of its registration, which are no file of the hermes user."""
-    rows = {"up": ("running", UP), "down": ("running", DOWN), "loops": ("running", {"deaths": [(9, 1, 0), (5, 1, 0)]}), "rests": (desired("stopped"), DOWN),
-            "unsupervised": ("running", {"held": False}), "missing": ("running", GONE)}
+    rows = {
+        "up": ("running", UP),
+        "down": ("running", DOWN),
+        "loops": ("running", {"deaths": [(9, 1, 0), (5, 1, 0)]}),
+        "rests": (desired("stopped"), DOWN),
+        "unsupervised": ("running", {"held": False}),
+        "missing": ("running", GONE),
+    }
     for name, (state, slot) in rows.items():
         (forged.profile(name, state) / ".hermes-init-env").touch()
         if slot is not None:
@@ -321,12 +435,38 @@ def test_a_name_that_nothing_has_is_said_for_what_it_is(forged, command):
     (forged.home / "profiles").chmod(0o700)
     os.chown(forged.home / "profiles", 0, 0)
     done = forged.run(command, "nobody", uid=HERMES, code=None)
-    assert done.returncode == (1 if command == "status" else 111) and "no such gateway" not in done.stderr and CLOSED.format(command, "nobody") in done.stderr, done
+    assert (
+        done.returncode == (1 if command == "status" else 111)
+        and "no such gateway" not in done.stderr
+        and CLOSED.format(command, "nobody") in done.stderr
+    ), done
 
 
 # SINCE: seconds below 100, minutes below 100, hours below 48, then days.
-SPANS = {-5: "0s", 0: "0s", 1: "1s", 59: "59s", 60: "60s", 99: "99s", 100: "1m", 119: "1m", 120: "2m", 3599: "59m", 3600: "60m", 5999: "99m",
-         6000: "1h", 7199: "1h", 7200: "2h", 86399: "23h", 86400: "24h", 172799: "47h", 172800: "2d", 259199: "2d", 259200: "3d", 31536000: "365d"}
+SPANS = {
+    -5: "0s",
+    0: "0s",
+    1: "1s",
+    59: "59s",
+    60: "60s",
+    99: "99s",
+    100: "1m",
+    119: "1m",
+    120: "2m",
+    3599: "59m",
+    3600: "60m",
+    5999: "99m",
+    6000: "1h",
+    7199: "1h",
+    7200: "2h",
+    86399: "23h",
+    86400: "24h",
+    172799: "47h",
+    172800: "2d",
+    259199: "2d",
+    259200: "3d",
+    31536000: "365d",
+}
 
 
 @pytest.mark.parametrize("uid", [0, HERMES])
@@ -359,7 +499,9 @@ def test_a_pause_is_in_the_note_until_it_is_over(forged, deaths, length):
         forged.slot("coder", now=now - after, **how | more)
         return now, forged.rows()["coder"]["note"]
 
-    plain = lambda count: LOOP.format(count, "exit code 1", "coder")
+    def plain(count):
+        return LOOP.format(count, "exit code 1", "coder")
+
     for after in (0, 1, (length or 1) - 1, length or 0, (length or 0) + 1):
         now, note = steadily(lambda now, after=after: look(now, after))
         until = now - after + (length or 0)
@@ -392,63 +534,94 @@ def test_the_whole_table(forged):
     assert forged.run("status").stdout == "NAME  KIND  STATE  PID  SINCE  NEXT BOOT  LAST BOOT\n"
     forged.profile("coder", "running")
     forged.profile("writer", desired("stopped"))
-    forged.boot_log("".join(f"{LAST} profile={name} prior_state=None action={action} prior_exit=unknown\n"
-                            for name, action in (("default", "registered"), ("coder", "started"))))
+    forged.boot_log(
+        "".join(
+            f"{LAST} profile={name} prior_state=None action={action} prior_exit=unknown\n"
+            for name, action in (("default", "registered"), ("coder", "started"))
+        )
+    )
 
     def look(now):
         forged.slot("coder", now=now, age=61, pid=7)
         forged.service("dashboard", now=now, age=7200, pid=123456)
         return forged.run("status").stdout
 
-    assert steadily(look) == f"""\
+    assert (
+        steadily(look)
+        == f"""\
 NAME       KIND     STATE    PID     SINCE  NEXT BOOT  LAST BOOT
 coder      gateway  up       7       61s    up         started {LAST}
 writer     gateway  no slot  -       -      down       -
 dashboard  service  up       123456  2h     -          -
 
-writer: {start(MADE_SINCE, 'writer')}
+writer: {start(MADE_SINCE, "writer")}
 
 gateways: 1 up, 1 no slot
 """
+    )
 
 
 # --explain.
+
 
 def explain(forged, *options, before=(), environment=None):
     """Returns the lines about the settings, and by profile the lines about it without their indentation."""
     text = forged.run("reconcile", "--explain", *options, before=before, environment=environment, code=0).stdout
     settings, *blocks = text.rstrip("\n").split("\n\n")
-    return settings.splitlines(), {block.split("\n")[0].removeprefix("profile "): [line.strip() for line in block.split("\n")[1:]] for block in blocks}
+    return settings.splitlines(), {
+        block.split("\n")[0].removeprefix("profile "): [line.strip() for line in block.split("\n")[1:]] for block in blocks
+    }
 
 
-EXPLAINED = {"started": "at the next boot: started", "down": "at the next boot: stays down", "none": "at the next boot: no slot",
-             "left": "at the next boot: slot left as it is"}
+EXPLAINED = {
+    "started": "at the next boot: started",
+    "down": "at the next boot: stays down",
+    "none": "at the next boot: no slot",
+    "left": "at the next boot: slot left as it is",
+}
 
 
 def test_explain_of_states(forged):
-    rows = {"running": ("running", "started", "gateway_state is running"), "draining": ("draining", "started", "gateway_state is draining, which counts as running"),
-            "degraded": ("degraded", "started", "gateway_state is degraded, which counts as running"), "asked": (desired("running"), "started", "desired_state is running"),
-            "stopped": ("stopped", "down", "gateway_state is stopped"), "request": (desired("stopped"), "down", "desired_state is stopped"),
-            "starting": ("starting", "down", f"gateway_state is starting: {start(WORDS['failed'], 'starting')}"),
-            "startup": ("startup_failed", "down", f"gateway_state is startup_failed: {start(WORDS['failed'], 'startup')}"),
-            "asked-starting": (desired("starting"), "down", "desired_state is starting"), "never": (None, "down", "there is no state file: it was never started"),
-            "broken": ("!", "down", "profiles/broken/gateway_state.json cannot be used: not JSON"),
-            "odd": (desired("a b=c"), "down", r'desired_state is "a\u0020b\u003dc"')}
+    rows = {
+        "running": ("running", "started", "gateway_state is running"),
+        "draining": ("draining", "started", "gateway_state is draining, which counts as running"),
+        "degraded": ("degraded", "started", "gateway_state is degraded, which counts as running"),
+        "asked": (desired("running"), "started", "desired_state is running"),
+        "stopped": ("stopped", "down", "gateway_state is stopped"),
+        "request": (desired("stopped"), "down", "desired_state is stopped"),
+        "starting": ("starting", "down", f"gateway_state is starting: {start(WORDS['failed'], 'starting')}"),
+        "startup": ("startup_failed", "down", f"gateway_state is startup_failed: {start(WORDS['failed'], 'startup')}"),
+        "asked-starting": (desired("starting"), "down", "desired_state is starting"),
+        "never": (None, "down", "there is no state file: it was never started"),
+        "broken": ("!", "down", "profiles/broken/gateway_state.json cannot be used: not JSON"),
+        "odd": (desired("a b=c"), "down", r'desired_state is "a\u0020b\u003dc"'),
+    }
     for name, (state, *_) in rows.items():
         forged.profile(name, state)
     _, seen = explain(forged)
     assert {name: lines[:2] for name, lines in seen.items() if name != "default"} == {
-        name: [EXPLAINED[what], f"because: {why}"] for name, (_, what, why) in sorted(rows.items())}
+        name: [EXPLAINED[what], f"because: {why}"] for name, (_, what, why) in sorted(rows.items())
+    }
     # Where the root gateway serves all, but each profile has a slot of its own.
     _, seen = explain(forged, "--topology", "per-profile", environment={"GATEWAY_MULTIPLEX_PROFILES": "1"})
-    served = lambda why: f"because: {why.removesuffix(', which counts as running')}, but the root gateway serves all profiles (multiplex: GATEWAY_MULTIPLEX_PROFILES (environment))"
+
+    def served(why):
+        return f"because: {why.removesuffix(', which counts as running')}, but the root gateway serves all profiles (multiplex: GATEWAY_MULTIPLEX_PROFILES (environment))"
+
     assert {name: lines[1] for name, lines in seen.items() if name != "default"} == {
-        name: served(why) if what == "started" else f"because: {why}" for name, (_, what, why) in rows.items()}
+        name: served(why) if what == "started" else f"because: {why}" for name, (_, what, why) in rows.items()
+    }
 
 
-@pytest.mark.parametrize("state, own", [(None, "there is no state file: it was never started"), (desired("stopped"), "desired_state is stopped"),
-                                        ("startup_failed", f"gateway_state is startup_failed: {start(WORDS['failed'], 'default')}"),
-                                        ("!", "gateway_state.json cannot be used: not JSON")])
+@pytest.mark.parametrize(
+    "state, own",
+    [
+        (None, "there is no state file: it was never started"),
+        (desired("stopped"), "desired_state is stopped"),
+        ("startup_failed", f"gateway_state is startup_failed: {start(WORDS['failed'], 'default')}"),
+        ("!", "gateway_state.json cannot be used: not JSON"),
+    ],
+)
 @pytest.mark.parametrize("count", [1, 8, 9, 11])
 def test_explain_of_default_that_starts_for_others(forged, state, own, count):
     names = [f"p{number:02}" for number in range(count)]
@@ -458,7 +631,10 @@ def test_explain_of_default_that_starts_for_others(forged, state, own, count):
     _, seen = explain(forged, "--topology", "multiplex")
     shown = ", ".join(names[:8]) + (f" and {count - 8} more" if count > 8 else "")
     assert seen["default"][:2] == [EXPLAINED["started"], f"because: {own}; but its gateway serves profiles that want to run: {shown}"]
-    assert all(seen[name][:2] == [EXPLAINED["down"], "because: gateway_state is running: it wants to run; served by the gateway of default"] for name in names)
+    assert all(
+        seen[name][:2] == [EXPLAINED["down"], "because: gateway_state is running: it wants to run; served by the gateway of default"]
+        for name in names
+    )
     # Who does not want to run is not served, and who has a gateway of its own says so.
     forged.profile("rests", desired("stopped"))
     (forged.home / "profiles/p00/config.yaml").write_text("gateway:\n  standalone: true\n")
@@ -470,7 +646,10 @@ def test_explain_of_default_that_starts_for_others(forged, state, own, count):
 @pytest.mark.strace
 def test_explain_of_slots(forged):
     forged.profile("coder", "running")
-    slot = lambda *arguments, **how: [line for line in explain(forged, *arguments, **how)[1]["coder"] if line.startswith("slot now: ")]
+
+    def slot(*arguments, **how):
+        return [line for line in explain(forged, *arguments, **how)[1]["coder"] if line.startswith("slot now: ")]
+
     assert slot() == ["slot now: gateway-coder is missing"]
     forged.run("reconcile", code=0)
     assert slot() == ["slot now: gateway-coder is up to date; no s6-supervise running"]
@@ -480,7 +659,9 @@ def test_explain_of_slots(forged):
     forged.held[control] = os.open(control, os.O_RDONLY | os.O_NONBLOCK)
     assert slot() == ["slot now: gateway-coder is not up to date; s6-supervise runs"]
     (forged.scandir / "gateway-coder/run").write_text("#!/bin/sh\nexec sleep 1\n")
-    assert slot() == ["slot now: gateway-coder was made by another program; s6-supervise runs: it is left as it is, unless --adopt is given"]
+    assert slot() == [
+        "slot now: gateway-coder was made by another program; s6-supervise runs: it is left as it is, unless --adopt is given"
+    ]
     assert slot("--adopt") == slot("--sealed") == ["slot now: gateway-coder is not up to date; s6-supervise runs"]
     failing = ["strace", "-f", "-o", "/dev/null", "-P", "gateway-coder", "-e", "inject=openat:error=EIO:when=1"]
     assert explain(forged, before=failing)[1]["coder"] == [EXPLAINED["left"], "because: unable to look at gateway-coder: I/O error"]
@@ -515,13 +696,17 @@ def test_explain_of_what_a_gateway_lacks_and_of_its_last_end(forged):
     for name, phase in (("clean", '"exited"'), ("unclean", '"running"'), ("unknown", "1")):
         folder = forged.profile(name, "running")
         (folder / "state").mkdir()
-        (folder / "state/gateway.lifecycle.json").write_text('{"phase": %s}' % phase)
+        (folder / "state/gateway.lifecycle.json").write_text(f'{{"phase": {phase}}}')
     (forged.home / "profiles/clean/.hermes-init-env").write_text("A=b\0")
     os.chown(forged.home / "profiles/clean/.hermes-init-env", 0, 0)
     _, seen = explain(forged)
     lacks = f"but: {LACKS.format('clean')}"
     assert {name: lines[2:-1] for name, lines in seen.items()} == {
-        "default": ["last exit: unknown"], "clean": [lacks, "last exit: clean"], "unclean": ["last exit: unclean"], "unknown": ["last exit: unknown"]}
+        "default": ["last exit: unknown"],
+        "clean": [lacks, "last exit: clean"],
+        "unclean": ["last exit: unclean"],
+        "unknown": ["last exit: unknown"],
+    }
 
 
 def test_explain_where_there_is_no_room(forged):
@@ -531,11 +716,18 @@ def test_explain_where_there_is_no_room(forged):
     assert seen["a"][0] == EXPLAINED["started"] and seen["b"] == [EXPLAINED["none"], f"because: {NO_ROOM.format(8)}"]
 
 
-@pytest.mark.parametrize("config, environment, line", [
-    (None, {}, "multiplex: off (default)"), (None, {"GATEWAY_MULTIPLEX_PROFILES": "0"}, "multiplex: off (GATEWAY_MULTIPLEX_PROFILES (environment))"),
-    (None, {"GATEWAY_MULTIPLEX_PROFILES": "1"}, "multiplex: on (GATEWAY_MULTIPLEX_PROFILES (environment))"),
-    ("\nmultiplex_profiles: false\n", {}, "multiplex: off (config.yaml line 2)"), ("multiplex_profiles: true\n", {}, "multiplex: on (config.yaml line 1)"),
-    ("multiplex_profiles: [\n", {}, "multiplex: off (config.yaml cannot be read for certain)"), ("FIFO", {}, "multiplex: off (config.yaml cannot be read)")])
+@pytest.mark.parametrize(
+    "config, environment, line",
+    [
+        (None, {}, "multiplex: off (default)"),
+        (None, {"GATEWAY_MULTIPLEX_PROFILES": "0"}, "multiplex: off (GATEWAY_MULTIPLEX_PROFILES (environment))"),
+        (None, {"GATEWAY_MULTIPLEX_PROFILES": "1"}, "multiplex: on (GATEWAY_MULTIPLEX_PROFILES (environment))"),
+        ("\nmultiplex_profiles: false\n", {}, "multiplex: off (config.yaml line 2)"),
+        ("multiplex_profiles: true\n", {}, "multiplex: on (config.yaml line 1)"),
+        ("multiplex_profiles: [\n", {}, "multiplex: off (config.yaml cannot be read for certain)"),
+        ("FIFO", {}, "multiplex: off (config.yaml cannot be read)"),
+    ],
+)
 def test_explain_of_multiplexing(forged, config, environment, line):
     if config == "FIFO":
         os.mkfifo(forged.home / "config.yaml")
@@ -556,10 +748,13 @@ def test_explain_of_the_topology(forged, sign):
         (folder / "config.yaml").write_text("gateway:\n  standalone: true\n")
     elif sign == "rewritten":
         (forged.home / ".multiplex_opt_out_rewritten").touch()
-    text = {"none": "per-profile (default; auto: nothing on the volume shows a gateway that serves all profiles)",
-            "on": "multiplex (default; auto: multiplex is on)", "served": "multiplex (default; auto: served_profiles in gateway_state.json)",
-            "standalone": "multiplex (default; auto: gateway.standalone in profiles/coder/config.yaml)",
-            "rewritten": "multiplex (default; auto: there is .multiplex_opt_out_rewritten)"}[sign]
+    text = {
+        "none": "per-profile (default; auto: nothing on the volume shows a gateway that serves all profiles)",
+        "on": "multiplex (default; auto: multiplex is on)",
+        "served": "multiplex (default; auto: served_profiles in gateway_state.json)",
+        "standalone": "multiplex (default; auto: gateway.standalone in profiles/coder/config.yaml)",
+        "rewritten": "multiplex (default; auto: there is .multiplex_opt_out_rewritten)",
+    }[sign]
     environment = {"GATEWAY_MULTIPLEX_PROFILES": "1"} if sign == "on" else {}
     assert f"topology: {text}" in explain(forged, environment=environment)[0]
     for word in ("per-profile", "multiplex"):
@@ -567,11 +762,21 @@ def test_explain_of_the_topology(forged, sign):
         assert f"topology: {word} (environment)" in explain(forged, environment=environment | {"HERMES_INIT_TOPOLOGY": word})[0]
 
 
-@pytest.mark.parametrize("command, environment, why", [
-    (["gateway", "run"], {}, [EXPLAINED["started"], "because: there is no state file yet, and the container's command is gateway run"]),
-    (["sleep"], {"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"},
-     [EXPLAINED["started"], "because: there is no state file yet, and HERMES_GATEWAY_BOOTSTRAP_STATE is running (container environment)"]),
-    (["gateway", "run", "--no-supervise"], {}, [EXPLAINED["down"], "because: there is no state file: it was never started"])])
+@pytest.mark.parametrize(
+    "command, environment, why",
+    [
+        (["gateway", "run"], {}, [EXPLAINED["started"], "because: there is no state file yet, and the container's command is gateway run"]),
+        (
+            ["sleep"],
+            {"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"},
+            [
+                EXPLAINED["started"],
+                "because: there is no state file yet, and HERMES_GATEWAY_BOOTSTRAP_STATE is running (container environment)",
+            ],
+        ),
+        (["gateway", "run", "--no-supervise"], {}, [EXPLAINED["down"], "because: there is no state file: it was never started"]),
+    ],
+)
 def test_explain_of_a_first_boot(forged, command, environment, why):
     text = in_container(forged, ["main-wrapper.sh", *command], "reconcile", "--explain", environment=environment)
     assert text.splitlines()[0] == f"role: gateway (default; container command: {' '.join(command)})"
@@ -616,8 +821,12 @@ def test_a_quiet_boot_says_nothing_of_what_is_as_it_should_be(forged):
     forged.profile("Bad", "running")
     forged.profile("broken", "!")
     quiet, loud = boot(forged, code=0)
-    assert quiet == "" and loud == (line("default", "None", "registered") + line("Bad", "None", "skipped", BAD_NAME)
-                                    + line("broken", "None", "registered", BAD_STATE.format("not JSON")) + line("coder", "running", "started"))
+    assert quiet == "" and loud == (
+        line("default", "None", "registered")
+        + line("Bad", "None", "skipped", BAD_NAME)
+        + line("broken", "None", "registered", BAD_STATE.format("not JSON"))
+        + line("coder", "running", "started")
+    )
     # Objects are for a program, whatever the boot prints.
     assert forged.run("reconcile", "--json", environment=QUIET).stdout.count("\n") == 4
     assert forged.run("reconcile", "--dry-run", environment=QUIET).stdout == loud
@@ -645,7 +854,9 @@ def test_a_quiet_boot_is_silent_about_a_state_that_could_not_be_read_but_for_std
     forged.profile("coder", "running")
     failing = ["strace", "-f", "-o", "/dev/null", "-P", "gateway_state.json", "-e", "inject=openat:error=EIO:when=2"]
     quiet, loud = boot(forged, code=1, before=failing)
-    assert quiet == "" and loud == line("default", "None", "registered") + line("coder", "None", "registered", BAD_STATE.format("I/O error"))
+    assert quiet == "" and loud == line("default", "None", "registered") + line(
+        "coder", "None", "registered", BAD_STATE.format("I/O error")
+    )
 
 
 @pytest.mark.parametrize("closed", [0, 1])
@@ -672,3 +883,8 @@ def test_a_quiet_boot_of_a_front_end_says_that_there_is_nothing_to_do(forged):
 @pytest.mark.parametrize("word, is_quiet", [("0", True), ("1", False), ("00", False), ("", False), ("no", False)])
 def test_only_0_is_quiet(forged, word, is_quiet):
     assert (forged.run("reconcile", environment={"S6_VERBOSITY": word}).stdout == "") == is_quiet
+
+
+@pytest.mark.s6
+def test_the_labels_of_forged_states_are_those_of_s6():
+    assert tai64_epoch() == EPOCH

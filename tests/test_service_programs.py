@@ -8,7 +8,9 @@ import time
 
 import pytest
 
-from bed import APART, Bed, executable, run, wait_for
+from support.forged_state import EPOCH
+from support.program import APART, executable, run, wait_for
+from support.testbed import Bed
 
 # What is printed; `{}` are the parts that differ.
 MISSING = "gateway-run: fatal: unable to run hermes: not found on PATH {}\n"
@@ -26,26 +28,58 @@ def finish(command, *words, **environment):
 
 
 # s6-supervise passes the exit code (256 after a signal), the signal, the name and the process group; a `#!` line adds the script first.
-@pytest.mark.parametrize("words, answer", [
-    ([], STARTED_AGAIN), (["./finish"], STARTED_AGAIN), ([""], STARTED_AGAIN), (["x"], STARTED_AGAIN), (["./finish", "x"], STARTED_AGAIN),
-    (["0"], KEPT_DOWN), (["78"], KEPT_DOWN), (["./finish", "0"], KEPT_DOWN), (["./finish", "78"], KEPT_DOWN),
-    (["1"], STARTED_AGAIN), (["./finish", "1"], STARTED_AGAIN), (["./finish", "1", "0", "gateway-coder", "42"], STARTED_AGAIN),
-    (["780"], STARTED_AGAIN), (["./finish", "780", "0", "gateway-coder"], STARTED_AGAIN), (["./finish", "7", "8"], STARTED_AGAIN),
-    (["256", "15"], STARTED_AGAIN), (["./finish", "256", "15", "gateway-coder", "42"], STARTED_AGAIN), (["./finish", "256", "0"], STARTED_AGAIN),
-    (["./finish", "256", "9", "0", "78"], STARTED_AGAIN), (["./finish", "x", "0", "78"], STARTED_AGAIN), (["-1"], STARTED_AGAIN),
-    (["./finish", "0", "0", "gateway-coder", "42"], KEPT_DOWN), (["./finish", "78", "0", "gateway-coder", "42"], KEPT_DOWN),
-    (["./finish", "111", "0", "gateway-coder"], KEPT_DOWN), (["./finish", "126", "0", "gateway-coder"], KEPT_DOWN),
-    (["./finish", "127", "0", "gateway-coder"], KEPT_DOWN), (["./finish", "112", "0", "gateway-coder"], STARTED_AGAIN),
-    (["./finish", "100", "0", "gateway-coder"], STARTED_AGAIN), (["./finish", "125", "0", "gateway-coder"], STARTED_AGAIN),
-    (["./finish", "128", "0", "gateway-coder"], STARTED_AGAIN), (["./finish", "18446744073709551616", "0"], STARTED_AGAIN)])
+@pytest.mark.parametrize(
+    "words, answer",
+    [
+        ([], STARTED_AGAIN),
+        (["./finish"], STARTED_AGAIN),
+        ([""], STARTED_AGAIN),
+        (["x"], STARTED_AGAIN),
+        (["./finish", "x"], STARTED_AGAIN),
+        (["0"], KEPT_DOWN),
+        (["78"], KEPT_DOWN),
+        (["./finish", "0"], KEPT_DOWN),
+        (["./finish", "78"], KEPT_DOWN),
+        (["1"], STARTED_AGAIN),
+        (["./finish", "1"], STARTED_AGAIN),
+        (["./finish", "1", "0", "gateway-coder", "42"], STARTED_AGAIN),
+        (["780"], STARTED_AGAIN),
+        (["./finish", "780", "0", "gateway-coder"], STARTED_AGAIN),
+        (["./finish", "7", "8"], STARTED_AGAIN),
+        (["256", "15"], STARTED_AGAIN),
+        (["./finish", "256", "15", "gateway-coder", "42"], STARTED_AGAIN),
+        (["./finish", "256", "0"], STARTED_AGAIN),
+        (["./finish", "256", "9", "0", "78"], STARTED_AGAIN),
+        (["./finish", "x", "0", "78"], STARTED_AGAIN),
+        (["-1"], STARTED_AGAIN),
+        (["./finish", "0", "0", "gateway-coder", "42"], KEPT_DOWN),
+        (["./finish", "78", "0", "gateway-coder", "42"], KEPT_DOWN),
+        (["./finish", "111", "0", "gateway-coder"], KEPT_DOWN),
+        (["./finish", "126", "0", "gateway-coder"], KEPT_DOWN),
+        (["./finish", "127", "0", "gateway-coder"], KEPT_DOWN),
+        (["./finish", "112", "0", "gateway-coder"], STARTED_AGAIN),
+        (["./finish", "100", "0", "gateway-coder"], STARTED_AGAIN),
+        (["./finish", "125", "0", "gateway-coder"], STARTED_AGAIN),
+        (["./finish", "128", "0", "gateway-coder"], STARTED_AGAIN),
+        (["./finish", "18446744073709551616", "0"], STARTED_AGAIN),
+    ],
+)
 def test_gateway_finish_keeps_down_what_ended_as_intended_or_would_fail_again(words, answer):
     done = finish("gateway-finish", *words)
     assert (done.returncode, done.stdout, done.stderr) == (answer, b"", b"")
 
 
-@pytest.mark.parametrize("words, answer", [
-    (["./finish", "0", "0", "dashboard"], STARTED_AGAIN), (["0"], STARTED_AGAIN), (["./finish", "256", "15", "dashboard"], STARTED_AGAIN),
-    (["780"], STARTED_AGAIN), (["78"], KEPT_DOWN), (["./finish", "111"], KEPT_DOWN)])
+@pytest.mark.parametrize(
+    "words, answer",
+    [
+        (["./finish", "0", "0", "dashboard"], STARTED_AGAIN),
+        (["0"], STARTED_AGAIN),
+        (["./finish", "256", "15", "dashboard"], STARTED_AGAIN),
+        (["780"], STARTED_AGAIN),
+        (["78"], KEPT_DOWN),
+        (["./finish", "111"], KEPT_DOWN),
+    ],
+)
 def test_dashboard_finish_starts_again_what_ended_as_intended(words, answer):
     """A dashboard that is on never ends by itself as intended; one that is off stays down after any end."""
     assert finish("dashboard-finish", *words, HERMES_DASHBOARD="1").returncode == answer
@@ -68,7 +102,9 @@ def start(bed):
 def gateway_run(bed, *before, path=None):
     """Runs coder's `run` as s6-supervise does."""
     environment = {} if path is None else {"PATH": path}
-    return bed.run(["sh", "-c", 'cd /run/service/gateway-coder && exec "$@"', "sh", *before, "./run", "gateway-coder"], environment=environment)
+    return bed.run(
+        ["sh", "-c", 'cd /run/service/gateway-coder && exec "$@"', "sh", *before, "./run", "gateway-coder"], environment=environment
+    )
 
 
 def said(done):
@@ -91,9 +127,14 @@ def put_hermes(bed, content, mode=0o755):
 
 
 @pytest.mark.s6
-@pytest.mark.parametrize("content, code, why", [
-    ("not a program\n", 126, "Exec format error"), ("#!/run/bed/bin\n", 126, "Permission denied"),
-    ("#!/nowhere/sh\n", 127, "No such file or directory")])
+@pytest.mark.parametrize(
+    "content, code, why",
+    [
+        ("not a program\n", 126, "Exec format error"),
+        ("#!/run/bed/bin\n", 126, "Permission denied"),
+        ("#!/nowhere/sh\n", 127, "No such file or directory"),
+    ],
+)
 def test_a_program_that_cannot_be_executed_is_126_and_an_interpreter_that_is_missing_127(idle, content, code, why):
     put_hermes(idle, content)
     done = gateway_run(idle)
@@ -121,15 +162,29 @@ def test_a_logger_and_a_dashboard_that_are_missing_are_127(idle, program, words)
     """The minute that a logger waits before it ends takes no time here."""
     (idle.path("/run/s6/container_environment") / "HERMES_DASHBOARD").write_text("1")
     (idle.path("/run/s6/container_environment") / "PATH").write_text("/run/empty")
-    argv = [shutil.which("strace"), "-o", "/dev/null", "-e", "inject=nanosleep,clock_nanosleep:retval=0",
-            "/usr/bin/env", "PATH=/run/empty", "/run/bed/bin/hermes-init", *words]
+    argv = [
+        shutil.which("strace"),
+        "-o",
+        "/dev/null",
+        "-e",
+        "inject=nanosleep,clock_nanosleep:retval=0",
+        "/usr/bin/env",
+        "PATH=/run/empty",
+        "/run/bed/bin/hermes-init",
+        *words,
+    ]
     # s6's programs are looked for in /command first.
-    done = idle.run(["sh", "-c", 'cd /run/service/gateway-coder/log; [ ! -d /command ] || mount -t tmpfs tmpfs /command; exec "$@"', "sh", *argv])
+    done = idle.run(
+        ["sh", "-c", 'cd /run/service/gateway-coder/log; [ ! -d /command ] || mount -t tmpfs tmpfs /command; exec "$@"', "sh", *argv]
+    )
     assert done.returncode == 127 and said(done).endswith(f"unable to run {program}: not found on PATH /run/empty\n"), done
 
 
 # Before it becomes the hermes user nothing of the slot is opened, so what he may not open is closed to it.
-CLOSED = {"env": ("mkdir env && chmod 0700 env && chown 0:0 env", "chmod 0755 env", NO_ENV), "run": ("chown 0:0 run && chmod 0711 run", "chmod 0755 run", NO_RUN)}
+CLOSED = {
+    "env": ("mkdir env && chmod 0700 env && chown 0:0 env", "chmod 0755 env", NO_ENV),
+    "run": ("chown 0:0 run && chmod 0711 run", "chmod 0755 run", NO_RUN),
+}
 
 
 @pytest.mark.s6
@@ -164,7 +219,10 @@ def test_what_a_restart_does_not_change_stays_down_and_status_says_which(bed, co
     start(bed)
     put_hermes(bed, content)
     bed.rescan()
-    wait_for(lambda: bed.svstat(bed.slot("coder")) == "down" and b'"exit_code": %d' % code in bed.init("status", "--json", "coder").stdout, what="the end")
+    wait_for(
+        lambda: bed.svstat(bed.slot("coder")) == "down" and b'"exit_code": %d' % code in bed.init("status", "--json", "coder").stdout,
+        what="the end",
+    )
     time.sleep(1.5)
     assert bed.svstat(bed.slot("coder")) == "down" and bed.log().count(b"gateway-run: fatal: unable to run ") == 1
 
@@ -178,21 +236,44 @@ def row(deaths, age=0):
         times.append(moment)
         pause = 0 if number < 5 else min(2 << (number - 5), 60) if number < 10 else 60
     offset = int(time.time()) - age - times[-1]
-    return b"".join(struct.pack(">QIBB", (1 << 62) + 10 + offset + moment, 0, 1, 0) for moment in times)
+    return b"".join(struct.pack(">QIBB", EPOCH + offset + moment, 0, 1, 0) for moment in times)
 
 
 @pytest.mark.s6
 @pytest.mark.strace
-@pytest.mark.parametrize("deaths, age, length, is_said, slept", [
-    (4, 0, None, False, 0), (5, 0, 2, True, 2), (6, 0, 4, True, 4), (8, 0, 16, True, 16), (9, 0, 32, True, 32),
-    # The first minute is said; every further one is the same again.
-    (10, 0, 60, True, 60), (11, 0, 60, False, 60), (50, 0, 60, False, 60), (100, 0, 60, False, 60),
-    (9, 20, 32, True, 12), (9, 100, 32, True, 0), (9, -1000, 32, True, 32), (11, 59, 60, False, 1)])
+@pytest.mark.parametrize(
+    "deaths, age, length, is_said, slept",
+    [
+        (4, 0, None, False, 0),
+        (5, 0, 2, True, 2),
+        (6, 0, 4, True, 4),
+        (8, 0, 16, True, 16),
+        (9, 0, 32, True, 32),
+        # The first minute is said; every further one is the same again.
+        (10, 0, 60, True, 60),
+        (11, 0, 60, False, 60),
+        (50, 0, 60, False, 60),
+        (100, 0, 60, False, 60),
+        (9, 20, 32, True, 12),
+        (9, 100, 32, True, 0),
+        (9, -1000, 32, True, 32),
+        (11, 59, 60, False, 1),
+    ],
+)
 def test_a_pause_is_said_once_and_is_what_is_left_of_it(idle, deaths, age, length, is_said, slept):
     before = time.time()
     (idle.path(idle.slot("coder")) / "supervise/death_tally").write_bytes(row(deaths, age))
     idle.tell("coder", "exit 3")
-    traced = ["strace", "-f", "-o", "/run/bed/trace", "-e", "trace=nanosleep,clock_nanosleep", "-e", "inject=nanosleep,clock_nanosleep:retval=0"]
+    traced = [
+        "strace",
+        "-f",
+        "-o",
+        "/run/bed/trace",
+        "-e",
+        "trace=nanosleep,clock_nanosleep",
+        "-e",
+        "inject=nanosleep,clock_nanosleep:retval=0",
+    ]
     done = gateway_run(idle, *traced)
     assert done.returncode == 3, done
     assert done.stdout.decode() == (PAUSE.format(length) if is_said else "") + "started coder\n"

@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from bed import HERMES, wait_for
-from forged import Forged, steadily
+from support.forged_state import Forged, steadily
+from support.program import HERMES, wait_for
 
 pytestmark = pytest.mark.root
 
@@ -53,9 +53,20 @@ def test_totals_count_gateways_alone(forged, uid):
     forged.service("unsupervised", held=False)
     lines = forged.run("status", uid=uid).stdout.splitlines()
     assert lines[-1] == "gateways: 1 up, 1 restarting, 1 down"
-    table = lines[:lines.index("")]
+    table = lines[: lines.index("")]
     assert [line.split()[1] for line in table[1:]] == ["gateway"] * 3 + ["service"] * 7
-    assert [line.split()[0] for line in table[1:]] == ["down", "loop", "up", "down-0", "down-1", "down-2", "unsupervised", "up-0", "up-1", "up-2"]
+    assert [line.split()[0] for line in table[1:]] == [
+        "down",
+        "loop",
+        "up",
+        "down-0",
+        "down-1",
+        "down-2",
+        "unsupervised",
+        "up-0",
+        "up-1",
+        "up-2",
+    ]
 
 
 # The owner and the group of `control`, and its mode: the hermes user's, or his group's with write permission.
@@ -128,7 +139,12 @@ STATES = {
     "killed twice": ({"deaths": [(9, 137, 9), (5, 137, 9)]}, "restarting", LOOP.format(2, "signal 9"), True),
     "stopped twice": ({"deaths": [(9, 143, 15), (5, 0, 0)]}, "up", None, False),
     "died twice, down by order": ({"up": False, "deaths": [(9, 1, 0), (5, 1, 0)]}, "down", None, False),
-    "died twice, down": ({"up": False, "wanted": True, "deaths": [(9, 1, 0), (5, 1, 0)]}, "restarting", LOOP.format(2, "exit code 1"), True),
+    "died twice, down": (
+        {"up": False, "wanted": True, "deaths": [(9, 1, 0), (5, 1, 0)]},
+        "restarting",
+        LOOP.format(2, "exit code 1"),
+        True,
+    ),
     # Only a gateway makes pauses, of which its note would speak.
     "died often": ({"deaths": [(age, 1, 0) for age in range(20, 1, -1)]}, "restarting", LOOP.format(19, "exit code 1"), True),
     "its logger dies": ({"logger": [(9, 1, 0), (5, 1, 0)]}, "up", LOGGER, True),
@@ -143,14 +159,17 @@ def test_each_state_has_its_note_and_is_a_fault_or_none(forged, uid):
     names = [name.replace(" ", "-").replace(",", "") for name in STATES]
 
     def look(now):
-        for name, (how, *_) in zip(names, STATES.values()):
+        for name, (how, *_) in zip(names, STATES.values(), strict=False):
             forged.service(name, now=now, **how)
         return forged.rows(uid=uid), health(forged, uid=uid)
 
     rows, (code, faults) = steadily(look)
     assert {name: (rows[f"/{name}"]["state"], rows[f"/{name}"]["note"]) for name in names} == {
-        name: (state, note) for name, (_, state, note, _) in zip(names, STATES.values())}
-    assert code == 1 and faults == [f"{name}: {note}" for name, (_, _, note, fault) in sorted(zip(names, STATES.values())) if fault]
+        name: (state, note) for name, (_, state, note, _) in zip(names, STATES.values(), strict=False)
+    }
+    assert code == 1 and faults == [
+        f"{name}: {note}" for name, (_, _, note, fault) in sorted(zip(names, STATES.values(), strict=False)) if fault
+    ]
 
 
 @pytest.mark.parametrize("uid", [0, HERMES])
@@ -170,8 +189,19 @@ def test_an_object_of_a_service_has_no_profile_and_no_boot(forged, uid):
     row = forged.rows(uid=uid)["/dashboard"]
     since = row.pop("since")
     assert since[:2] == "20" and row == {
-        "profile": None, "kind": "service", "slot": "/place/service/dashboard", "state": "up", "pid": 4242, "ready": True, "exit_code": 7,
-        "signal": None, "deaths": 0, "wanted": None, "last_boot": None, "note": None}
+        "profile": None,
+        "kind": "service",
+        "slot": "/place/service/dashboard",
+        "state": "up",
+        "pid": 4242,
+        "ready": True,
+        "exit_code": 7,
+        "signal": None,
+        "deaths": 0,
+        "wanted": None,
+        "last_boot": None,
+        "note": None,
+    }
     # A profile may have the same name; a question is about both.
     forged.profile("dashboard", "stopped")
     forged.slot("dashboard", up=False)
@@ -200,7 +230,10 @@ def test_a_real_service_whose_logger_is_roots(bed):
     service = "/run/static/dashboard"
     for part in (service, f"{service}/log"):
         wait_for(lambda part=part: bed.svstat(part) == "up", what=part)
-    looks = lambda uid: [json.loads(line) for line in bed.init("status", "--json", uid=uid).stdout.splitlines()]
+
+    def looks(uid):
+        return [json.loads(line) for line in bed.init("status", "--json", uid=uid).stdout.splitlines()]
+
     assert looks(HERMES) == looks(0) == []
     bed.run(["sh", "-c", f"cd {service}/supervise && chmod 710 . && chown 10000:10000 . control"])
     for uid in (0, HERMES):

@@ -86,7 +86,7 @@ fn totals(lines: &[Line<'_>]) -> String {
         (count > 0).then(|| format!(" {count} {}", shown.text()))
     };
     let counts: Vec<_> = Shown::ALL.into_iter().filter_map(count).collect();
-    if counts.is_empty() { "\ngateways\n".to_owned() } else { format!("\ngateways:{}\n", counts.join(",")) }
+    if counts.is_empty() { String::new() } else { format!("\ngateways:{}\n", counts.join(",")) }
 }
 
 /// Returns a line for each row that has a note.

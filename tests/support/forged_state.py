@@ -7,11 +7,11 @@ import struct
 import subprocess
 import time
 
-from bed import APART, HERMES, executable, run
+from support.program import APART, HERMES, executable, run
 
 OWNER = f"{HERMES}:{HERMES}"
-# s6's label of the beginning of 1970.
-EPOCH = (1 << 62) + 10
+# s6's label of the beginning of 1970; test_sentences.py compares it with s6-tai64n.
+EPOCH = (1 << 62) + 37
 
 
 def moment(seconds):
@@ -69,8 +69,23 @@ class Forged:
         (self.home / "logs/container-boot.log").write_text(text)
         subprocess.run(["chown", "-hR", OWNER, self.home], check=True)
 
-    def service(self, name, now=None, up=True, wanted=None, age=10, deaths=(), logger=None, held=True, finishing=False, ready=False, pid=4242,
-                owner=(HERMES, HERMES), mode=0o660, folder=None):
+    def service(
+        self,
+        name,
+        now=None,
+        up=True,
+        wanted=None,
+        age=10,
+        deaths=(),
+        logger=None,
+        held=True,
+        finishing=False,
+        ready=False,
+        pid=4242,
+        owner=(HERMES, HERMES),
+        mode=0o660,
+        folder=None,
+    ):
         """Makes a service directory as its supervisor leaves it, or changes it. It is wanted up if it is up, unless `wanted` says
         otherwise. `logger` is the row of its logger's deaths; None: it has no logger."""
         now = int(time.time()) if now is None else now
@@ -87,7 +102,9 @@ class Forged:
         last = moment(now - age)
         # What is down and has no running `finish` has got its second moment, too.
         second = moment(now - age) if not up and not finishing else moment(0)
-        (supervise / "status").write_bytes(last + second + struct.pack(">QQHB", pid if up or finishing else 0, pid if up or finishing else 0, 0, flags))
+        (supervise / "status").write_bytes(
+            last + second + struct.pack(">QQHB", pid if up or finishing else 0, pid if up or finishing else 0, 0, flags)
+        )
         (supervise / "death_tally").write_bytes(tally(now, deaths))
         if held and control not in self.held:
             self.held[control] = os.open(control, os.O_RDONLY | os.O_NONBLOCK)
@@ -104,7 +121,9 @@ class Forged:
         alone = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
         become = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"] if uid else []
         where = ["--hermes-home", self.home, "--owner", OWNER] + ([] if argv[0] == "logs" else ["--scandir", self.scandir])
-        done = run([*alone, *become, *before, executable(), *argv, *where], env=APART | {"TZ": "UTC0"} | (environment or {}), cwd=self.place)
+        done = run(
+            [*alone, *become, *before, executable(), *argv, *where], env=APART | {"TZ": "UTC0"} | (environment or {}), cwd=self.place
+        )
         done.stdout, done.stderr = self.plain(done.stdout), self.plain(done.stderr)
         assert code is None or done.returncode == code, done
         return done
