@@ -14,7 +14,7 @@ import time
 import pytest
 
 from support.program import HERMES, wait_for
-from support.testbed import Bed, desired, entries, supervised
+from support.testbed import Bed, desired, entries, replace_script, supervised
 
 pytestmark = pytest.mark.s6
 MARKER = ".gateway-planned-stop.json"
@@ -39,7 +39,7 @@ while :; do sleep 60 & wait $!; done
 @pytest.fixture
 def drains(live):
     """A live container, in which coder's gateway has its own view of the state."""
-    live.path("/run/bed/bin/hermes").write_text(OWN_VIEW)
+    replace_script(live.path("/run/bed/bin/hermes"), OWN_VIEW)
     restart(live)
     return live
 

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from support.program import HERMES, wait_for
-from support.testbed import DOCKER, Bed
+from support.testbed import DOCKER, Bed, replace_script
 
 pytestmark = pytest.mark.s6
 
@@ -304,7 +304,7 @@ def test_a_changed_state_is_mended_in_place_and_the_supervisor_lives_on(bed):
     pid, supervisors, inode = bed.pid_of(slot), bed.supervisors(), bed.path(slot).stat().st_ino
     bed.profile("coder", "stopped")
     # As an executable of another version wrote it. A script of another program is left as it is: test_topology.py.
-    (bed.path(slot) / "run").write_text("#!/usr/local/bin/hermes-init gateway-run\n")
+    replace_script(bed.path(slot) / "run", "#!/usr/local/bin/hermes-init gateway-run\n")
     boot(bed)
     assert (bed.path(slot) / "down").exists()
     assert (bed.path(slot) / "run").read_text() == "#!/run/bed/bin/hermes-init gateway-run\n"
@@ -359,7 +359,7 @@ def test_what_the_pass_resolved_reaches_gateway_and_logger():
         shown = bed.init("gateway-run", "--print", "gateway-coder").stdout + bed.init("gateway-log", "--print", "gateway-coder/log").stdout
         assert b'set: HERMES_HOME="/run/other volume"' in shown and b'"/run/other volume/logs/gateways/coder"' in shown
         # By default, too, and mended like everything in the slot.
-        (bed.path(bed.slot("coder")) / "run").write_text("#!/run/bed/bin/hermes-init gateway-run\nHERMES_HOME=/etc\n")
+        replace_script(bed.path(bed.slot("coder")) / "run", "#!/run/bed/bin/hermes-init gateway-run\nHERMES_HOME=/etc\n")
         assert b'"changed": true' in bed.init("reconcile", "--json").stdout
         assert (bed.path(bed.slot("coder")) / "run").read_text() == "#!/run/bed/bin/hermes-init gateway-run\nHERMES_HOME=/opt/data\n"
 

@@ -4,12 +4,11 @@ outside, and are not stopped. Also refused system calls, kills and missing files
 import json
 import os
 import shutil
-import time
 
 import pytest
 
 from support.file_tree import entries_of, snapshot, spoil
-from support.path_exchange import beside, exchanging
+from support.path_exchange import beside, exchanging, rounds
 from support.program import APART, HERMES, OWNER, executable, run, wait_for
 from support.volume import Volume, expected_slot, hermes_owns
 
@@ -58,9 +57,8 @@ def as_hermes(script, *arguments):
 
 def pass_again_and_again(volume, passes, each, exchanged, is_enough=lambda seen: True):
     """Runs at least this number of passes as root, until the racer has run and what was seen is enough. Returns their output."""
-    end, seen = time.monotonic() + 90, []
-    while len(seen) < passes or not exchanged() or not is_enough(seen):
-        assert time.monotonic() < end, (len(seen), exchanged(), seen[-3:])
+    seen = []
+    for _ in rounds(passes, lambda: exchanged() and is_enough(seen)):
         done = volume.reconcile("--json", code=None, timeout=30)
         assert done.returncode in (0, 1, 111) and b"panic" not in done.stderr, done
         seen.append(done)
@@ -310,10 +308,7 @@ def test_a_home_that_is_exchanged_while_it_is_made_takes_nothing_of_roots_along(
     before = snapshot(outside)
     # It is missing in each run; the racer puts its link there as soon as it is created.
     with exchanging((home, beside(home))) as exchanged:
-        rounds, end = 0, time.monotonic() + 90
-        while rounds < 60 or exchanged() < 50:
-            assert time.monotonic() < end, (rounds, exchanged())
-            rounds += 1
+        for _ in rounds(60, lambda: exchanged() >= 50):
             wait_for(lambda: run(["rm", "-rf", home.parent]) and not home.parent.exists(), what="the end of the last one")
             home.parent.mkdir()
             beside(home).symlink_to(outside)

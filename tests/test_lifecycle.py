@@ -10,7 +10,7 @@ import pytest
 
 from support.file_tree import identity, snapshot
 from support.program import HERMES, wait_for
-from support.testbed import SCANDIR, Bed, desired, entries, supervised
+from support.testbed import SCANDIR, Bed, desired, entries, replace_script, supervised
 
 pytestmark = pytest.mark.s6
 
@@ -64,7 +64,7 @@ def test_every_value_of_env_arrives_byte_by_byte(live, uid):
     assert [environment.get(b"V%d" % number) for number in range(len(VALUES))] == VALUES
     assert environment[b"HERMES_S6_SUPERVISED_CHILD"] == b"1"
     live.profile("new", "running")
-    (live.path(live.slot("new")) / "run").write_text("")
+    replace_script(live.path(live.slot("new")) / "run", "")
     live.init("reconcile")
     live.path("/run/bed/identity.new").unlink()
     live.init("restart", "--wait", "new", uid=uid)

@@ -9,7 +9,7 @@ import yaml
 
 from support.file_tree import identity, snapshot
 from support.program import HERMES, executable, run, wait_for
-from support.testbed import Bed
+from support.testbed import Bed, replace_script
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
 RUNNING = '{"gateway_state": "running"}'
@@ -188,13 +188,13 @@ def test_an_adopted_slot_is_ours(foreign, option):
 
 def test_a_script_that_is_larger_than_any_of_ours_is_anothers(foreign):
     run_file = foreign.path(foreign.slot("coder")) / "run"
-    run_file.write_text(FOREIGN + "# long\n" * 10_000)
+    replace_script(run_file, FOREIGN + "# long\n" * 10_000)
     assert outcomes(foreign)["coder"]["changed"] is False and run_file.stat().st_size > 60_000
 
 
 def test_our_script_under_another_path_is_ours(foreign):
     run_file = foreign.path(foreign.slot("coder")) / "run"
-    run_file.write_text("#!/usr/local/bin/hermes-init gateway-run\n")
+    replace_script(run_file, "#!/usr/local/bin/hermes-init gateway-run\n")
     assert outcomes(foreign)["coder"]["changed"] is True and "/run/bed/bin" in run_file.read_text()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from support.program import HERMES, wait_for
-from support.testbed import Bed
+from support.testbed import Bed, replace_script
 
 pytestmark = pytest.mark.s6
 GOLDEN = Path(__file__).parent / "golden/why_down"
@@ -290,7 +290,8 @@ def test_in_a_front_ends_container_only_static_services_can_be_faults(bed):
 
     why = "dies again and again: N times within 180 seconds (exit code 1); the container's log says why"
     wait_for(lambda: fault() == [f"dashboard: {why}"], what="the loop")
-    bed.run(["sh", "-c", "printf '#!/bin/sh\\nexec sleep 1000\\n' > /run/static/dashboard/run; s6-svc -t /run/service/dashboard"])
+    replace_script(bed.path("/run/static/dashboard/run"), "#!/bin/sh\nexec sleep 1000\n")
+    bed.run(["s6-svc", "-t", "/run/service/dashboard"])
     bed.run(["rm", "/run/static/dashboard/supervise/death_tally"])
     wait_for(lambda: bed.init("health", "--role", "frontend", uid=HERMES, code=None).returncode == 0, what="the dashboard")
     assert [line.split(":")[0] for line in health(bed, uid=HERMES)] == ["coder", "lost"]

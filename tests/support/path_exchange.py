@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import itertools
 import mmap
 import os
 import signal
@@ -48,6 +49,16 @@ def exchanging(*pairs, uid=10000):
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)
         count.close()
+
+
+def rounds(at_least, is_enough, at_most=3000):
+    """Yields the numbers of the rounds of a race: `at_least` of them, and on until `is_enough()`. The limit is a number of rounds
+    and not a time: on a loaded machine each round takes longer, and the race has met nothing less."""
+    for number in itertools.count(1):
+        yield number
+        if number >= at_least and is_enough():
+            return
+        assert number < at_most, f"{number} rounds were not enough"
 
 
 def beside(path):

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import stat
 import struct
 import subprocess
 import tempfile
@@ -250,6 +251,16 @@ class Bed:
         """Tells a profile's stand-in what to do from its next start on: `sleep`, `exit N`, `chatty` or
         `stubborn`."""
         self.path(f"/run/bed/do.{profile}").write_text(what + "\n")
+
+
+def replace_script(path, text):
+    """Replaces a script that a service executes by a new file with its name, mode and owner. The kernel refuses to write to a file
+    that is just being executed, and to execute one that is being written ("Text file busy"); s6 says up before it executes."""
+    old, new = path.stat(), path.with_name(f".{path.name}.new")
+    new.write_text(text)
+    os.chown(new, old.st_uid, old.st_gid)
+    new.chmod(stat.S_IMODE(old.st_mode))
+    new.rename(path)
 
 
 def supervised(bed, count):
