@@ -9,5 +9,5 @@ pub mod json;
 pub mod localtime;
 
 pub use console::Console;
-pub use error::{Context, Error, Result};
+pub use error::{Context, Error, Object, Result};
 pub use format::Format;

@@ -10,6 +10,7 @@ use crate::s6::scandir::{self, Entries};
 use crate::s6::slot::{SlotState, check};
 use crate::s6::slot::{publish, staging};
 use crate::s6::{DefaultState, ProfileName, supervision};
+use crate::settings::zone;
 use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, present, time};
 use crate::volume::bootlog;
@@ -49,7 +50,7 @@ fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
     if let Some(error) = log.trouble.take() {
         pass.console.failed(&error);
     }
-    let stamp = report::stamp(&pass.settings.lookup, time::now());
+    let stamp = zone::stamp(&pass.settings.lookup, time::now());
     let mut done = Ok(());
     report::write(plan, Form::Log(&stamp), &mut |lines| {
         if done.is_ok() {

@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use crate::output::Console;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
-use crate::settings::role::ContainerCommand;
+use crate::settings::role::{ContainerCommand, GatewayRun};
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{Setting, Settings, Source, YES, YES_OR_ON};
 use crate::sys::file::Attributes;
@@ -110,9 +110,9 @@ fn gateway_run(settings: &Settings, command: &ContainerCommand, console: &Consol
         console.failed(&error);
         None
     });
-    let Some(supervised) = found else { return Ok(None) };
+    let Some(run) = found else { return Ok(None) };
     let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console)?;
-    Ok(Some(supervised && unsupervised.is_none_or(|flag| !flag.value)))
+    Ok(Some(run == GatewayRun::Supervised && unsupervised.is_none_or(|flag| !flag.value)))
 }
 
 /// Returns `HERMES_GATEWAY_BOOTSTRAP_STATE` if it is `running`: a gateway under s6 is asked for.

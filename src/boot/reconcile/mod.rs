@@ -12,7 +12,6 @@ mod report;
 mod signs;
 
 pub use plan::Plan;
-pub use report::stamp;
 
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};

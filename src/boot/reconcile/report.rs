@@ -6,13 +6,8 @@ use std::path::Path;
 use super::action::{Action, Verdict};
 use super::plan::Plan;
 use crate::output::escape::{Append, FromVolume, OrNull, Quoted, Sentence};
-use crate::output::localtime;
-use crate::settings::Lookup;
-use crate::sys::{file, label};
+use crate::sys::label;
 use crate::volume::profiles::Others;
-
-/// Largest time zone file that is read, in bytes.
-const ZONE_CAP: u64 = 256 << 10;
 
 /// Returns `profile=… prior_state=… action=…`, and the reason if there is one.
 fn fields(action: &Action) -> String {
@@ -116,12 +111,4 @@ fn object(text: &mut String, action: &Action, scandir: &Path) {
         OrNull(slot.as_deref()),
         action.exit.text()
     );
-}
-
-/// Returns a moment (seconds since 1970, UTC) in the container's local time: TZ, else /etc/localtime, else UTC.
-pub fn stamp(lookup: &Lookup, moment: i64) -> String {
-    // A zone that cannot be read is none: it decides nothing but how a time is printed.
-    let zone = lookup.get("TZ").unwrap_or_default().map(|setting| setting.value);
-    let zone = zone.as_ref().map(|zone| zone.as_bytes());
-    localtime::stamp(moment, zone, &mut |path| file::read_system(path, ZONE_CAP).ok())
 }

@@ -20,7 +20,7 @@ use crate::output::{Context, Result};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
-use crate::settings::{Overrides, Settings};
+use crate::settings::{Overrides, Settings, zone};
 use crate::sys::{Dir, Errno, Name, time};
 use crate::volume::bootlog;
 use row::{NO_SLOT, Row};
@@ -253,6 +253,6 @@ impl View<'_> {
     }
 
     fn stamp(&self, time: i64) -> String {
-        reconcile::stamp(&self.settings.lookup, time)
+        zone::stamp(&self.settings.lookup, time)
     }
 }
