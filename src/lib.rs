@@ -44,7 +44,7 @@ pub fn run(command_line: &[OsString]) -> u8 {
         Command::FixPerms(args) => fix_perms::run(args, &console),
         Command::Seed(args) => live::seed::run(args, &console),
         Command::GatewayRun(args) => service::gateway::run(args, &console),
-        Command::GatewayLog(args) => service::gateway::log(args, &console),
+        Command::GatewayLog(args) => service::logger::run(args, &console),
         Command::GatewayFinish(words) => service::gateway::finish(words),
         Command::DashboardRun(args) => service::dashboard::run(args, &console),
         Command::DashboardFinish(words) => service::dashboard::finish(words),

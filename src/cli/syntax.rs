@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::ops::RangeInclusive;
-use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::commands::{Command, Name};
@@ -11,13 +10,12 @@ use super::{Usage, command};
 use crate::boot::{fix_perms, reconcile};
 use crate::live::{control, logs, register, seed, status, unregister};
 use crate::output::Format;
-use crate::output::escape::Shown;
 use crate::s6::{DefaultState, Mode};
 use crate::service;
 use crate::settings::Overrides;
+use crate::settings::choice::{Choices, choose};
 use crate::settings::number::{number, services};
-use crate::settings::role::{self, RoleChoice};
-use crate::settings::topology::{self, TopologyChoice};
+use crate::settings::{role, topology};
 
 /// Largest number of lines of a log.
 const LINES_MAX: u64 = 1_000_000;
@@ -128,9 +126,8 @@ fn wait(value: &OsStr) -> Result<Duration, Wrong> {
 }
 
 /// Parses one of some words.
-fn choice<T>(value: OsString, words: &str, parse: fn(&[u8]) -> Option<T>) -> Result<T, Wrong> {
-    let value = filled(value)?;
-    parse(value.as_bytes()).ok_or_else(|| format!("{} is none of {words}", Shown(value.as_bytes())))
+fn choice<T: Copy>(value: OsString, choices: &Choices<T>) -> Result<T, Wrong> {
+    choose(choices, &filled(value)?)
 }
 
 /// Arguments that have settings of the command line.
@@ -171,14 +168,12 @@ fn modes<A: Overridden>() -> [Taken<A>; 2] {
 }
 
 fn role<A: Overridden>() -> Taken<A> {
-    (Opt::Role, |args, value| {
-        put(&mut args.overrides().role, choice(value, role::WORDS, RoleChoice::parse).map(Some))
-    })
+    (Opt::Role, |args, value| put(&mut args.overrides().role, choice(value, &role::CHOICES).map(Some)))
 }
 
 fn topology<A: Overridden>() -> Taken<A> {
     (Opt::Topology, |args, value| {
-        put(&mut args.overrides().topology, choice(value, topology::WORDS, TopologyChoice::parse).map(Some))
+        put(&mut args.overrides().topology, choice(value, &topology::CHOICES).map(Some))
     })
 }
 
@@ -264,7 +259,7 @@ fn program(
     Syntax {
         name,
         start: service::Args::default(),
-        options: vec![(Opt::Print, |args, _| put(&mut args.print, Ok(true)))],
+        options: vec![(Opt::Print, |args, _| put(&mut args.effect, Ok(service::Effect::Print)))],
         operands: Operands {
             placeholder: "SERVICE",
             count,

@@ -5,13 +5,12 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::{profile, record};
-use crate::boot::reconcile;
 use crate::output::Result;
 use crate::output::escape::Line;
 use crate::output::{Console, exit};
 use crate::s6::ProfileName;
 use crate::s6::tai64n;
-use crate::settings::{Lookup, Overrides, Settings};
+use crate::settings::{Lookup, Overrides, Settings, zone};
 use crate::sys::process;
 use crate::volume::Home;
 use crate::volume::gateway_log::Log;
@@ -148,7 +147,7 @@ fn line(lookup: &Lookup, line: &[u8]) -> String {
     if let Some((label, message)) = line.strip_prefix(b"@").and_then(|line| line.split_at_checked(24))
         && let Some(moment) = tai64n::of_hex(label)
     {
-        text = reconcile::stamp(lookup, moment);
+        text = zone::stamp(lookup, moment);
         rest = message;
     }
     // Writing to a String cannot fail.

@@ -4,16 +4,15 @@ use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use crate::output::{Error, Result};
-use crate::sys::process::{self, Environment};
+use crate::sys::process;
 
 /// Directory of s6's programs in s6-overlay.
 const COMMAND: &str = "/command";
 /// The PATH of execvp(3) where the environment has none.
 pub const DEFAULT_PATH: &str = "/usr/bin:/bin";
 
-/// Finds one of s6's programs: in /command, else on the PATH of `environment`; as root, only where nobody else can put one.
-pub fn find(name: &OsStr, environment: &Environment) -> Result<Option<PathBuf>> {
-    let path = environment.get("PATH").unwrap_or(OsStr::new(DEFAULT_PATH));
+/// Finds one of s6's programs: in /command, else on PATH, whose value is `path`; as root, only where nobody else can put one.
+pub fn find(name: &OsStr, path: &OsStr) -> Result<Option<PathBuf>> {
     match process::find_on_path(name, OsStr::new(COMMAND)) {
         None if process::is_root() => {
             process::find_for_root(name, path).map_err(|(found, why)| Error::new("run", found, why))

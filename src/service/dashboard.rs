@@ -1,25 +1,28 @@
 //! The programs of the dashboard's service: `run` and `finish`. A dashboard that is off ends at once with 0, and its `finish`
 //! returns 125: s6 reports it down and does not start it again.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::{OsStr, OsString};
 
-use super::exec::{self, Launch, words};
-use super::{Args, exit_code, is_permanent};
-use crate::output::Result;
-use crate::output::{Console, exit};
-use crate::settings::Lookup;
-use crate::settings::user;
+use super::exec::{self, Launch, Place};
+use super::{Args, Effect, exit_code, is_permanent};
+use crate::output::{Console, Result, exit};
+use crate::settings::{Lookup, user};
 
+/// The variable that switches the dashboard on.
+const SWITCH: &str = "HERMES_DASHBOARD";
 /// The image's words for "on"; it accepts no others.
-const ON: [&[u8]; 7] = [b"1", b"true", b"TRUE", b"True", b"yes", b"YES", b"Yes"];
+const ON: [&str; 7] = ["1", "true", "TRUE", "True", "yes", "YES", "Yes"];
 /// Default of `HERMES_DASHBOARD_HOST`.
 const HOST: &str = "127.0.0.1";
 /// Default of `HERMES_DASHBOARD_PORT`, a TCP port.
 const PORT: &str = "9119";
 
 fn is_on(lookup: &Lookup, variable: &str) -> Result<bool> {
-    Ok(ON.contains(&lookup.get_or(variable, "")?.as_bytes()))
+    lookup.get_or(variable, "").map(|word| is_yes(&word))
+}
+
+fn is_yes(word: &OsStr) -> bool {
+    ON.iter().any(|on| *on == word)
 }
 
 /// Runs `dashboard-run`: becomes the dashboard as the hermes user. Returns 0 if the dashboard is off, else an exit code if that
@@ -30,9 +33,9 @@ pub fn run(args: &Args, console: &Console) -> u8 {
 
 fn launch(args: &Args, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
-    if !is_on(&lookup, "HERMES_DASHBOARD")? {
-        if args.print {
-            console.print("off: HERMES_DASHBOARD is none of 1, true, TRUE, True, yes, YES, Yes\n");
+    if !is_on(&lookup, SWITCH)? {
+        if args.effect == Effect::Print {
+            console.print(&format!("off: {SWITCH} is none of {}\n", ON.join(", ")));
         }
         return Ok(0);
     }
@@ -44,21 +47,35 @@ fn launch(args: &Args, console: &Console) -> Result<u8> {
     let base = lookup.environment(console);
     let runner = user::runner()?;
     let mut environment = base.clone();
-    environment.set("HOME", &runner.user.home);
-    let host = lookup.get_or("HERMES_DASHBOARD_HOST", HOST)?;
-    let port = lookup.get_or("HERMES_DASHBOARD_PORT", PORT)?;
-    let (host, port) = (host.as_bytes(), port.as_bytes());
-    let program_argv = words(&[b"hermes", b"dashboard", b"--host", host, b"--port", port, b"--no-open"]);
-    if !args.print {
+    environment.insert("HOME".into(), runner.user.home.clone().into());
+    let mut command = exec::program("hermes", &environment);
+    command.args(["dashboard", "--host"]).arg(lookup.get_or("HERMES_DASHBOARD_HOST", HOST)?);
+    command.arg("--port").arg(lookup.get_or("HERMES_DASHBOARD_PORT", PORT)?).arg("--no-open");
+    command.current_dir(&runner.user.home);
+    if args.effect == Effect::Execute {
         exec::drop_privileges(&runner)?;
     }
-    let launch = Launch { argv: program_argv, is_s6: false, environment, directory: Some(&runner.user.home) };
-    Ok(launch.carry_out(&runner, &base, args.print, console))
+    Launch { command, place: Place::Path, runner: &runner, base: &base }.carry_out(args.effect, console)
 }
 
 /// Runs `dashboard-finish`. Returns 125 if the dashboard stays down, else 0, whatever its arguments are.
 pub fn finish(words: &[OsString]) -> u8 {
     // If the switch cannot be read, `run` reports that.
-    let is_off = Lookup::new().and_then(|lookup| is_on(&lookup, "HERMES_DASHBOARD")).is_ok_and(|on| !on);
+    let is_off = Lookup::new().and_then(|lookup| is_on(&lookup, SWITCH)).is_ok_and(|is_on| !is_on);
     if is_permanent(exit_code(words)) || is_off { exit::PERMANENT_FAILURE } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_images_words_switch_it_on() {
+        for word in ["1", "true", "TRUE", "True", "yes", "YES", "Yes"] {
+            assert!(is_yes(OsStr::new(word)), "{word}");
+        }
+        for word in ["", "0", "on", "tRUE", "yEs", "01", "1 "] {
+            assert!(!is_yes(OsStr::new(word)), "{word}");
+        }
+    }
 }

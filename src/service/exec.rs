@@ -1,26 +1,18 @@
 //! Becoming another program as the hermes user: groups, user, directory, PATH look-up, exec; or printing all of it instead.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 
-use crate::output::Console;
+use super::Effect;
 use crate::output::escape::Shown;
-use crate::output::{Error, Result, exit};
+use crate::output::{Console, Error, Result, exit};
 use crate::s6::programs;
+use crate::settings::Environment;
 use crate::settings::user::Runner;
-use crate::sys::process::{self, Environment, Program};
-use crate::sys::{Errno, Ownership};
-
-/// Returns the words of an argv.
-pub fn words(words: &[&[u8]]) -> Vec<OsString> {
-    let mut argv = Vec::new();
-    for word in words {
-        argv.push(OsStr::from_bytes(word).to_owned());
-    }
-    argv
-}
+use crate::sys::{Errno, Ids, Ownership, process};
 
 /// Changes to the hermes user for good if this process is root; does nothing otherwise. To be called before anything that the
 /// hermes user controls is touched. A refusal is an error, so that nothing of the hermes user runs as root by accident.
@@ -28,98 +20,162 @@ pub fn drop_privileges(runner: &Runner) -> Result<()> {
     if !Ownership::new().is_root() {
         return Ok(());
     }
-    let user = &runner.user;
-    process::become_user(user.ids, &runner.groups).map_err(|errno| {
-        Error::new("drop privileges to", format!("{}:{}", user.ids.uid, user.ids.gid), errno)
-    })
+    let Ids { uid, gid } = runner.user.ids;
+    process::become_user(runner.user.ids, &runner.groups)
+        .map_err(|errno| Error::new("drop privileges to", format!("{uid}:{gid}"), errno))
 }
 
 /// A program to become.
 pub struct Launch<'a> {
-    /// Its argv; the first word is its name.
-    pub argv: Vec<OsString>,
-    /// Whether it is one of s6's programs, which are looked for in s6-overlay's place before PATH.
-    pub is_s6: bool,
-    /// Its whole environment.
-    pub environment: Environment,
-    /// Its working directory; `None` for this process's.
-    pub directory: Option<&'a Path>,
+    /// Its name, which is argv[0], its arguments, its whole environment, and its working directory if that is not this process's.
+    pub command: Command,
+    /// Where it is looked for.
+    pub place: Place,
+    /// The user that it runs as.
+    pub runner: &'a Runner,
+    /// The environment that differences are shown from.
+    pub base: &'a Environment,
+}
+
+/// Where a program is looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// On the PATH of its own environment.
+    Path,
+    /// In s6-overlay's place for s6's programs, else on that PATH.
+    S6,
+}
+
+/// The variable with the directories of programs.
+const PATH: &str = "PATH";
+
+/// Returns the directories that a program with this environment is looked for in.
+pub fn path(environment: &Environment) -> &OsStr {
+    environment.get(OsStr::new(PATH)).map_or(OsStr::new(programs::DEFAULT_PATH), OsString::as_os_str)
+}
+
+/// Returns a program with this name, which is argv[0], and this whole environment.
+pub fn program(name: impl AsRef<OsStr>, environment: &Environment) -> Command {
+    let mut command = Command::new(name);
+    command.env_clear().envs(environment);
+    command
 }
 
 impl Launch<'_> {
-    /// Becomes the program, or only prints it. Returns the exit code if this process goes on.
-    pub fn carry_out(self, runner: &Runner, base: &Environment, print: bool, console: &Console) -> u8 {
-        if print {
-            console.print(&self.describe(runner, base));
-            return 0;
+    /// Becomes the program, or only prints it. Returns only if it is printed or if that fails.
+    pub fn carry_out(&self, effect: Effect, console: &Console) -> Result<u8> {
+        match effect {
+            Effect::Print => {
+                let ownership = Ownership::new();
+                let user =
+                    if ownership.is_root() { as_root(self.runner) } else { as_other(ownership.process()) };
+                console.print(&format!("{user}\n{}\n", describe(&self.command, self.base)));
+                Ok(0)
+            }
+            Effect::Execute => Err(self.exec()),
         }
-        console.fatal(&self.exec())
     }
 
     /// Becomes the program. Returns only on failure.
-    fn exec(self) -> Error {
-        if let Some(directory) = self.directory
-            && let Err(errno) = process::change_to(directory)
+    fn exec(&self) -> Error {
+        let directory = self.command.get_current_dir();
+        if let Some((directory, Err(errno))) =
+            directory.map(|directory| (directory, process::change_to(directory)))
         {
-            return Error::new("change to", directory.as_os_str().as_bytes(), errno);
+            return Error::new("change to", directory, errno);
         }
-        let name = self.argv.first().map_or(OsStr::new(""), |name| name);
-        let path = self.environment.get("PATH").unwrap_or(OsStr::new(programs::DEFAULT_PATH));
-        let found = if self.is_s6 {
-            programs::find(name, &self.environment)
-        } else {
-            Ok(process::find_on_path(name, path))
+        let name = self.command.get_program();
+        let path = value(&self.command, PATH).unwrap_or(OsStr::new(programs::DEFAULT_PATH));
+        let found = match self.place {
+            Place::S6 => programs::find(name, path),
+            Place::Path => Ok(process::find_on_path(name, path)),
         };
         let file = match found {
-            Ok(file) => file,
+            Ok(Some(file)) => file,
+            Ok(None) => {
+                let reason = format!("not found on PATH {}", Shown(path.as_bytes()));
+                return Error::new("run", Path::new(name), reason).with_code(exit::NOT_FOUND);
+            }
             Err(error) => return error.with_code(exit::NOT_EXECUTABLE),
         };
-        let Some(file) = file else {
-            let reason = format!("not found on PATH {}", Shown(path.as_bytes()));
-            return Error::new("run", name.as_bytes(), reason).with_code(exit::NOT_FOUND);
-        };
-        let program = Program { path: file, argv: self.argv, environment: self.environment };
-        let errno = program.exec();
+        let errno = process::exec(located(&self.command, &file));
         let code = if errno == Errno::NOENT { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE };
-        Error::new("run", program.path.as_os_str().as_bytes(), errno).with_code(code)
+        Error::new("run", file, errno).with_code(code)
+    }
+}
+
+/// Returns a program that is executed from a file, in this process's directory.
+fn located(command: &Command, file: &Path) -> Command {
+    let mut located = Command::new(file);
+    located.arg0(command.get_program()).args(command.get_args()).env_clear().envs(variables(command));
+    located
+}
+
+/// Returns the variables of a program.
+fn variables(command: &Command) -> impl Iterator<Item = (&OsStr, &OsStr)> {
+    command.get_envs().filter_map(|(key, value)| Some((key, value?)))
+}
+
+/// Returns the value of a program's variable.
+fn value<'a>(command: &'a Command, key: &str) -> Option<&'a OsStr> {
+    variables(command).find(|(name, _)| *name == key).map(|(_, value)| value)
+}
+
+/// Returns the line about the user that root changes to.
+fn as_root(runner: &Runner) -> String {
+    let groups: Vec<String> = runner.groups.iter().map(ToString::to_string).collect();
+    let (name, Ids { uid, gid }) = (Shown(&runner.user.name), runner.user.ids);
+    format!("user: {name} {uid}:{gid} groups {}", groups.join(","))
+}
+
+/// Returns the line about a user that stays what it is.
+fn as_other(Ids { uid, gid }: Ids) -> String {
+    format!("user: {uid}:{gid} (not root: no drop)")
+}
+
+/// Returns the lines about a program: its directory, the difference of its environment from `base`, and its argv.
+fn describe(command: &Command, base: &Environment) -> String {
+    let directory = command.get_current_dir().map(|path| format!("directory: {}", shown(path.as_os_str())));
+    let is_unset = |key: &&OsString| variables(command).all(|(name, _)| name != key.as_os_str());
+    let unset = base.keys().filter(is_unset).map(|key| format!("unset: {}", shown(key)));
+    let is_new = |(key, value): &(&OsStr, &OsStr)| base.get(*key).is_none_or(|base| base != value);
+    let set =
+        variables(command).filter(is_new).map(|(key, value)| format!("set: {}={}", shown(key), shown(value)));
+    let words = std::iter::once(command.get_program()).chain(command.get_args()).map(shown);
+    let argv = format!("argv: {}", words.collect::<Vec<_>>().join(" "));
+    directory.into_iter().chain(unset).chain(set).chain([argv]).collect::<Vec<_>>().join("\n")
+}
+
+fn shown(word: &OsStr) -> String {
+    Shown(word.as_bytes()).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(variables: &[(&str, &str)]) -> Environment {
+        variables.iter().map(|(key, value)| (key.into(), value.into())).collect()
     }
 
-    /// Returns user, directory, the difference of the environment from `base`, and argv.
-    fn describe(&self, runner: &Runner, base: &Environment) -> String {
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        let _ = self.write(&mut text, runner, base);
-        text
+    #[test]
+    fn a_program_is_described_by_directory_difference_and_argv() {
+        let base = environment(&[("A", "1"), ("B", "2"), ("C", "3")]);
+        let mut command = program("hermes", &environment(&[("A", "1"), ("B", "x y"), ("D", "")]));
+        command.args(["-p", "a b"]).current_dir("/opt/data");
+        let expected = "directory: /opt/data\nunset: C\nset: B=\"x y\"\nset: D=\"\"\nargv: hermes -p \"a b\"";
+        assert_eq!(describe(&command, &base), expected);
+        assert_eq!(describe(&program("s6-log", &base), &base), "argv: s6-log");
     }
 
-    fn write(&self, text: &mut String, runner: &Runner, base: &Environment) -> std::fmt::Result {
-        let ownership = Ownership::new();
-        if ownership.is_root() {
-            let user = &runner.user;
-            write!(text, "user: {} {}:{} groups", Shown(&user.name), user.ids.uid, user.ids.gid)?;
-            for (at, group) in runner.groups.iter().enumerate() {
-                write!(text, "{}{group}", if at == 0 { ' ' } else { ',' })?;
-            }
-        } else {
-            let ids = ownership.process();
-            write!(text, "user: {}:{} (not root: no drop)", ids.uid, ids.gid)?;
-        }
-        if let Some(directory) = self.directory {
-            write!(text, "\ndirectory: {}", Shown(directory.as_os_str().as_bytes()))?;
-        }
-        for (key, _) in base.beyond(&self.environment) {
-            if !self.environment.has(key) {
-                write!(text, "\nunset: {}", Shown(key.as_bytes()))?;
-            }
-        }
-        for (key, value) in self.environment.beyond(base) {
-            write!(text, "\nset: {}={}", Shown(key.as_bytes()), Shown(value.as_bytes()))?;
-        }
-        text.push_str("\nargv:");
-        for word in &self.argv {
-            write!(text, " {}", Shown(word.as_bytes()))?;
-        }
-        text.push('\n');
-        Ok(())
+    #[test]
+    fn a_located_program_keeps_argv_and_environment() {
+        let variables = environment(&[("A", "1"), ("PATH", "/x")]);
+        let mut command = program("hermes", &variables);
+        command.arg("run").current_dir("/opt/data");
+        let located = located(&command, Path::new("/x/hermes"));
+        assert_eq!(located.get_program(), "/x/hermes");
+        assert_eq!(describe(&located, &variables), "argv: /x/hermes run");
+        assert_eq!(value(&located, "PATH"), Some(OsStr::new("/x")));
     }
 }

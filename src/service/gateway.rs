@@ -1,43 +1,28 @@
-//! The programs of a slot: `run`, `log/run` and `finish`.
+//! `gateway-run` and `gateway-finish`: `run` and `finish` of a slot.
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::OsString;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use super::exec::{self, Launch, words};
-use super::{Args, exit_code, is_permanent};
-use crate::output::Console;
-use crate::output::escape::Shown;
-use crate::output::exit;
-use crate::output::{Context, Error, Result};
-use crate::s6::programs;
-use crate::s6::slot::template;
+use super::exec::{self, Launch, Place};
+use super::invocation::home;
+use super::{Args, Effect, backoff, exit_code, is_permanent};
+use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::{ProfileName, deaths, servicedir};
-use crate::service::backoff;
-use crate::settings::user::Runner;
-use crate::settings::{self, Lookup, Overrides, Settings, user};
-use crate::sys::{Dir, Errno, Name, Reason, file, label, lock, present, time};
-use crate::volume::advice;
-use crate::volume::profiles;
-
-/// Time that a logger which cannot become s6-log waits before it ends.
-const FAILED_LOGGER: Duration = Duration::from_mins(1);
+use crate::settings::{self, Lookup, user};
+use crate::sys::{Dir, present, time};
 
 /// Exit code of a gateway whose slot could not be read: s6 starts it again, and it makes pauses.
 const TRY_AGAIN: u8 = 1;
 
-/// Returns the profile of the service whose name s6-supervise passes as the last argument.
-fn profile(args: &Args) -> std::result::Result<ProfileName, String> {
-    let service = args.words.last().map_or(&b""[..], |service| service.as_bytes());
-    ProfileName::of_service(service)
-        .ok_or_else(|| format!("{} is no service of a gateway, gateway-PROFILE", Shown(service)))
-}
+/// Variables that tell the gateway that it is supervised. Without the first, it would call the service manager, which would start it
+/// again.
+const SUPERVISED: [&str; 2] = ["HERMES_S6_SUPERVISED_CHILD", "HERMES_SUPERVISED_CHILD"];
 
 /// Runs `gateway-run`: becomes the gateway as the hermes user. Returns an exit code if that fails.
 pub fn run(args: &Args, console: &Console) -> u8 {
-    match profile(args) {
+    match args.profile() {
         Ok(profile) => run_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
         Err(why) => console.die(exit::USAGE, format_args!("{why}")),
     }
@@ -47,43 +32,46 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     let lookup = Lookup::new()?;
     let base = lookup.environment(console);
     let runner = user::runner()?;
-    if !args.print {
+    if args.effect == Effect::Execute {
         if lookup.makes_pauses(console)? {
             make_pause(profile, console);
         }
         exec::drop_privileges(&runner)?;
     }
     // From here on as the hermes user, who controls what follows.
+    let slot = Slot::read(args, profile, console).map_err(|error| error.with_code(TRY_AGAIN))?;
     let mut environment = base.clone();
-    environment.set("HOME", &runner.user.home);
-    let variables = directory(args, profile.slot().bytes(), console).and_then(|slot| {
-        let Some(slot) = slot else { return Ok(None) };
-        if let Some(home) = home(&slot)? {
-            environment.set(settings::HOME_VARIABLE, home);
-        }
-        present(slot.dir(&servicedir::ENV)).context("open", &servicedir::ENV)
-    });
-    // A gateway without them would be another one: s6 tries again.
-    if let Some(directory) = variables.map_err(|error| error.with_code(TRY_AGAIN))? {
-        settings::load(&mut environment, &directory, servicedir::ENV.bytes(), console);
+    environment.insert("HOME".into(), runner.user.home.clone().into());
+    environment.extend(slot.home.map(|home| (settings::HOME_VARIABLE.into(), home)));
+    if let Some(directory) = slot.variables {
+        settings::load(&mut environment, &directory, Path::new(&servicedir::ENV), console);
     }
-    // Without the first, the gateway would call the service manager again, which would start it again.
-    environment.set("HERMES_S6_SUPERVISED_CHILD", "1");
-    environment.set("HERMES_SUPERVISED_CHILD", "1");
-    let program_argv = if profile.is_root() {
-        words(&[b"hermes", b"gateway", b"run", b"--replace"])
-    } else {
-        words(&[b"hermes", b"-p", profile.text().as_bytes(), b"gateway", b"run", b"--replace"])
-    };
-    let launch = Launch { argv: program_argv, is_s6: false, environment, directory: Some(&runner.user.home) };
-    Ok(launch.carry_out(&runner, &base, args.print, console))
+    environment.extend(SUPERVISED.map(|variable| (variable.into(), "1".into())));
+    let mut command = exec::program("hermes", &environment);
+    if !profile.is_root() {
+        command.args(["-p", profile.text()]);
+    }
+    command.args(["gateway", "run", "--replace"]).current_dir(&runner.user.home);
+    Launch { command, place: Place::Path, runner: &runner, base: &base }.carry_out(args.effect, console)
 }
 
-/// Returns the `HERMES_HOME` in the `run` of a service directory.
-fn home(service: &Dir) -> Result<Option<OsString>> {
-    let script =
-        file::find(service, &servicedir::RUN, template::SCRIPT_CAP).context("read", &servicedir::RUN)?;
-    Ok(script.as_deref().and_then(template::home_in).map(OsStr::to_owned))
+/// What a slot gives its gateway. A gateway without it would be another one.
+#[derive(Default)]
+struct Slot {
+    /// `HERMES_HOME`, if `run` has it.
+    home: Option<OsString>,
+    /// The environment directory, if there is one.
+    variables: Option<Dir>,
+}
+
+impl Slot {
+    fn read(args: &Args, profile: &ProfileName, console: &Console) -> Result<Slot> {
+        let Some(slot) = args.directory(Path::new(profile.slot()), console)? else {
+            return Ok(Slot::default());
+        };
+        let variables = || present(slot.dir(&servicedir::ENV)).context("open", &servicedir::ENV);
+        Ok(Slot { home: home(&slot)?, variables: variables()? })
+    }
 }
 
 /// Waits while the gateway has to make a pause. That is in `run`, where `s6-svc -d` ends it at once, and not in `finish`.
@@ -95,7 +83,7 @@ fn make_pause(profile: &ProfileName, console: &Console) {
     let pause = match pause {
         Ok(None) => return,
         Ok(Some(pause)) => pause,
-        Err(reason) => return console.failed(&Error::new("use", deaths::LABEL, reason)),
+        Err(reason) => return console.failed(&Error::new("use", Path::new(deaths::LABEL), reason)),
     };
     let backoff::Pause { until, length, is_repeated } = pause;
     if !is_repeated {
@@ -108,107 +96,6 @@ fn make_pause(profile: &ProfileName, console: &Console) {
     // A clock that was set back makes no pause longer.
     let left = until.saturating_sub(time::now()).clamp(0, length);
     sleep(Duration::from_secs(left.unsigned_abs()));
-}
-
-/// Opens the service directory: s6-supervise starts `run` in it. `--print` is called elsewhere, also where there is none.
-fn directory(args: &Args, service: &[u8], console: &Console) -> Result<Option<Dir>> {
-    let path = if args.print {
-        Settings::gather(&Overrides::default(), console)?.scandir.value.join(OsStr::from_bytes(service))
-    } else {
-        ".".into()
-    };
-    present(Dir::at(&path)).context("open the service directory", path.as_os_str().as_bytes())
-}
-
-/// Runs `gateway-log`: becomes s6-log as the hermes user. Returns an exit code if that fails.
-pub fn log(args: &Args, console: &Console) -> u8 {
-    match profile(args) {
-        Ok(profile) => {
-            let code = log_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error));
-            if !args.print {
-                // s6-supervise starts a logger again at once: a `finish` cannot keep it down without freezing the gateway.
-                sleep(FAILED_LOGGER);
-            }
-            code
-        }
-        Err(why) => console.die(exit::USAGE, format_args!("{why}")),
-    }
-}
-
-fn log_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<u8> {
-    let lookup = Lookup::new()?;
-    let environment = lookup.environment(console);
-    let service = directory(args, &label(&[profile.slot().bytes(), servicedir::LOG.bytes()]), console)?;
-    let found = match service {
-        Some(service) => home(&service)?,
-        None => None,
-    };
-    let home = match found {
-        Some(home) => home,
-        None => lookup.get_or(settings::HOME_VARIABLE, settings::HOME)?,
-    };
-    // s6-log recognizes a directory by its first character.
-    let start = if home.as_bytes().starts_with(b"/") { &b""[..] } else { b"./" };
-    let name = profile.text();
-    let logs = profiles::GATEWAY_LOGS.as_bytes();
-    let directory = [start, &label(&[home.as_bytes(), logs, name.as_bytes()])].concat();
-    let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
-    let runner = user::runner()?;
-    let mut program = OsString::from("s6-log");
-    let mut is_usable = true;
-    if !args.print {
-        // As root: where the hermes user can put no other program in its place.
-        if let Some(found) = programs::find(&program, &environment)? {
-            program = found.into();
-        }
-        exec::drop_privileges(&runner)?;
-        if let Err(error) = prepare(Path::new(OsStr::from_bytes(&directory)), Path::new(&home), &runner) {
-            console.failed(&error);
-            console.warn(format_args!("the gateway's lines go to the container's log only"));
-            is_usable = false;
-        }
-    }
-    // `-p`: when the container stops, SIGTERM reaches everything at once, and what a gateway says while it drains is read to the end.
-    let mut program_argv = vec![program.as_bytes(), b"-p"];
-    if is_usable {
-        // `T` directly before the directory, to which alone it applies.
-        program_argv.extend_from_slice(&[b"n10", b"s1000000", b"T", &directory]);
-    }
-    // `1`, the container's log, comes last: the prefix would apply to all that comes after it.
-    let shown = format!("p{name}:");
-    if prefix.is_none_or(|prefix| prefix.value) {
-        program_argv.push(shown.as_bytes());
-    }
-    program_argv.push(b"1");
-    let base = environment.clone();
-    let launch = Launch { argv: words(&program_argv), is_s6: true, environment, directory: None };
-    Ok(launch.carry_out(&runner, &base, args.print, console))
-}
-
-/// Makes the log directory, removes the lock of a logger in another container, and tries what s6-log does in it at its start: on
-/// each of these it would end, and be started again once a second, while nobody reads what the gateway writes.
-fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
-    static LOCK: Name = Name::fixed(c"lock");
-    static CURRENT: Name = Name::fixed(c"current");
-    static PREVIOUS: Name = Name::fixed(c"previous");
-    let unusable = |path: &Path, reason: Reason| {
-        let reason = advice::explained(&reason, path, home, runner.user.ids.uid);
-        Error::new("log to", path.as_os_str().as_bytes(), reason)
-    };
-    let (logs, _) = Dir::make_at(directory).map_err(|reason| unusable(directory, reason))?;
-    let unlocked = match logs.unlink(&LOCK) {
-        Err(Errno::NOENT) => Ok(()),
-        done => done,
-    };
-    unlocked
-        .and_then(|()| lock::new_file(&logs, &LOCK))
-        .map_err(|errno| unusable(directory, errno.into()))?;
-    for name in [&CURRENT, &PREVIOUS] {
-        if let Err(reason) = file::try_append(&logs, name) {
-            return Err(unusable(&directory.join(OsStr::from_bytes(name.bytes())), reason));
-        }
-    }
-    Ok(())
 }
 
 /// Runs `gateway-finish`. Returns the exit code that tells s6-supervise whether to start the gateway again: it stays down after an

@@ -1,25 +1,20 @@
 //! What s6 executes as `run`, `log/run` and `finish`: the programs of the gateways' services and of the dashboard's.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStrExt;
-
-use crate::output::exit;
-use crate::sys::number::decimal;
-
 pub mod backoff;
 pub mod confine;
 pub mod dashboard;
 mod exec;
 pub mod gateway;
+mod invocation;
+pub mod logger;
 
-/// The arguments of a program that s6-supervise runs.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Args {
-    /// Whether what would be executed is only printed.
-    pub print: bool,
-    /// What s6-supervise passes: `[./run] SERVICE`.
-    pub words: Vec<OsString>,
-}
+pub use invocation::{Args, Effect};
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::output::exit;
+use crate::sys::number::decimal;
 
 /// Exit codes after which a restart changes nothing, and what they mean. 78 is `EX_CONFIG` of sysexits.h.
 static PERMANENT: [(u8, &str); 4] = [

@@ -1,29 +1,33 @@
 //! Settings: option, else environment, else container environment, else default. An empty value counts as unset.
 
+pub mod choice;
+mod environment;
+mod lookup;
 pub mod number;
 pub mod role;
+mod setting;
 pub mod topology;
 pub mod user;
+pub mod zone;
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+pub use choice::{YES, YES_OR_ON};
+pub use environment::{Environment, load};
+pub use lookup::Lookup;
+pub use setting::{Setting, Source};
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::output::Console;
 use crate::output::escape::Shown;
-use crate::output::{Context, Error, Result};
-use crate::s6::{Mode, Policy, envdir, scandir};
-use crate::sys::process::Environment;
-use crate::sys::{Dir, Ids, Name, file, label, present};
+use crate::output::{Console, Context, Result};
+use crate::s6::{Mode, Policy, scandir};
+use crate::sys::{Dir, Ids, present};
 use number::services;
 use role::RoleChoice;
 use topology::TopologyChoice;
 use user::owner;
 
-/// s6-overlay's container environment: one file for each variable.
-const CONTAINER_ENVIRONMENT: &str = "/run/s6/container_environment";
-/// Largest value that is read there, in bytes.
-const VALUE_CAP: u64 = 128 << 10;
 /// The variable of the volume.
 pub const HOME_VARIABLE: &str = "HERMES_HOME";
 /// The variable of the scan directory.
@@ -43,202 +47,6 @@ pub const SCANDIR: &str = "/run/service";
 
 /// Number of services that s6-svscan handles by default (its option -C). A slot and its logger are two.
 pub const SERVICES: usize = 1000;
-
-/// Where the value of a setting comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
-    /// The command line.
-    Option,
-    /// This process's environment.
-    Environment,
-    /// The container environment.
-    Container,
-    /// /etc/passwd.
-    Passwd,
-    /// The scan directory as it is.
-    ScanDirectory,
-    /// The default.
-    Default,
-}
-
-impl Source {
-    /// Returns the name that `--explain` prints.
-    pub fn text(self) -> &'static str {
-        match self {
-            Source::Option => "option",
-            Source::Environment => "environment",
-            Source::Container => "container environment",
-            Source::Passwd => "/etc/passwd",
-            Source::ScanDirectory => "the scan directory is sealed",
-            Source::Default => "default",
-        }
-    }
-}
-
-/// A value and its source.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting<T> {
-    /// The value.
-    pub value: T,
-    /// Its source.
-    pub source: Source,
-}
-
-/// The words that a setting can be, and what they mean.
-type Choice<T> = (&'static str, fn(&[u8]) -> Option<T>);
-
-/// This process's environment and the container environment.
-pub struct Lookup {
-    own: Environment,
-    container: Option<Dir>,
-}
-
-impl Lookup {
-    /// Opens the container environment, if there is one.
-    pub fn new() -> Result<Lookup> {
-        let found = Dir::at(Path::new(CONTAINER_ENVIRONMENT));
-        let container = present(found).context("open", CONTAINER_ENVIRONMENT)?;
-        Ok(Lookup { own: Environment::own(), container })
-    }
-
-    /// Returns a variable's value. A variable of the container environment that is there and cannot be read is an error.
-    pub fn get(&self, variable: &str) -> Result<Option<Setting<OsString>>> {
-        if let Some(value) = self.own.get(variable).filter(|value| !value.is_empty()) {
-            return Ok(Some(Setting { value: value.to_owned(), source: Source::Environment }));
-        }
-        Ok(self.contained(variable)?.map(|value| Setting { value, source: Source::Container }))
-    }
-
-    /// Returns a variable's value in the container environment.
-    pub fn contained(&self, variable: &str) -> Result<Option<OsString>> {
-        let (Some(container), Some(name)) = (&self.container, Name::new(variable)) else { return Ok(None) };
-        let label = label(&[CONTAINER_ENVIRONMENT.as_bytes(), variable.as_bytes()]);
-        let content = file::find(container, &name, VALUE_CAP).context("read", label)?;
-        let value = content.and_then(envdir::decode).filter(|value| !value.is_empty());
-        Ok(value.map(OsString::from_vec))
-    }
-
-    /// Returns a variable's value, or `default` if it is unset.
-    pub fn get_or(&self, variable: &str, default: &str) -> Result<OsString> {
-        Ok(self.get(variable)?.map_or_else(|| default.into(), |setting| setting.value))
-    }
-
-    /// Returns the value of a variable that says yes or no. Any other word is reported and counts as unset.
-    pub fn flag(&self, variable: &str, words: Words, console: &Console) -> Result<Option<Setting<bool>>> {
-        let Some(Setting { value, source }) = self.get(variable)? else { return Ok(None) };
-        let meaning = words.meaning(&value);
-        if meaning.is_none() {
-            words.report(variable, &value, "unset", console);
-        }
-        Ok(meaning.map(|value| Setting { value, source }))
-    }
-
-    /// Returns whether a gateway that dies again and again makes pauses (`HERMES_INIT_BACKOFF`).
-    pub fn makes_pauses(&self, console: &Console) -> Result<bool> {
-        Ok(self.flag("HERMES_INIT_BACKOFF", YES, console)?.is_none_or(|flag| flag.value))
-    }
-
-    /// Returns whether `HERMES_INIT_SEALED` says sealed, if it is set. It shuts something: any word but one for no counts as yes, and
-    /// so does a value that cannot be read. Both are reported.
-    pub fn sealed(&self, console: &Console) -> Option<Setting<bool>> {
-        match self.get(SEALED_VARIABLE) {
-            Ok(None) => None,
-            Ok(Some(Setting { value, source })) => {
-                let meaning = YES.meaning(&value).unwrap_or_else(|| {
-                    YES.report(SEALED_VARIABLE, &value, "sealed", console);
-                    true
-                });
-                Some(Setting { value: meaning, source })
-            }
-            Err(error) => {
-                console.warn(format_args!("{error}: taken as sealed"));
-                Some(Setting { value: true, source: Source::Container })
-            }
-        }
-    }
-
-    /// Returns what an option says, else a variable, else `default`. A word that `parse` does not know is reported; it counts as unset.
-    fn choice<T>(
-        &self,
-        option: Option<T>,
-        variable: &str,
-        (words, parse): Choice<T>,
-        default: T,
-        console: &Console,
-    ) -> Result<Setting<T>> {
-        if let Some(value) = option {
-            return Ok(Setting { value, source: Source::Option });
-        }
-        if let Some(Setting { value: word, source }) = self.get(variable)? {
-            if let Some(value) = parse(word.as_bytes()) {
-                return Ok(Setting { value, source });
-            }
-            report(variable, &word, words, "auto", console);
-        }
-        Ok(Setting { value: default, source: Source::Default })
-    }
-
-    /// Returns the container environment as `s6-envdir -Lf` gives it to a program whose environment has only PATH; without a
-    /// container environment directory, this process's environment. A variable that cannot be read is reported and missing.
-    pub fn environment(&self, console: &Console) -> Environment {
-        let Some(container) = &self.container else { return self.own.clone() };
-        let mut variables = Environment::default();
-        if let Some(path) = self.own.get("PATH") {
-            variables.set("PATH", path);
-        }
-        load(&mut variables, container, CONTAINER_ENVIRONMENT.as_bytes(), console);
-        variables
-    }
-}
-
-/// Sets and removes the variables of an environment directory. `path` is its path in messages.
-pub fn load(variables: &mut Environment, directory: &Dir, path: &[u8], console: &Console) {
-    let read = envdir::read(directory, &mut |key, content| match content {
-        Ok(content) => {
-            let name = OsStr::from_bytes(key.bytes());
-            match envdir::decode(content) {
-                Some(value) => variables.set(name, OsString::from_vec(value)),
-                None => variables.remove(name),
-            }
-        }
-        Err(reason) => console.failed(&Error::new("read", label(&[path, key.bytes()]), reason)),
-    });
-    if let Err(errno) = read {
-        console.failed(&Error::new("list", path, errno));
-    }
-}
-
-/// The words for yes, in any case.
-#[derive(Clone, Copy)]
-pub struct Words {
-    yes: &'static str,
-}
-
-impl Words {
-    fn meaning(self, value: &OsStr) -> Option<bool> {
-        let is = |words: &str| {
-            words.split(',').any(|word| value.eq_ignore_ascii_case(word.trim_start_matches(' ')))
-        };
-        if is(self.yes) { Some(true) } else { is(NO).then_some(false) }
-    }
-
-    fn report(self, variable: &str, value: &OsStr, taken: &str, console: &Console) {
-        report(variable, value, &format!("{} and none of {NO}", self.yes), taken, console);
-    }
-}
-
-/// Reports a word that a variable cannot be.
-fn report(variable: &str, word: &OsStr, words: &str, taken: &str, console: &Console) {
-    let shown = Shown(word.as_bytes());
-    console.warn(format_args!("{variable}={shown} is none of {words}: taken as {taken}"));
-}
-
-/// 1, true, yes.
-pub const YES: Words = Words { yes: "1, true, yes" };
-/// 1, true, yes, on.
-pub const YES_OR_ON: Words = Words { yes: "1, true, yes, on" };
-/// The words for no, in any case.
-const NO: &str = "0, false, no, off";
 
 /// What the command line sets. It comes before every other source.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -280,19 +88,16 @@ pub struct Settings {
 impl Settings {
     /// Takes each setting from the first source that has it.
     pub fn gather(overrides: &Overrides, console: &Console) -> Result<Settings> {
-        let lookup = Lookup::new()?;
-        let home = path(overrides.home.as_ref(), &lookup, HOME_VARIABLE, HOME)?;
-        let scandir = path(overrides.scandir.as_ref(), &lookup, SCANDIR_VARIABLE, SCANDIR)?;
+        Settings::of(overrides, Lookup::new()?, console)
+    }
+
+    fn of(overrides: &Overrides, lookup: Lookup, console: &Console) -> Result<Settings> {
+        let home = path(overrides.home.as_deref(), &lookup, HOME_VARIABLE, HOME)?;
+        let scandir = path(overrides.scandir.as_deref(), &lookup, SCANDIR_VARIABLE, SCANDIR)?;
         let owner = owner(overrides.owner.as_deref())?;
         let mode = mode(overrides.mode, &lookup, &scandir.value, console)?;
-        let words = (topology::WORDS, TopologyChoice::parse as fn(&[u8]) -> _);
-        let topology = lookup.choice(
-            overrides.topology,
-            "HERMES_INIT_TOPOLOGY",
-            words,
-            TopologyChoice::Auto,
-            console,
-        )?;
+        let (option, choices) = (overrides.topology, &topology::CHOICES);
+        let topology = lookup.choice(option, TOPOLOGY_VARIABLE, choices, TopologyChoice::Auto, console)?;
         let max_services = max_services(overrides.max_services, &lookup, console)?;
         Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup })
     }
@@ -310,20 +115,18 @@ impl Settings {
 
     /// Returns the container's role as an option or a variable sets it.
     pub fn role(&self, overrides: &Overrides, console: &Console) -> Result<Setting<RoleChoice>> {
-        let words = (role::WORDS, RoleChoice::parse as fn(&[u8]) -> _);
-        self.lookup.choice(overrides.role, ROLE_VARIABLE, words, RoleChoice::Auto, console)
+        self.lookup.choice(overrides.role, ROLE_VARIABLE, &role::CHOICES, RoleChoice::Auto, console)
     }
 }
 
 /// Returns the mode. Where nothing sets it, it follows the live scan directory: a command that has lost its environment must not open
 /// what is sealed.
 fn mode(option: Option<Mode>, lookup: &Lookup, path: &Path, console: &Console) -> Result<Setting<Mode>> {
-    let of = |is_sealed| if is_sealed { Mode::Sealed } else { Mode::Delegated };
     if let Some(value) = option {
         return Ok(Setting { value, source: Source::Option });
     }
-    if let Some(Setting { value, source }) = lookup.sealed(console) {
-        return Ok(Setting { value: of(value), source });
+    if let Some(sealed) = lookup.sealed(console) {
+        return Ok(sealed.map(|is_sealed| if is_sealed { Mode::Sealed } else { Mode::Delegated }));
     }
     let is_sealed = match present(Dir::at(path)).context("open", path)? {
         None => false,
@@ -338,24 +141,125 @@ fn mode(option: Option<Mode>, lookup: &Lookup, path: &Path, console: &Console) -
 }
 
 fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Result<usize> {
-    let setting = if option.is_none() { lookup.get(MAX_SERVICES_VARIABLE)? } else { None };
-    let Some(Setting { value, .. }) = setting else { return Ok(option.unwrap_or(SERVICES)) };
-    Ok(services(&value).unwrap_or_else(|why| {
+    if let Some(number) = option {
+        return Ok(number);
+    }
+    let Some(variable) = lookup.get(MAX_SERVICES_VARIABLE)? else { return Ok(SERVICES) };
+    Ok(services(&variable.value).unwrap_or_else(|why| {
         console.warn(format_args!("{MAX_SERVICES_VARIABLE}: {why}; taken as {SERVICES}"));
         SERVICES
     }))
 }
 
-fn path(
-    option: Option<&PathBuf>,
-    lookup: &Lookup,
-    variable: &str,
-    default: &str,
-) -> Result<Setting<PathBuf>> {
+fn path(option: Option<&Path>, lookup: &Lookup, variable: &str, default: &str) -> Result<Setting<PathBuf>> {
     if let Some(value) = option {
-        return Ok(Setting { value: value.clone(), source: Source::Option });
+        return Ok(Setting { value: value.to_owned(), source: Source::Option });
     }
-    let Setting { value, source } =
-        lookup.get(variable)?.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default });
-    Ok(Setting { value: value.into(), source })
+    let set = lookup.get(variable)?.map(|path| path.map(PathBuf::from));
+    Ok(set.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A scan directory that is not there.
+    const MISSING: &str = "/nonexistent/scan-directory";
+
+    fn settings(overrides: &Overrides, variables: &[(&str, &str)]) -> Settings {
+        Settings::of(overrides, Lookup::of(variables), &silent()).unwrap()
+    }
+
+    fn silent() -> Console {
+        Console::new("", None).silent()
+    }
+
+    #[test]
+    fn each_setting_is_the_option_else_the_variable_else_the_default() {
+        let variables = [
+            (HOME_VARIABLE, "/variable/home"),
+            (SCANDIR_VARIABLE, "/variable/scan"),
+            (SEALED_VARIABLE, "1"),
+            (ROLE_VARIABLE, "gateway"),
+            (TOPOLOGY_VARIABLE, "multiplex"),
+            (MAX_SERVICES_VARIABLE, "8"),
+        ];
+        let options = Overrides {
+            home: Some("/option/home".into()),
+            scandir: Some("/option/scan".into()),
+            owner: Some("12:34".into()),
+            mode: Some(Mode::Delegated),
+            role: Some(RoleChoice::Frontend),
+            topology: Some(TopologyChoice::PerProfile),
+            max_services: Some(6),
+        };
+        for (options, variables, source, home, scandir, mode, role, topology, max_services) in [
+            (
+                &options,
+                &variables[..],
+                Source::Option,
+                "/option/home",
+                "/option/scan",
+                Mode::Delegated,
+                RoleChoice::Frontend,
+                TopologyChoice::PerProfile,
+                6,
+            ),
+            (
+                &Overrides::default(),
+                &variables[..],
+                Source::Environment,
+                "/variable/home",
+                "/variable/scan",
+                Mode::Sealed,
+                RoleChoice::Gateway,
+                TopologyChoice::Multiplex,
+                8,
+            ),
+            (
+                &Overrides::default(),
+                &variables.map(|(name, _)| (name, ""))[..],
+                Source::Default,
+                HOME,
+                SCANDIR,
+                Mode::Delegated,
+                RoleChoice::Auto,
+                TopologyChoice::Auto,
+                1000,
+            ),
+        ] {
+            let found = settings(options, variables);
+            assert_eq!(found.home, Setting { value: home.into(), source });
+            assert_eq!(found.scandir, Setting { value: scandir.into(), source });
+            assert_eq!(found.mode, Setting { value: mode, source });
+            assert_eq!(found.role(options, &silent()).unwrap(), Setting { value: role, source });
+            assert_eq!(found.topology, Setting { value: topology, source });
+            assert_eq!(found.max_services, max_services);
+        }
+        let owner = settings(&options, &[]).owner;
+        assert_eq!(owner, Setting { value: Ids { uid: 12, gid: 34 }, source: Source::Option });
+    }
+
+    #[test]
+    fn a_word_that_is_no_choice_is_the_default() {
+        let variables = [
+            (SCANDIR_VARIABLE, MISSING),
+            (ROLE_VARIABLE, "Gateway"),
+            (TOPOLOGY_VARIABLE, "both"),
+            (MAX_SERVICES_VARIABLE, "3"),
+        ];
+        let found = settings(&Overrides::default(), &variables);
+        let role = found.role(&Overrides::default(), &silent()).unwrap();
+        assert_eq!(role, Setting { value: RoleChoice::Auto, source: Source::Default });
+        assert_eq!(found.topology, Setting { value: TopologyChoice::Auto, source: Source::Default });
+        assert_eq!(found.max_services, SERVICES);
+    }
+
+    #[test]
+    fn only_the_word_0_makes_a_boot_quiet() {
+        for (word, is_quiet) in [("0", true), ("1", false), ("", false), ("00", false)] {
+            let variables = [(SCANDIR_VARIABLE, MISSING), ("S6_VERBOSITY", word)];
+            assert_eq!(settings(&Overrides::default(), &variables).is_quiet(), is_quiet, "{word}");
+        }
+    }
 }

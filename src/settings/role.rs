@@ -2,6 +2,7 @@
 //! each gateway twice.
 
 use std::cell::OnceCell;
+use std::path::Path;
 
 use crate::output::{Context, Result};
 use crate::sys::process;
@@ -18,24 +19,15 @@ pub enum RoleChoice {
 }
 
 /// The words of an option or a variable.
-pub const WORDS: &str = "gateway, frontend, auto";
-
-impl RoleChoice {
-    /// Parses the word of an option or a variable.
-    pub fn parse(word: &[u8]) -> Option<RoleChoice> {
-        match word {
-            b"auto" => Some(RoleChoice::Auto),
-            b"gateway" => Some(RoleChoice::Gateway),
-            b"frontend" => Some(RoleChoice::Frontend),
-            _ => None,
-        }
-    }
-}
+pub static CHOICES: [(&str, RoleChoice); 3] =
+    [("gateway", RoleChoice::Gateway), ("frontend", RoleChoice::Frontend), ("auto", RoleChoice::Auto)];
 
 /// The image's script that runs the container's command; the command is the words after it.
 const WRAPPER: &[u8] = b"main-wrapper.sh";
 /// The image's other entry point, which precedes the command if the container's init is not s6-overlay.
 const DISPATCH: &[u8] = b"entrypoint-dispatch.sh";
+/// The program that the image runs, which may precede the command.
+const HERMES: &[u8] = b"hermes";
 /// Commands that serve a user interface and run no gateway.
 const FRONTENDS: [&[u8]; 4] = [b"dashboard", b"serve", b"gui", b"desktop"];
 
@@ -45,17 +37,26 @@ pub struct ContainerCommand {
     words: OnceCell<Vec<Vec<u8>>>,
 }
 
+/// Where the gateway runs of a container whose command is `gateway run`, as containers from before s6 have it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatewayRun {
+    /// The command leaves it to s6.
+    Supervised,
+    /// The command itself is the gateway.
+    Foreground,
+}
+
 impl ContainerCommand {
     /// Returns the words: those of the process that runs the wrapper, process 1 or else any other one. Without such a process there
     /// are none.
     pub fn words(&self) -> Result<&[Vec<u8>]> {
-        if self.words.get().is_none() {
-            let argv = process::find_argv(&|argv| ContainerCommand::of_cmdline(argv).is_some());
-            let argv = argv.context("look for the container's command in", "/proc")?;
-            let found = argv.and_then(|argv| ContainerCommand::of_cmdline(&argv));
-            return Ok(self.words.get_or_init(|| found.unwrap_or_default()));
+        if let Some(words) = self.words.get() {
+            return Ok(words);
         }
-        Ok(self.words.get().map(Vec::as_slice).unwrap_or_default())
+        let argv = process::find_argv(&|argv| ContainerCommand::of_cmdline(argv).is_some());
+        let argv = argv.context("look for the container's command in", Path::new("/proc"))?;
+        let found = argv.and_then(|argv| ContainerCommand::of_cmdline(&argv));
+        Ok(self.words.get_or_init(|| found.unwrap_or_default()))
     }
 
     /// Returns the command in the text of a /proc/PID/cmdline; `None` if that process does not run the wrapper.
@@ -63,28 +64,117 @@ impl ContainerCommand {
         let mut words = cmdline.split(|byte| *byte == 0).filter(|word| !word.is_empty()).peekable();
         words.find(|word| is_file(word, WRAPPER))?;
         words.next_if(|word| is_file(word, DISPATCH));
-        words.next_if(|word| is_file(word, b"hermes"));
-        let mut command = Vec::new();
-        for word in words {
-            command.push(word.to_vec());
-        }
-        Some(command)
+        words.next_if(|word| is_file(word, HERMES));
+        Some(words.map(<[u8]>::to_vec).collect())
     }
 
     /// Returns the front end that the command runs, if it runs one.
     pub fn frontend(&self) -> Result<Option<&[u8]>> {
-        Ok(self.words()?.first().map(Vec::as_slice).filter(|first| FRONTENDS.contains(first)))
+        self.words().map(frontend)
     }
 
-    /// Returns whether the command, if it is `gateway run`, as containers from before s6 have it, leaves the gateway to s6.
-    pub fn gateway_run(&self) -> Result<Option<bool>> {
-        let words = self.words()?;
-        let is_it = matches!(words, [first, second, ..] if first == b"gateway" && second == b"run");
-        Ok(is_it.then(|| !words.iter().any(|word| word == b"--no-supervise")))
+    /// Returns where the gateway runs if the command is `gateway run`.
+    pub fn gateway_run(&self) -> Result<Option<GatewayRun>> {
+        self.words().map(gateway_run)
+    }
+}
+
+fn frontend(words: &[Vec<u8>]) -> Option<&[u8]> {
+    words.first().map(Vec::as_slice).filter(|first| FRONTENDS.contains(first))
+}
+
+fn gateway_run(words: &[Vec<u8>]) -> Option<GatewayRun> {
+    match words {
+        [first, second, rest @ ..] if first == b"gateway" && second == b"run" => {
+            let is_alone = rest.iter().any(|word| word == b"--no-supervise");
+            Some(if is_alone { GatewayRun::Foreground } else { GatewayRun::Supervised })
+        }
+        _ => None,
     }
 }
 
 /// Returns whether a word names this file, with or without a path.
 fn is_file(word: &[u8], name: &[u8]) -> bool {
     word.rsplit(|byte| *byte == b'/').next() == Some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+    use crate::settings::choice::choose;
+
+    /// Returns the command of a process with these words.
+    fn command(words: &[&str]) -> Option<Vec<String>> {
+        let cmdline: String = words.iter().flat_map(|word| [*word, "\0"]).collect();
+        let found = ContainerCommand::of_cmdline(cmdline.as_bytes())?;
+        Some(found.iter().map(|word| String::from_utf8_lossy(word).into_owned()).collect())
+    }
+
+    fn split(text: &str) -> Vec<Vec<u8>> {
+        text.split_whitespace().map(|word| word.as_bytes().to_vec()).collect()
+    }
+
+    #[test]
+    fn each_word_is_its_role() {
+        for (word, role) in
+            [("gateway", RoleChoice::Gateway), ("frontend", RoleChoice::Frontend), ("auto", RoleChoice::Auto)]
+        {
+            assert_eq!(choose(&CHOICES, OsStr::new(word)), Ok(role));
+        }
+        let why = "front is none of gateway, frontend, auto";
+        assert_eq!(choose(&CHOICES, OsStr::new("front")), Err(why.to_owned()));
+    }
+
+    #[test]
+    fn the_command_is_what_follows_the_words_of_the_image() {
+        const WRAPPED: &str = "/opt/main-wrapper.sh";
+        for (words, expected) in [
+            (&["/bin/sh", "-e", WRAPPED, "gateway", "run"][..], Some(&["gateway", "run"][..])),
+            (&["main-wrapper.sh", "gateway"], Some(&["gateway"])),
+            (&[WRAPPED], Some(&[])),
+            (&[WRAPPED, "", "dashboard", ""], Some(&["dashboard"])),
+            (&[WRAPPED, "/opt/entrypoint-dispatch.sh", "hermes", "gateway"], Some(&["gateway"])),
+            (&[WRAPPED, "/opt/hermes", "gateway"], Some(&["gateway"])),
+            // Only in this order, and each only once.
+            (&[WRAPPED, "hermes", "entrypoint-dispatch.sh", "x"], Some(&["entrypoint-dispatch.sh", "x"])),
+            (&[WRAPPED, "hermes", "hermes", "x"], Some(&["hermes", "x"])),
+            (&[WRAPPED, "x", "hermes"], Some(&["x", "hermes"])),
+            (&["/opt/xmain-wrapper.sh", "gateway"], None),
+            (&["/main-wrapper.sh/x", "gateway"], None),
+            (&["sleep", "1"], None),
+            (&[], None),
+        ] {
+            let expected = expected.map(|words| words.iter().map(ToString::to_string).collect::<Vec<_>>());
+            assert_eq!(command(words), expected, "{words:?}");
+        }
+    }
+
+    #[test]
+    fn a_front_end_is_the_first_word() {
+        for word in ["dashboard", "serve", "gui", "desktop"] {
+            assert_eq!(frontend(&split(&format!("{word} --port 1"))), Some(word.as_bytes()));
+        }
+        for text in ["", "gateway run", "x dashboard", "Dashboard", "dashboards"] {
+            assert_eq!(frontend(&split(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn gateway_run_is_supervised_unless_it_says_no() {
+        for (text, expected) in [
+            ("gateway run", Some(GatewayRun::Supervised)),
+            ("gateway run --replace", Some(GatewayRun::Supervised)),
+            ("gateway run --replace --no-supervise", Some(GatewayRun::Foreground)),
+            ("gateway run --no-supervise=1", Some(GatewayRun::Supervised)),
+            ("gateway", None),
+            ("gateway start", None),
+            ("run gateway", None),
+            ("x gateway run", None),
+            ("", None),
+        ] {
+            assert_eq!(gateway_run(&split(text)), expected, "{text}");
+        }
+    }
 }

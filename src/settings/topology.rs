@@ -12,16 +12,29 @@ pub enum TopologyChoice {
 }
 
 /// The words of an option or a variable.
-pub const WORDS: &str = "auto, per-profile, multiplex";
+pub static CHOICES: [(&str, TopologyChoice); 3] = [
+    ("auto", TopologyChoice::Auto),
+    ("per-profile", TopologyChoice::PerProfile),
+    ("multiplex", TopologyChoice::Multiplex),
+];
 
-impl TopologyChoice {
-    /// Parses the word of an option or a variable.
-    pub fn parse(word: &[u8]) -> Option<TopologyChoice> {
-        match word {
-            b"auto" => Some(TopologyChoice::Auto),
-            b"per-profile" => Some(TopologyChoice::PerProfile),
-            b"multiplex" => Some(TopologyChoice::Multiplex),
-            _ => None,
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+    use crate::settings::choice::choose;
+
+    #[test]
+    fn each_word_is_its_topology() {
+        for (word, topology) in [
+            ("auto", TopologyChoice::Auto),
+            ("per-profile", TopologyChoice::PerProfile),
+            ("multiplex", TopologyChoice::Multiplex),
+        ] {
+            assert_eq!(choose(&CHOICES, OsStr::new(word)), Ok(topology));
         }
+        let why = "Multiplex is none of auto, per-profile, multiplex";
+        assert_eq!(choose(&CHOICES, OsStr::new("Multiplex")), Err(why.to_owned()));
     }
 }

@@ -1,6 +1,6 @@
 //! This process and others: its executable, its user, other programs, and the argv of the processes beside it.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsStr;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
@@ -97,76 +97,9 @@ pub const FIRST_STATUS: &str = "/proc/1/status";
 /// Largest file of /proc about a process that is read, in bytes. A process has 65536 groups at most.
 const STATUS_CAP: u64 = 1 << 20;
 
-/// The environment of a program: each variable's key and value.
-#[derive(Debug, Clone, Default)]
-pub struct Environment(Vec<(OsString, OsString)>);
-
-impl Environment {
-    /// Returns this process's environment.
-    pub fn own() -> Environment {
-        let mut variables = Vec::new();
-        for variable in std::env::vars_os() {
-            variables.push(variable);
-        }
-        Environment(variables)
-    }
-
-    /// Returns a variable's value.
-    pub fn get(&self, key: &str) -> Option<&OsStr> {
-        self.0.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_os_str())
-    }
-
-    /// Sets a variable.
-    pub fn set(&mut self, key: impl AsRef<OsStr>, value: impl AsRef<OsStr>) {
-        self.replace(key.as_ref(), value.as_ref());
-    }
-
-    fn replace(&mut self, key: &OsStr, value: &OsStr) {
-        self.remove(key);
-        self.0.push((key.to_owned(), value.to_owned()));
-    }
-
-    /// Removes a variable.
-    pub fn remove(&mut self, key: &OsStr) {
-        self.0.retain(|(name, _)| name != key);
-    }
-
-    /// Returns the variables that `other` lacks or has with another value.
-    pub fn beyond<'a>(&'a self, other: &'a Environment) -> impl Iterator<Item = &'a (OsString, OsString)> {
-        self.0.iter().filter(|variable| !other.0.contains(variable))
-    }
-
-    /// Returns whether a variable is set.
-    pub fn has(&self, key: &OsStr) -> bool {
-        self.0.iter().any(|(name, _)| name == key)
-    }
-}
-
-/// A program to execute.
-#[derive(Debug)]
-pub struct Program {
-    /// Its path.
-    pub path: PathBuf,
-    /// Its argv; the first word is its name.
-    pub argv: Vec<OsString>,
-    /// Its whole environment.
-    pub environment: Environment,
-}
-
-impl Program {
-    fn command(&self) -> Command {
-        let mut command = Command::new(&self.path);
-        if let Some((name, arguments)) = self.argv.split_first() {
-            command.arg0(name).args(arguments);
-        }
-        command.env_clear().envs(self.environment.0.iter().map(|(key, value)| (key, value)));
-        command
-    }
-
-    /// Replaces this process. Returns only on failure.
-    pub fn exec(&self) -> Errno {
-        errno::of_io(&self.command().exec())
-    }
+/// Replaces this process by a program. Returns only on failure.
+pub fn exec(mut program: Command) -> Errno {
+    errno::of_io(&program.exec())
 }
 
 /// Finds a program as execvp(3) does: the first entry of `path` that has a regular file of this name which this process may

@@ -12,6 +12,7 @@ use crate::s6::envdir::Variable;
 use crate::s6::scandir::{self, Entries};
 use crate::s6::slot::{SlotState, check, publish, staging};
 use crate::s6::{DefaultState, ProfileName, control, supervision};
+use crate::settings::zone;
 use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, present, time};
 use crate::volume::profiles;
@@ -64,7 +65,7 @@ fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
     if let Some(error) = log.trouble.take() {
         pass.console.failed(&error);
     }
-    let stamp = report::stamp(&pass.settings.lookup, time::now());
+    let stamp = zone::stamp(&pass.settings.lookup, time::now());
     report::parts(plan, Form::Log(&stamp)).try_for_each(|part| log.append(&part))
 }
 

@@ -2,7 +2,7 @@
 
 use super::decide::Bootstrap;
 use crate::output::{Console, Error, Result};
-use crate::settings::role::ContainerCommand;
+use crate::settings::role::{ContainerCommand, GatewayRun};
 use crate::settings::{Settings, Source, YES};
 use crate::sys::file::Attributes;
 use crate::sys::{Name, file};
@@ -12,52 +12,46 @@ use crate::volume::state::{self, RUNNING};
 /// What the container asks for about the gateway of `default`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Request {
-    command: GatewayRun,
+    /// How the container's command runs that gateway; `None` if it is another command, or could not be found out.
+    command: Option<GatewayRun>,
     /// The source of `HERMES_GATEWAY_BOOTSTRAP_STATE`, if it is `running`: a gateway under s6 is asked for.
     variable: Option<Source>,
-}
-
-/// Whether the container's command is `gateway run`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum GatewayRun {
-    /// It is another one, or it could not be found out.
-    No,
-    /// It is, and leaves the gateway to s6.
-    Supervised,
-    /// It is the gateway of `default`, in the foreground.
-    Foreground,
 }
 
 impl Request {
     fn read(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<Request> {
         let variable = settings.lookup.get("HERMES_GATEWAY_BOOTSTRAP_STATE")?;
         let variable = variable.filter(|state| state.value == RUNNING).map(|state| state.source);
-        Ok(Request { command: GatewayRun::read(settings, command, console)?, variable })
+        Ok(Request { command: gateway_run(settings, command, console)?, variable })
     }
 
     fn bootstrap(self) -> Option<Bootstrap> {
         match self.command {
-            GatewayRun::Supervised => Some(Bootstrap::LegacyCommand),
-            GatewayRun::No | GatewayRun::Foreground => self.variable.map(Bootstrap::Variable),
+            Some(GatewayRun::Supervised) => Some(Bootstrap::LegacyCommand),
+            Some(GatewayRun::Foreground) | None => self.variable.map(Bootstrap::Variable),
         }
     }
 
     fn is_foreground(self) -> bool {
-        self.command == GatewayRun::Foreground && self.variable.is_none()
+        self.command == Some(GatewayRun::Foreground) && self.variable.is_none()
     }
 }
 
-impl GatewayRun {
-    fn read(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<GatewayRun> {
-        let found = command.gateway_run().unwrap_or_else(|error| {
-            console.failed(&error);
-            None
-        });
-        let Some(leaves_it) = found else { return Ok(GatewayRun::No) };
-        let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console)?;
-        let is_supervised = leaves_it && unsupervised.is_none_or(|flag| !flag.value);
-        Ok(if is_supervised { GatewayRun::Supervised } else { GatewayRun::Foreground })
+/// Returns how the container's command runs the gateway of `default`: `HERMES_GATEWAY_NO_SUPERVISE` makes it a foreground one, too.
+fn gateway_run(
+    settings: &Settings,
+    command: &ContainerCommand,
+    console: &Console,
+) -> Result<Option<GatewayRun>> {
+    let found = command.gateway_run().unwrap_or_else(|error| {
+        console.failed(&error);
+        None
+    });
+    if found.is_none() {
+        return Ok(None);
     }
+    let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console)?;
+    Ok(if unsupervised.is_some_and(|flag| flag.value) { Some(GatewayRun::Foreground) } else { found })
 }
 
 /// Returns why `default` starts without a state file, if it does.
@@ -96,15 +90,14 @@ mod tests {
 
     #[test]
     fn command_and_variable_together_decide_about_the_first_boot_and_the_foreground() {
-        use GatewayRun::{Foreground, No, Supervised};
         let of_variable = Some(Bootstrap::Variable(Source::Container));
         for (command, variable, bootstrap, is_foreground) in [
-            (No, false, None, false),
-            (No, true, of_variable, false),
-            (Supervised, false, Some(Bootstrap::LegacyCommand), false),
-            (Supervised, true, Some(Bootstrap::LegacyCommand), false),
-            (Foreground, false, None, true),
-            (Foreground, true, of_variable, false),
+            (None, false, None, false),
+            (None, true, of_variable, false),
+            (Some(GatewayRun::Supervised), false, Some(Bootstrap::LegacyCommand), false),
+            (Some(GatewayRun::Supervised), true, Some(Bootstrap::LegacyCommand), false),
+            (Some(GatewayRun::Foreground), false, None, true),
+            (Some(GatewayRun::Foreground), true, of_variable, false),
         ] {
             let request = Request { command, variable: variable.then_some(Source::Container) };
             assert_eq!(request.bootstrap(), bootstrap, "{request:?}");

@@ -17,7 +17,6 @@ mod slots;
 
 pub use plan::Item;
 pub use plan::Plan;
-pub use report::stamp;
 
 use decide::Bootstrap;
 use multiplexing::Multiplexing;

@@ -1,14 +1,11 @@
 //! The report of a pass: lines on stdout, JSON objects, lines of the boot log.
 
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use super::plan::{Action, Item, Outcome, Plan};
 use crate::output::escape::{FromVolume, OrNull, Quoted, Sentence};
-use crate::output::localtime;
 use crate::s6::ProfileName;
-use crate::settings::Lookup;
-use crate::sys::file;
 use crate::volume::exit_ledger::PriorExit;
 use crate::volume::profiles::Others;
 
@@ -127,15 +124,4 @@ fn object(plan: &Plan, item: &Item, scandir: &Path) -> String {
         exit(item),
         folded.unwrap_or_default()
     )
-}
-
-/// Largest time zone file that is read, in bytes.
-const ZONE_CAP: u64 = 256 << 10;
-
-/// Returns a moment (seconds since 1970, UTC) in the container's local time: TZ, else /etc/localtime, else UTC.
-pub fn stamp(lookup: &Lookup, moment: i64) -> String {
-    // A zone that cannot be read is none: it decides nothing but how a time is printed.
-    let zone = lookup.get("TZ").unwrap_or_default().map(|setting| setting.value);
-    let zone = zone.as_ref().map(|zone| zone.as_bytes());
-    localtime::stamp(moment, zone, &mut |path| file::read_system(path, ZONE_CAP).ok())
 }

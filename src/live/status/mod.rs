@@ -19,8 +19,8 @@ use crate::output::{Console, Context, Format, Result, exit};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
-use crate::settings::{Overrides, Settings};
 use crate::settings::role::ContainerCommand;
+use crate::settings::{Overrides, Settings, zone};
 use crate::sys::{Dir, Errno, Name, time};
 use judge::Fault;
 use query::{BootLog, Query};
@@ -146,7 +146,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
 
 /// Returns a row with the texts that are said of it.
 fn line<'a>(settings: &Settings, program: &str, row: &'a Row, fault: Option<&Fault>) -> Line<'a> {
-    let stamp = |time| reconcile::stamp(&settings.lookup, time);
+    let stamp = |time| zone::stamp(&settings.lookup, time);
     let note = judge::message(row, fault).map(|note| {
         let name = FromVolume(&row.name).to_string();
         let remedy = note.remedy.map(|remedy| remedy.text(program, &name));

@@ -1,0 +1,126 @@
+//! `gateway-log`: `log/run` of a slot.
+
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::exec::{self, Launch, Place};
+use super::invocation::home;
+use super::{Args, Effect};
+use crate::output::{Console, Error, Result, exit};
+use crate::s6::{ProfileName, programs, servicedir};
+use crate::settings::user::Runner;
+use crate::settings::{self, Lookup, user};
+use crate::sys::{Dir, Errno, Name, Reason, file, lock};
+use crate::volume::{advice, profiles};
+
+/// s6's logger.
+const S6_LOG: &str = "s6-log";
+/// Time that a logger which cannot become s6-log waits before it ends.
+const FAILED_LOGGER: Duration = Duration::from_mins(1);
+
+/// Runs `gateway-log`: becomes s6-log as the hermes user. Returns an exit code if that fails.
+pub fn run(args: &Args, console: &Console) -> u8 {
+    match args.profile() {
+        Ok(profile) => {
+            let code = run_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error));
+            if args.effect == Effect::Execute {
+                // s6-supervise starts a logger again at once: a `finish` cannot keep it down without freezing the gateway.
+                sleep(FAILED_LOGGER);
+            }
+            code
+        }
+        Err(why) => console.die(exit::USAGE, format_args!("{why}")),
+    }
+}
+
+fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<u8> {
+    let lookup = Lookup::new()?;
+    let environment = lookup.environment(console);
+    let service = args.directory(&Path::new(profile.slot()).join(&servicedir::LOG), console)?;
+    let found = match service {
+        Some(service) => home(&service)?,
+        None => None,
+    };
+    let home = match found {
+        Some(home) => PathBuf::from(home),
+        None => lookup.get_or(settings::HOME_VARIABLE, settings::HOME)?.into(),
+    };
+    let directory = directory(&home, profile);
+    let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
+    let runner = user::runner()?;
+    let (program, is_usable) = match args.effect {
+        Effect::Print => (S6_LOG.into(), true),
+        Effect::Execute => {
+            // As root: where the hermes user can put no other program in its place.
+            let found = programs::find(S6_LOG.as_ref(), exec::path(&environment))?;
+            exec::drop_privileges(&runner)?;
+            let usable = prepare(&directory, &home, &runner);
+            if let Err(error) = &usable {
+                console.failed(error);
+                console.warn(format_args!("the gateway's lines go to the container's log only"));
+            }
+            (found.unwrap_or_else(|| S6_LOG.into()), usable.is_ok())
+        }
+    };
+    let mut command = exec::program(program, &environment);
+    // `-p`: when the container stops, SIGTERM reaches everything at once, and what a gateway says while it drains is read to the end.
+    command.arg("-p");
+    if is_usable {
+        // `T` directly before the directory, to which alone it applies.
+        command.args(["n10", "s1000000", "T"]).arg(directory);
+    }
+    // `1`, the container's log, comes last: the prefix would apply to all that comes after it.
+    if prefix.is_none_or(|prefix| prefix.value) {
+        command.arg(format!("p{}:", profile.text()));
+    }
+    command.arg("1");
+    Launch { command, place: Place::S6, runner: &runner, base: &environment }.carry_out(args.effect, console)
+}
+
+/// Returns the log directory of a profile. s6-log recognizes a directory by its first character, `/` or `.`.
+fn directory(home: &Path, profile: &ProfileName) -> PathBuf {
+    Path::new(".").join(home).join(profiles::GATEWAY_LOGS).join(profile.text())
+}
+
+/// Makes the log directory, removes the lock of a logger in another container, and tries what s6-log does in it at its start: on
+/// each of these it would end, and be started again once a second, while nobody reads what the gateway writes.
+fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
+    static LOCK: Name = Name::fixed(c"lock");
+    static CURRENT: Name = Name::fixed(c"current");
+    static PREVIOUS: Name = Name::fixed(c"previous");
+    let unusable = |path: &Path, reason: Reason| {
+        let reason = advice::explained(&reason, path, home, runner.user.ids.uid);
+        Error::new("log to", path, reason)
+    };
+    let (logs, _) = Dir::make_at(directory).map_err(|reason| unusable(directory, reason))?;
+    let unlocked = match logs.unlink(&LOCK) {
+        Err(Errno::NOENT) => Ok(()),
+        done => done,
+    };
+    unlocked
+        .and_then(|()| lock::new_file(&logs, &LOCK))
+        .map_err(|errno| unusable(directory, errno.into()))?;
+    for name in [&CURRENT, &PREVIOUS] {
+        file::try_append(&logs, name).map_err(|reason| unusable(&directory.join(name), reason))?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_log_directory_is_one_for_s6_log() {
+        let profile = ProfileName::parse(b"coder").unwrap();
+        for (home, expected) in [
+            ("/opt/data", "/opt/data/logs/gateways/coder"),
+            ("/", "/logs/gateways/coder"),
+            ("data", "./data/logs/gateways/coder"),
+            ("+data", "./+data/logs/gateways/coder"),
+        ] {
+            assert_eq!(directory(Path::new(home), &profile).into_os_string(), expected);
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Settings that are one of some words, and switches that words turn on or off.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use crate::output::escape::Shown;
+
+/// The words of a setting, and what each means.
+pub type Choices<T> = [(&'static str, T)];
+
+/// Returns what a word means. The error says that it is none of the words.
+pub fn choose<T: Copy>(choices: &Choices<T>, word: &OsStr) -> Result<T, String> {
+    let found = choices.iter().find(|(choice, _)| *choice == word).map(|(_, meaning)| *meaning);
+    found.ok_or_else(|| {
+        let choices: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
+        format!("{} is none of {}", Shown(word.as_bytes()), choices.join(", "))
+    })
+}
+
+/// The words that turn a switch on, in any case. [`NO`] turn it off.
+#[derive(Debug, Clone, Copy)]
+pub struct Switch {
+    yes: &'static [&'static str],
+}
+
+/// A switch that 1, true and yes turn on.
+pub const YES: Switch = Switch { yes: &["1", "true", "yes"] };
+/// A switch that `on` turns on, too.
+pub const YES_OR_ON: Switch = Switch { yes: &["1", "true", "yes", "on"] };
+/// The words that turn a switch off, in any case.
+const NO: [&str; 4] = ["0", "false", "no", "off"];
+
+impl Switch {
+    /// Returns whether a word turns the switch on. The error says that it does neither.
+    pub fn parse(self, word: &OsStr) -> Result<bool, String> {
+        let is_in = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
+        match (is_in(self.yes), is_in(&NO)) {
+            (true, _) => Ok(true),
+            (_, true) => Ok(false),
+            _ => {
+                let (word, yes, no) = (Shown(word.as_bytes()), self.yes.join(", "), NO.join(", "));
+                Err(format!("{word} is none of {yes} and none of {no}"))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_a_choice_as_it_is_written() {
+        let choices = [("one", 1), ("two", 2)];
+        assert_eq!(choose(&choices, OsStr::new("two")), Ok(2));
+        for word in ["", "One", "one ", "three"] {
+            let why = choose(&choices, OsStr::new(word)).unwrap_err();
+            assert!(why.ends_with(" is none of one, two"), "{why}");
+        }
+        assert_eq!(
+            choose(&choices, OsStr::from_bytes(b"a\n")),
+            Err("\"a\\n\" is none of one, two".to_owned())
+        );
+    }
+
+    #[test]
+    fn a_switch_knows_its_words_in_any_case_and_no_others() {
+        for (word, yes, yes_or_on) in [
+            ("1", Some(true), Some(true)),
+            ("TRUE", Some(true), Some(true)),
+            ("yEs", Some(true), Some(true)),
+            ("on", None, Some(true)),
+            ("On", None, Some(true)),
+            ("0", Some(false), Some(false)),
+            ("False", Some(false), Some(false)),
+            ("NO", Some(false), Some(false)),
+            ("off", Some(false), Some(false)),
+            ("", None, None),
+            ("2", None, None),
+            ("01", None, None),
+            ("y", None, None),
+            (" 1", None, None),
+            ("yes,", None, None),
+        ] {
+            let word = OsStr::new(word);
+            assert_eq!((YES.parse(word).ok(), YES_OR_ON.parse(word).ok()), (yes, yes_or_on), "{word:?}");
+        }
+        let why = "x is none of 1, true, yes and none of 0, false, no, off";
+        assert_eq!(YES.parse(OsStr::new("x")), Err(why.to_owned()));
+    }
+}

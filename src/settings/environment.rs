@@ -1,0 +1,37 @@
+//! The environment of a program.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::Path;
+
+use crate::output::{Console, Error};
+use crate::s6::envdir;
+use crate::sys::Dir;
+
+/// The environment of a program: each variable's key and value.
+pub type Environment = BTreeMap<OsString, OsString>;
+
+/// Returns this process's environment. Of a key that occurs twice, the first one counts, as with getenv(3).
+pub fn own() -> Environment {
+    let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    variables.into_iter().rev().collect()
+}
+
+/// Sets and removes the variables of an environment directory. `path` is its path in messages. A variable that cannot be read is
+/// reported, and left as it is.
+pub fn load(variables: &mut Environment, directory: &Dir, path: &Path, console: &Console) {
+    let read = envdir::read(directory, &mut |key, content| match content {
+        Ok(content) => {
+            let name = OsStr::from_bytes(key.bytes());
+            match envdir::decode(content) {
+                Some(value) => variables.insert(name.to_owned(), OsString::from_vec(value)),
+                None => variables.remove(name),
+            };
+        }
+        Err(reason) => console.failed(&Error::new("read", path.join(&key), reason)),
+    });
+    if let Err(errno) = read {
+        console.failed(&Error::new("list", path, errno));
+    }
+}

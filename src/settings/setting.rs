@@ -1,0 +1,48 @@
+//! A setting: a value, and where it comes from.
+
+/// Where the value of a setting comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// The command line.
+    Option,
+    /// This process's environment.
+    Environment,
+    /// The container environment.
+    Container,
+    /// /etc/passwd.
+    Passwd,
+    /// The scan directory as it is.
+    ScanDirectory,
+    /// The default.
+    Default,
+}
+
+impl Source {
+    /// Returns the name that `--explain` prints.
+    pub fn text(self) -> &'static str {
+        match self {
+            Source::Option => "option",
+            Source::Environment => "environment",
+            Source::Container => "container environment",
+            Source::Passwd => "/etc/passwd",
+            Source::ScanDirectory => "the scan directory is sealed",
+            Source::Default => "default",
+        }
+    }
+}
+
+/// A value and its source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Its source.
+    pub source: Source,
+}
+
+impl<T> Setting<T> {
+    /// Returns the setting with another value that follows from its own.
+    pub fn map<U>(self, value: impl FnOnce(T) -> U) -> Setting<U> {
+        Setting { value: value(self.value), source: self.source }
+    }
+}
