@@ -11,7 +11,7 @@ use crate::s6::Policy;
 use crate::s6::servicedir::LOG;
 use crate::s6::skeleton::{self, Existing};
 use crate::settings::Settings;
-use crate::sys::{Dir, Errno, Ownership, label};
+use crate::sys::{Dir, Errno, Ownership};
 
 /// Runs the command. Returns its exit code.
 pub fn run(options: &Options, console: &Console) -> u8 {
@@ -35,17 +35,17 @@ pub fn run(options: &Options, console: &Console) -> u8 {
 }
 
 /// Completes a service directory and its logger's, each for itself.
-fn seed(path: &OsStr, policy: &Policy, ownership: &Ownership) -> [Result<bool>; 2] {
+fn seed(path: &OsStr, policy: &Policy, ownership: &Ownership) -> [Result<()>; 2] {
     let path_bytes = path.as_bytes();
     let service = match Dir::at(Path::new(path)).context("open", path_bytes) {
         Ok(service) => service,
-        Err(error) => return [Err(error), Ok(false)],
+        Err(error) => return [Err(error), Ok(())],
     };
-    let log_path = label(&[path_bytes, LOG.bytes()]);
-    let own = skeleton::complete(&service, path_bytes, Existing::Leave, policy, ownership);
+    let log_path = Path::new(path).join(&LOG);
+    let own = skeleton::complete(&service, Path::new(path), Existing::Leave, policy, ownership);
     let log = match service.dir(&LOG) {
         // A service may have no logger.
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
         Err(errno) => Err(errno).context("open", log_path),
         Ok(log) => skeleton::complete(&log, &log_path, Existing::Leave, policy, ownership),
     };

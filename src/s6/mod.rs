@@ -3,6 +3,7 @@
 pub mod control;
 pub mod deaths;
 pub mod envdir;
+pub mod lock;
 pub mod policy;
 pub mod profile_name;
 pub mod programs;

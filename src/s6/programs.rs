@@ -16,7 +16,7 @@ pub fn find(name: &OsStr, environment: &Environment) -> Result<Option<PathBuf>> 
     let path = environment.get("PATH").unwrap_or(OsStr::new(DEFAULT_PATH));
     match process::find_on_path(name, OsStr::new(COMMAND)) {
         None if process::is_root() => {
-            process::find_for_root(name, path).map_err(|(found, why)| Error::new("run", found, why))
+            process::find_for_root(name, path).map_err(|found| Error::new("run", found.path, found.reason))
         }
         found => Ok(found.or_else(|| process::find_on_path(name, path))),
     }

@@ -3,6 +3,7 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 
 use super::Policy;
 use super::servicedir::{CONTROL, EVENT, SEALED_EVENT, SUPERVISE};
@@ -54,63 +55,96 @@ pub enum Existing {
 }
 
 /// Completes the skeleton of a service directory that may be in use and may belong to another user: missing parts are made. A part
-/// of the wrong type is an error that names it; the other parts are completed all the same. `path` is the service directory in
-/// messages. Returns whether anything changed.
+/// of the wrong type is an error that names it; the other parts are completed all the same, and the first error is returned. `path`
+/// is the service directory in messages.
 pub fn complete(
     service: &Dir,
-    path: &[u8],
+    path: &Path,
     existing: Existing,
     policy: &Policy,
     ownership: &Ownership,
-) -> Result<bool> {
-    let mut work = Completion { existing, policy, ownership, changed: false, failed: None };
-    if let Some(event) = work.open(service, path, &EVENT, policy.event) {
-        work.update(&event, policy.slot_owner);
-    }
-    if let Some(supervise) = work.open(service, path, &SUPERVISE, policy.supervise) {
-        if let Some(event) = work.open(&supervise.dir, &supervise.path, &EVENT, policy.event) {
-            work.update(&event, policy.slot_owner);
-        }
-        work.fifo(&supervise.dir, &supervise.path);
-        // Last: with CAP_CHOWN alone, root can make nothing in a directory of another user.
-        work.update(&supervise, policy.supervise_owner);
-    }
-    match work.failed {
-        Some(error) => Err(error),
-        None => Ok(work.changed),
-    }
+) -> Result<()> {
+    let completion = Completion { existing, policy, ownership };
+    let event = completion.event(service, path);
+    let supervise = completion.supervise(service, path);
+    event.and(supervise)
 }
 
 struct Completion<'a> {
     existing: Existing,
     policy: &'a Policy,
     ownership: &'a Ownership,
-    changed: bool,
-    failed: Option<Error>,
 }
 
 /// A directory of the skeleton.
 struct Part {
     dir: Dir,
-    path: Vec<u8>,
+    path: PathBuf,
     mode: u32,
     is_new: bool,
 }
 
 impl Completion<'_> {
-    fn fail(&mut self, verb: &'static str, path: &[u8], reason: impl Into<Reason>) {
-        self.failed.get_or_insert(Error::new(verb, path, reason));
+    fn event(&self, parent: &Dir, path: &Path) -> Result<()> {
+        let event = Part::open(parent, path, &EVENT, self.policy.event)?;
+        self.update(&event, self.policy.slot_owner)
     }
 
-    fn open(&mut self, parent: &Dir, path: &[u8], name: &Name, mode: u32) -> Option<Part> {
-        let path = sys::label(&[path, name.bytes()]);
+    fn supervise(&self, service: &Dir, path: &Path) -> Result<()> {
+        let supervise = Part::open(service, path, &SUPERVISE, self.policy.supervise)?;
+        let event = self.event(&supervise.dir, &supervise.path);
+        let control = self.control(&supervise.dir, &supervise.path);
+        // Last: with CAP_CHOWN alone, root can make nothing in a directory of another user.
+        let own = self.update(&supervise, self.policy.supervise_owner);
+        event.and(control).and(own)
+    }
+
+    fn update(&self, part: &Part, ids: Ids) -> Result<()> {
+        if part.is_new || self.existing == Existing::Update || self.is_unfinished(part) {
+            let set = set_attributes(&part.dir, part.mode, ids, self.ownership);
+            return set.context("set mode and owner of", &part.path);
+        }
+        Ok(())
+    }
+
+    /// Returns whether an interrupted run has left a directory: this process's user made it, with the mode of a new one, and it holds
+    /// nothing but parts of a skeleton.
+    fn is_unfinished(&self, part: &Part) -> bool {
+        let uid = self.ownership.process().uid;
+        part.dir.own_meta().is_ok_and(|meta| is_as_made(meta, part.mode, uid))
+            && part.dir.names().is_ok_and(|names| holds_only_parts(&names))
+    }
+
+    fn control(&self, supervise: &Dir, path: &Path) -> Result<()> {
+        let path = &path.join(&CONTROL);
+        let is_new = match supervise.mkfifo(&CONTROL, self.policy.control) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(errno) => return Err(Error::new("make", path, errno)),
+        };
+        let found = supervise.meta(&CONTROL).context("look at", path)?;
+        if found.kind != Kind::Fifo {
+            return Err(Error::new("use", path, wrong_type(found.kind, "a FIFO")));
+        }
+        if is_new
+            || self.existing == Existing::Update
+            || is_as_made(found, self.policy.control, self.ownership.process().uid)
+        {
+            let set = set_fifo_attributes(supervise, found, self.policy, self.ownership);
+            return set.context("set mode and owner of", path);
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    /// Opens a directory of the skeleton; makes it where it is missing.
+    fn open(parent: &Dir, path: &Path, name: &Name, mode: u32) -> Result<Part> {
+        let path = path.join(name);
         let is_new = match parent.mkdir(name, mode) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
-            Err(errno) => {
-                self.fail("make", &path, errno);
-                return None;
-            }
+            Err(errno) => return Err(Error::new("make", path, errno)),
         };
         let opened = match parent.dir(name) {
             // `event` cannot be read by other users.
@@ -118,62 +152,24 @@ impl Completion<'_> {
             opened => opened,
         };
         match opened {
-            Ok(dir) => return Some(Part { dir, path, mode, is_new }),
+            Ok(dir) => Ok(Part { dir, path, mode, is_new }),
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let kind = parent.meta(name).map_or(Kind::Other, |meta| meta.kind);
-                self.fail("use", &path, wrong_type(kind, "a directory"));
+                Err(Error::new("use", path, wrong_type(kind, "a directory")))
             }
-            Err(errno) => self.fail("open", &path, errno),
-        }
-        None
-    }
-
-    fn update(&mut self, part: &Part, ids: Ids) {
-        if !part.is_new && self.existing == Existing::Leave && !self.is_unfinished(part) {
-            return;
-        }
-        match set_attributes(&part.dir, part.mode, ids, self.ownership) {
-            Ok(changed) => self.changed |= changed || part.is_new,
-            Err(errno) => self.fail("set mode and owner of", &part.path, errno),
+            Err(errno) => Err(Error::new("open", path, errno)),
         }
     }
+}
 
-    /// Returns whether an interrupted run has left a directory: this process's user made it, with the mode of a new one, and nothing
-    /// of others is in it.
-    fn is_unfinished(&self, part: &Part) -> bool {
-        let is_own = part.dir.own_meta().is_ok_and(|meta| self.is_new_ones(meta, part.mode));
-        is_own
-            && part.dir.names().is_ok_and(|names| names.iter().all(|name| [&EVENT, &CONTROL].contains(&name)))
-    }
+/// Returns whether a part has the owner and the mode that mkdir(2) or mknod(2) by this user gives it, which do not set setgid.
+fn is_as_made(found: Meta, mode: u32, uid: u32) -> bool {
+    found.ids.uid == uid && (found.mode ^ mode) & !0o2000 == 0
+}
 
-    fn is_new_ones(&self, meta: Meta, mode: u32) -> bool {
-        // mkdir does not set setgid.
-        meta.ids.uid == self.ownership.process().uid && (meta.mode ^ mode) & !0o2000 == 0
-    }
-
-    fn fifo(&mut self, supervise: &Dir, path: &[u8]) {
-        let path = sys::label(&[path, CONTROL.bytes()]);
-        let is_new = match supervise.mkfifo(&CONTROL, self.policy.control) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            Err(errno) => return self.fail("make", &path, errno),
-        };
-        match supervise.meta(&CONTROL) {
-            Ok(meta) if meta.kind != Kind::Fifo => self.fail("use", &path, wrong_type(meta.kind, "a FIFO")),
-            Ok(meta)
-                if is_new
-                    || self.existing == Existing::Update
-                    || self.is_new_ones(meta, self.policy.control) =>
-            {
-                match set_fifo_attributes(supervise, meta, self.policy, self.ownership) {
-                    Ok(changed) => self.changed |= changed || is_new,
-                    Err(reason) => self.fail("set mode and owner of", &path, reason),
-                }
-            }
-            Ok(_) => (),
-            Err(errno) => self.fail("look at", &path, errno),
-        }
-    }
+/// Returns whether a directory of the skeleton holds only what an interrupted run may have made in it.
+fn holds_only_parts(names: &[Name]) -> bool {
+    names.iter().all(|name| [&EVENT, &CONTROL].contains(&name))
 }
 
 /// Returns why a part of the wrong type is an error: s6-supervise exits, and s6-svscan starts it again once a second.
@@ -181,19 +177,19 @@ fn wrong_type(kind: Kind, wanted: &str) -> Reason {
     format!("is {}, and s6-supervise needs {wanted}: remove it", kind.text()).into()
 }
 
-/// Sets the mode and the owner of an open directory. Returns whether that changed anything.
+/// Sets the mode and the owner of an open directory.
 pub fn set_attributes(
     dir: &Dir,
     mode: u32,
     ids: Ids,
     ownership: &Ownership,
-) -> std::result::Result<bool, Errno> {
-    set(dir.as_fd(), dir.own_meta()?, Some(mode), ids, dir, ownership)
+) -> std::result::Result<(), Errno> {
+    set(dir.as_fd(), dir.own_meta()?, Some(mode), ids, dir, ownership).map(|_| ())
 }
 
 /// Sets the mode (`None` leaves it) and the owner of an open file with the attributes `found`; `near` is a directory of the same
-/// file system. Returns whether that changed anything. Only the owner may change the mode: what is given away gets its mode first,
-/// and what is taken from another user its owner.
+/// file system. Returns whether that changed anything. Only the owner may change the mode: a file that is given away gets its mode
+/// first, and one that is taken from another user its owner first.
 pub fn set(
     fd: BorrowedFd<'_>,
     mut found: Meta,
@@ -225,43 +221,52 @@ fn set_fifo_attributes(
     seen: Meta,
     policy: &Policy,
     ownership: &Ownership,
-) -> std::result::Result<bool, Reason> {
+) -> std::result::Result<(), Reason> {
     if seen.mode == policy.control && ownership.accepts(seen.ids, policy.supervise_owner, supervise) {
-        return Ok(false);
+        return Ok(());
     }
     let (fifo, meta) = file::open_checked(supervise, &CONTROL)?;
     if meta.kind != Kind::Fifo {
         return Err("was exchanged meanwhile".into());
     }
-    Ok(set(fifo.as_fd(), meta, Some(policy.control), policy.supervise_owner, supervise, ownership)?)
+    set(fifo.as_fd(), meta, Some(policy.control), policy.supervise_owner, supervise, ownership)?;
+    Ok(())
 }
 
-/// Mode bit of a directory that is being sealed: if the pass is killed, the next one sees that it is not done.
+/// Mode bit of a directory that is being sealed: if the process is killed, the next one sees that it has not finished.
 pub const UNFINISHED: u32 = 0o1000;
 
-/// Handles an entry of a directory that is being sealed.
-pub type Clean<'a> = &'a dyn Fn(&Name, Meta) -> std::result::Result<(), Reason>;
-
-/// Seals a directory of a service, if its owner or mode is not what is wanted: takes it from its owner, has `clean` handle each
-/// entry, and then sets the mode. `path` is the directory in messages. Fails if the kernel leaves it to another user. Returns
-/// whether anything changed.
-pub fn seal(
-    dir: &Dir,
-    path: &[u8],
-    mode: u32,
-    ids: Ids,
-    ownership: &Ownership,
-    clean: Clean<'_>,
-) -> Result<bool> {
-    take(dir, mode, ids, ownership, clean).context("seal", path)
+/// What is done with an entry of a directory that is being sealed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sealing {
+    /// It stays as it is.
+    Keep,
+    /// This process's user becomes its owner, and others lose the permission to write. It is a regular file or a FIFO.
+    Take,
+    /// It is removed.
+    Remove,
 }
 
-fn take(
+/// Seals a directory of a service, if its owner or mode is not what is wanted: takes it from its owner, does with each entry what
+/// `rule` returns, and then sets the mode. `path` is the directory in messages. Fails if the kernel leaves it to another user.
+/// Returns whether anything changed.
+pub fn seal(
+    dir: &Dir,
+    path: &Path,
+    mode: u32,
+    ids: Ids,
+    ownership: &Ownership,
+    rule: impl Fn(&Name, &Meta) -> Sealing,
+) -> Result<bool> {
+    seal_entries(dir, mode, ids, ownership, rule).context("seal", path)
+}
+
+fn seal_entries(
     dir: &Dir,
     mode: u32,
     ids: Ids,
     ownership: &Ownership,
-    clean: Clean<'_>,
+    rule: impl Fn(&Name, &Meta) -> Sealing,
 ) -> std::result::Result<bool, Reason> {
     let found = dir.own_meta()?;
     if found.mode == mode && ownership.accepts(found.ids, ids, dir) {
@@ -272,24 +277,135 @@ fn take(
         return Err(stays_open(found.ids));
     }
     for name in &dir.names()? {
-        if let Some(meta) = sys::present(dir.meta(name))? {
-            clean(name, meta)?;
+        let Some(meta) = sys::present(dir.meta(name))? else { continue };
+        match rule(name, &meta) {
+            Sealing::Keep => (),
+            Sealing::Take => take(dir, name, ownership)?,
+            Sealing::Remove => remove::tree(dir, name)?,
         }
     }
     dir.chmod(mode)?;
     Ok(true)
 }
 
-/// Seals an `event` directory. FIFOs of root's own stay: a program of root's may be waiting on them. Anything else may lead
-/// s6-supervise to a file of root's.
-pub fn seal_event(dir: &Dir, path: &[u8], ids: Ids, ownership: &Ownership) -> Result<bool> {
-    seal(dir, path, SEALED_EVENT, ids, ownership, &|name, meta| {
-        let is_roots = meta.kind == Kind::Fifo && meta.ids.uid == ids.uid && meta.links == 1;
-        if is_roots { Ok(()) } else { Ok(remove::tree(dir, name)?) }
-    })
+/// Makes this process's user the owner of a file, and removes the write permission of others.
+fn take(dir: &Dir, name: &Name, ownership: &Ownership) -> std::result::Result<(), Reason> {
+    let (file, found) = match file::open_checked(dir, name) {
+        // s6-supervise has renamed it.
+        Err(Reason::Errno(Errno::NOENT)) => return Ok(()),
+        opened => opened?,
+    };
+    set(file.as_fd(), found, Some(found.mode & !0o022), ownership.process(), dir, ownership)?;
+    Ok(())
+}
+
+/// Seals an `event` directory.
+pub fn seal_event(dir: &Dir, path: &Path, ids: Ids, ownership: &Ownership) -> Result<bool> {
+    seal(dir, path, SEALED_EVENT, ids, ownership, |_, meta| sealing_of_event(meta, ids.uid))
+}
+
+/// Returns what is done with an entry of an `event` directory that becomes `uid`'s. FIFOs of that user, root, stay: one of its programs
+/// may be waiting on them. Anything else may lead s6-supervise to a file of root's.
+fn sealing_of_event(meta: &Meta, uid: u32) -> Sealing {
+    let is_own = meta.kind == Kind::Fifo && meta.ids.uid == uid && meta.links == 1;
+    if is_own { Sealing::Keep } else { Sealing::Remove }
+}
+
+/// Returns what is done with an entry of `supervise`: what s6-supervise has not made is removed, because it opens `death_tally` and
+/// `lock`, as root, by name and follows symlinks.
+pub fn sealing_of_supervise(name: &Name, meta: &Meta) -> Sealing {
+    match meta.kind {
+        Kind::Directory if *name == EVENT => Sealing::Keep,
+        Kind::Fifo if *name == CONTROL => Sealing::Keep,
+        Kind::Regular if meta.links == 1 => Sealing::Take,
+        _ => Sealing::Remove,
+    }
 }
 
 /// Returns why a part that the kernel leaves to another user is not sealed.
 pub fn stays_open(ids: Ids) -> Reason {
     format!("it stays uid {}'s: this process may not change owners", ids.uid).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meta(kind: Kind, uid: u32, mode: u32, links: u64) -> Meta {
+        Meta { kind, mode, ids: Ids { uid, gid: 7 }, links, size: 0, inode: 1 }
+    }
+
+    fn name(text: &str) -> Option<Name> {
+        Name::new(text)
+    }
+
+    #[test]
+    fn a_directory_as_an_interrupted_run_leaves_it_is_unfinished() {
+        for (uid, mode, wanted, expected) in [
+            (0, 0o755, 0o755, true),
+            (0, 0o1730, 0o3730, true),
+            (0, 0o3730, 0o3730, true),
+            (0, 0o730, 0o3730, false),
+            (0, 0o710, 0o755, false),
+            (1000, 0o755, 0o755, false),
+            (1000, 0o1730, 0o3730, false),
+        ] {
+            let found = meta(Kind::Directory, uid, mode, 2);
+            assert_eq!(is_as_made(found, wanted, 0), expected, "{uid} {mode:o} {wanted:o}");
+        }
+        for (entries, expected) in [
+            (&[][..], true),
+            (&["event"], true),
+            (&["control", "event"], true),
+            (&["control", "event", "lock"], false),
+            (&["status"], false),
+            (&["ftrig1:x"], false),
+        ] {
+            let names: Vec<Name> = entries.iter().filter_map(|entry| name(entry)).collect();
+            assert_eq!(holds_only_parts(&names), expected, "{entries:?}");
+        }
+    }
+
+    #[test]
+    fn a_sealed_event_directory_keeps_only_fifos_of_root() {
+        let kinds = [Kind::Regular, Kind::Directory, Kind::Symlink, Kind::Fifo, Kind::Other];
+        for (kind, uid, links) in
+            kinds.into_iter().flat_map(|kind| [(kind, 0, 1), (kind, 0, 2), (kind, 1000, 1), (kind, 1000, 2)])
+        {
+            let expected =
+                if (kind, uid, links) == (Kind::Fifo, 0, 1) { Sealing::Keep } else { Sealing::Remove };
+            assert_eq!(
+                sealing_of_event(&meta(kind, uid, 0o600, links), 0),
+                expected,
+                "{kind:?} {uid} {links}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_sealed_supervise_directory_keeps_what_s6_supervise_makes() {
+        for (text, kind, links, expected) in [
+            ("event", Kind::Directory, 2, Sealing::Keep),
+            ("event", Kind::Symlink, 1, Sealing::Remove),
+            ("event", Kind::Fifo, 1, Sealing::Remove),
+            ("control", Kind::Fifo, 1, Sealing::Keep),
+            ("control", Kind::Directory, 2, Sealing::Remove),
+            ("control", Kind::Symlink, 1, Sealing::Remove),
+            ("status", Kind::Regular, 1, Sealing::Take),
+            ("death_tally", Kind::Regular, 1, Sealing::Take),
+            ("death_tally", Kind::Regular, 2, Sealing::Remove),
+            ("death_tally", Kind::Symlink, 1, Sealing::Remove),
+            ("lock", Kind::Regular, 1, Sealing::Take),
+            ("lock", Kind::Fifo, 1, Sealing::Remove),
+            ("x", Kind::Directory, 2, Sealing::Remove),
+            ("x", Kind::Other, 1, Sealing::Remove),
+        ] {
+            // The owner does not matter: s6-supervise runs as root in a directory that the hermes user can write.
+            for uid in [0, 1000] {
+                let found =
+                    name(text).map(|name| sealing_of_supervise(&name, &meta(kind, uid, 0o600, links)));
+                assert_eq!(found, Some(expected), "{text} {kind:?}");
+            }
+        }
+    }
 }

@@ -3,7 +3,7 @@
 /// A TAI64N label. Labels are ordered by time.
 pub type Label = [u8; 12];
 
-/// The seconds of the label of the beginning of 1970, as s6 has it.
+/// The seconds in the label of the beginning of 1970, as s6 writes it.
 pub(super) const EPOCH: i64 = (1 << 62) + 10;
 
 /// Returns the seconds since 1970 of bytes that begin with a TAI64 label; 0 for fewer than eight bytes.
@@ -11,7 +11,7 @@ pub fn seconds(label: &[u8]) -> i64 {
     label.first_chunk().map_or(0, |label| i64::from_be_bytes(*label).saturating_sub(EPOCH))
 }
 
-/// Returns the seconds since 1970 of a TAI64N label in hexadecimal digits, as s6-log(8) prints it; `None` if it is none.
+/// Returns the seconds since 1970 of a TAI64N label in hexadecimal digits, as s6-log(8) prints it; `None` for anything else.
 pub fn of_hex(label: &[u8]) -> Option<i64> {
     let digits = std::str::from_utf8(label.get(..16)?).ok()?;
     let number = i64::from_str_radix(digits, 16).ok().filter(|_| !digits.starts_with(['+', '-']))?;
@@ -27,14 +27,14 @@ mod tests {
         for time in [0, 1, -1, 1_700_000_000] {
             let label = [&(EPOCH + time).to_be_bytes()[..], &[0, 0, 0, 1]].concat();
             assert_eq!(seconds(&label), time);
-            let digits: String = label.iter().map(|byte| format!("{byte:02x}")).collect();
+            let digits = label.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
             assert_eq!(of_hex(digits.as_bytes()), Some(time));
         }
         assert_eq!(seconds(b"short"), 0);
     }
 
     #[test]
-    fn what_is_no_label_is_none() {
+    fn only_hexadecimal_digits_are_a_label() {
         for text in [
             "",
             "400000006500000",

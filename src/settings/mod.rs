@@ -182,18 +182,21 @@ impl Lookup {
 
 /// Sets and removes the variables of an environment directory. `path` is its path in messages.
 pub fn load(variables: &mut Environment, directory: &Dir, path: &[u8], console: &Console) {
-    let read = envdir::read(directory, &mut |key, content| match content {
-        Ok(content) => {
-            let name = OsStr::from_bytes(key.bytes());
-            match envdir::decode(content) {
-                Some(value) => variables.set(name, OsString::from_vec(value)),
-                None => variables.remove(name),
+    let read = match envdir::read(directory) {
+        Ok(read) => read,
+        Err(errno) => return console.failed(&Error::new("list", path, errno)),
+    };
+    for (key, content) in read {
+        match content {
+            Ok(content) => {
+                let name = OsStr::from_bytes(key.bytes());
+                match envdir::decode(content) {
+                    Some(value) => variables.set(name, OsString::from_vec(value)),
+                    None => variables.remove(name),
+                }
             }
+            Err(reason) => console.failed(&Error::new("read", label(&[path, key.bytes()]), reason)),
         }
-        Err(reason) => console.failed(&Error::new("read", label(&[path, key.bytes()]), reason)),
-    });
-    if let Err(errno) = read {
-        console.failed(&Error::new("list", path, errno));
     }
 }
 

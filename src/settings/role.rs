@@ -50,9 +50,8 @@ impl ContainerCommand {
     /// are none.
     pub fn words(&self) -> Result<&[Vec<u8>]> {
         if self.words.get().is_none() {
-            let argv = process::find_argv(&|argv| ContainerCommand::of_cmdline(argv).is_some());
-            let argv = argv.context("look for the container's command in", "/proc")?;
-            let found = argv.and_then(|argv| ContainerCommand::of_cmdline(&argv));
+            let found = process::find_argv(ContainerCommand::of_cmdline);
+            let found = found.context("look for the container's command in", "/proc")?;
             return Ok(self.words.get_or_init(|| found.unwrap_or_default()));
         }
         Ok(self.words.get().map(Vec::as_slice).unwrap_or_default())

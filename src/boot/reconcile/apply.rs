@@ -6,9 +6,11 @@ use super::report::{self, Form};
 use super::{Pass, hold, intent};
 use crate::output::{Context, Error, Result, exit};
 use crate::s6::control;
+use crate::s6::lock::Held;
 use crate::s6::scandir::{self, Entries};
+use crate::s6::slot::publish;
+use crate::s6::slot::staging::{self, Swept};
 use crate::s6::slot::{SlotState, check};
-use crate::s6::slot::{publish, staging};
 use crate::s6::{DefaultState, ProfileName, supervision};
 use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, present, time};
@@ -82,13 +84,13 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     // Sealing comes first: nobody else can replace what is made after it, and the lock is such a file.
     let mut is_complete = true;
     if is_sealed && ownership.is_root() {
-        scandir::seal(scandir, &pass.template.policy, ownership, &mut |error| {
+        for error in scandir::seal(scandir, &pass.template.policy, ownership) {
             pass.console.failed(&error);
             is_complete = false;
-        });
+        }
     }
-    let _held = hold(scandir, &pass.template, pass.console);
-    let entries = tidy(pass, scandir, &mut is_complete);
+    let held = hold(scandir, &pass.template, pass.console);
+    let entries = tidy(pass, &held, &mut is_complete);
     write_bootstrap(pass);
     if let Some(home) = &pass.home {
         let complete = || bootlog::complete(home, pass.trusted, ownership, pass.settings.owner.value);
@@ -96,11 +98,11 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     }
     let mut plan = plan::plan(pass, Some(&entries));
     for action in &mut plan.actions {
-        carry_out(pass, scandir, action);
+        carry_out(pass, &held, action);
     }
     plan.is_complete &= is_complete;
     if ownership.is_root() {
-        update_other_slots(pass, scandir, &entries.slots, &mut plan.actions);
+        update_other_slots(pass, &held, &entries.slots, &mut plan.actions);
         if is_sealed {
             plan.is_complete &= !has_foreign_services(pass, scandir, &entries);
         }
@@ -122,7 +124,7 @@ fn warn(pass: &Pass<'_>, done: Result<()>) {
 }
 
 /// Sweeps leftovers and dangling slots. Returns the other entries. Clears `is_complete` if something cannot be looked at.
-fn tidy(pass: &Pass<'_>, scandir: &Dir, is_complete: &mut bool) -> Entries {
+fn tidy(pass: &Pass<'_>, scandir: &Held<'_>, is_complete: &mut bool) -> Entries {
     let entries = match scandir::list(scandir) {
         Ok(entries) => entries,
         Err(errno) => {
@@ -132,9 +134,14 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir, is_complete: &mut bool) -> Entries {
         }
     };
     for name in &entries.leftovers {
-        let swept = sweep(scandir, name);
-        *is_complete &= swept.is_ok();
-        warn(pass, swept.and_then(|swept| swept));
+        match sweep(scandir, name) {
+            Ok(Swept::Gone) => (),
+            Ok(Swept::Remains(error)) => pass.console.failed(&error),
+            Err(error) => {
+                pass.console.failed(&error);
+                *is_complete = false;
+            }
+        }
     }
     for name in &entries.dangling {
         if scandir::is_slot_name(name) {
@@ -150,13 +157,13 @@ fn tidy(pass: &Pass<'_>, scandir: &Dir, is_complete: &mut bool) -> Entries {
 }
 
 /// Removes a leftover. In a slot that is being unregistered, supervisors may only be starting.
-fn sweep(scandir: &Dir, name: &Name) -> Result<Result<()>> {
+fn sweep(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
     if staging::is_unregistered(name)
         && let Some(slot) = present(scandir.dir(name)).context("look at the leftover", name)?
         && !supervision::supervision(&slot).context("look at the leftover", name)?
         && let Err(error) = control::reap(scandir, Some(&slot))
     {
-        return Ok(Err(error));
+        return Ok(Swept::Remains(error));
     }
     staging::sweep(scandir, name)
 }
@@ -170,7 +177,7 @@ fn write_bootstrap(pass: &Pass<'_>) {
 }
 
 /// Carries out what is planned for one profile. A slot that could not be looked at is left as it is.
-fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
+fn carry_out(pass: &Pass<'_>, scandir: &Held<'_>, action: &mut Action) {
     let Some(present) = action.present else { return };
     match make(pass, scandir, action, present) {
         Ok(removed) => action.changed |= removed,
@@ -182,7 +189,7 @@ fn carry_out(pass: &Pass<'_>, scandir: &Dir, action: &mut Action) {
 }
 
 /// Makes the slot of one profile, and removes its stale files. Returns whether there was any.
-fn make(pass: &Pass<'_>, scandir: &Dir, action: &Action, present: SlotState) -> Result<bool> {
+fn make(pass: &Pass<'_>, scandir: &Held<'_>, action: &Action, present: SlotState) -> Result<bool> {
     let Some(name) = &action.name else { return Ok(false) };
     let supervised =
         || staging::is_supervised(scandir, name.slot()).context("find a supervisor of", name.slot());
@@ -236,7 +243,7 @@ fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&Name]) -> bool {
 
 /// Updates owners and modes of slots whose profile this pass has not found (deleted, or of another volume), so that they follow
 /// the mode of the pass. Whether they are down stays. Those that could not be updated become actions.
-fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &mut Vec<Action>) {
+fn update_other_slots(pass: &Pass<'_>, scandir: &Held<'_>, slots: &[Name], actions: &mut Vec<Action>) {
     let mut done = Vec::new();
     for action in &*actions {
         if let Some(name) = &action.name {
@@ -256,7 +263,7 @@ fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], actions: &
     }
 }
 
-fn update_other_slot(pass: &Pass<'_>, scandir: &Dir, name: &ProfileName) -> Result<()> {
+fn update_other_slot(pass: &Pass<'_>, scandir: &Held<'_>, name: &ProfileName) -> Result<()> {
     let Some(want) = other_slot(pass, scandir, name).context("look at", name.slot())? else { return Ok(()) };
     match check::inspect(scandir, name, want, &pass.template)? {
         SlotState::Differs => publish::publish(scandir, name, want, SlotState::Differs, &[], &pass.template),

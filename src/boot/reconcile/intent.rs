@@ -160,6 +160,6 @@ pub fn write_bootstrap(
     };
     let states = format!("\"gateway_state\": \"{RUNNING}\", \"desired_state\": \"{RUNNING}\"");
     let text = format!("{{{states}, \"timestamp\": {now}{from}}}\n");
-    file::replace(&home.dir, &STAGING, &home.dir, &state::STATE, text.as_bytes(), attributes)
+    file::replace(&home.dir, &STAGING, &state::STATE, text.as_bytes(), attributes)
         .map_err(|errno| Error::new("write", &state::STATE, errno))
 }
