@@ -8,7 +8,7 @@ use super::scandir::SVSCAN;
 use super::servicedir::{CONTROL, SUPERVISE};
 use super::supervision;
 use crate::output::{Context, Error, Result};
-use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, file, present, process, time};
+use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, fifo, present, process, time};
 
 /// Longest wait for s6-svscan to read a command.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -29,7 +29,7 @@ fn command(place: &Dir, directory: &Name, commands: &str) -> Result<()> {
 
 /// Writes the commands. Fails with ENXIO if nobody reads the FIFO, and with EAGAIN if it is full.
 fn try_command(place: &Dir, directory: &Name, commands: &str) -> std::result::Result<(), Reason> {
-    let write = || file::write_to_fifo(&place.open_path(directory)?, &CONTROL, commands.as_bytes());
+    let write = || fifo::write(&place.open_path(directory)?, &CONTROL, commands.as_bytes());
     match owner(place, directory)? {
         Some(user) => as_user(user, &[], write)?,
         None => write(),
@@ -64,14 +64,14 @@ pub fn reap(scandir: &Dir, hidden: Option<&Dir>) -> Result<bool> {
     let Some(svscan) = present(scandir.open_path(&SVSCAN)).context("open", &SVSCAN)? else {
         return Ok(false);
     };
-    if !file::fifo_is_held(&svscan, &CONTROL).context("look at the control of", &SVSCAN)? {
+    if !fifo::is_held(&svscan, &CONTROL).context("look at the control of", &SVSCAN)? {
         return Ok(false);
     }
     // s6-svscan carries out what it has read before it reads again: once it has read the second command, the first one is done.
     for _ in 0..2 {
         svscanctl("an", scandir)?;
         let is_read =
-            time::poll(LIMIT, Duration::from_millis(1), || match file::fifo_pending(&svscan, &CONTROL) {
+            time::poll(LIMIT, Duration::from_millis(1), || match fifo::pending(&svscan, &CONTROL) {
                 Ok(0) => Some(Ok(())),
                 Ok(_) => None,
                 Err(reason) => Some(Err(reason)),

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::profile_name::PREFIX;
+use super::sealing::stays_open;
 use super::servicedir::{CONTROL, LOG, SEALED_SUPERVISE, SUPERVISE};
-use super::skeleton::stays_open;
 use super::slot::staging;
 use super::{Policy, lock};
 use crate::output::{Context, Error, Result};

@@ -2,12 +2,12 @@
 //! as it lives.
 
 use super::servicedir::{CONTROL, LOG, SUPERVISE};
-use crate::sys::{Dir, Errno, SubPath, file, present};
+use crate::sys::{Dir, Errno, SubPath, fifo, present};
 
 /// Returns whether a service is supervised.
 pub fn is_held(service: &Dir) -> Result<bool, Errno> {
     match present(service.open_path(&SUPERVISE))? {
-        Some(supervise) => file::fifo_is_held(&supervise, &CONTROL),
+        Some(supervise) => fifo::is_held(&supervise, &CONTROL),
         None => Ok(false),
     }
 }
@@ -31,11 +31,11 @@ pub fn is_starting(service: &Dir) -> bool {
 }
 
 /// Returns whether a slot or its logger is supervised.
-pub fn supervision(slot: &Dir) -> Result<bool, Errno> {
+pub fn is_slot_held(slot: &Dir) -> Result<bool, Errno> {
     Ok(is_held(slot)? || present(slot.open_path(&LOG))?.map_or(Ok(false), |log| is_held(&log))?)
 }
 
 /// Returns whether a slot or its logger is supervised; true where this process cannot find out.
 pub fn is_supervised(slot: &Dir) -> bool {
-    supervision(slot).unwrap_or(true)
+    is_slot_held(slot).unwrap_or(true)
 }

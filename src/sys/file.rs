@@ -1,4 +1,4 @@
-//! Regular files below a `Dir`: read up to a limit, created, replaced in one step.
+//! Regular files below a `Dir`: read up to a limit, created, replaced in one step, appended to.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -58,7 +58,8 @@ pub fn read_start(dir: &Dir, name: &Name, most: u64) -> Result<Vec<u8>, Errno> {
     Ok(bytes)
 }
 
-fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Reason> {
+/// Opens a file without blocking and without following a symlink.
+pub(super) fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Reason> {
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     fs::openat(dir, name.c_str(), flags, Mode::empty()).map_err(refusal)
 }
@@ -183,43 +184,6 @@ pub fn try_append(dir: &Dir, name: &Name) -> Result<(), Reason> {
 /// Sets the mode of an open file.
 pub fn chmod(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     fs::fchmod(file, Mode::from_raw_mode(mode))
-}
-
-/// Returns whether a process has the reading end of a FIFO open, as s6-svok(8) finds a supervisor; false if it is not a FIFO.
-pub fn fifo_is_held(dir: &Dir, name: &Name) -> Result<bool, Errno> {
-    match open_fifo(dir, name) {
-        Ok((_, meta)) => Ok(meta.kind == Kind::Fifo),
-        Err(Errno::NXIO | Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR) => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Opens an entry that should be a FIFO for writing. Fails with ENXIO if it is a FIFO that nobody reads.
-fn open_fifo(dir: &Dir, name: &Name) -> Result<(OwnedFd, Meta), Errno> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = fs::openat(dir, name.c_str(), flags, Mode::empty())?;
-    let meta = meta_of(&file)?;
-    Ok((file, meta))
-}
-
-/// Writes at most `PIPE_BUF` bytes, all or none, into a FIFO. Fails with ENXIO if nobody reads it, with EAGAIN if it is full.
-pub fn write_to_fifo(dir: &Dir, name: &Name, bytes: &[u8]) -> Result<(), Reason> {
-    let (file, meta) = open_fifo(dir, name)?;
-    if meta.kind != Kind::Fifo {
-        return Err("not a FIFO".into());
-    }
-    loop {
-        match io::write(&file, bytes) {
-            Err(Errno::INTR) => (),
-            written => return Ok(written.map(|_| ())?),
-        }
-    }
-}
-
-/// Returns the number of bytes in a FIFO that nobody has read yet.
-pub fn fifo_pending(dir: &Dir, name: &Name) -> Result<u64, Reason> {
-    let file = open(dir, name, OFlags::WRONLY)?;
-    if meta_of(&file)?.kind == Kind::Fifo { Ok(io::ioctl_fionread(&file)?) } else { Err("not a FIFO".into()) }
 }
 
 /// Creates a new file with this mode (exactly: the process clears its umask) and content. Fails with EEXIST if there is one; if

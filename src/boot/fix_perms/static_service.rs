@@ -6,9 +6,8 @@ use std::path::Path;
 
 use super::Effect;
 use super::finding::{Finding, Outcome};
-use crate::s6::Policy;
 use crate::s6::servicedir::{CONTROL, EVENT, LOG, SEALED_SUPERVISE, SUPERVISE};
-use crate::s6::skeleton;
+use crate::s6::{Policy, sealing, skeleton};
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file};
 
 /// Prefixes of s6-overlay's own services. Whoever commands them commands the supervision itself.
@@ -106,7 +105,7 @@ impl<'a> Fix<'a> {
         if !self.policy.mode.is_sealed() || self.effect == Effect::DryRun {
             return self.directory(&dir, path, Some(self.policy.event), self.policy.slot_owner);
         }
-        Some(match skeleton::seal_event(&dir, path, self.policy.slot_owner, self.ownership) {
+        Some(match sealing::event(&dir, path, self.policy.slot_owner, self.ownership) {
             Ok(true) => Finding::Changed,
             Ok(false) => Finding::Right,
             Err(error) => Finding::Unsealed(error),
@@ -150,12 +149,12 @@ impl<'a> Fix<'a> {
             Err(finding) => return Vec::from_iter(finding),
         };
         let (sealed, ids) = (self.policy.mode.is_sealed(), self.policy.supervise_owner);
-        let is_ours = |meta: Meta| meta.ids.uid == ids.uid && meta.mode & skeleton::UNFINISHED == 0;
+        let is_ours = |meta: Meta| meta.ids.uid == ids.uid && meta.mode & sealing::UNFINISHED == 0;
         let is_ours = sealed && supervise.own_meta().is_ok_and(is_ours);
         let mut findings = Vec::new();
         if sealed && !is_ours {
             // Before its entries: what is checked in it after that stays as it was checked.
-            let mode = SEALED_SUPERVISE | skeleton::UNFINISHED;
+            let mode = SEALED_SUPERVISE | sealing::UNFINISHED;
             findings.extend(self.directory(&supervise, path, Some(mode), ids));
         }
         if is_ours {
@@ -252,7 +251,7 @@ impl<'a> Fix<'a> {
         };
         let is_another_users = found.ids.uid != ids.uid && self.ownership.refused().is_some();
         Some(if self.policy.mode.is_sealed() && is_another_users {
-            Finding::Failed(path.to_owned(), skeleton::stays_open(found.ids))
+            Finding::Failed(path.to_owned(), sealing::stays_open(found.ids))
         } else if changed {
             Finding::Changed
         } else {

@@ -160,7 +160,7 @@ fn tidy(pass: &Pass<'_>, scandir: &Held<'_>, is_complete: &mut bool) -> Entries 
 fn sweep(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
     if staging::is_unregistered(name)
         && let Some(slot) = present(scandir.dir(name)).context("look at the leftover", name)?
-        && !supervision::supervision(&slot).context("look at the leftover", name)?
+        && !supervision::is_slot_held(&slot).context("look at the leftover", name)?
         && let Err(error) = control::reap(scandir, Some(&slot))
     {
         return Ok(Swept::Remains(error));

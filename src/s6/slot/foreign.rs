@@ -10,7 +10,7 @@ use crate::sys::{Dir, Kind, file, present};
 pub fn is_in_use(scandir: &Dir, profile: &ProfileName) -> Result<bool> {
     let slot = profile.slot();
     match present(scandir.dir(slot)).context("look at", slot)? {
-        Some(dir) => Ok(has_foreign_run(&dir) && supervision::supervision(&dir).context("look at", slot)?),
+        Some(dir) => Ok(has_foreign_run(&dir) && supervision::is_slot_held(&dir).context("look at", slot)?),
         None => Ok(false),
     }
 }

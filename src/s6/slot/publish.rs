@@ -12,11 +12,11 @@ pub fn publish(
     scandir: &Held<'_>,
     profile: &ProfileName,
     want: DefaultState,
-    present: SlotState,
+    state: SlotState,
     vars: &[envdir::Variable],
     template: &Template<'_>,
 ) -> Result<()> {
-    match present {
+    match state {
         SlotState::UpToDate => Ok(()),
         SlotState::Absent => add(scandir, profile, want, vars, template),
         SlotState::Differs => {
@@ -72,7 +72,7 @@ enum Old {
 /// Looks at what is to be replaced. Fails if that cannot be done, because it may be in use.
 fn look(scandir: &Dir, slot: &Name) -> std::result::Result<Old, Reason> {
     match present(scandir.dir(slot))? {
-        Some(old) if supervision::supervision(&old)? => Ok(Old::Supervised(old)),
+        Some(old) if supervision::is_slot_held(&old)? => Ok(Old::Supervised(old)),
         Some(old) => Ok(Old::Idle(envdir::of_slot(&old)?)),
         None if is_link_in_use(scandir, slot)? => {
             Err("a symlink of this name leads to a service that is supervised: remove the link first".into())
@@ -86,7 +86,7 @@ fn is_link_in_use(scandir: &Dir, slot: &Name) -> std::result::Result<bool, Errno
     if scandir.meta(slot)?.kind != Kind::Symlink {
         return Ok(false);
     }
-    present(scandir.open_path_following(slot))?.map_or(Ok(false), |target| supervision::supervision(&target))
+    present(scandir.open_path_following(slot))?.map_or(Ok(false), |target| supervision::is_slot_held(&target))
 }
 
 fn exchange(scandir: &Held<'_>, staged: &Name, profile: &ProfileName) -> Result<()> {

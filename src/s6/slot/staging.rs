@@ -124,7 +124,7 @@ pub fn sweep(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
 
 /// Returns whether a service directory of the scan directory, or its logger's, is supervised; false for anything else.
 pub fn is_supervised(scandir: &Dir, name: &Name) -> std::result::Result<bool, Errno> {
-    present(scandir.dir(name))?.map_or(Ok(false), |slot| supervision::supervision(&slot))
+    present(scandir.dir(name))?.map_or(Ok(false), |slot| supervision::is_slot_held(&slot))
 }
 
 /// Removes what interrupted passes and registrations have left of a profile. If something remains, making a slot takes another staging

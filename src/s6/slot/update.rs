@@ -9,8 +9,9 @@ use super::{DefaultState, Template, staging};
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
 use crate::s6::lock::Held;
+use crate::s6::sealing::{self, Sealing};
 use crate::s6::servicedir::{self, DIRECTORY, DOWN, EVENT, LOG, SUPERVISE};
-use crate::s6::skeleton::{self, Existing, Sealing};
+use crate::s6::skeleton::{self, Existing};
 use crate::sys::file::{Attributes, Staged};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, file, present, remove};
 
@@ -79,7 +80,7 @@ impl Update<'_> {
         let (owner, ownership) = (self.template.policy.slot_owner, self.template.ownership);
         if self.template.policy.mode.is_sealed() {
             let rule = |name: &Name, _: &_| sealing_of_slot(name);
-            return skeleton::seal(dir, path, DIRECTORY, owner, ownership, rule).map(|_| ());
+            return sealing::directory(dir, path, DIRECTORY, owner, ownership, rule).map(|_| ());
         }
         skeleton::set_attributes(dir, DIRECTORY, owner, ownership).context("set mode and owner of", path)
     }
@@ -147,7 +148,7 @@ impl Update<'_> {
         match present(parent.dir(&EVENT)).context("open", path)? {
             Some(event) => {
                 let (owner, ownership) = (self.template.policy.slot_owner, self.template.ownership);
-                skeleton::seal_event(&event, path, owner, ownership).map(|_| ())
+                sealing::event(&event, path, owner, ownership).map(|_| ())
             }
             None => remove::tree(parent, &EVENT).context("remove", path),
         }
@@ -161,7 +162,7 @@ impl Update<'_> {
         };
         let (policy, ownership) = (&self.template.policy, self.template.ownership);
         let (mode, owner) = (policy.supervise, policy.supervise_owner);
-        skeleton::seal(&supervise, path, mode, owner, ownership, skeleton::sealing_of_supervise)?;
+        sealing::directory(&supervise, path, mode, owner, ownership, sealing::of_supervise)?;
         self.seal_event(&supervise, path)
     }
 }
