@@ -8,8 +8,7 @@ use crate::sys::{Dir, Errno, Kind, Name, present, remove};
 
 /// Number of staging names of a profile. If a leftover cannot be removed, the next name is taken.
 const TRIES: u32 = 9;
-/// Longest part of an entry's name in a staging name, in bytes: `.gateway-` and the ending must fit into 255. A profile's name is
-/// shorter; a leftover's may be longer.
+/// Longest part of an entry's name in a name under which it is removed, in bytes: the dot and the ending must fit into 255, too.
 const STEM: usize = 230;
 
 const HIDDEN: &str = ".gateway-";
@@ -19,10 +18,8 @@ const OUTGOING: &[u8] = b".out.tmp";
 
 fn hidden(profile: &ProfileName, ending: &str) -> Name {
     static FALLBACK: Name = Name::fixed(c".gateway-.tmp");
-    let stem = profile.text().as_bytes();
-    let stem = stem.get(..STEM).unwrap_or(stem);
     // No part has a slash, so together they are one component.
-    Name::new([HIDDEN.as_bytes(), stem, ending.as_bytes()].concat()).unwrap_or(FALLBACK.clone())
+    Name::new(format!("{HIDDEN}{}{ending}", profile.text())).unwrap_or(FALLBACK.clone())
 }
 
 /// Returns the staging names of a profile.
@@ -72,10 +69,10 @@ pub fn is_unregistered(name: &Name) -> bool {
     name.bytes().ends_with(b".gone.tmp")
 }
 
-/// Returns the profile whose slot was being replaced under this name. The name of a very long profile is cut, so it does not tell.
+/// Returns the profile whose slot was being replaced under this name.
 fn replaced(name: &Name) -> Option<ProfileName> {
     let stem = name.bytes().strip_suffix(OUTGOING)?.strip_prefix(HIDDEN.as_bytes())?;
-    ProfileName::parse(stem).ok().filter(|_| stem.len() < STEM)
+    ProfileName::parse(stem).ok()
 }
 
 /// What has become of a leftover.
@@ -149,10 +146,7 @@ pub fn hide_and_remove(scandir: &Held<'_>, name: &Name) -> std::result::Result<(
     if name.bytes().starts_with(b".") {
         return remove::tree(scandir, name);
     }
-    let base = name.bytes().get(..STEM).unwrap_or(name.bytes());
-    for number in 0..TRIES {
-        let hidden =
-            Name::new([b".", base, format!(".{number}.tmp").as_bytes()].concat()).ok_or(Errno::INVAL)?;
+    for hidden in removal_names(name) {
         match scandir.rename_new(name, &hidden) {
             Err(Errno::EXIST | Errno::NOTEMPTY) => (),
             Err(Errno::NOENT) => return Ok(()),
@@ -161,6 +155,12 @@ pub fn hide_and_remove(scandir: &Held<'_>, name: &Name) -> std::result::Result<(
         }
     }
     Err(Errno::EXIST)
+}
+
+/// Returns the names under which an entry that s6-svscan can see is removed.
+fn removal_names(name: &Name) -> impl Iterator<Item = Name> {
+    let stem = name.bytes().get(..STEM).unwrap_or(name.bytes());
+    (0..TRIES).filter_map(move |number| Name::new([b".", stem, format!(".{number}.tmp").as_bytes()].concat()))
 }
 
 #[cfg(test)]
@@ -238,6 +238,20 @@ mod tests {
         {
             assert_eq!(Name::new(name).and_then(|name| replaced(&name)), None, "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_removed_is_hidden_first() {
+        static DANGLING: Name = Name::fixed(c"gateway-coder");
+        let all: Vec<String> = removal_names(&DANGLING).map(|name| text(&name)).collect();
+        assert_eq!(all[0], ".gateway-coder.0.tmp");
+        assert_eq!(all[8], ".gateway-coder.8.tmp");
+        assert_eq!(all.len(), 9);
+        let long = Name::new(format!("gateway-{}", "x".repeat(247)));
+        let longest = long.iter().flat_map(removal_names).map(|name| name.bytes().len()).max();
+        assert!(longest.is_some_and(|length| (230..=255).contains(&length)));
+        // If the removal is interrupted, the next pass sweeps it.
+        assert!(long.iter().flat_map(removal_names).all(|name| is_leftover(name.bytes())));
     }
 
     #[test]
