@@ -18,10 +18,11 @@ use std::time::Duration;
 use crate::boot::reconcile;
 use crate::output::Console;
 use crate::output::{Context, Error, Result, exit};
+use crate::s6::lock::{self, Held};
 use crate::s6::{ProfileName, Template, servicedir, supervision};
 use crate::settings::role::ContainerCommand;
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Kind, Name, Ownership, lock, time};
+use crate::sys::{Dir, Errno, Kind, Name, Ownership, time};
 
 /// Longest wait for a supervisor to start or to exit.
 const SUPERVISION: Duration = Duration::from_secs(10);
@@ -56,9 +57,8 @@ impl Live<'_> {
     }
 
     /// Locks the scan directory until the result is dropped.
-    fn hold(&self) -> Result<lock::Held> {
-        lock::scan_directory(&self.scandir, self.template.policy.mode.is_sealed())
-            .context("lock", self.label())
+    fn hold(&self) -> Result<Held<'_>> {
+        lock::scan_directory(&self.scandir, self.template.policy.mode).context("lock", self.label())
     }
 }
 

@@ -64,18 +64,18 @@ pub(super) fn make(
     given: &[Variable],
 ) -> Result<bool> {
     live.require_writable()?;
-    let _held = live.hold()?;
+    let held = live.hold()?;
     if slot(live, profile)?.is_some() {
         return Ok(false);
     }
     // An interrupted unregistration may have left supervisors of the same name, and interrupted registrations their staging.
     unregister::finish_earlier(live, profile, true)?;
-    staging::sweep_own(&live.scandir, profile);
+    staging::sweep_own(&held, profile);
     // Before the slot: a boot after an interruption has them, too.
     let kept = record::keep_variables(live, profile, given);
     let earlier = if given.is_empty() { record::kept_variables(live, profile) } else { Vec::new() };
     let variables = if given.is_empty() { &earlier } else { given };
-    publish::add(&live.scandir, profile, want, variables, &live.template)?;
+    publish::add(&held, profile, want, variables, &live.template)?;
     if let Err(error) = control::svscanctl("a", &live.scandir) {
         unregister::take_away(live, profile)?;
         if !given.is_empty() {
@@ -100,12 +100,12 @@ pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
 
 /// Publishes a slot anew that is as it should be: s6-svscan does not take up a service under an inode for which a scan has failed.
 fn renew(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
-    let _held = live.hold()?;
+    let held = live.hold()?;
     let Some(old) = slot(live, profile)? else { return Ok(()) };
     let want = DefaultState::of(&old).context("look at", profile.slot())?;
     let as_desired = check::inspect(&live.scandir, profile, want, &live.template)? == SlotState::UpToDate;
     if as_desired && !supervision::is_supervised(&old) {
-        publish::publish(&live.scandir, profile, want, SlotState::Differs, &[], &live.template)?;
+        publish::publish(&held, profile, want, SlotState::Differs, &[], &live.template)?;
     }
     Ok(())
 }

@@ -1,92 +1,94 @@
 //! Commands to supervisors and to s6-svscan, through their `control` FIFOs, as s6-svc(8) and s6-svscanctl(8) give them. These programs
-//! are not executed: root would have to trust a search path, and become another user in a process for each command.
+//! are not executed: root would have to trust a search path, and start a process as another user for each command.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::scandir::SVSCAN;
 use super::servicedir::{CONTROL, SUPERVISE};
 use super::supervision;
 use crate::output::{Context, Error, Result};
-use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, file, label, process, time};
+use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, fifo, present, process, time};
 
-/// Time in which s6-svscan reads what it is told.
+/// Longest wait for s6-svscan to read a command.
 const LIMIT: Duration = Duration::from_secs(5);
 
-/// Writes commands into the `control` of `via`, a directory of `place`, as s6-svc(8) and s6-svscanctl(8) do: a letter for each.
-/// Fails with ENXIO if nobody reads it, and with EAGAIN if it is full.
-///
-/// Root does it as the first owner other than root of `place` and of `via`: he can exchange what is opened by name, and so leads root
-/// no further than where he may go himself.
-fn command(place: &Dir, via: &Name, commands: &[u8]) -> Result<()> {
-    let write = || {
-        let write = || file::write_to_fifo(&place.open_path(via)?, &CONTROL, commands);
-        match owner(place, via)? {
-            Some(user) => as_user(user, &[], write)?,
-            None => write(),
-        }
-    };
-    write().map_err(|reason| {
+/// Writes commands, a letter for each, into the `control` of a directory in `place`, as s6-svc(8) and s6-svscanctl(8) do. Root does it
+/// as the first owner other than root of the two directories: that user can exchange what is opened by name, and so leads root only
+/// to what he may write to himself.
+fn command(place: &Dir, directory: &Name, commands: &str) -> Result<()> {
+    try_command(place, directory, commands).map_err(|reason| {
         let reason = match reason {
             Reason::Errno(Errno::NXIO) => "nobody reads it".into(),
             Reason::Errno(Errno::AGAIN) => "it is full: nobody has read it for long".into(),
             reason => reason,
         };
-        Error::new("write to", label(&[via.bytes(), CONTROL.bytes()]), reason)
+        Error::new("write to", Path::new(directory).join(&CONTROL), reason)
     })
 }
 
-fn owner(place: &Dir, via: &Name) -> std::result::Result<Option<Ids>, Errno> {
+/// Writes the commands. Fails with ENXIO if nobody reads the FIFO, and with EAGAIN if it is full.
+fn try_command(place: &Dir, directory: &Name, commands: &str) -> std::result::Result<(), Reason> {
+    let write = || fifo::write(&place.open_path(directory)?, &CONTROL, commands.as_bytes());
+    match owner(place, directory)? {
+        Some(user) => as_user(user, &[], write)?,
+        None => write(),
+    }
+}
+
+/// Returns the first owner other than root of `place` and of a directory in it, if this process is root.
+fn owner(place: &Dir, directory: &Name) -> std::result::Result<Option<Ids>, Errno> {
     if !process::is_root() {
         return Ok(None);
     }
     let mut ids = place.own_meta()?.ids;
-    if ids.uid == 0 {
-        match place.open_path(via) {
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => (),
-            inner => ids = inner?.own_meta()?.ids,
-        }
+    if ids.uid == 0
+        && let Some(directory) = present(place.open_path(directory))?
+    {
+        ids = directory.own_meta()?.ids;
     }
     Ok(Some(ids).filter(|ids| ids.uid != 0))
 }
 
 /// Commands s6-svscan, with s6-svscanctl(8)'s letters.
 pub fn svscanctl(commands: &str, scandir: &Dir) -> Result<()> {
-    command(scandir, &SVSCAN, commands.as_bytes())
+    command(scandir, &SVSCAN, commands)
 }
 
-/// Time in which a supervisor that s6-svscan has started shows itself.
+/// Longest wait for a supervisor that s6-svscan has just started to open its control FIFO.
 const STARTING: Duration = Duration::from_millis(100);
 
-/// Makes s6-svscan end the supervisors of services that it no longer sees. Returns when it has sent them their signals; false if no
-/// s6-svscan runs. A supervisor of `hidden` that was only starting has shown itself then, or has ended.
+/// Makes s6-svscan end the supervisors of services that it no longer sees. Returns when it has sent them their signals, or false if
+/// no s6-svscan runs. If a supervisor of `hidden` was just being started, it then is supervised, or the supervisor has ended.
 pub fn reap(scandir: &Dir, hidden: Option<&Dir>) -> Result<bool> {
-    let svscan = match scandir.open_path(&SVSCAN) {
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(false),
-        svscan => svscan.context("open", &SVSCAN)?,
+    let Some(svscan) = present(scandir.open_path(&SVSCAN)).context("open", &SVSCAN)? else {
+        return Ok(false);
     };
-    if !file::fifo_is_held(&svscan, &CONTROL).context("look at the control of", &SVSCAN)? {
+    if !fifo::is_held(&svscan, &CONTROL).context("look at the control of", &SVSCAN)? {
         return Ok(false);
     }
     // s6-svscan carries out what it has read before it reads again: once it has read the second command, the first one is done.
     for _ in 0..2 {
         svscanctl("an", scandir)?;
-        let mut pending = Ok(0);
-        let read = time::wait_until(LIMIT, Duration::from_millis(1), &mut || {
-            pending = file::fifo_pending(&svscan, &CONTROL);
-            !matches!(pending, Ok(1..))
-        });
-        pending.context("look at the control of", &SVSCAN)?;
-        if !read {
-            return Err(Error::new("command", "s6-svscan", "it has read nothing for 5 seconds"));
+        let is_read =
+            time::poll(LIMIT, Duration::from_millis(1), || match fifo::pending(&svscan, &CONTROL) {
+                Ok(0) => Some(Ok(())),
+                Ok(_) => None,
+                Err(reason) => Some(Err(reason)),
+            });
+        match is_read {
+            Some(read) => read.context("look at the control of", &SVSCAN)?,
+            None => return Err(Error::new("command", "s6-svscan", "it has read nothing for 5 seconds")),
         }
     }
     if let Some(hidden) = hidden {
-        time::wait_until(STARTING, Duration::from_millis(5), &mut || supervision::is_supervised(hidden));
+        let is_supervised = || supervision::is_supervised(hidden).then_some(());
+        time::poll(STARTING, Duration::from_millis(5), is_supervised);
     }
     Ok(true)
 }
 
 /// Commands the supervisor of a service, with s6-svc(8)'s letters.
 pub fn svc(commands: &str, service: &Dir) -> Result<()> {
-    command(service, &SUPERVISE, commands.as_bytes())
+    command(service, &SUPERVISE, commands)
 }

@@ -1,4 +1,4 @@
-//! The deaths of a service. s6-supervise notes them in `supervise/death_tally`, which s6-svdt(8) prints: 14 bytes for each, the time
+//! The deaths of a service. s6-supervise records them in `supervise/death_tally`, which s6-svdt(8) prints: 14 bytes for each, the time
 //! as a TAI64N label, the exit code, and the signal.
 
 use std::fmt;
@@ -8,12 +8,12 @@ use crate::sys::{Dir, Errno, Reason, SubPath, file};
 
 /// The tally in a service directory, for messages.
 pub const LABEL: &str = "supervise/death_tally";
-static DEATH_TALLY: SubPath = SubPath::fixed(c"supervise/death_tally", c"supervise", c"death_tally");
+static DEATH_TALLY: SubPath = SubPath::fixed(c"supervise/death_tally");
 /// Size of an entry, in bytes.
 const ENTRY: usize = 14;
 /// Largest tally, in bytes: s6-supervise keeps 4096 deaths at most.
 const CAP: u64 = 4096 * ENTRY as u64;
-/// Number of deaths that s6-supervise keeps by default. Of a longer row the first are forgotten.
+/// Number of deaths that s6-supervise keeps by default; older ones are dropped.
 pub const KEPT: usize = 100;
 /// The signal with which s6-svc(8) stops a service.
 const SIGTERM: u8 = 15;
@@ -30,7 +30,7 @@ pub struct Death {
 }
 
 impl Death {
-    /// Returns whether somebody wanted it: the service ended with 0, or s6-svc(8) stopped it.
+    /// Returns whether the death was intended: the service ended with 0, or s6-svc(8) stopped it.
     pub fn is_wanted(&self) -> bool {
         self.code == 0 || self.signal == SIGTERM
     }
@@ -46,7 +46,7 @@ impl fmt::Display for Death {
     }
 }
 
-/// Reads the deaths of a service, the oldest first. There are none before the first one.
+/// Returns the deaths of a service, the oldest first.
 pub fn read(service: &Dir) -> Result<Vec<Death>, Reason> {
     match file::read_below(service, &DEATH_TALLY, CAP) {
         Err(Reason::Errno(Errno::NOENT)) => Ok(Vec::new()),
@@ -55,13 +55,12 @@ pub fn read(service: &Dir) -> Result<Vec<Death>, Reason> {
 }
 
 fn parse(tally: &[u8]) -> Vec<Death> {
-    let mut deaths = Vec::new();
-    for entry in tally.chunks_exact(ENTRY) {
-        if let Some(&[code, signal]) = entry.last_chunk() {
-            deaths.push(Death { time: tai64n::seconds(entry), code, signal });
-        }
-    }
-    deaths
+    let (entries, _) = tally.as_chunks::<ENTRY>();
+    let death = |entry: &[u8; ENTRY]| {
+        let [.., code, signal] = *entry;
+        Death { time: tai64n::seconds(entry), code, signal }
+    };
+    entries.iter().map(death).collect()
 }
 
 #[cfg(test)]
@@ -76,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_are_read_and_what_is_none_is_passed_over() {
+    fn whole_entries_are_read() {
         let entry = |time: i64| [&(tai64n::EPOCH + time).to_be_bytes()[..], &[0, 0, 0, 1], &[1, 9]].concat();
         let two = [entry(1_700_000_000), entry(1_700_000_001)].concat();
         let death = |time| Death { time, code: 1, signal: 9 };

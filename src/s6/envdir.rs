@@ -13,7 +13,7 @@ const VALUE_CAP: u64 = 128 << 10;
 /// Largest environment that a slot's successor takes over, in bytes: Linux's limit for the command line of a registration.
 const SLOT_CAP: u64 = 2 << 20;
 
-/// Returns whether a file's name can be a key: it has no `=`, and no leading dot, which s6-envdir passes over.
+/// Returns whether a file's name can be a key: it has no `=`, and no leading dot, which s6-envdir skips.
 fn is_key(name: &[u8]) -> bool {
     !name.starts_with(b".") && !name.contains(&b'=')
 }
@@ -34,12 +34,7 @@ pub fn decode(mut content: Vec<u8>) -> Option<Vec<u8>> {
     if content.last() == Some(&b'\n') {
         content.pop();
     }
-    for byte in &mut content {
-        if *byte == 0 {
-            *byte = b'\n';
-        }
-    }
-    Some(content)
+    Some(content.into_iter().map(|byte| if byte == 0 { b'\n' } else { byte }).collect())
 }
 
 /// Returns the content of a file for a value; the inverse of [`decode`].
@@ -47,35 +42,36 @@ pub fn encode(value: &[u8]) -> Vec<u8> {
     [value, b"\n"].concat()
 }
 
-/// Adds a variable `KEY=VALUE`. Of a key that occurs twice, the last one counts. The error says what is wrong with it.
+/// Adds a variable `KEY=VALUE`; one that has the key already is replaced. The error says what is wrong with the text.
 pub fn add(variables: &mut Vec<Variable>, text: &[u8]) -> Result<(), &'static str> {
     let equals = text.iter().position(|byte| *byte == b'=').ok_or("it is not KEY=VALUE")?;
     let (key, value) = text.split_at(equals);
     let key = new_key(key).ok_or("the key is not [A-Za-z_][A-Za-z0-9_]*, at most 255 bytes")?;
-    if let Some(place) = variables.iter().position(|(present, _)| *present == key) {
-        variables.remove(place);
-    }
+    variables.retain(|(present, _)| *present != key);
     variables.push((key, encode(value.get(1..).unwrap_or_default())));
     Ok(())
 }
 
-/// Calls `each` for every variable of an environment directory, in byte order of the keys, with the content of its file or the
-/// reason why that cannot be read. Other entries (a leading dot, a `=` in the name) are passed over.
-pub fn read(dir: &Dir, each: &mut dyn FnMut(Name, Result<Vec<u8>, Reason>)) -> Result<(), Errno> {
-    for name in dir.names()?.into_iter().filter(|name| is_key(name.bytes())) {
-        let content = file::read(dir, &name, VALUE_CAP);
-        each(name, content);
-    }
-    Ok(())
+/// Returns the keys in an environment directory, in byte order. Skips other entries (a leading dot, a `=` in the name).
+fn keys(dir: &Dir) -> Result<impl Iterator<Item = Name> + use<>, Errno> {
+    Ok(dir.names()?.into_iter().filter(|name| is_key(name.bytes())))
 }
 
-/// Returns the variables in a slot's `env` that its successor takes over. That excludes what no registration can have put there:
-/// what is no regular file, a file with another hard link (it could be root's), and what exceeds the limit. One that cannot be read
-/// is an error.
+/// Returns an iterator over the variables of an environment directory, in byte order of the keys: each with the content of its file, or
+/// the reason why that cannot be read.
+pub fn read(dir: &Dir) -> Result<impl Iterator<Item = (Name, Result<Vec<u8>, Reason>)>, Errno> {
+    Ok(keys(dir)?.map(|key| {
+        let content = file::read(dir, &key, VALUE_CAP);
+        (key, content)
+    }))
+}
+
+/// Returns the variables in a slot's `env` that its successor takes over. Skips what no registration can have put there: what is not
+/// a regular file, a file with another hard link (it could be root's), and what exceeds the limit. Fails if a variable cannot be read.
 pub fn of_slot(slot: &Dir) -> Result<Vec<Variable>, Reason> {
     let (mut variables, mut room) = (Vec::new(), SLOT_CAP);
     let Some(dir) = present(slot.dir(&ENV))? else { return Ok(variables) };
-    for key in dir.names()?.into_iter().filter(|name| is_key(name.bytes())) {
+    for key in keys(&dir)? {
         match file::read_meta(&dir, &key, VALUE_CAP.min(room)) {
             Ok((content, meta)) if meta.links == 1 => {
                 room -= content.len() as u64;
@@ -90,12 +86,11 @@ pub fn of_slot(slot: &Dir) -> Result<Vec<Variable>, Reason> {
 
 /// Writes variables into a new environment directory, with the owner and modes of the policy.
 pub fn write(dir: &Dir, vars: &[Variable], policy: &Policy, ownership: &Ownership) -> Result<(), Errno> {
-    let (mode, file_mode) = (policy.env, policy.variable);
     for (key, content) in vars {
-        let variable = file::create(dir, key, file_mode, content)?;
+        let variable = file::create(dir, key, policy.variable, content)?;
         ownership.change(&variable, policy.supervise_owner)?;
     }
-    dir.chmod(mode)?;
+    dir.chmod(policy.env)?;
     ownership.change(dir, policy.supervise_owner)
 }
 
@@ -113,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_s6_envdir_would_pass_over_are_none() {
+    fn a_name_that_s6_envdir_skips_is_not_a_key() {
         for bad in [".x", "a=b", "..", "="] {
             assert!(!is_key(bad.as_bytes()), "{bad:?}");
         }

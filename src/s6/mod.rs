@@ -3,10 +3,12 @@
 pub mod control;
 pub mod deaths;
 pub mod envdir;
-pub mod policy;
+pub mod lock;
+mod policy;
 pub mod profile_name;
 pub mod programs;
 pub mod scandir;
+pub mod sealing;
 pub mod servicedir;
 pub mod skeleton;
 pub mod slot;

@@ -22,14 +22,10 @@ impl ProfileName {
             return Err("name is longer than 215 bytes");
         }
         let plain = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        match bytes {
-            [first, rest @ ..]
-                if plain(first) && rest.iter().all(|byte| plain(byte) || b"_-".contains(byte)) =>
-            {
-                Name::new([PREFIX.as_bytes(), bytes].concat()).map(|slot| ProfileName { slot }).ok_or(RULE)
-            }
-            _ => Err(RULE),
-        }
+        let is_plain =
+            bytes.first().is_some_and(plain) && bytes.iter().all(|byte| plain(byte) || b"_-".contains(byte));
+        let slot = Name::new([PREFIX.as_bytes(), bytes].concat()).filter(|_| is_plain);
+        slot.map(|slot| ProfileName { slot }).ok_or(RULE)
     }
 
     /// Returns the profile whose slot has this service name. s6-supervise passes `gateway-coder`, and `gateway-coder/log` to the
@@ -78,9 +74,11 @@ mod tests {
                 Ok(name.to_owned())
             );
         }
-        for name in ["", "-a", "_a", "Coder", "a.b", "a b", "a\n", "a/b", "é", &"x".repeat(216)] {
-            assert!(ProfileName::parse(name.as_bytes()).is_err(), "{name:?}");
+        for name in ["", "-a", "_a", "Coder", "aB", "a.b", "a b", "a\n", "a/b", "a\0", "é", ".", ".."] {
+            assert_eq!(ProfileName::parse(name.as_bytes()), Err(RULE), "{name:?}");
         }
+        let long = ProfileName::parse("x".repeat(216).as_bytes());
+        assert_eq!(long, Err("name is longer than 215 bytes"));
         assert!(ProfileName::parse(b"\xff").is_err());
     }
 
@@ -90,8 +88,32 @@ mod tests {
             |service: &str| ProfileName::of_service(service.as_bytes()).map(|name| name.text().to_owned());
         assert_eq!(of("gateway-coder").as_deref(), Some("coder"));
         assert_eq!(of("gateway-coder/log").as_deref(), Some("coder"));
-        assert_eq!(of("coder"), None);
-        assert_eq!(of("gateway-"), None);
-        assert_eq!(of("gateway-a/b"), None);
+        assert_eq!(of("gateway-log").as_deref(), Some("log"));
+        for service in [
+            "",
+            "coder",
+            "gateway-",
+            "gateway-/log",
+            "gateway-a/b",
+            "gateway-a/log/log",
+            "gateway-A",
+            "xgateway-a",
+            ".gateway-a",
+            "gateway-a.tmp",
+        ] {
+            assert_eq!(of(service), None, "{service:?}");
+        }
+        assert_eq!(of(&format!("gateway-{}", "x".repeat(216))), None);
+    }
+
+    #[test]
+    fn a_profile_has_a_slot_of_its_name() {
+        for name in ["a", "default", "9_-", &"x".repeat(215)] {
+            let profile = ProfileName::parse(name.as_bytes());
+            let slot = profile.as_ref().map(|profile| profile.slot().bytes().to_vec());
+            assert_eq!(slot, Ok(format!("gateway-{name}").into_bytes()));
+            assert_eq!(profile.map(|profile| profile.is_root()), Ok(name == "default"), "{name}");
+        }
+        assert_eq!(ProfileName::parse(b"default"), Ok(ProfileName::root()));
     }
 }

@@ -15,7 +15,7 @@ pub const DEFAULT_PATH: &str = "/usr/bin:/bin";
 pub fn find(name: &OsStr, path: &OsStr) -> Result<Option<PathBuf>> {
     match process::find_on_path(name, OsStr::new(COMMAND)) {
         None if process::is_root() => {
-            process::find_for_root(name, path).map_err(|(found, why)| Error::new("run", found, why))
+            process::find_for_root(name, path).map_err(|found| Error::new("run", found.path, found.reason))
         }
         found => Ok(found.or_else(|| process::find_on_path(name, path))),
     }

@@ -1,14 +1,15 @@
 //! The scan directory as a whole: its entries and its owner.
 
-use std::ops::ControlFlow;
+use std::path::Path;
 
-use super::Policy;
 use super::profile_name::PREFIX;
+use super::sealing::stays_open;
 use super::servicedir::{CONTROL, LOG, SEALED_SUPERVISE, SUPERVISE};
-use super::skeleton::stays_open;
 use super::slot::staging;
+use super::{Policy, lock};
 use crate::output::{Context, Error, Result};
-use crate::sys::{self, Dir, Errno, Ids, Kind, Name, Ownership, Reason, lock, present};
+use crate::sys::dir::Entry;
+use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, present};
 
 /// s6-svscan's own directory in the scan directory.
 pub static SVSCAN: Name = Name::fixed(c".s6-svscan");
@@ -28,25 +29,52 @@ pub struct Entries {
     pub others: Vec<Name>,
 }
 
-/// Lists a scan directory, each kind in byte order.
+/// What an entry of a scan directory is, to this program and to s6-svscan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// A leftover of an interrupted pass.
+    Leftover,
+    /// An entry that s6-svscan skips.
+    Hidden,
+    /// A symlink whose target does not exist.
+    Dangling,
+    /// An entry with the name of a slot.
+    Slot,
+    /// Any other service.
+    Other,
+}
+
+/// Returns what an entry is. `dangles` is asked about symlinks only.
+fn classify(name: &Name, kind: Kind, dangles: impl FnOnce() -> bool) -> Class {
+    if staging::is_leftover(name.bytes()) {
+        Class::Leftover
+    } else if name.bytes().starts_with(b".") {
+        Class::Hidden
+    } else if kind == Kind::Symlink && dangles() {
+        Class::Dangling
+    } else if is_slot_name(name) {
+        Class::Slot
+    } else {
+        Class::Other
+    }
+}
+
+/// Lists a scan directory, each class in byte order.
 pub fn list(scandir: &Dir) -> std::result::Result<Entries, Errno> {
     let mut entries = Entries::default();
-    scandir.each(&mut |name, kind| {
+    for entry in scandir.entries()? {
+        let Entry { name, kind } = entry?;
+        // Some file systems do not report the type of an entry.
         let kind =
             if kind == Kind::Other { scandir.meta(&name).map_or(kind, |meta| meta.kind) } else { kind };
-        if staging::is_leftover(name.bytes()) {
-            entries.leftovers.push(name);
-        } else if name.bytes().starts_with(b".") {
-            // s6-svscan passes over it.
-        } else if kind == Kind::Symlink && scandir.dangles(&name) {
-            entries.dangling.push(name);
-        } else if name.bytes().starts_with(PREFIX.as_bytes()) {
-            entries.slots.push(name);
-        } else {
-            entries.others.push(name);
+        match classify(&name, kind, || scandir.dangles(&name)) {
+            Class::Leftover => entries.leftovers.push(name),
+            Class::Hidden => (),
+            Class::Dangling => entries.dangling.push(name),
+            Class::Slot => entries.slots.push(name),
+            Class::Other => entries.others.push(name),
         }
-        ControlFlow::Continue(())
-    })?;
+    }
     for list in [&mut entries.leftovers, &mut entries.dangling, &mut entries.slots, &mut entries.others] {
         list.sort_unstable();
     }
@@ -57,7 +85,7 @@ impl Entries {
     /// Returns the number of services that s6-svscan has or will have; a service with a logger is two.
     pub fn services(&self, scandir: &Dir) -> usize {
         let count = |name: &Name| match scandir.open_path_following(name).and_then(|dir| dir.meta(&LOG)) {
-            // No directory: s6-svscan passes over it.
+            // Not a directory: s6-svscan skips it.
             Err(Errno::NOTDIR) => 0,
             Err(Errno::NOENT) => 1,
             _ => 2,
@@ -72,11 +100,11 @@ pub fn is_slot_name(name: &Name) -> bool {
 }
 
 /// Delegated mode, as root: makes the owner the owner of the scan directory and of the files that s6-svscanctl needs, and takes the
-/// write permission of all others away. Writes only what differs. What s6-svscan has never used, /tmp for
-/// example, stays what it is.
+/// write permission of all others away. Writes only what differs. A directory that s6-svscan has never used, /tmp for example, is not
+/// changed.
 pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Result<()> {
     let found = scandir.own_meta().context("look at the scan", "directory")?;
-    lock::abolish(scandir).context("remove the lock of the scan", "directory")?;
+    lock::remove_file(scandir).context("remove the lock of the scan", "directory")?;
     let Some(svscan) = open_svscan(scandir)? else {
         return Err(Error::new(
             "hand over the scan",
@@ -99,11 +127,11 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Resul
         svscan.chmod(meta.mode | 0o011).context("open for passage", &SVSCAN)?;
     }
     for &(name, kind) in &[(&CONTROL, Kind::Fifo), (&LOCK, Kind::Regular)] {
-        let path = path_of(name);
+        let path = Path::new(&SVSCAN).join(name);
         match svscan.meta(name) {
             Err(Errno::NOENT) => (),
             Ok(meta) if meta.ids == policy.owner => (),
-            // Nobody but root can write this directory, so the name still is what was looked at.
+            // Nobody but root can write this directory, so the name still stands for the same file.
             Ok(meta) if meta.kind == kind && (kind == Kind::Fifo || meta.links == 1) => {
                 ownership.change_at(&svscan, name, policy.owner).context("hand over", path)?;
             }
@@ -115,14 +143,11 @@ pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Resul
 }
 
 /// Sealed mode, as root: makes root the owner of the scan directory and of s6-svscan's own files, and removes the write permission
-/// of all others. Calls `report` for each that stays open.
-pub fn seal(scandir: &Dir, policy: &Policy, ownership: &Ownership, report: &mut dyn FnMut(Error)) {
-    if let Err(reason) = seal_top(scandir, policy, ownership) {
-        report(Error::new("seal the scan", "directory", reason));
-    }
-    if let Err(reason) = seal_svscan(scandir, policy, ownership) {
-        report(Error::new("seal", &SVSCAN, reason));
-    }
+/// of all others. Returns an error for each of the two that stays open.
+pub fn seal(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Vec<Error> {
+    let top = seal_top(scandir, policy, ownership).context("seal the scan", "directory");
+    let svscan = seal_svscan(scandir, policy, ownership).context("seal", &SVSCAN);
+    [top, svscan].into_iter().filter_map(Result::err).collect()
 }
 
 type Sealed = std::result::Result<(), Reason>;
@@ -154,7 +179,7 @@ fn seal_svscan(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Sealed 
         if found.ids.uid != policy.slot_owner.uid {
             return Err(stays_open(found.ids));
         }
-        // Its owner may have opened it to others. Nobody but root can write this directory, so the name still is what was looked at.
+        // Its owner may have opened it to others. Nobody but root can write this directory, so the name still stands for the same file.
         if found.mode & 0o077 != 0 && found.kind != Kind::Symlink {
             svscan.chmod_at(path, 0o600)?;
         }
@@ -165,35 +190,42 @@ fn seal_svscan(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Sealed 
 /// Returns whether a live scan directory is sealed: s6-svscan has its control FIFO there, it is root's, and so is a slot with the
 /// modes of sealed mode.
 pub fn is_sealed(scandir: &Dir) -> std::result::Result<bool, Errno> {
-    if scandir.own_meta()?.ids.uid != 0 {
+    if scandir.own_meta()?.ids.uid != 0 || !is_live(scandir)? {
         return Ok(false);
     }
-    let is_live = match present(scandir.open_path(&SVSCAN))? {
-        // Other users may not be allowed to look into s6-svscan's directory. It makes the FIFO in every one.
-        Some(svscan) => svscan
-            .has(&CONTROL)
-            .or_else(|errno| if errno == Errno::ACCESS { Ok(true) } else { Err(errno) })?,
-        None => false,
-    };
-    let mut found = Ok(false);
-    if is_live {
-        scandir.each(&mut |name, _| {
-            if is_slot_name(&name) {
-                found = is_sealed_slot(scandir, &name);
-            }
-            if found == Ok(false) { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
+    for entry in scandir.entries()? {
+        let name = entry?.name;
+        if is_slot_name(&name) && supervise_of(scandir, &name)?.is_some_and(is_sealed_supervise) {
+            return Ok(true);
+        }
     }
-    found
+    Ok(false)
 }
 
-fn is_sealed_slot(scandir: &Dir, name: &Name) -> std::result::Result<bool, Errno> {
-    let Some(slot) = present(scandir.open_path(name))? else { return Ok(false) };
-    let supervise = present(slot.meta(&SUPERVISE))?;
-    Ok(supervise.is_some_and(|meta| meta.ids.uid == 0 && meta.mode == SEALED_SUPERVISE))
+/// Returns whether s6-svscan uses or has used a scan directory.
+fn is_live(scandir: &Dir) -> std::result::Result<bool, Errno> {
+    match present(scandir.open_path(&SVSCAN))?.map(|svscan| svscan.has(&CONTROL)) {
+        None => Ok(false),
+        // Other users may not be allowed to look into s6-svscan's directory. It makes the FIFO in every one.
+        Some(Err(Errno::ACCESS)) => Ok(true),
+        Some(has_control) => has_control,
+    }
 }
 
-/// Returns the user to whom a service belongs; through a symlink, that of the directory behind it.
+/// Returns the attributes of a slot's `supervise`; `None` if there is none.
+fn supervise_of(scandir: &Dir, slot: &Name) -> std::result::Result<Option<Meta>, Errno> {
+    match present(scandir.open_path(slot))? {
+        Some(slot) => present(slot.meta(&SUPERVISE)),
+        None => Ok(None),
+    }
+}
+
+/// Returns whether a `supervise` has the owner and mode of sealed mode.
+fn is_sealed_supervise(meta: Meta) -> bool {
+    meta.ids.uid == 0 && meta.mode == SEALED_SUPERVISE
+}
+
+/// Returns the owner of a service; of a symlink of root's, that of its target.
 pub fn owner_of(scandir: &Dir, name: &Name) -> std::result::Result<Ids, Errno> {
     let found = scandir.meta(name)?;
     if found.kind != Kind::Symlink || found.ids.uid != 0 {
@@ -207,11 +239,73 @@ fn open_svscan(scandir: &Dir) -> Result<Option<Dir>> {
     absent_or(scandir.dir(&SVSCAN)).context("open", &SVSCAN)
 }
 
-/// Sorts the answer of a look-up for s6-svscan's directory: anything else of that name is an error.
+/// Turns ENOENT into `None`. Anything of that name that is not a directory is an error.
 fn absent_or(found: std::result::Result<Dir, Errno>) -> std::result::Result<Option<Dir>, Errno> {
     if found.as_ref().err() == Some(&Errno::NOENT) { Ok(None) } else { found.map(Some) }
 }
 
-fn path_of(name: &Name) -> Vec<u8> {
-    sys::label(&[SVSCAN.bytes(), name.bytes()])
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_classified_by_its_name_and_type() {
+        use Class::{Dangling, Hidden, Leftover, Other, Slot};
+        const KINDS: [Kind; 5] = [Kind::Regular, Kind::Directory, Kind::Symlink, Kind::Fifo, Kind::Other];
+        for (name, expected, of_dangling) in [
+            ("gateway-coder", Slot, Dangling),
+            ("gateway-", Slot, Dangling),
+            ("gateway-A.b", Slot, Dangling),
+            ("dashboard", Other, Dangling),
+            ("gateway", Other, Dangling),
+            ("s6rc-oneshot-runner", Other, Dangling),
+            ("x.tmp", Other, Dangling),
+            (".gateway-coder.tmp", Leftover, Leftover),
+            (".gateway-coder.2.tmp", Leftover, Leftover),
+            (".gateway-coder.gone.tmp", Leftover, Leftover),
+            ("gateway-coder.tmp", Leftover, Leftover),
+            (".s6-svscan", Hidden, Hidden),
+            (".gateway-coder", Hidden, Hidden),
+            (".hermes-init.lock", Hidden, Hidden),
+        ] {
+            for kind in KINDS {
+                for dangles in [false, true] {
+                    let is_dangling = dangles && kind == Kind::Symlink;
+                    let expected = if is_dangling { of_dangling } else { expected };
+                    let class = Name::new(name).map(|name| classify(&name, kind, || dangles));
+                    assert_eq!(class, Some(expected), "{name} {kind:?} {dangles}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn only_the_target_of_a_visible_symlink_is_looked_for() {
+        for (name, kind) in [
+            ("gateway-coder", Kind::Directory),
+            (".gateway-coder.tmp", Kind::Symlink),
+            (".s6-svscan", Kind::Symlink),
+            ("dashboard", Kind::Other),
+        ] {
+            let name = Name::new(name);
+            assert!(name.is_some_and(|name| classify(&name, kind, || panic!()) != Class::Dangling));
+        }
+    }
+
+    #[test]
+    fn a_supervise_of_roots_with_mode_0710_is_sealed() {
+        for (uid, mode, expected) in [
+            (0, 0o710, true),
+            (0, 0o755, false),
+            (0, 0o700, false),
+            // It is being sealed.
+            (0, 0o1710, false),
+            (10_000, 0o710, false),
+            (10_000, 0o755, false),
+        ] {
+            let ids = Ids { uid, gid: 10_000 };
+            let meta = Meta { kind: Kind::Directory, mode, ids, links: 2, size: 0, inode: 1 };
+            assert_eq!(is_sealed_supervise(meta), expected, "{uid} {mode:o}");
+        }
+    }
 }

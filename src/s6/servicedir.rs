@@ -21,7 +21,7 @@ pub static SUPERVISE: Name = Name::fixed(c"supervise");
 /// The FIFO in the supervise directory that takes commands.
 pub static CONTROL: Name = Name::fixed(c"control");
 /// The logger's program, from the service directory.
-pub static LOG_RUN: SubPath = SubPath::fixed(c"log/run", c"log", c"run");
+pub static LOG_RUN: SubPath = SubPath::fixed(c"log/run");
 /// The parts of a skeleton, from its service directory: `event`, `supervise`, and `control` and `event` in that.
 pub static SKELETON: [&CStr; 4] = [c"event", c"supervise", c"supervise/control", c"supervise/event"];
 /// Those of the logger, from the slot.

@@ -3,11 +3,12 @@
 
 use std::ffi::CStr;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::{Path, PathBuf};
 
 use super::Policy;
-use super::servicedir::{CONTROL, EVENT, SEALED_EVENT, SUPERVISE};
+use super::servicedir::{CONTROL, EVENT, SUPERVISE};
 use crate::output::{Context, Error, Result};
-use crate::sys::{self, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file, remove};
+use crate::sys::{self, Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file};
 
 /// Makes the skeleton in a new service directory that nobody else can write yet.
 pub fn make(service: &Dir, policy: &Policy, ownership: &Ownership) -> std::result::Result<(), Errno> {
@@ -54,63 +55,96 @@ pub enum Existing {
 }
 
 /// Completes the skeleton of a service directory that may be in use and may belong to another user: missing parts are made. A part
-/// of the wrong type is an error that names it; the other parts are completed all the same. `path` is the service directory in
-/// messages. Returns whether anything changed.
+/// of the wrong type is an error that names it; the other parts are completed all the same, and the first error is returned. `path`
+/// is the service directory in messages.
 pub fn complete(
     service: &Dir,
-    path: &[u8],
+    path: &Path,
     existing: Existing,
     policy: &Policy,
     ownership: &Ownership,
-) -> Result<bool> {
-    let mut work = Completion { existing, policy, ownership, changed: false, failed: None };
-    if let Some(event) = work.open(service, path, &EVENT, policy.event) {
-        work.update(&event, policy.slot_owner);
-    }
-    if let Some(supervise) = work.open(service, path, &SUPERVISE, policy.supervise) {
-        if let Some(event) = work.open(&supervise.dir, &supervise.path, &EVENT, policy.event) {
-            work.update(&event, policy.slot_owner);
-        }
-        work.fifo(&supervise.dir, &supervise.path);
-        // Last: with CAP_CHOWN alone, root can make nothing in a directory of another user.
-        work.update(&supervise, policy.supervise_owner);
-    }
-    match work.failed {
-        Some(error) => Err(error),
-        None => Ok(work.changed),
-    }
+) -> Result<()> {
+    let completion = Completion { existing, policy, ownership };
+    let event = completion.event(service, path);
+    let supervise = completion.supervise(service, path);
+    event.and(supervise)
 }
 
 struct Completion<'a> {
     existing: Existing,
     policy: &'a Policy,
     ownership: &'a Ownership,
-    changed: bool,
-    failed: Option<Error>,
 }
 
 /// A directory of the skeleton.
 struct Part {
     dir: Dir,
-    path: Vec<u8>,
+    path: PathBuf,
     mode: u32,
     is_new: bool,
 }
 
 impl Completion<'_> {
-    fn fail(&mut self, verb: &'static str, path: &[u8], reason: impl Into<Reason>) {
-        self.failed.get_or_insert(Error::new(verb, path, reason));
+    fn event(&self, parent: &Dir, path: &Path) -> Result<()> {
+        let event = Part::open(parent, path, &EVENT, self.policy.event)?;
+        self.update(&event, self.policy.slot_owner)
     }
 
-    fn open(&mut self, parent: &Dir, path: &[u8], name: &Name, mode: u32) -> Option<Part> {
-        let path = sys::label(&[path, name.bytes()]);
+    fn supervise(&self, service: &Dir, path: &Path) -> Result<()> {
+        let supervise = Part::open(service, path, &SUPERVISE, self.policy.supervise)?;
+        let event = self.event(&supervise.dir, &supervise.path);
+        let control = self.control(&supervise.dir, &supervise.path);
+        // Last: with CAP_CHOWN alone, root can make nothing in a directory of another user.
+        let own = self.update(&supervise, self.policy.supervise_owner);
+        event.and(control).and(own)
+    }
+
+    fn update(&self, part: &Part, ids: Ids) -> Result<()> {
+        if part.is_new || self.existing == Existing::Update || self.is_unfinished(part) {
+            let set = set_attributes(&part.dir, part.mode, ids, self.ownership);
+            return set.context("set mode and owner of", &part.path);
+        }
+        Ok(())
+    }
+
+    /// Returns whether an interrupted run has left a directory: this process's user made it, with the mode of a new one, and it holds
+    /// nothing but parts of a skeleton.
+    fn is_unfinished(&self, part: &Part) -> bool {
+        let uid = self.ownership.process().uid;
+        part.dir.own_meta().is_ok_and(|meta| is_as_made(meta, part.mode, uid))
+            && part.dir.names().is_ok_and(|names| holds_only_parts(&names))
+    }
+
+    fn control(&self, supervise: &Dir, path: &Path) -> Result<()> {
+        let path = &path.join(&CONTROL);
+        let is_new = match supervise.mkfifo(&CONTROL, self.policy.control) {
+            Ok(()) => true,
+            Err(Errno::EXIST) => false,
+            Err(errno) => return Err(Error::new("make", path, errno)),
+        };
+        let found = supervise.meta(&CONTROL).context("look at", path)?;
+        if found.kind != Kind::Fifo {
+            return Err(Error::new("use", path, wrong_type(found.kind, "a FIFO")));
+        }
+        if is_new
+            || self.existing == Existing::Update
+            || is_as_made(found, self.policy.control, self.ownership.process().uid)
+        {
+            let set = set_fifo_attributes(supervise, found, self.policy, self.ownership);
+            return set.context("set mode and owner of", path);
+        }
+        Ok(())
+    }
+}
+
+impl Part {
+    /// Opens a directory of the skeleton; makes it where it is missing.
+    fn open(parent: &Dir, path: &Path, name: &Name, mode: u32) -> Result<Part> {
+        let path = path.join(name);
         let is_new = match parent.mkdir(name, mode) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
-            Err(errno) => {
-                self.fail("make", &path, errno);
-                return None;
-            }
+            Err(errno) => return Err(Error::new("make", path, errno)),
         };
         let opened = match parent.dir(name) {
             // `event` cannot be read by other users.
@@ -118,62 +152,24 @@ impl Completion<'_> {
             opened => opened,
         };
         match opened {
-            Ok(dir) => return Some(Part { dir, path, mode, is_new }),
+            Ok(dir) => Ok(Part { dir, path, mode, is_new }),
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let kind = parent.meta(name).map_or(Kind::Other, |meta| meta.kind);
-                self.fail("use", &path, wrong_type(kind, "a directory"));
+                Err(Error::new("use", path, wrong_type(kind, "a directory")))
             }
-            Err(errno) => self.fail("open", &path, errno),
-        }
-        None
-    }
-
-    fn update(&mut self, part: &Part, ids: Ids) {
-        if !part.is_new && self.existing == Existing::Leave && !self.is_unfinished(part) {
-            return;
-        }
-        match set_attributes(&part.dir, part.mode, ids, self.ownership) {
-            Ok(changed) => self.changed |= changed || part.is_new,
-            Err(errno) => self.fail("set mode and owner of", &part.path, errno),
+            Err(errno) => Err(Error::new("open", path, errno)),
         }
     }
+}
 
-    /// Returns whether an interrupted run has left a directory: this process's user made it, with the mode of a new one, and nothing
-    /// of others is in it.
-    fn is_unfinished(&self, part: &Part) -> bool {
-        let is_own = part.dir.own_meta().is_ok_and(|meta| self.is_new_ones(meta, part.mode));
-        is_own
-            && part.dir.names().is_ok_and(|names| names.iter().all(|name| [&EVENT, &CONTROL].contains(&name)))
-    }
+/// Returns whether a part has the owner and the mode that mkdir(2) or mknod(2) by this user gives it, which do not set setgid.
+fn is_as_made(found: Meta, mode: u32, uid: u32) -> bool {
+    found.ids.uid == uid && (found.mode ^ mode) & !0o2000 == 0
+}
 
-    fn is_new_ones(&self, meta: Meta, mode: u32) -> bool {
-        // mkdir does not set setgid.
-        meta.ids.uid == self.ownership.process().uid && (meta.mode ^ mode) & !0o2000 == 0
-    }
-
-    fn fifo(&mut self, supervise: &Dir, path: &[u8]) {
-        let path = sys::label(&[path, CONTROL.bytes()]);
-        let is_new = match supervise.mkfifo(&CONTROL, self.policy.control) {
-            Ok(()) => true,
-            Err(Errno::EXIST) => false,
-            Err(errno) => return self.fail("make", &path, errno),
-        };
-        match supervise.meta(&CONTROL) {
-            Ok(meta) if meta.kind != Kind::Fifo => self.fail("use", &path, wrong_type(meta.kind, "a FIFO")),
-            Ok(meta)
-                if is_new
-                    || self.existing == Existing::Update
-                    || self.is_new_ones(meta, self.policy.control) =>
-            {
-                match set_fifo_attributes(supervise, meta, self.policy, self.ownership) {
-                    Ok(changed) => self.changed |= changed || is_new,
-                    Err(reason) => self.fail("set mode and owner of", &path, reason),
-                }
-            }
-            Ok(_) => (),
-            Err(errno) => self.fail("look at", &path, errno),
-        }
-    }
+/// Returns whether a directory of the skeleton holds only what an interrupted run may have made in it.
+fn holds_only_parts(names: &[Name]) -> bool {
+    names.iter().all(|name| [&EVENT, &CONTROL].contains(&name))
 }
 
 /// Returns why a part of the wrong type is an error: s6-supervise exits, and s6-svscan starts it again once a second.
@@ -181,19 +177,19 @@ fn wrong_type(kind: Kind, wanted: &str) -> Reason {
     format!("is {}, and s6-supervise needs {wanted}: remove it", kind.text()).into()
 }
 
-/// Sets the mode and the owner of an open directory. Returns whether that changed anything.
+/// Sets the mode and the owner of an open directory.
 pub fn set_attributes(
     dir: &Dir,
     mode: u32,
     ids: Ids,
     ownership: &Ownership,
-) -> std::result::Result<bool, Errno> {
-    set(dir.as_fd(), dir.own_meta()?, Some(mode), ids, dir, ownership)
+) -> std::result::Result<(), Errno> {
+    set(dir.as_fd(), dir.own_meta()?, Some(mode), ids, dir, ownership).map(|_| ())
 }
 
 /// Sets the mode (`None` leaves it) and the owner of an open file with the attributes `found`; `near` is a directory of the same
-/// file system. Returns whether that changed anything. Only the owner may change the mode: what is given away gets its mode first,
-/// and what is taken from another user its owner.
+/// file system. Returns whether that changed anything. Only the owner may change the mode: a file that is given away gets its mode
+/// first, and one that is taken from another user its owner first.
 pub fn set(
     fd: BorrowedFd<'_>,
     mut found: Meta,
@@ -225,71 +221,54 @@ fn set_fifo_attributes(
     seen: Meta,
     policy: &Policy,
     ownership: &Ownership,
-) -> std::result::Result<bool, Reason> {
+) -> std::result::Result<(), Reason> {
     if seen.mode == policy.control && ownership.accepts(seen.ids, policy.supervise_owner, supervise) {
-        return Ok(false);
+        return Ok(());
     }
     let (fifo, meta) = file::open_checked(supervise, &CONTROL)?;
     if meta.kind != Kind::Fifo {
         return Err("was exchanged meanwhile".into());
     }
-    Ok(set(fifo.as_fd(), meta, Some(policy.control), policy.supervise_owner, supervise, ownership)?)
+    set(fifo.as_fd(), meta, Some(policy.control), policy.supervise_owner, supervise, ownership)?;
+    Ok(())
 }
 
-/// Mode bit of a directory that is being sealed: if the pass is killed, the next one sees that it is not done.
-pub const UNFINISHED: u32 = 0o1000;
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Handles an entry of a directory that is being sealed.
-pub type Clean<'a> = &'a dyn Fn(&Name, Meta) -> std::result::Result<(), Reason>;
-
-/// Seals a directory of a service, if its owner or mode is not what is wanted: takes it from its owner, has `clean` handle each
-/// entry, and then sets the mode. `path` is the directory in messages. Fails if the kernel leaves it to another user. Returns
-/// whether anything changed.
-pub fn seal(
-    dir: &Dir,
-    path: &[u8],
-    mode: u32,
-    ids: Ids,
-    ownership: &Ownership,
-    clean: Clean<'_>,
-) -> Result<bool> {
-    take(dir, mode, ids, ownership, clean).context("seal", path)
-}
-
-fn take(
-    dir: &Dir,
-    mode: u32,
-    ids: Ids,
-    ownership: &Ownership,
-    clean: Clean<'_>,
-) -> std::result::Result<bool, Reason> {
-    let found = dir.own_meta()?;
-    if found.mode == mode && ownership.accepts(found.ids, ids, dir) {
-        return Ok(false);
+    fn meta(kind: Kind, uid: u32, mode: u32, links: u64) -> Meta {
+        Meta { kind, mode, ids: Ids { uid, gid: 7 }, links, size: 0, inode: 1 }
     }
-    set(dir.as_fd(), found, Some(mode | UNFINISHED), ids, dir, ownership)?;
-    if dir.own_meta()?.ids.uid != ids.uid {
-        return Err(stays_open(found.ids));
+
+    fn name(text: &str) -> Option<Name> {
+        Name::new(text)
     }
-    for name in &dir.names()? {
-        if let Some(meta) = sys::present(dir.meta(name))? {
-            clean(name, meta)?;
+
+    #[test]
+    fn a_directory_as_an_interrupted_run_leaves_it_is_unfinished() {
+        for (uid, mode, wanted, expected) in [
+            (0, 0o755, 0o755, true),
+            (0, 0o1730, 0o3730, true),
+            (0, 0o3730, 0o3730, true),
+            (0, 0o730, 0o3730, false),
+            (0, 0o710, 0o755, false),
+            (1000, 0o755, 0o755, false),
+            (1000, 0o1730, 0o3730, false),
+        ] {
+            let found = meta(Kind::Directory, uid, mode, 2);
+            assert_eq!(is_as_made(found, wanted, 0), expected, "{uid} {mode:o} {wanted:o}");
+        }
+        for (entries, expected) in [
+            (&[][..], true),
+            (&["event"], true),
+            (&["control", "event"], true),
+            (&["control", "event", "lock"], false),
+            (&["status"], false),
+            (&["ftrig1:x"], false),
+        ] {
+            let names: Vec<Name> = entries.iter().filter_map(|entry| name(entry)).collect();
+            assert_eq!(holds_only_parts(&names), expected, "{entries:?}");
         }
     }
-    dir.chmod(mode)?;
-    Ok(true)
-}
-
-/// Seals an `event` directory. FIFOs of root's own stay: a program of root's may be waiting on them. Anything else may lead
-/// s6-supervise to a file of root's.
-pub fn seal_event(dir: &Dir, path: &[u8], ids: Ids, ownership: &Ownership) -> Result<bool> {
-    seal(dir, path, SEALED_EVENT, ids, ownership, &|name, meta| {
-        let is_roots = meta.kind == Kind::Fifo && meta.ids.uid == ids.uid && meta.links == 1;
-        if is_roots { Ok(()) } else { Ok(remove::tree(dir, name)?) }
-    })
-}
-
-/// Returns why a part that the kernel leaves to another user is not sealed.
-pub fn stays_open(ids: Ids) -> Reason {
-    format!("it stays uid {}'s: this process may not change owners", ids.uid).into()
 }

@@ -12,7 +12,7 @@ use crate::sys::{Dir, Errno, Reason, file, time};
 pub struct Stat {
     /// Whether it is up.
     pub up: bool,
-    /// Whether its supervisor has the order to keep it up.
+    /// Whether it is wanted up: its supervisor keeps it up.
     pub wanted: bool,
     /// Whether it is down and its `finish` has ended. A `finish` that still runs can revoke an order to be up.
     pub settled: bool,
@@ -31,7 +31,7 @@ impl Stat {
     }
 }
 
-/// Longest time that a supervisor which has started needs until it has written its state.
+/// Longest wait for a new supervisor to write its state.
 const STATELESS: Duration = Duration::from_secs(1);
 /// Largest state that is read, in bytes.
 const STATE_CAP: u64 = 4096;
@@ -47,7 +47,8 @@ pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
     }
     let mut read = file::read_below(service, &STATUS, STATE_CAP);
     if read.as_ref().err() == Some(&Reason::Errno(Errno::NOENT)) {
-        time::wait_until(STATELESS, Duration::from_millis(1), &mut || !supervision::is_starting(service));
+        let has_started = || (!supervision::is_starting(service)).then_some(());
+        time::poll(STATELESS, Duration::from_millis(1), has_started);
         read = file::read_below(service, &STATUS, STATE_CAP);
     }
     let (state, _) = read.context("read", OBJECT)?;

@@ -93,13 +93,13 @@ fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
         let reason = advice::explained(&reason, path, home, runner.user.ids.uid);
         Error::new("log to", path, reason)
     };
-    let (logs, _) = Dir::make_at(directory).map_err(|reason| unusable(directory, reason))?;
+    let logs = Dir::make_at(directory).map_err(|reason| unusable(directory, reason))?;
     let unlocked = match logs.unlink(&LOCK) {
         Err(Errno::NOENT) => Ok(()),
         done => done,
     };
     unlocked
-        .and_then(|()| lock::new_file(&logs, &LOCK))
+        .and_then(|()| lock::try_new_file(&logs, &LOCK))
         .map_err(|errno| unusable(directory, errno.into()))?;
     for name in [&CURRENT, &PREVIOUS] {
         file::try_append(&logs, name).map_err(|reason| unusable(&directory.join(name), reason))?;

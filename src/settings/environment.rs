@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use crate::output::{Console, Error};
@@ -21,17 +21,20 @@ pub fn own() -> Environment {
 /// Sets and removes the variables of an environment directory. `path` is its path in messages. A variable that cannot be read is
 /// reported, and left as it is.
 pub fn load(variables: &mut Environment, directory: &Dir, path: &Path, console: &Console) {
-    let read = envdir::read(directory, &mut |key, content| match content {
-        Ok(content) => {
-            let name = OsStr::from_bytes(key.bytes());
-            match envdir::decode(content) {
-                Some(value) => variables.insert(name.to_owned(), OsString::from_vec(value)),
-                None => variables.remove(name),
-            };
+    let read = match envdir::read(directory) {
+        Ok(read) => read,
+        Err(errno) => return console.failed(&Error::new("list", path, errno)),
+    };
+    for (key, content) in read {
+        let name: &OsStr = key.as_ref();
+        match content.map(envdir::decode) {
+            Ok(Some(value)) => {
+                variables.insert(name.to_owned(), OsString::from_vec(value));
+            }
+            Ok(None) => {
+                variables.remove(name);
+            }
+            Err(reason) => console.failed(&Error::new("read", path.join(name), reason)),
         }
-        Err(reason) => console.failed(&Error::new("read", path.join(&key), reason)),
-    });
-    if let Err(errno) = read {
-        console.failed(&Error::new("list", path, errno));
     }
 }

@@ -53,9 +53,8 @@ impl ContainerCommand {
         if let Some(words) = self.words.get() {
             return Ok(words);
         }
-        let argv = process::find_argv(&|argv| ContainerCommand::of_cmdline(argv).is_some());
-        let argv = argv.context("look for the container's command in", Path::new("/proc"))?;
-        let found = argv.and_then(|argv| ContainerCommand::of_cmdline(&argv));
+        let found = process::find_argv(ContainerCommand::of_cmdline);
+        let found = found.context("look for the container's command in", Path::new("/proc"))?;
         Ok(self.words.get_or_init(|| found.unwrap_or_default()))
     }
 

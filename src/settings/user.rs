@@ -24,7 +24,7 @@ pub fn owner(option: Option<&OsStr>) -> Result<Setting<Ids>> {
     if let Some(text) = option {
         return named_owner(text.as_bytes(), &passwd).map(|value| Setting { value, source: Source::Option });
     }
-    let hermes = users::find_user(&passwd, &|user| user.name == HERMES.as_bytes());
+    let hermes = users::users(&passwd).find(|user| user.name == HERMES.as_bytes());
     let (value, source) = hermes.map_or((HERMES_IDS, Source::Default), |user| (user.ids, Source::Passwd));
     Ok(Setting { value, source })
 }
@@ -34,7 +34,7 @@ fn named_owner(text: &[u8], passwd: &[u8]) -> Result<Ids> {
     let colon = text.iter().position(|byte| *byte == b':').unwrap_or(text.len());
     let (user, group) = (text.get(..colon).unwrap_or_default(), text.get(colon + 1..));
     let uid = users::number(user);
-    let entry = users::find_user(passwd, &|entry| match uid {
+    let entry = users::users(passwd).find(|entry| match uid {
         Some(uid) => entry.ids.uid == uid,
         None => entry.name == user,
     });
@@ -68,7 +68,7 @@ pub struct Runner {
 pub fn runner() -> Result<Runner> {
     let passwd = read(users::PASSWD)?;
     let groups = read(users::GROUP)?;
-    let hermes = users::find_user(&passwd, &|user| user.name == HERMES.as_bytes());
+    let hermes = users::users(&passwd).find(|user| user.name == HERMES.as_bytes());
     let mut user = hermes.unwrap_or_else(|| User {
         name: HERMES.as_bytes().to_vec(),
         ids: HERMES_IDS,

@@ -1,9 +1,8 @@
-//! `Dir`: an open directory and the operations below it. Each takes one component and follows no symlink unless its name says
-//! so.
+//! `Dir`: an open directory and the operations below it. Each takes one path component and follows no symlink unless its name
+//! says so.
 
-use std::ffi::{CStr, CString, OsString};
+use std::ffi::{CStr, OsString};
 use std::mem::MaybeUninit;
-use std::ops::ControlFlow;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
 use super::name::c_path;
-use super::walk::{self, Rule};
+use super::walk::{self, Missing, Opened};
 use super::{Errno, Ids, Name, Reason};
 
 /// The type of a file.
@@ -65,7 +64,7 @@ pub struct Meta {
     pub links: u64,
     /// Size in bytes.
     pub size: u64,
-    /// Its number in its file system.
+    /// Inode number.
     pub inode: u64,
 }
 
@@ -89,8 +88,8 @@ impl Meta {
     }
 }
 
-/// Sorts the answer of a look-up: present, absent (`None`), or failed. ENOENT is absence, and where a directory is looked for also
-/// ENOTDIR and ELOOP: something else has its name. Every other errno says nothing about what is there.
+/// Turns an error that means absence into `None`: ENOENT, and ENOTDIR and ELOOP, with which the look-up of a directory finds that
+/// something else has its name. Every other errno says nothing about what is there and stays an error.
 pub fn present<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
     match found {
         Ok(found) => Ok(Some(found)),
@@ -104,7 +103,7 @@ pub fn meta_of(fd: impl AsFd) -> Result<Meta, Errno> {
     fs::fstat(fd).map(|stat| Meta::of(&stat))
 }
 
-/// Returns the path that the symlink at a path has.
+/// Returns the target of the symlink at a path.
 pub fn link_at(path: &Path) -> Result<PathBuf, Errno> {
     let target = fs::readlinkat(fs::CWD, c_path(path)?, Vec::new())?;
     Ok(OsString::from_vec(target.into_bytes()).into())
@@ -133,6 +132,65 @@ pub fn add(names: &mut Vec<Name>, name: Name) -> Result<(), Errno> {
     Ok(())
 }
 
+/// An entry of a directory.
+#[derive(Debug)]
+pub struct Entry {
+    /// Its name.
+    pub name: Name,
+    /// Its type; [`Kind::Other`] also where the file system does not report it.
+    pub kind: Kind,
+}
+
+/// An iterator over the entries of a directory, which are read a buffer at a time.
+pub struct Entries<'a> {
+    dir: &'a Dir,
+    /// What has been read and is still to be returned.
+    read: std::vec::IntoIter<Result<Entry, Errno>>,
+    is_over: bool,
+}
+
+impl Entries<'_> {
+    /// Reads as many entries as one getdents64(2) returns.
+    fn read(&mut self) -> Vec<Result<Entry, Errno>> {
+        let mut buffer = [MaybeUninit::uninit(); 8192];
+        let mut entries = RawDir::new(self.dir, &mut buffer);
+        let mut read = Vec::new();
+        loop {
+            match entries.next() {
+                // A directory that was removed meanwhile has no entries.
+                None | Some(Err(Errno::NOENT)) => self.is_over = true,
+                Some(Err(errno)) => {
+                    read.push(Err(errno));
+                    self.is_over = true;
+                }
+                Some(Ok(entry)) => {
+                    let kind = Kind::of(entry.file_type());
+                    read.extend(Name::new(entry.file_name().to_bytes()).map(|name| Ok(Entry { name, kind })));
+                }
+            }
+            if self.is_over || entries.is_buffer_empty() {
+                return read;
+            }
+        }
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Result<Entry, Errno>;
+
+    fn next(&mut self) -> Option<Result<Entry, Errno>> {
+        loop {
+            if let Some(entry) = self.read.next() {
+                return Some(entry);
+            }
+            if self.is_over {
+                return None;
+            }
+            self.read = self.read().into_iter();
+        }
+    }
+}
+
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 impl Dir {
@@ -146,11 +204,10 @@ impl Dir {
         fs::openat(fs::CWD, c_path(path)?, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
-    /// Opens the directory at a path of the operator's; makes it and its parents with mode 0755 where they are missing. Returns
-    /// whether it was missing.
-    pub fn make_at(path: &Path) -> Result<(Dir, bool), Reason> {
-        let (dir, made) = walk::open(path, Rule::Links(&|_| true), true)?;
-        Ok((dir.readable()?, made))
+    /// Opens the directory at a path of the operator's; makes it and its parents with mode 0755 where they are missing.
+    pub fn make_at(path: &Path) -> Result<Dir, Reason> {
+        let Opened { dir, .. } = walk::open(path, Missing::Make, |_| true)?;
+        Ok(dir.readable()?)
     }
 
     /// Opens a directory below for reading. A symlink is ENOTDIR.
@@ -168,14 +225,15 @@ impl Dir {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
-    /// Opens for passage the directory in which this one is.
+    /// Opens the parent directory for passage.
     pub(super) fn parent(&self) -> Result<Dir, Errno> {
         fs::openat(self, c"..", DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
-    /// Returns the path that a symlink below has.
-    pub(super) fn target(&self, name: &Name) -> Result<Vec<u8>, Errno> {
-        fs::readlinkat(self, name.c_str(), Vec::new()).map(CString::into_bytes)
+    /// Returns the target of a symlink below.
+    pub(super) fn target(&self, name: &Name) -> Result<PathBuf, Errno> {
+        let target = fs::readlinkat(self, name.c_str(), Vec::new())?;
+        Ok(OsString::from_vec(target.into_bytes()).into())
     }
 
     /// Opens this directory again for reading, if it was opened for passage.
@@ -199,7 +257,7 @@ impl Dir {
         Ok(present(self.meta(name))?.is_some())
     }
 
-    /// Returns whether a symlink points to nothing that stat(2) can find; false where that cannot be found out.
+    /// Returns whether a symlink's target does not exist; false if stat(2) fails for another reason.
     pub fn dangles(&self, name: &Name) -> bool {
         let found = fs::statat(self, name.c_str(), AtFlags::empty());
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG))
@@ -215,34 +273,18 @@ impl Dir {
         meta_of(self)
     }
 
-    /// Calls `each` with the name and type of every entry but `.` and `..`, in the file system's order, until it breaks.
-    pub fn each(&self, each: &mut dyn FnMut(Name, Kind) -> ControlFlow<()>) -> Result<(), Errno> {
+    /// Returns an iterator over the entries but `.` and `..`, in the file system's order.
+    pub fn entries(&self) -> Result<Entries<'_>, Errno> {
         fs::seek(self, fs::SeekFrom::Start(0))?;
-        let mut buffer = [MaybeUninit::uninit(); 8192];
-        let mut entries = RawDir::new(self, &mut buffer);
-        while let Some(entry) = entries.next() {
-            let entry = match entry {
-                // A directory that was removed meanwhile has no entries.
-                Err(Errno::NOENT) => return Ok(()),
-                entry => entry?,
-            };
-            if let Some(name) = Name::new(entry.file_name().to_bytes())
-                && each(name, Kind::of(entry.file_type())).is_break()
-            {
-                return Ok(());
-            }
-        }
-        Ok(())
+        Ok(Entries { dir: self, read: Vec::new().into_iter(), is_over: false })
     }
 
-    /// Returns the names of all entries but `.` and `..`, in byte order.
+    /// Returns the names of all entries but `.` and `..`, in byte order. Fails with ENOMEM if there is no space for them.
     pub fn names(&self) -> Result<Vec<Name>, Errno> {
-        let (mut names, mut done) = (Vec::new(), Ok(()));
-        self.each(&mut |name, _| {
-            done = add(&mut names, name);
-            if done.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })?;
-        done?;
+        let mut names = Vec::new();
+        for entry in self.entries()? {
+            add(&mut names, entry?.name)?;
+        }
         names.sort_unstable();
         Ok(names)
     }
@@ -289,7 +331,7 @@ impl Dir {
     }
 
     /// Renames an entry if nothing has the new name; fails with EEXIST otherwise. Where the kernel does not support that (EINVAL,
-    /// ENOSYS, EPERM from a seccomp filter) it is a look and a plain rename, which replaces an empty directory.
+    /// ENOSYS, EPERM from a seccomp filter), looks first and then renames, which replaces an empty directory.
     pub fn rename_new(&self, from: &Name, to: &Name) -> Result<(), Errno> {
         match fs::renameat_with(self, from.c_str(), self, to.c_str(), RenameFlags::NOREPLACE) {
             Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) if self.meta(to) == Err(Errno::NOENT) => {
@@ -321,8 +363,8 @@ impl Dir {
         fs::accessat(self, c".", access, AtFlags::EACCESS).is_ok()
     }
 
-    /// Tries whether this process may list, enter and change the directory at a path below; symlinks are followed. Before Linux 5.8 a
-    /// process that acts as another user is told ENOSYS.
+    /// Returns whether this process may list, enter and change the directory at a path below; symlinks are followed. Before Linux 5.8 a
+    /// process that acts as another user gets ENOSYS.
     pub fn try_to_use(&self, path: &Path) -> Result<(), Errno> {
         let access = fs::Access::READ_OK | fs::Access::WRITE_OK | fs::Access::EXEC_OK;
         fs::accessat(self, c_path(path)?, access, AtFlags::EACCESS)

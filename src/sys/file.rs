@@ -1,4 +1,4 @@
-//! Regular files below a `Dir`: read up to a limit, created, replaced in one step.
+//! Regular files below a `Dir`: read up to a limit, created, replaced in one step, appended to.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -47,7 +47,7 @@ pub fn read_meta(dir: &Dir, name: &Name, cap: u64) -> Result<(Vec<u8>, Meta), Re
     read_open(&file, cap)
 }
 
-/// Reads the first `most` bytes of a file of the kernel's, in /proc, which come at once.
+/// Reads the first `most` bytes of a file in /proc, with one read(2).
 pub fn read_start(dir: &Dir, name: &Name, most: u64) -> Result<Vec<u8>, Errno> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = fs::openat(dir, name.c_str(), flags, Mode::empty())?;
@@ -58,7 +58,8 @@ pub fn read_start(dir: &Dir, name: &Name, most: u64) -> Result<Vec<u8>, Errno> {
     Ok(bytes)
 }
 
-fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Reason> {
+/// Opens a file without blocking and without following a symlink.
+pub(super) fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Reason> {
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     fs::openat(dir, name.c_str(), flags, Mode::empty()).map_err(refusal)
 }
@@ -129,9 +130,9 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Returns the size of a regular file, at whose end this program writes; 0 for another kind of file. A write that begins at the
-/// limit of the size of files is SIGXFSZ, which ends the process: to ignore signals takes unsafe code, and programs that are
-/// executed would inherit it.
+/// Returns the size of a regular file, where this program's writes begin; 0 for another kind of file. A write that begins at the limit
+/// of the size of files is answered with SIGXFSZ, which ends the process: to ignore a signal takes unsafe code, and executed programs
+/// would inherit that.
 fn end(file: BorrowedFd<'_>) -> Result<u64, Errno> {
     meta_of(file).map(|meta| if meta.kind == Kind::Regular { meta.size } else { 0 })
 }
@@ -147,10 +148,10 @@ pub fn read_system(path: &Path, cap: u64) -> Result<Vec<u8>, Reason> {
 pub fn read_below(dir: &Dir, below: &SubPath, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
-    match fs::openat2(dir, below.both, flags, Mode::empty(), resolve) {
+    match fs::openat2(dir, below.path, flags, Mode::empty(), resolve) {
         Ok(file) => read_open(&file, cap),
         // Before Linux 5.6, or under a seccomp filter that does not know openat2: two steps.
-        Err(Errno::NOSYS | Errno::PERM) => read_meta(&dir.open_path(&below.via)?, &below.name, cap),
+        Err(Errno::NOSYS | Errno::PERM) => read_meta(&dir.open_path(&below.directory()?)?, &below.name, cap),
         Err(errno) => Err(refusal(errno)),
     }
 }
@@ -167,7 +168,7 @@ pub fn open_checked(dir: &Dir, name: &Name) -> Result<(OwnedFd, Meta), Reason> {
     }
 }
 
-/// Fails if there is a file of this name that is not regular, that this process may not append to, or whose mode it may not set.
+/// Fails if a file of this name exists and is not regular, or this process may not append to it or set its mode.
 pub fn try_append(dir: &Dir, name: &Name) -> Result<(), Reason> {
     let file = match open(dir, name, OFlags::WRONLY | OFlags::APPEND) {
         Err(Reason::Errno(Errno::NOENT)) => return Ok(()),
@@ -183,43 +184,6 @@ pub fn try_append(dir: &Dir, name: &Name) -> Result<(), Reason> {
 /// Sets the mode of an open file.
 pub fn chmod(file: impl AsFd, mode: u32) -> Result<(), Errno> {
     fs::fchmod(file, Mode::from_raw_mode(mode))
-}
-
-/// Returns whether a process has the reading end of a FIFO open, as s6-svok(8) finds a supervisor. False for anything else.
-pub fn fifo_is_held(dir: &Dir, name: &Name) -> Result<bool, Errno> {
-    match open_fifo(dir, name) {
-        Ok((_, meta)) => Ok(meta.kind == Kind::Fifo),
-        Err(Errno::NXIO | Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR) => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Opens what has a FIFO's name for writing. Fails with ENXIO if it is a FIFO that nobody reads.
-fn open_fifo(dir: &Dir, name: &Name) -> Result<(OwnedFd, Meta), Errno> {
-    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let file = fs::openat(dir, name.c_str(), flags, Mode::empty())?;
-    let meta = meta_of(&file)?;
-    Ok((file, meta))
-}
-
-/// Writes a few bytes, all or none, into a FIFO that a process reads. Fails with ENXIO if nobody reads it, with EAGAIN if it is full.
-pub fn write_to_fifo(dir: &Dir, name: &Name, bytes: &[u8]) -> Result<(), Reason> {
-    let (file, meta) = open_fifo(dir, name)?;
-    if meta.kind != Kind::Fifo {
-        return Err("not a FIFO".into());
-    }
-    loop {
-        match io::write(&file, bytes) {
-            Err(Errno::INTR) => (),
-            written => return Ok(written.map(|_| ())?),
-        }
-    }
-}
-
-/// Returns the number of bytes in a FIFO that nobody has read yet.
-pub fn fifo_pending(dir: &Dir, name: &Name) -> Result<u64, Reason> {
-    let file = open(dir, name, OFlags::WRONLY)?;
-    if meta_of(&file)?.kind == Kind::Fifo { Ok(io::ioctl_fionread(&file)?) } else { Err("not a FIFO".into()) }
 }
 
 /// Creates a new file with this mode (exactly: the process clears its umask) and content. Fails with EEXIST if there is one; if
@@ -251,50 +215,65 @@ pub struct Attributes<'a> {
     pub durable: bool,
 }
 
-/// Replaces the file `name` of `dir` in one step. The new file is written as `staging` in `workshop`, a directory of the same
-/// file system, and renamed.
-pub fn replace(
-    workshop: &Dir,
-    staging: &Name,
-    dir: &Dir,
-    name: &Name,
-    content: &[u8],
-    attributes: Attributes<'_>,
-) -> Result<(), Errno> {
-    replace_after(workshop, staging, dir, name, content, attributes, &mut || Ok(()))
+/// A new file under a staging name, which takes the place of another file when it is published. Dropped before that, it is removed.
+#[derive(Debug)]
+pub struct Staged<'a> {
+    dir: &'a Dir,
+    name: &'a Name,
+    is_published: bool,
 }
 
-/// [`replace`], with a step between the writing and the renaming. If that fails, the file stays as it was.
-pub fn replace_after(
-    workshop: &Dir,
-    staging: &Name,
-    dir: &Dir,
-    name: &Name,
-    content: &[u8],
-    attributes: Attributes<'_>,
-    step: &mut dyn FnMut() -> Result<(), Errno>,
-) -> Result<(), Errno> {
-    let file = match create(workshop, staging, attributes.mode, content) {
-        Err(Errno::EXIST) => {
-            workshop.unlink(staging)?;
-            create(workshop, staging, attributes.mode, content)
-        }
-        file => file,
-    }?;
-    let mut finish = || {
+impl<'a> Staged<'a> {
+    /// Writes a new file with this content as `name` in `dir`. A file that an interrupted run has left under this name is replaced.
+    pub fn write(
+        dir: &'a Dir,
+        name: &'a Name,
+        content: &[u8],
+        attributes: Attributes<'_>,
+    ) -> Result<Staged<'a>, Errno> {
+        let file = match create(dir, name, attributes.mode, content) {
+            Err(Errno::EXIST) => {
+                dir.unlink(name)?;
+                create(dir, name, attributes.mode, content)?
+            }
+            file => file?,
+        };
+        let staged = Staged { dir, name, is_published: false };
         if attributes.ids != attributes.ownership.process() {
             attributes.ownership.change(&file, attributes.ids)?;
         }
         if attributes.durable {
             fs::fsync(&file)?;
         }
-        step()?;
-        workshop.rename(staging, dir, name)
-    };
-    finish().inspect_err(|_| {
-        // The first error is the one to report.
-        let _ = workshop.unlink(staging);
-    })
+        Ok(staged)
+    }
+
+    /// Renames the file to `name` in `dir`, a directory of the same file system. What has that name is replaced in one step.
+    pub fn publish(mut self, dir: &Dir, name: &Name) -> Result<(), Errno> {
+        self.dir.rename(self.name, dir, name)?;
+        self.is_published = true;
+        Ok(())
+    }
+}
+
+impl Drop for Staged<'_> {
+    fn drop(&mut self) {
+        if !self.is_published {
+            // The error that led here is the one to report.
+            let _ = self.dir.unlink(self.name);
+        }
+    }
+}
+
+/// Replaces a file of `dir` in one step: writes the new one as `staging`, and renames it to `name`.
+pub fn replace(
+    dir: &Dir,
+    staging: &Name,
+    name: &Name,
+    content: &[u8],
+    attributes: Attributes<'_>,
+) -> Result<(), Errno> {
+    Staged::write(dir, staging, content, attributes)?.publish(dir, name)
 }
 
 /// A regular file that is read piece by piece.
@@ -312,7 +291,7 @@ impl Reader {
         if meta.kind == Kind::Regular { Ok(Reader { file, meta }) } else { Err(NOT_REGULAR.into()) }
     }
 
-    /// Adds what follows, until there are at least `most` bytes.
+    /// Appends what follows in the file to `bytes`, until these are at least `most`.
     pub fn read(&self, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
         read_on(&self.file, bytes, most)
     }
@@ -323,11 +302,11 @@ pub struct Appender {
     file: OwnedFd,
     /// Its attributes.
     pub meta: Meta,
-    /// Whether it is new.
+    /// Whether it has been made.
     pub fresh: bool,
 }
 
-/// Number of times that a file may come and go while it is opened.
+/// Number of attempts to open a file that others make and rename meanwhile.
 const TRIES: u32 = 100;
 
 impl Appender {

@@ -1,77 +1,95 @@
-//! The locks of boot passes and registrations. The wait is bounded: in delegated mode, whoever can read the scan directory can hold
-//! its lock for ever. And a trial of the lock that s6-log takes.
+//! Locks, whose wait is bounded: whoever can read a file can hold its lock for ever.
 
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::fs::{self, FlockOperation, Mode, OFlags, fcntl_lock, flock};
 
 use super::dir::meta_of;
-use super::time::wait_until;
-use super::{Dir, Errno, Kind, Name, file, remove};
+use super::{Dir, Errno, Kind, Meta, Name, file, remove, time};
 
 /// Time between two attempts.
 const INTERVAL: Duration = Duration::from_millis(20);
 /// Time after which the wait is given up.
 const LIMIT: Duration = Duration::from_secs(5);
-/// The lock of a sealed scan directory.
-static FILE: Name = Name::fixed(c".hermes-init.lock");
+
+/// A lock of flock(2), which is held until this is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: OwnedFd,
+}
+
+impl Lock {
+    /// Locks a directory. Fails with EAGAIN if somebody else holds the lock for five seconds.
+    pub fn directory(dir: Dir) -> Result<Lock, Errno> {
+        Lock::hold(dir.into())
+    }
+
+    /// Locks a file that only its owner, this process's user, can open; makes it where it is missing. Fails with EAGAIN if another
+    /// process of that user holds the lock for five seconds.
+    pub fn private_file(dir: &Dir, name: &Name) -> Result<Lock, Errno> {
+        Lock::hold(open_private(dir, name)?)
+    }
+
+    fn hold(file: OwnedFd) -> Result<Lock, Errno> {
+        let locked =
+            time::poll(LIMIT, INTERVAL, || match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Err(Errno::AGAIN | Errno::INTR) => None,
+                done => Some(done),
+            });
+        locked.unwrap_or(Err(Errno::AGAIN))?;
+        Ok(Lock { _file: file })
+    }
+}
 
 /// Makes a new file and locks it, as s6-log locks its directory, for as long as this call takes. Fails with EEXIST if there is one.
-pub fn new_file(dir: &Dir, name: &Name) -> Result<(), Errno> {
+pub fn try_new_file(dir: &Dir, name: &Name) -> Result<(), Errno> {
     let file = file::create(dir, name, 0o644, b"")?;
     fcntl_lock(&file, FlockOperation::NonBlockingLockExclusive)
 }
 
-/// The lock of a scan directory, until it is dropped.
-#[derive(Debug)]
-pub struct Held {
-    _file: OwnedFd,
-}
-
-/// Locks a scan directory. Sealed, the lock is a file that only its owner, root, can open; otherwise it is the directory itself,
-/// which the hermes user locks too. Fails with EAGAIN if somebody else holds the lock for five seconds.
-pub fn scan_directory(scandir: &Dir, sealed: bool) -> Result<Held, Errno> {
-    let file = if sealed { own_file(scandir)? } else { scandir.readable()?.into() };
-    hold(file.as_fd())?;
-    Ok(Held { _file: file })
-}
-
-/// Removes the lock file of a scan directory that is handed over.
-pub fn abolish(scandir: &Dir) -> Result<(), Errno> {
-    remove::tree(scandir, &FILE)
-}
-
-/// Locks a directory until its descriptor is closed. Fails with EAGAIN if somebody else holds the lock for five seconds.
-pub fn exclusive(dir: &Dir) -> Result<(), Errno> {
-    hold(dir.as_fd())
-}
-
-fn hold(file: BorrowedFd<'_>) -> Result<(), Errno> {
-    let mut done = Ok(());
-    wait_until(LIMIT, INTERVAL, &mut || {
-        done = flock(file, FlockOperation::NonBlockingLockExclusive);
-        !matches!(done, Err(Errno::AGAIN | Errno::INTR))
-    });
-    done
-}
-
-/// Opens the lock file; makes it where it is missing. Another user who could write the directory earlier may have put something
-/// in its place, or have it open.
-fn own_file(scandir: &Dir) -> Result<OwnedFd, Errno> {
+/// Opens a file that is closed to other users; makes it where it is missing. Another user who could write the directory earlier may
+/// have put something in its place, or have it open: that is replaced.
+fn open_private(dir: &Dir, name: &Name) -> Result<OwnedFd, Errno> {
     let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let open = || fs::openat(scandir, FILE.c_str(), flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o600));
+    let open = || fs::openat(dir, name.c_str(), flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o600));
     match open() {
         Ok(file) => {
-            let meta = meta_of(&file)?;
-            let is_own = meta.ids.uid == rustix::process::geteuid().as_raw();
-            if meta.kind == Kind::Regular && is_own && meta.mode == 0o600 && meta.links == 1 {
+            if is_private(meta_of(file.as_fd())?, rustix::process::geteuid().as_raw()) {
                 return Ok(file);
             }
         }
         Err(Errno::LOOP | Errno::ISDIR | Errno::NXIO) => (),
         Err(errno) => return Err(errno),
     }
-    abolish(scandir)?;
+    remove::tree(dir, name)?;
     open()
+}
+
+/// Returns whether only this user can have opened the file.
+fn is_private(meta: Meta, uid: u32) -> bool {
+    meta.kind == Kind::Regular && meta.ids.uid == uid && meta.mode == 0o600 && meta.links == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::Ids;
+
+    #[test]
+    fn a_file_that_another_user_may_have_open_is_not_private() {
+        let meta =
+            |kind, uid, mode, links| Meta { kind, mode, ids: Ids { uid, gid: 7 }, links, size: 0, inode: 1 };
+        assert!(is_private(meta(Kind::Regular, 0, 0o600, 1), 0));
+        for other in [
+            meta(Kind::Fifo, 0, 0o600, 1),
+            meta(Kind::Directory, 0, 0o600, 1),
+            meta(Kind::Regular, 1000, 0o600, 1),
+            meta(Kind::Regular, 0, 0o640, 1),
+            meta(Kind::Regular, 0, 0o644, 1),
+            meta(Kind::Regular, 0, 0o600, 2),
+        ] {
+            assert!(!is_private(other, 0), "{other:?}");
+        }
+    }
 }

@@ -3,13 +3,14 @@
 
 pub mod capability;
 pub mod dir;
-pub mod errno;
+mod errno;
+pub mod fifo;
 pub mod file;
 pub mod inheritance;
 pub mod lock;
-pub mod name;
+mod name;
 pub mod number;
-pub mod ownership;
+mod ownership;
 pub mod process;
 pub mod remove;
 pub mod switch;

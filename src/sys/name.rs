@@ -36,20 +36,16 @@ impl Name {
     /// Makes a name of the program's own.
     ///
     /// # Panics
-    /// If it is no single component, which in a `static` is an error of the compilation.
+    /// If it is not a single component, which in a `static` is an error of the compilation.
     pub const fn fixed(name: &'static CStr) -> Name {
         assert!(is_component(name.to_bytes()));
         Name(Cow::Borrowed(name))
     }
 
-    /// Makes a name from bytes; `None` if they are no single component.
+    /// Makes a name from bytes; `None` if they are not a single component.
     pub fn new(bytes: impl AsRef<[u8]>) -> Option<Name> {
-        Name::parse(bytes.as_ref())
-    }
-
-    fn parse(bytes: &[u8]) -> Option<Name> {
-        let name = if is_component(bytes) { CString::new(bytes).ok()? } else { return None };
-        Some(Name(Cow::Owned(name)))
+        let bytes = Some(bytes.as_ref()).filter(|bytes| is_component(bytes))?;
+        CString::new(bytes).ok().map(|name| Name(Cow::Owned(name)))
     }
 
     /// Returns the bytes, without the NUL.
@@ -80,24 +76,38 @@ impl AsRef<[u8]> for Name {
     }
 }
 
-/// Two components of the program's own, for a look at an entry two steps below a directory.
+/// A path of two components of the program's own, for a look at an entry two steps below a directory.
 pub struct SubPath {
-    /// Both, with a slash between.
-    pub(super) both: &'static CStr,
-    /// The directory.
-    pub(super) via: Name,
-    /// The entry in it.
+    /// The whole path.
+    pub(super) path: &'static CStr,
+    /// Its first component, the directory.
+    directory: &'static [u8],
+    /// Its second component, the entry in the directory.
     pub name: Name,
 }
 
 impl SubPath {
-    /// Makes the pair `via`/`name`; `both` is the two with a slash between.
+    /// Makes a path `directory/entry`.
     ///
     /// # Panics
-    /// If `both` is not that, which in a `static` is an error of the compilation.
-    pub const fn fixed(both: &'static CStr, via: &'static CStr, name: &'static CStr) -> SubPath {
-        assert!(both.to_bytes().len() == via.to_bytes().len() + 1 + name.to_bytes().len());
-        SubPath { both, via: Name::fixed(via), name: Name::fixed(name) }
+    /// If it is not that, which in a `static` is an error of the compilation.
+    pub const fn fixed(path: &'static CStr) -> SubPath {
+        let bytes = path.to_bytes_with_nul();
+        let mut slash = 0;
+        while bytes[slash] != b'/' {
+            slash += 1;
+        }
+        let (directory, rest) = bytes.split_at(slash);
+        assert!(is_component(directory));
+        match CStr::from_bytes_with_nul(rest.split_at(1).1) {
+            Ok(name) => SubPath { path, directory, name: Name::fixed(name) },
+            Err(_) => panic!(),
+        }
+    }
+
+    /// Returns the directory.
+    pub(super) fn directory(&self) -> Result<Name, Errno> {
+        Name::new(self.directory).ok_or(Errno::INVAL)
     }
 }
 
@@ -110,8 +120,19 @@ mod tests {
         for good in ["a", "...", ".a", "a b", "\n", "-"] {
             assert!(Name::new(good).is_some(), "{good:?}");
         }
-        for bad in ["", ".", "..", "/", "a/b", "a/", "a\0b"] {
+        for bad in ["", ".", "..", "/", "a/b", "a/", "/a", "a\0b", "a\0"] {
             assert!(Name::new(bad).is_none(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_path_of_two_components_has_a_directory_and_an_entry() {
+        static PATH: SubPath = SubPath::fixed(c"supervise/status");
+        assert_eq!(PATH.path, c"supervise/status");
+        assert_eq!(PATH.directory().as_ref().map(Name::bytes), Ok(&b"supervise"[..]));
+        assert_eq!(PATH.name.bytes(), b"status");
+        for bad in [c"status", c"a/b/c", c"/b", c"a/", c"../b", c"a/."] {
+            assert!(std::panic::catch_unwind(|| SubPath::fixed(bad)).is_err(), "{bad:?}");
         }
     }
 }

@@ -1,5 +1,4 @@
-//! Owner changes. A refusal (rootless containers, network storage, `--user`) is tolerated and remembered, so that it is reported
-//! once.
+//! Owner changes. A refusal (rootless containers, network storage, `--user`) is tolerated and remembered, and reported once.
 
 use std::cell::RefCell;
 use std::ffi::CStr;
@@ -18,13 +17,13 @@ pub struct Ids {
     pub gid: u32,
 }
 
-/// Changes owners until the kernel refuses; on each file system for itself.
+/// Changes owners until the kernel refuses, on each file system separately.
 #[derive(Debug)]
 pub struct Ownership {
     process: Ids,
     /// The file systems (`st_dev`) that refused, and how.
     refused: RefCell<Vec<(u64, Errno)>>,
-    /// The file systems on which a change was tried for its own sake.
+    /// The file systems on which a change was tried to see whether the kernel refuses it.
     probed: RefCell<Vec<u64>>,
 }
 
@@ -68,26 +67,25 @@ impl Ownership {
     /// remembered and tolerated; after one of them no change is tried again on that file system.
     pub fn change(&self, file: impl AsFd, wanted: Ids) -> Result<(), Errno> {
         let (file, Ids { uid, gid }) = (file.as_fd(), wanted);
-        self.tolerate(file, &|| fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
+        self.tolerate(file, || fs::fchown(file, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))))
     }
 
     /// [`Ownership::change_at`] for a path of the program's own, in a tree that nobody else can write.
     pub fn change_path(&self, dir: &Dir, path: &'static CStr, wanted: Ids) -> Result<(), Errno> {
-        self.tolerate(dir.as_fd(), &|| {
-            let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
-            fs::chownat(dir, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-        })
+        let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
+        let chown = || fs::chownat(dir, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+        self.tolerate(dir.as_fd(), chown)
     }
 
     /// [`Ownership::change`] by name, without following a symlink: only for a directory that nobody else can write.
     pub fn change_at(&self, dir: &Dir, name: &Name, wanted: Ids) -> Result<(), Errno> {
-        self.tolerate(dir.as_fd(), &|| {
-            let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
-            fs::chownat(dir, name.c_str(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)
-        })
+        let (uid, gid) = (Uid::from_raw(wanted.uid), Gid::from_raw(wanted.gid));
+        let chown = || fs::chownat(dir, name.c_str(), Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW);
+        self.tolerate(dir.as_fd(), chown)
     }
 
-    fn tolerate(&self, near: BorrowedFd<'_>, chown: &dyn Fn() -> Result<(), Errno>) -> Result<(), Errno> {
+    /// Calls `chown` for a file on the file system of `near`, unless the kernel has refused one there; remembers a refusal.
+    fn tolerate(&self, near: BorrowedFd<'_>, chown: impl FnOnce() -> Result<(), Errno>) -> Result<(), Errno> {
         if self.is_refused_on(near) {
             return Ok(());
         }
@@ -100,9 +98,9 @@ impl Ownership {
         }
     }
 
-    /// Returns whether `found` needs no change to `wanted`: it is the same, or it is this process's and the kernel refuses owner
-    /// changes there. The latter is tried once, on an unnamed file in `dir`, so that a pass without that permission accepts what an
-    /// earlier one made.
+    /// Returns whether owner `found` needs no change to `wanted`: it is the same, or it is this process's user and the kernel refuses
+    /// owner changes on the file system of `dir`. The latter is tried once, on an unnamed file in `dir`, so that a process without
+    /// that permission accepts what an earlier one made.
     pub fn accepts(&self, found: Ids, wanted: Ids, dir: &Dir) -> bool {
         if found == wanted {
             return true;
@@ -124,7 +122,7 @@ impl Ownership {
     }
 }
 
-/// Returns the file system of an open file. One that does not tell is a file system of its own.
+/// Returns the file system (`st_dev`) of an open file; a number that no file system has if fstat(2) fails.
 // The type of `st_dev` differs between architectures.
 #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
 fn device(file: BorrowedFd<'_>) -> u64 {

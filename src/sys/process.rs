@@ -1,7 +1,6 @@
 //! This process and others: its executable, its user, other programs, and the argv of the processes beside it.
 
 use std::ffi::OsStr;
-use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -13,12 +12,11 @@ use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
 use rustix::process::umask;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
-use crate::sys::number::decimal;
+use super::number::decimal;
 
 use super::dir::link_at;
 use super::name::c_path;
-use super::walk::{self, Rule};
-use super::{Dir, Errno, Ids, Name, Reason, errno, file, users};
+use super::{Dir, Errno, Ids, Name, Reason, errno, file, users, walk};
 
 /// Returns whether this process runs as root.
 pub fn is_root() -> bool {
@@ -83,12 +81,13 @@ pub fn groups_of_first() -> Result<Vec<u32>, Reason> {
         Err(Reason::Errno(Errno::NOENT | Errno::PERM | Errno::ACCESS)) => Vec::new(),
         status => status?,
     };
+    Ok(groups_in(&status))
+}
+
+/// Returns the supplementary groups in a /proc/PID/status.
+fn groups_in(status: &[u8]) -> Vec<u32> {
     let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Groups:"));
-    let mut groups = Vec::new();
-    for group in line.unwrap_or_default().split(u8::is_ascii_whitespace) {
-        groups.extend(users::number(group));
-    }
-    Ok(groups)
+    line.unwrap_or_default().split(u8::is_ascii_whitespace).filter_map(users::number).collect()
 }
 
 /// The state of process 1.
@@ -126,20 +125,30 @@ pub fn start_time(pid: u64) -> Option<String> {
     Some(field.to_string())
 }
 
-/// Finds a program that root may run: like [`find_on_path`], but only in directories that root alone can change. The error is one
-/// that is there and is not used, and why.
-pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, (PathBuf, Reason)> {
+/// A program on PATH that root must not run.
+#[derive(Debug)]
+pub struct Unsafe {
+    /// The program.
+    pub path: PathBuf,
+    /// Why it is not run.
+    pub reason: Reason,
+}
+
+/// Finds a program that root may run: like [`find_on_path`], but only in directories that nobody but root can change. Fails if there
+/// are only others.
+pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, Unsafe> {
     let mut refused = None;
     for entry in path.as_bytes().split(|byte| *byte == b':') {
         let Some(found) = find_on_path(program, OsStr::from_bytes(entry)) else { continue };
-        let why = if !entry.starts_with(b"/") {
-            "its directory on PATH is not absolute".into()
-        } else if let Err(why) = walk::open(&found, Rule::Program, false) {
-            why
+        let checked = if entry.starts_with(b"/") {
+            walk::check_program(&found)
         } else {
-            return Ok(Some(found));
+            Err("its directory on PATH is not absolute".into())
         };
-        refused = Some((found, why));
+        match checked {
+            Ok(()) => return Ok(Some(found)),
+            Err(reason) => refused = Some(Unsafe { path: found, reason }),
+        }
     }
     refused.map_or(Ok(None), Err)
 }
@@ -147,39 +156,41 @@ pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, (
 /// Longest part of an argv that is read, in bytes.
 const ARGV_MAX: u64 = 4096;
 
-/// Returns the argv of the first process that `wanted` accepts, each word with its NUL; process 1 comes first. What is longer than
-/// 4 KiB is cut after its last whole word. As root, only processes of root count: anybody can give a process any argv. Processes
-/// that vanish meanwhile or that this process may not see are passed over.
-pub fn find_argv(wanted: &dyn Fn(&[u8]) -> bool) -> Result<Option<Vec<u8>>, Errno> {
+/// Returns what `parse` makes of the argv of the first process for which it returns a value; process 1 comes first. In an argv each
+/// word ends with a NUL; one that is longer than 4 KiB is cut after its last whole word. As root, only processes of root count:
+/// anybody can give a process any argv. Skips processes that vanish meanwhile or that this process may not see.
+pub fn find_argv<T>(parse: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Errno> {
     static FIRST: Name = Name::fixed(c"1");
     let proc = match Dir::at(Path::new("/proc")) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         proc => proc?,
     };
     let is_root = rustix::process::geteuid().is_root();
-    let mut found = Ok(None);
-    let mut look = |pid: &Name| match argv_of(&proc, pid, is_root, wanted) {
-        Ok(None) | Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => ControlFlow::Continue(()),
-        done => {
-            found = done;
-            ControlFlow::Break(())
-        }
+    let look = |pid: &Name| match parse_argv(&proc, pid, is_root, &parse) {
+        Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(None),
+        found => found,
     };
-    if look(&FIRST).is_continue() {
-        proc.each(&mut |name, _| {
-            let is_other = name != FIRST && name.bytes().iter().all(u8::is_ascii_digit);
-            if is_other { look(&name) } else { ControlFlow::Continue(()) }
-        })?;
+    let first = look(&FIRST)?;
+    if first.is_some() {
+        return Ok(first);
     }
-    found
+    for entry in proc.entries()? {
+        let name = entry?.name;
+        let is_other = name != FIRST && name.bytes().iter().all(u8::is_ascii_digit);
+        let found = if is_other { look(&name)? } else { None };
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    Ok(None)
 }
 
-fn argv_of(
+fn parse_argv<T>(
     proc: &Dir,
     pid: &Name,
     is_root: bool,
-    wanted: &dyn Fn(&[u8]) -> bool,
-) -> Result<Option<Vec<u8>>, Errno> {
+    parse: impl Fn(&[u8]) -> Option<T>,
+) -> Result<Option<T>, Errno> {
     static CMDLINE: Name = Name::fixed(c"cmdline");
     static STATUS: Name = Name::fixed(c"status");
     let process = proc.open_path(pid)?;
@@ -193,8 +204,9 @@ fn argv_of(
         let whole = argv.iter().rposition(|byte| *byte == 0).map_or(0, |end| end + 1);
         argv.truncate(whole);
     }
+    let Some(parsed) = parse(&argv) else { return Ok(None) };
     // The process may have changed its user, and then its argv, between the two.
-    Ok(if wanted(&argv) && counts()? { Some(argv) } else { None })
+    Ok(if counts()? { Some(parsed) } else { None })
 }
 
 /// Returns whether all user ids in a /proc/PID/status are root's. The owner of /proc/PID does not tell: it is root for any process
@@ -203,4 +215,36 @@ fn is_roots(status: &[u8]) -> bool {
     let mut lines = status.split(|byte| *byte == b'\n');
     let ids = lines.find_map(|line| line.strip_prefix(b"Uid:"));
     ids.is_some_and(|ids| ids.iter().all(|byte| b"0\t".contains(byte)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_roots_if_all_its_user_ids_are() {
+        for (status, expected) in [
+            ("Name:\tsh\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", true),
+            ("Uid:\t0\t1000\t0\t0\n", false),
+            ("Uid:\t1000\t0\t0\t0\n", false),
+            ("Uid:\t0\t0\t0\t10\n", false),
+            ("Name:\tUid:\nUid:\t0\t0\t0\t0", true),
+            ("Gid:\t0\t0\t0\t0\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_roots(status.as_bytes()), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn groups_are_read_from_a_status() {
+        for (status, expected) in [
+            ("Name:\tinit\nGroups:\t4 24 1001 \nNStgid:\t1\n", &[4, 24, 1001][..]),
+            ("Groups:\t\n", &[]),
+            ("Name:\tGroups:\t7\n", &[]),
+            ("Groups:\t4294967295 -1 x 5\n", &[5]),
+        ] {
+            assert_eq!(groups_in(status.as_bytes()), expected, "{status:?}");
+        }
+    }
 }

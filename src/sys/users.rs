@@ -1,11 +1,12 @@
 //! /etc/passwd and /etc/group, read as text: a static executable has no NSS, and a container's users are in these files.
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use super::number::decimal;
 use super::{Errno, Ids, Reason, file};
-use crate::sys::number::decimal;
 
 /// Path of the user database.
 pub const PASSWD: &str = "/etc/passwd";
@@ -21,19 +22,13 @@ pub struct User {
     pub name: Vec<u8>,
     /// User and primary group.
     pub ids: Ids,
-    /// Home directory as the entry has it; may be empty.
+    /// Home directory as in the entry; may be empty.
     pub home: PathBuf,
 }
 
 /// Returns the fields of each line.
 fn entries(text: &[u8]) -> impl Iterator<Item = Vec<&[u8]>> {
-    text.split(|byte| *byte == b'\n').map(|line| {
-        let mut fields = Vec::new();
-        for field in line.split(|byte| *byte == b':') {
-            fields.push(field);
-        }
-        fields
-    })
+    text.split(|byte| *byte == b'\n').map(|line| line.split(|byte| *byte == b':').collect())
 }
 
 /// Parses a user's or a group's number, 0 to 4294967294.
@@ -42,14 +37,14 @@ pub fn number(field: &[u8]) -> Option<u32> {
     decimal(field).and_then(|value| u32::try_from(value).ok()).filter(|id| *id != u32::MAX)
 }
 
-/// Returns the first user in a passwd(5) text that `wanted` accepts. Malformed lines are passed over.
-pub fn find_user(passwd: &[u8], wanted: &dyn Fn(&User) -> bool) -> Option<User> {
-    entries(passwd).find_map(|fields| match *fields.as_slice() {
-        [name, _, uid, gid, _, home, ..] if !name.is_empty() => {
-            let ids = Ids { uid: number(uid)?, gid: number(gid)? };
-            let user = User { name: name.to_vec(), ids, home: OsStr::from_bytes(home).into() };
-            wanted(&user).then_some(user)
-        }
+/// Returns the users in a passwd(5) text. Skips malformed lines.
+pub fn users(passwd: &[u8]) -> impl Iterator<Item = User> {
+    entries(passwd).filter_map(|fields| match *fields.as_slice() {
+        [name, _, uid, gid, _, home, ..] if !name.is_empty() => Some(User {
+            name: name.to_vec(),
+            ids: Ids { uid: number(uid)?, gid: number(gid)? },
+            home: OsStr::from_bytes(home).into(),
+        }),
         _ => None,
     })
 }
@@ -64,20 +59,17 @@ pub fn find_group(group: &[u8], name: &[u8]) -> Option<u32> {
 
 /// Returns the groups of a user as initgroups(3) does: its primary group and those of a group(5) text that list it, each once.
 pub fn groups_of(group: &[u8], user: &User) -> Vec<u32> {
-    let mut groups = vec![user.ids.gid];
-    for fields in entries(group) {
-        if let [_, _, gid, members, ..] = *fields.as_slice()
-            && members.split(|byte| *byte == b',').any(|member| member == user.name)
-            && let Some(gid) = number(gid)
-            && !groups.contains(&gid)
-        {
-            groups.push(gid);
+    let listed = entries(group).filter_map(|fields| match *fields.as_slice() {
+        [_, _, gid, members, ..] if members.split(|byte| *byte == b',').any(|name| name == user.name) => {
+            number(gid)
         }
-    }
-    groups
+        _ => None,
+    });
+    let mut seen = BTreeSet::new();
+    [user.ids.gid].into_iter().chain(listed).filter(|gid| seen.insert(*gid)).collect()
 }
 
-/// Reads one of the two databases. A file that is not there is empty; one that cannot be read is an error.
+/// Reads one of the two databases. A missing file is empty; one that cannot be read is an error.
 pub fn read(path: &str) -> Result<Vec<u8>, Reason> {
     match file::read_system(Path::new(path), CAP) {
         Err(Reason::Errno(Errno::NOENT)) => Ok(Vec::new()),
@@ -94,11 +86,13 @@ mod tests {
 
     #[test]
     fn the_first_whole_entry_counts() {
-        let user = find_user(PASSWD, &|user| user.name == b"hermes");
+        let user = users(PASSWD).find(|user| user.name == b"hermes");
         let ids = Ids { uid: 1001, gid: 1002 };
         assert_eq!(user, Some(User { name: b"hermes".to_vec(), ids, home: "/opt/data".into() }));
-        assert_eq!(find_user(PASSWD, &|user| user.name == b"nobody"), None);
-        assert_eq!(find_user(b"", &|_| true), None);
+        let names: Vec<_> = users(PASSWD).map(|user| (user.name, user.ids.uid)).collect();
+        let user = |name: &str, uid| (name.as_bytes().to_vec(), uid);
+        assert_eq!(names, [user("root", 0), user("#hermes", 1), user("hermes", 1001), user("hermes", 7)]);
+        assert_eq!(users(b"").next(), None);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use super::home::{self, Home, Refusal, Trusted};
 use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result};
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, file, label, lock};
+use crate::sys::lock::Lock;
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, file, label};
 
 static LOGS: Name = Name::fixed(c"logs");
 static LOG: Name = Name::fixed(c"container-boot.log");
@@ -31,13 +32,14 @@ pub fn open(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) ->
     let (mut log, mut trouble) = (open()?, None);
     if is_full(&log) {
         // Several containers may have the volume: the second one finds a new log, which is not to be rotated.
-        let held = logs.readable().context("open", &LOGS)?;
-        let locked = lock::exclusive(&held);
+        let lock = Lock::directory(logs.readable().context("open", &LOGS)?);
         log = open()?;
         if is_full(&log) {
             // Some file systems have no locks. A lock that somebody keeps is no reason to lose lines.
-            let rotated =
-                if locked == Err(Errno::AGAIN) { locked } else { logs.rename(&LOG, &logs, &ROTATED) };
+            let rotated = match &lock {
+                Err(Errno::AGAIN) => Err(Errno::AGAIN),
+                _ => logs.rename(&LOG, &logs, &ROTATED),
+            };
             match rotated.context("rotate", LOG_PATH) {
                 Ok(()) => log = open()?,
                 Err(error) => trouble = Some(error),

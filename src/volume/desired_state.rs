@@ -9,8 +9,9 @@ use crate::output::json::{Object, Value};
 use crate::output::localtime;
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::file::Attributes;
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, lock, time};
+use crate::sys::file::{Attributes, Staged};
+use crate::sys::lock::Lock;
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, time};
 
 static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
 /// Number of names for broken state files. If all of them are taken, the state cannot be set any more.
@@ -28,8 +29,7 @@ pub fn set(
 ) -> Result<Option<Name>> {
     let label = profiles::label(profile, &STATE);
     // Two requests at once would share the staging file. If the lock cannot be had, the request counts more than the order.
-    let held = dir.readable();
-    let _ = held.as_ref().map(lock::exclusive);
+    let _lock = dir.readable().and_then(Lock::directory);
     let mut attributes = Attributes { mode: 0o644, ids: owner, ownership, durable: true };
     let bytes = match file::read_meta(dir, &STATE, CAP) {
         Err(Reason::Errno(Errno::NOENT)) => None,
@@ -54,16 +54,12 @@ pub fn set(
     object.set(Key::Desired.text(), &state);
     object.set("updated_at", &moment);
     let text = format!("{object}\n");
-    let mut broken = None;
-    let mut step = || {
-        if is_broken {
-            broken = Some(set_aside(dir)?);
-        }
-        Ok(())
+    let write = || {
+        let staged = Staged::write(dir, &STAGING, text.as_bytes(), attributes)?;
+        let broken = if is_broken { Some(set_aside(dir)?) } else { None };
+        staged.publish(dir, &STATE).map(|()| broken)
     };
-    file::replace_after(dir, &STAGING, dir, &STATE, text.as_bytes(), attributes, &mut step)
-        .context("write", label)?;
-    Ok(broken)
+    write().context("write", label)
 }
 
 /// Returns a moment in ISO 8601, UTC, as Python's `isoformat()` has it.

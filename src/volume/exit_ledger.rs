@@ -3,7 +3,7 @@
 use crate::output::json::{Object, Value};
 use crate::sys::{Dir, SubPath, file};
 
-static LEDGER: SubPath = SubPath::fixed(c"state/gateway.lifecycle.json", c"state", c"gateway.lifecycle.json");
+static LEDGER: SubPath = SubPath::fixed(c"state/gateway.lifecycle.json");
 /// Largest ledger that is read, in bytes.
 const CAP: u64 = 1 << 20;
 

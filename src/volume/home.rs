@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::output::{Context, Error, Result};
-use crate::sys::walk::{self, Rule};
+use crate::sys::walk::{self, Missing};
 use crate::sys::{Dir, Errno, Ids, Kind, Name, Ownership, Reason, as_user};
 use crate::volume::advice;
 
@@ -91,8 +91,8 @@ impl Home {
     fn walk_as_self(path: &Path, trusted: Trusted, make: bool) -> std::result::Result<Home, Reason> {
         // A process without root's permissions cannot be misled into using them.
         let follow = |uid| trusted.me != 0 || trusted.includes(uid);
-        let opened = walk::open(path, Rule::Links(&follow), make)?;
-        Ok(Home { dir: opened.0.readable()?, made: opened.1, user: None })
+        let opened = walk::open(path, if make { Missing::Make } else { Missing::Fail }, follow)?;
+        Ok(Home { dir: opened.dir.readable()?, made: opened.is_new, user: None })
     }
 }
 

@@ -49,7 +49,7 @@ pub fn write(dir: &Dir, variables: &[Variable], owner: Ids, ownership: &Ownershi
         return Err(Errno::FBIG);
     }
     let attributes = Attributes { mode: 0o600, ids: owner, ownership, durable: true };
-    file::replace(dir, &STAGING, dir, &KEPT, &text, attributes)
+    file::replace(dir, &STAGING, &KEPT, &text, attributes)
 }
 
 /// Removes what is kept in a profile's directory. Absence is no error.

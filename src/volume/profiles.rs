@@ -1,7 +1,5 @@
 //! The profiles: `HERMES_HOME` itself, and every directory of `profiles` that has a SOUL.md.
 
-use std::ops::ControlFlow;
-
 use super::home::{self, Home, Refusal, Trusted};
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
@@ -82,24 +80,23 @@ impl Profiles {
     /// names take at most half of it.
     pub fn names(&self) -> Result<Listing> {
         let mut listing = Listing::default();
-        let (mut room, mut done) = (NAMES_MAX, Ok(()));
-        let listed = self.dir.readable().and_then(|dir| {
-            dir.each(&mut |name, kind| {
-                // Some file systems do not report the type of an entry; it is Other then.
-                if matches!(kind, Kind::Directory | Kind::Symlink | Kind::Other) {
-                    let size = name.bytes().len() + NAME_SIZE;
-                    let kept = if ProfileName::parse(name.bytes()).is_err() { NAMES_MAX / 2 } else { 0 };
-                    if room < size + kept {
-                        listing.others.failed += 1;
-                    } else {
-                        room -= size;
-                        done = dir::add(&mut listing.names, name);
-                    }
-                }
-                if done.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-            })
-        });
-        listed.and(done).context("list", &PROFILES)?;
+        let mut room = NAMES_MAX;
+        let dir = self.dir.readable().context("list", &PROFILES)?;
+        for entry in dir.entries().context("list", &PROFILES)? {
+            let dir::Entry { name, kind } = entry.context("list", &PROFILES)?;
+            // Some file systems do not report the type of an entry; it is Other then.
+            if !matches!(kind, Kind::Directory | Kind::Symlink | Kind::Other) {
+                continue;
+            }
+            let size = name.bytes().len() + NAME_SIZE;
+            let kept = if ProfileName::parse(name.bytes()).is_err() { NAMES_MAX / 2 } else { 0 };
+            if room < size + kept {
+                listing.others.failed += 1;
+            } else {
+                room -= size;
+                dir::add(&mut listing.names, name).context("list", &PROFILES)?;
+            }
+        }
         listing.names.sort_unstable();
         Ok(listing)
     }

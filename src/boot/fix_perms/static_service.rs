@@ -1,324 +1,308 @@
 //! One static service: owner and mode of its event and supervise directories are set through descriptors that were checked, and no
 //! symlink is followed.
 
-use std::cell::Cell;
-use std::fmt::{Display, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
-use crate::output::escape::FromVolume;
-use crate::s6::Policy;
+use super::Effect;
+use super::finding::{Finding, Outcome};
 use crate::s6::servicedir::{CONTROL, EVENT, LOG, SEALED_SUPERVISE, SUPERVISE};
-use crate::s6::skeleton;
-use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file, label};
+use crate::s6::{Policy, sealing, skeleton};
+use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file};
 
 /// Prefixes of s6-overlay's own services. Whoever commands them commands the supervision itself.
 const INTERNAL: [&[u8]; 2] = [b"s6rc-", b"s6-linux-"];
 /// Number of levels of directories below `supervise` that are entered. s6-supervise makes one.
 const DEPTH_MAX: u32 = 32;
 
-/// What was done with a service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
-    /// It is as wanted.
-    Done,
-    /// It was left as it is, which is no fault.
-    Skipped,
-    /// Something in it is not what it should be, and was left as it is.
-    Refused,
-    /// A system call failed.
-    Failed,
-}
-
-impl Action {
-    /// Returns the word in the report.
-    pub fn word(self) -> &'static str {
-        match self {
-            Action::Done => "done",
-            Action::Skipped => "skipped",
-            Action::Refused => "refused",
-            Action::Failed => "failed",
-        }
-    }
-}
-
-/// The result for a service.
-pub struct Outcome {
-    /// Its name.
-    pub service: Name,
-    /// What was done.
-    pub action: Action,
-    /// Why it is not as wanted, with semicolons between.
-    pub reasons: String,
-    /// Whether anything was, or would be, changed.
-    pub changed: bool,
-}
-
-impl Outcome {
-    fn new(service: &Name) -> Outcome {
-        Outcome { service: service.clone(), action: Action::Done, reasons: String::new(), changed: false }
-    }
-
-    fn add(&mut self, why: &dyn Display) {
-        let between = if self.reasons.is_empty() { "" } else { "; " };
-        // Writing to a String cannot fail.
-        let _ = write!(self.reasons, "{between}{why}");
-    }
-
-    /// Notes that something was left as it is.
-    fn refuse(&mut self, path: &[u8], why: &dyn Display) {
-        self.add(&format_args!("{} {why}", FromVolume(path)));
-        if self.action != Action::Failed {
-            self.action = Action::Refused;
-        }
-    }
-
-    fn fail(&mut self, why: &dyn Display) {
-        self.add(why);
-        self.action = Action::Failed;
-    }
-}
-
-/// What all services have in common.
+/// What all services have in common. Where a method has a `path`, that is the path of its object below the service directory, for
+/// messages. A single object has no finding if it has vanished.
 pub struct Fix<'a> {
     policy: &'a Policy,
-    dry_run: bool,
+    effect: Effect,
     ownership: &'a Ownership,
-    /// The errno with which the kernel refused something that root may do.
-    denied: Cell<Option<Errno>>,
 }
-
-/// The mode to set; `None` to leave it.
-type Mode = Option<u32>;
 
 /// An open file of a service.
 struct Target<'a> {
     fd: BorrowedFd<'a>,
     /// Its attributes when it was opened.
     found: &'a Meta,
-    /// Its path below the service directory, for messages.
-    path: &'a [u8],
+    path: &'a Path,
     /// A directory of the same file system.
     near: &'a Dir,
 }
 
+/// Returns whether a service is one of s6-overlay's own.
+fn is_internal(name: &Name) -> bool {
+    INTERNAL.iter().any(|prefix| name.bytes().starts_with(prefix))
+}
+
 impl<'a> Fix<'a> {
     /// Makes the fix for a policy.
-    pub fn new(policy: &'a Policy, dry_run: bool, ownership: &'a Ownership) -> Fix<'a> {
-        Fix { policy, dry_run, ownership, denied: Cell::new(None) }
+    pub fn new(policy: &'a Policy, effect: Effect, ownership: &'a Ownership) -> Fix<'a> {
+        Fix { policy, effect, ownership }
     }
 
-    /// Returns the errno with which the kernel refused something that root may do, if it did.
-    pub fn denied(&self) -> Option<Errno> {
-        self.denied.get()
-    }
-
-    /// Handles one entry of the directory of services; `None` if it is no service.
+    /// Fixes an entry of the directory of services; `None` if it is not a service.
     pub fn service(&self, services: &Dir, name: &Name) -> Option<Outcome> {
-        let mut outcome = Outcome::new(name);
-        if INTERNAL.iter().any(|prefix| name.bytes().starts_with(prefix)) {
-            outcome.action = Action::Skipped;
-            outcome.add(&"s6-overlay's own");
-            return Some(outcome);
-        }
-        match services.meta(name).map(|meta| meta.kind) {
-            Ok(Kind::Symlink) => outcome.refuse(name.bytes(), &"is a symlink"),
-            Ok(Kind::Directory) => match services.dir(name) {
-                Ok(service) => {
-                    let is_supervised = self.parts(&service, &[], &mut outcome);
-                    if !is_supervised && outcome.reasons.is_empty() {
-                        outcome.add(&"nobody supervises it");
-                    }
-                    self.logger(&service, &mut outcome);
-                }
-                Err(errno) => self.trouble(name.bytes(), errno, &mut outcome),
-            },
-            // No service; or it has vanished meanwhile.
+        let findings = if is_internal(name) {
+            vec![Finding::Left("s6-overlay's own")]
+        } else {
+            self.entry_of_services(services, name)?
+        };
+        Some(Outcome::new(name.clone(), &findings))
+    }
+
+    fn entry_of_services(&self, services: &Dir, name: &Name) -> Option<Vec<Finding>> {
+        let found = match services.meta(name).map(|meta| meta.kind) {
+            Ok(Kind::Symlink) => return Some(vec![Finding::Refused(name.into(), "is a symlink".into())]),
+            Ok(Kind::Directory) => services.dir(name),
+            // Not a service, or it has vanished.
             Ok(_) | Err(Errno::NOENT) => return None,
-            Err(errno) => self.trouble(name.bytes(), errno, &mut outcome),
-        }
-        if outcome.action == Action::Done && !outcome.reasons.is_empty() {
-            outcome.action = Action::Skipped;
-        }
-        Some(outcome)
+            Err(errno) => Err(errno),
+        };
+        Some(match found {
+            Ok(service) => self.service_directory(&service),
+            Err(errno) => Vec::from_iter(self.failed(name.as_ref(), errno)),
+        })
     }
 
-    /// Notes a failed system call. A missing permission is tolerated, except in sealed mode, where it leaves something open. An entry
-    /// that has vanished is no failure.
-    fn trouble(&self, path: &[u8], errno: Errno, outcome: &mut Outcome) {
-        let why = format!("{}: {}", FromVolume(path), Reason::from(errno));
+    fn service_directory(&self, service: &Dir) -> Vec<Finding> {
+        let mut findings = self.parts(service, Path::new(""));
+        if findings.is_empty() {
+            findings.push(Finding::Left("nobody supervises it"));
+        }
+        findings.extend(self.logger(service));
+        findings
+    }
+
+    /// Returns the finding of a failed system call. A missing permission is tolerated, except in sealed mode, where it leaves
+    /// something open.
+    fn failed(&self, path: &Path, errno: Errno) -> Option<Finding> {
         match errno {
-            Errno::NOENT => (),
+            Errno::NOENT => None,
             Errno::PERM | Errno::ACCESS if !self.policy.mode.is_sealed() => {
-                self.denied.set(Some(errno));
-                outcome.add(&why);
+                Some(Finding::Denied(path.to_owned(), errno))
             }
-            _ => outcome.fail(&why),
+            _ => Some(Finding::Failed(path.to_owned(), errno.into())),
         }
     }
 
-    /// Handles the parts of a service directory. Returns whether there is any.
-    fn parts(&self, service: &Dir, path: &[u8], outcome: &mut Outcome) -> bool {
-        let has_event = self.event(service, path, outcome);
-        let supervise = label(&[path, SUPERVISE.bytes()]);
-        let supervise_dir = self.open(service, &SUPERVISE, &supervise, outcome);
-        if let Some(dir) = &supervise_dir {
-            self.supervise(dir, &supervise, outcome);
-        }
-        has_event || supervise_dir.is_some()
+    /// Fixes the parts of a service directory. There are no findings if it has none.
+    fn parts(&self, service: &Dir, path: &Path) -> Vec<Finding> {
+        let event = self.event(service, path);
+        event.into_iter().chain(self.supervise(service, &path.join(&SUPERVISE))).collect()
     }
 
-    /// Handles the `event` directory in a directory. Returns whether there is one.
-    fn event(&self, parent: &Dir, path: &[u8], outcome: &mut Outcome) -> bool {
-        let path = label(&[path, EVENT.bytes()]);
-        let Some(dir) = self.open(parent, &EVENT, &path, outcome) else { return false };
-        if !self.policy.mode.is_sealed() || self.dry_run {
-            self.directory(&dir, &path, Some(self.policy.event), self.policy.slot_owner, outcome);
-            return true;
+    /// Fixes the `event` directory in a directory.
+    fn event(&self, parent: &Dir, path: &Path) -> Option<Finding> {
+        let path = &path.join(&EVENT);
+        let dir = match self.open(parent, &EVENT, path) {
+            Ok(dir) => dir,
+            Err(finding) => return finding,
+        };
+        if !self.policy.mode.is_sealed() || self.effect == Effect::DryRun {
+            return self.directory(&dir, path, Some(self.policy.event), self.policy.slot_owner);
         }
-        match skeleton::seal_event(&dir, &path, self.policy.slot_owner, self.ownership) {
-            Ok(changed) => outcome.changed |= changed,
-            Err(error) => outcome.fail(&error),
-        }
-        true
+        Some(match sealing::event(&dir, path, self.policy.slot_owner, self.ownership) {
+            Ok(true) => Finding::Changed,
+            Ok(false) => Finding::Right,
+            Err(error) => Finding::Unsealed(error),
+        })
     }
 
-    fn logger(&self, service: &Dir, outcome: &mut Outcome) {
-        match service.meta(&LOG).map(|meta| meta.kind) {
-            Ok(Kind::Directory) => match service.dir(&LOG) {
-                Ok(log) => {
-                    self.parts(&log, LOG.bytes(), outcome);
-                }
-                Err(errno) => self.trouble(LOG.bytes(), errno, outcome),
-            },
-            Ok(Kind::Symlink) => outcome.refuse(LOG.bytes(), &"is a symlink"),
+    fn logger(&self, service: &Dir) -> Vec<Finding> {
+        let path: &Path = LOG.as_ref();
+        let found = match service.meta(&LOG).map(|meta| meta.kind) {
+            Ok(Kind::Symlink) => return vec![Finding::Refused(path.into(), "is a symlink".into())],
+            Ok(Kind::Directory) => service.dir(&LOG),
             // A service may have no logger.
-            Ok(_) | Err(Errno::NOENT) => (),
-            Err(errno) => self.trouble(LOG.bytes(), errno, outcome),
+            Ok(_) => return Vec::new(),
+            Err(errno) => Err(errno),
+        };
+        match found {
+            Ok(log) => self.parts(&log, path),
+            Err(errno) => Vec::from_iter(self.failed(path, errno)),
         }
     }
 
-    fn open(&self, parent: &Dir, name: &Name, path: &[u8], outcome: &mut Outcome) -> Option<Dir> {
+    /// Opens a directory. The error is the finding of one that cannot be opened.
+    fn open(&self, parent: &Dir, name: &Name, path: &Path) -> Result<Dir, Option<Finding>> {
         match parent.dir(name) {
-            Ok(dir) => return Some(dir),
             Err(Errno::NOTDIR | Errno::LOOP) => {
                 let kind = parent.meta(name).map_or(Kind::Other, |meta| meta.kind);
-                outcome.refuse(path, &format_args!("is {}, not a directory", kind.text()));
+                Err(Some(Finding::Refused(
+                    path.to_owned(),
+                    format!("is {}, not a directory", kind.text()).into(),
+                )))
             }
-            Err(errno) => self.trouble(path, errno, outcome),
+            opened => opened.map_err(|errno| self.failed(path, errno)),
         }
-        None
     }
 
-    /// Handles a supervise directory: everything in it becomes the owner's. In sealed mode, if it is root's already, only `control`
-    /// and `event` are looked at.
-    fn supervise(&self, supervise: &Dir, path: &[u8], outcome: &mut Outcome) {
+    /// Fixes the `supervise` directory of a service directory: everything in it becomes the owner's. In sealed mode, if it is root's
+    /// already, only `control` and `event` are looked at.
+    fn supervise(&self, service: &Dir, path: &Path) -> Vec<Finding> {
+        let supervise = match self.open(service, &SUPERVISE, path) {
+            Ok(supervise) => supervise,
+            Err(finding) => return Vec::from_iter(finding),
+        };
         let (sealed, ids) = (self.policy.mode.is_sealed(), self.policy.supervise_owner);
-        let is_ours = |meta: Meta| meta.ids.uid == ids.uid && meta.mode & skeleton::UNFINISHED == 0;
+        let is_ours = |meta: Meta| meta.ids.uid == ids.uid && meta.mode & sealing::UNFINISHED == 0;
         let is_ours = sealed && supervise.own_meta().is_ok_and(is_ours);
+        let mut findings = Vec::new();
         if sealed && !is_ours {
             // Before its entries: what is checked in it after that stays as it was checked.
-            let mode = SEALED_SUPERVISE | skeleton::UNFINISHED;
-            self.directory(supervise, path, Some(mode), ids, outcome);
+            let mode = SEALED_SUPERVISE | sealing::UNFINISHED;
+            findings.extend(self.directory(&supervise, path, Some(mode), ids));
         }
         if is_ours {
-            self.event(supervise, path, outcome);
-            self.entry(supervise, &CONTROL, path, outcome);
+            findings.extend(self.event(&supervise, path));
+            findings.extend(self.entry(&supervise, &CONTROL, path));
         } else {
-            self.tree(supervise, path, 0, outcome);
+            findings.extend(self.tree(&supervise, path, 0));
         }
         // After its entries: root with CAP_CHOWN alone cannot enter a directory of another user.
-        self.directory(supervise, path, Some(SEALED_SUPERVISE), ids, outcome);
+        findings.extend(self.directory(&supervise, path, Some(SEALED_SUPERVISE), ids));
+        findings
     }
 
-    fn tree(&self, dir: &Dir, path: &[u8], depth: u32, outcome: &mut Outcome) {
-        let names = match dir.names() {
-            Ok(names) => names,
-            Err(errno) => return self.trouble(path, errno, outcome),
-        };
-        for name in &names {
-            let below = label(&[path, name.bytes()]);
-            let is_directory = dir.meta(name).is_ok_and(|meta| meta.kind == Kind::Directory);
-            if !is_directory {
-                self.entry(dir, name, path, outcome);
-            } else if depth == DEPTH_MAX {
-                outcome.refuse(&below, &format_args!("is more than {DEPTH_MAX} directories deep"));
-            } else if depth == 0 && name == &EVENT {
-                self.event(dir, path, outcome);
-            } else if let Some(subdirectory) = self.open(dir, name, &below, outcome) {
-                self.tree(&subdirectory, &below, depth + 1, outcome);
-                self.directory(&subdirectory, &below, None, self.policy.supervise_owner, outcome);
-            }
+    /// Fixes what is in `supervise`, or in a directory below it.
+    fn tree(&self, dir: &Dir, path: &Path, depth: u32) -> Vec<Finding> {
+        match dir.names() {
+            Ok(names) => names.iter().flat_map(|name| self.below(dir, name, path, depth)).collect(),
+            Err(errno) => Vec::from_iter(self.failed(path, errno)),
         }
     }
 
-    /// Handles an entry of `supervise` that is not a directory.
-    fn entry(&self, dir: &Dir, name: &Name, path: &[u8], outcome: &mut Outcome) {
-        let path = label(&[path, name.bytes()]);
+    fn below(&self, dir: &Dir, name: &Name, path: &Path, depth: u32) -> Vec<Finding> {
+        if !dir.meta(name).is_ok_and(|meta| meta.kind == Kind::Directory) {
+            return Vec::from_iter(self.entry(dir, name, path));
+        }
+        let below = path.join(name);
+        if depth == DEPTH_MAX {
+            let reason = format!("is more than {DEPTH_MAX} directories deep");
+            return vec![Finding::Refused(below, reason.into())];
+        }
+        if depth == 0 && name == &EVENT {
+            return Vec::from_iter(self.event(dir, path));
+        }
+        match self.open(dir, name, &below) {
+            Ok(subdirectory) => {
+                let mut findings = self.tree(&subdirectory, &below, depth + 1);
+                let ids = self.policy.supervise_owner;
+                findings.extend(self.directory(&subdirectory, &below, None, ids));
+                findings
+            }
+            Err(finding) => Vec::from_iter(finding),
+        }
+    }
+
+    /// Fixes an entry of `supervise` that is not a directory.
+    fn entry(&self, dir: &Dir, name: &Name, path: &Path) -> Option<Finding> {
+        let path = &path.join(name);
         let meta = match dir.meta(name) {
             Ok(meta) => meta,
-            Err(errno) => return self.trouble(&path, errno, outcome),
+            Err(errno) => return self.failed(path, errno),
         };
         let is_control = name == &CONTROL;
-        match meta.kind {
-            Kind::Fifo => (),
-            Kind::Regular if !is_control => (),
-            kind if is_control => {
-                return outcome.refuse(&path, &format_args!("is {}, not a FIFO", kind.text()));
-            }
-            kind => return outcome.refuse(&path, &format_args!("is {}", kind.text())),
+        if let Some(reason) = refusal(is_control, meta.kind) {
+            return Some(Finding::Refused(path.to_owned(), reason));
         }
         let (mode, ids) = (is_control.then_some(self.policy.control), self.policy.supervise_owner);
         if meta.links == 1 && self.is_right(&meta, mode, ids, dir) {
-            return;
+            return Some(Finding::Right);
         }
         match file::open_checked(dir, name) {
             Ok((_, opened)) if is_control && opened.kind != Kind::Fifo => {
-                outcome.refuse(&path, &"was exchanged for something else");
+                Some(Finding::Refused(path.to_owned(), "was exchanged for something else".into()))
             }
             Ok((file, found)) => {
-                self.set(
-                    &Target { fd: file.as_fd(), found: &found, path: &path, near: dir },
-                    mode,
-                    ids,
-                    outcome,
-                );
+                self.set(&Target { fd: file.as_fd(), found: &found, path, near: dir }, mode, ids)
             }
-            Err(Reason::Errno(errno)) => self.trouble(&path, errno, outcome),
-            Err(reason) => outcome.refuse(&path, &reason),
+            Err(Reason::Errno(errno)) => self.failed(path, errno),
+            Err(reason) => Some(Finding::Refused(path.to_owned(), reason)),
         }
     }
 
-    fn directory(&self, dir: &Dir, path: &[u8], mode: Mode, ids: Ids, outcome: &mut Outcome) {
-        let found = match dir.own_meta() {
-            Ok(found) => found,
-            Err(errno) => return self.trouble(path, errno, outcome),
-        };
-        if !self.is_right(&found, mode, ids, dir) {
-            self.set(&Target { fd: dir.as_fd(), found: &found, path, near: dir }, mode, ids, outcome);
+    /// Sets the mode (`None` leaves it) and the owner of a directory.
+    fn directory(&self, dir: &Dir, path: &Path, mode: Option<u32>, ids: Ids) -> Option<Finding> {
+        match dir.own_meta() {
+            Ok(found) if self.is_right(&found, mode, ids, dir) => Some(Finding::Right),
+            Ok(found) => self.set(&Target { fd: dir.as_fd(), found: &found, path, near: dir }, mode, ids),
+            Err(errno) => self.failed(path, errno),
         }
     }
 
-    fn is_right(&self, meta: &Meta, mode: Mode, ids: Ids, near: &Dir) -> bool {
+    fn is_right(&self, meta: &Meta, mode: Option<u32>, ids: Ids, near: &Dir) -> bool {
         mode.is_none_or(|mode| mode == meta.mode) && self.ownership.accepts(meta.ids, ids, near)
     }
 
     /// Sets the mode and the owner of an open file.
-    fn set(&self, target: &Target<'_>, mode: Mode, ids: Ids, outcome: &mut Outcome) {
-        if self.dry_run {
-            outcome.changed = true;
-            return;
+    fn set(&self, target: &Target<'_>, mode: Option<u32>, ids: Ids) -> Option<Finding> {
+        if self.effect == Effect::DryRun {
+            return Some(Finding::Changed);
         }
         let &Target { fd, found, path, near } = target;
-        match skeleton::set(fd, *found, mode, ids, near, self.ownership) {
-            Ok(_)
-                if self.policy.mode.is_sealed()
-                    && found.ids.uid != ids.uid
-                    && self.ownership.refused().is_some() =>
-            {
-                outcome.fail(&format_args!("{}: {}", FromVolume(path), skeleton::stays_open(found.ids)));
-            }
-            Ok(changed) => outcome.changed |= changed,
-            Err(errno) => self.trouble(path, errno, outcome),
+        let changed = match skeleton::set(fd, *found, mode, ids, near, self.ownership) {
+            Ok(changed) => changed,
+            Err(errno) => return self.failed(path, errno),
+        };
+        let is_another_users = found.ids.uid != ids.uid && self.ownership.refused().is_some();
+        Some(if self.policy.mode.is_sealed() && is_another_users {
+            Finding::Failed(path.to_owned(), sealing::stays_open(found.ids))
+        } else if changed {
+            Finding::Changed
+        } else {
+            Finding::Right
+        })
+    }
+}
+
+/// Returns why an entry of `supervise` that is not a directory is left as it is, if it is of a type that s6-supervise does not make.
+fn refusal(is_control: bool, kind: Kind) -> Option<Reason> {
+    match kind {
+        Kind::Fifo => None,
+        Kind::Regular if !is_control => None,
+        kind if is_control => Some(format!("is {}, not a FIFO", kind.text()).into()),
+        kind => Some(format!("is {}", kind.text()).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_regular_files_and_fifos_of_supervise_are_changed() {
+        for (is_control, kind, expected) in [
+            (true, Kind::Fifo, None),
+            (true, Kind::Regular, Some("is a regular file, not a FIFO")),
+            (true, Kind::Directory, Some("is a directory, not a FIFO")),
+            (true, Kind::Symlink, Some("is a symlink, not a FIFO")),
+            (true, Kind::Other, Some("is neither file, directory, symlink nor FIFO, not a FIFO")),
+            (false, Kind::Fifo, None),
+            (false, Kind::Regular, None),
+            (false, Kind::Symlink, Some("is a symlink")),
+            (false, Kind::Other, Some("is neither file, directory, symlink nor FIFO")),
+        ] {
+            let reason = refusal(is_control, kind).map(|reason| reason.to_string());
+            assert_eq!(reason.as_deref(), expected, "{is_control} {kind:?}");
+        }
+    }
+
+    #[test]
+    fn services_of_s6_overlay_are_known_by_their_names() {
+        for (name, expected) in [
+            ("s6rc-oneshot-runner", true),
+            ("s6rc-fdholder", true),
+            ("s6-linux-init-shutdownd", true),
+            ("s6-log", false),
+            ("dashboard", false),
+            ("my-s6rc-x", false),
+        ] {
+            assert_eq!(Name::new(name).map(|name| is_internal(&name)), Some(expected), "{name}");
         }
     }
 }

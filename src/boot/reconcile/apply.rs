@@ -10,7 +10,9 @@ use super::{Effect, Pass, bootstrap, hold};
 use crate::output::{Context, Error, Format, Object, Result, exit};
 use crate::s6::envdir::Variable;
 use crate::s6::scandir::{self, Entries};
-use crate::s6::slot::{SlotState, check, publish, staging};
+use crate::s6::lock::Held;
+use crate::s6::slot::staging::{self, Swept};
+use crate::s6::slot::{SlotState, check, publish};
 use crate::s6::{DefaultState, ProfileName, control, supervision};
 use crate::settings::zone;
 use crate::sys::file::Attributes;
@@ -96,13 +98,14 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     // Sealing comes first: nobody else can replace what is made after it, and the lock is such a file.
     let mut is_complete = true;
     if is_sealed && ownership.is_root() {
-        scandir::seal(scandir, &pass.template.policy, ownership, &mut |error| {
-            pass.console.failed(&error);
-            is_complete = false;
-        });
+        let open = scandir::seal(scandir, &pass.template.policy, ownership);
+        is_complete = open.is_empty();
+        for error in &open {
+            pass.console.failed(error);
+        }
     }
-    let _held = hold(scandir, &pass.template, pass.console);
-    let swept = sweep(pass, scandir);
+    let held = hold(scandir, &pass.template, pass.console);
+    let swept = sweep(pass, &held);
     write_bootstrap(pass);
     if let Some(home) = &pass.home {
         let complete = || bootlog::complete(home, pass.trusted, ownership, pass.settings.owner.value);
@@ -110,11 +113,11 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     }
     let mut plan = Plan::new(pass, Some(&swept.entries));
     for item in &mut plan.items {
-        carry_out(pass, scandir, item);
+        carry_out(pass, &held, item);
     }
     plan.is_complete &= is_complete && swept.is_complete;
     if ownership.is_root() {
-        let others = update_other_slots(pass, scandir, &swept.entries.slots, &plan.items);
+        let others = update_other_slots(pass, &held, &swept.entries.slots, &plan.items);
         plan.items.extend(others);
         if is_sealed {
             plan.is_complete &= !has_foreign_services(pass, scandir, &swept.entries);
@@ -138,26 +141,31 @@ fn report_failure(pass: &Pass<'_>, done: Result<()>) {
 
 /// What the scan directory has after the sweep.
 #[derive(Default)]
-struct Swept {
+struct Remaining {
     entries: Entries,
     /// Whether everything could be looked at.
     is_complete: bool,
 }
 
 /// Sweeps leftovers and dangling slots.
-fn sweep(pass: &Pass<'_>, scandir: &Dir) -> Swept {
+fn sweep(pass: &Pass<'_>, scandir: &Held<'_>) -> Remaining {
     let entries = match scandir::list(scandir).context("list", SCAN_DIRECTORY) {
         Ok(entries) => entries,
         Err(error) => {
             pass.console.failed(&error);
-            return Swept::default();
+            return Remaining::default();
         }
     };
     let mut is_complete = true;
     for name in &entries.leftovers {
-        let swept = sweep_leftover(scandir, name);
-        is_complete &= swept.is_ok();
-        report_failure(pass, swept.and_then(|swept| swept));
+        match sweep_leftover(scandir, name) {
+            Ok(Swept::Gone) => (),
+            Ok(Swept::Remains(error)) => pass.console.failed(&error),
+            Err(error) => {
+                pass.console.failed(&error);
+                is_complete = false;
+            }
+        }
     }
     for name in &entries.dangling {
         if scandir::is_slot_name(name) {
@@ -169,17 +177,17 @@ fn sweep(pass: &Pass<'_>, scandir: &Dir) -> Swept {
             pass.console.failed(&Error::new("accept the symlink", name, reason));
         }
     }
-    Swept { entries, is_complete }
+    Remaining { entries, is_complete }
 }
 
 /// Removes a leftover. In a slot that is being unregistered, supervisors may only be starting.
-fn sweep_leftover(scandir: &Dir, name: &Name) -> Result<Result<()>> {
+fn sweep_leftover(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
     if staging::is_unregistered(name)
         && let Some(slot) = present(scandir.dir(name)).context("look at the leftover", name)?
-        && !supervision::supervision(&slot).context("look at the leftover", name)?
+        && !supervision::is_slot_held(&slot).context("look at the leftover", name)?
         && let Err(error) = control::reap(scandir, Some(&slot))
     {
-        return Ok(Err(error));
+        return Ok(Swept::Remains(error));
     }
     staging::sweep(scandir, name)
 }
@@ -194,7 +202,7 @@ fn write_bootstrap(pass: &Pass<'_>) {
 }
 
 /// Carries out what is planned for one profile. A slot that could not be looked at is left as it is.
-fn carry_out(pass: &Pass<'_>, scandir: &Dir, item: &mut Item) {
+fn carry_out(pass: &Pass<'_>, scandir: &Held<'_>, item: &mut Item) {
     let Some(profile) = item.with_slot() else { return };
     let made = match item.slot {
         Slot::Unknown => return,
@@ -216,7 +224,7 @@ enum Removed {
 /// Makes the slot of a profile, and removes its stale files.
 fn make(
     pass: &Pass<'_>,
-    scandir: &Dir,
+    scandir: &Held<'_>,
     profile: &Profile,
     slot: Slot,
     default_state: DefaultState,
@@ -295,7 +303,7 @@ fn remove_stale(pass: &Pass<'_>, profile: &Profile) -> Removed {
 
 /// Updates owners and modes of slots whose profile this pass has not found (deleted, or of another volume), so that they follow
 /// the mode of the pass. Whether they are down stays. Returns the items of those that could not be updated.
-fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], items: &[Item]) -> Vec<Item> {
+fn update_other_slots(pass: &Pass<'_>, scandir: &Held<'_>, slots: &[Name], items: &[Item]) -> Vec<Item> {
     let done: BTreeSet<&Name> = items.iter().filter_map(Item::slot_name).map(ProfileName::slot).collect();
     let others = slots.iter().filter(|slot| !done.contains(slot));
     let names = others.filter_map(|slot| ProfileName::of_service(slot.bytes()));
@@ -307,7 +315,7 @@ fn update_other_slots(pass: &Pass<'_>, scandir: &Dir, slots: &[Name], items: &[I
     failed.collect()
 }
 
-fn update_other_slot(pass: &Pass<'_>, scandir: &Dir, name: &ProfileName) -> Result<()> {
+fn update_other_slot(pass: &Pass<'_>, scandir: &Held<'_>, name: &ProfileName) -> Result<()> {
     let Some(default_state) = other_slot(pass, scandir, name).context("look at", name.slot())? else {
         return Ok(());
     };

@@ -80,7 +80,7 @@ pub fn write(bootstrap: Bootstrap, now: i64, home: &Home, attributes: Attributes
     };
     let states = format!("\"gateway_state\": \"{RUNNING}\", \"desired_state\": \"{RUNNING}\"");
     let text = format!("{{{states}, \"timestamp\": {now}{from}}}\n");
-    file::replace(&home.dir, &STAGING, &home.dir, &state::STATE, text.as_bytes(), attributes)
+    file::replace(&home.dir, &STAGING, &state::STATE, text.as_bytes(), attributes)
         .map_err(|errno| Error::new("write", &state::STATE, errno))
 }
 

@@ -28,10 +28,11 @@ use crate::output::Console;
 use crate::output::escape::Shown;
 use crate::output::{Context, Error, Format, Result, exit};
 use crate::s6::Template;
+use crate::s6::lock::{self, Held};
 use crate::settings::role::{ContainerCommand, RoleChoice};
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{HOME_VARIABLE, Overrides, Setting, Settings};
-use crate::sys::{Dir, Errno, Ownership, lock, present};
+use crate::sys::{Dir, Errno, Ownership, present};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, state};
 
@@ -282,16 +283,18 @@ fn open_scandir(settings: &Settings, effect: Effect) -> Result<Option<Dir>> {
             scandir => scandir.map(Some).context("open", label),
         };
     }
-    Dir::make_at(path).map(|(scandir, _)| Some(scandir)).context("open", label)
+    Dir::make_at(path).map(Some).context("open", label)
 }
 
 /// Locks the scan directory for this pass. A lock that somebody else keeps is reported; it stops no boot. A sealed one can be
 /// changed, and so locked, by its owner alone.
-fn hold(scandir: &Dir, template: &Template<'_>, console: &Console) -> Option<lock::Held> {
-    if template.policy.slot_owner.uid != template.ownership.process().uid && template.policy.mode.is_sealed()
-    {
-        return None;
+fn hold<'a>(scandir: &'a Dir, template: &Template<'_>, console: &Console) -> Held<'a> {
+    let mode = template.policy.mode;
+    if template.policy.slot_owner.uid != template.ownership.process().uid && mode.is_sealed() {
+        return Held::without_lock(scandir);
     }
-    let held = lock::scan_directory(scandir, template.policy.mode.is_sealed());
-    held.inspect_err(|errno| console.failed(&Error::new("lock the scan", "directory", *errno))).ok()
+    lock::scan_directory(scandir, mode).unwrap_or_else(|errno| {
+        console.failed(&Error::new("lock the scan", "directory", errno));
+        Held::without_lock(scandir)
+    })
 }

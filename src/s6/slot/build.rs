@@ -3,20 +3,21 @@
 use super::template::{DOWN_FILE, File};
 use super::{DefaultState, Template, staging};
 use crate::output::{Error, Result};
+use crate::s6::lock::Held;
 use crate::s6::servicedir::{DIRECTORY, ENV, LOG};
 use crate::s6::{ProfileName, envdir, skeleton};
 use crate::sys::{Dir, Errno, Name, file, remove};
 
 /// Builds the slot of a profile, with these variables, in the scan directory. Returns its staging name.
 pub fn build(
-    scandir: &Dir,
+    scandir: &Held<'_>,
     profile: &ProfileName,
     want: DefaultState,
     vars: &[envdir::Variable],
     template: &Template<'_>,
 ) -> Result<Name> {
     let fail = |errno| Error::new("build", profile.slot(), errno);
-    // Closed to other users until it is known to be this process's own.
+    // Closed to other users until `fill` has checked that it is this process's own.
     let name = staging::free(profile, |name| scandir.mkdir(name, 0o700)).map_err(fail)?;
     match fill(scandir, &name, want, vars, template) {
         Ok(()) => Ok(name),
@@ -61,12 +62,12 @@ fn fill(
     skeleton::make(&log, &template.policy, template.ownership)?;
     skeleton::make(&slot, &template.policy, template.ownership)?;
     // Last, and inside out: from here on they may belong to another user.
-    let body = template.policy.slot_owner;
-    if body != template.ownership.process() {
-        template.ownership.change(&log, body)?;
+    let owner = template.policy.slot_owner;
+    if owner != template.ownership.process() {
+        template.ownership.change(&log, owner)?;
     }
-    if body != found.ids {
-        template.ownership.change(&slot, body)?;
+    if owner != found.ids {
+        template.ownership.change(&slot, owner)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Compares a slot with what it should be. Reads only.
+//! Compares a slot with what is wanted. Reads only.
 
 use std::ffi::CStr;
 
@@ -9,18 +9,18 @@ use crate::s6::ProfileName;
 use crate::s6::servicedir::{DIRECTORY, DOWN, LOG, LOG_RUN, LOG_SKELETON, SKELETON};
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, Reason, file};
 
-/// What the scan directory has under a slot's name.
+/// The state of a slot, compared with what is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SlotState {
-    /// Nothing.
+    /// The scan directory has no entry of its name.
     Absent,
-    /// A slot that is up to date.
+    /// The slot is as wanted.
     UpToDate,
-    /// Anything else: a slot that differs, or no slot.
+    /// The slot differs, or the entry is not a slot.
     Differs,
 }
 
-/// Compares the entry under the slot's name with what is wanted. Fails if it could not be looked at: what is there is then unknown.
+/// Compares the slot of a profile with what is wanted. Fails if it cannot be looked at: its state is unknown then.
 pub fn inspect(
     scandir: &Dir,
     profile: &ProfileName,
@@ -44,7 +44,7 @@ pub fn inspect(
 
 type Answer = std::result::Result<bool, Reason>;
 
-/// Each step returns whether it found what is wanted.
+/// The comparison of one slot. Each step returns whether it has found what is wanted.
 struct Check<'a> {
     template: &'a Template<'a>,
     scandir: &'a Dir,
@@ -52,9 +52,8 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn slot(&self, slot: &Dir, want: DefaultState) -> Answer {
-        let (body, scripts) = (self.template.policy.slot_owner, self.template.files());
-        Ok(self.fits(slot.own_meta()?, DIRECTORY, body)
-            && self.files(slot, &scripts)?
+        Ok(self.fits(slot.own_meta()?, DIRECTORY, self.template.policy.slot_owner)
+            && self.files(slot, &self.template.files())?
             && self.down(slot, want)?
             && self.log(slot)?
             && self.skeleton(slot, &SKELETON)?)

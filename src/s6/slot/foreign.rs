@@ -5,17 +5,18 @@ use crate::output::{Context, Result};
 use crate::s6::{ProfileName, servicedir, supervision};
 use crate::sys::{Dir, Kind, file, present};
 
-/// Returns whether a profile's slot is supervised and has a `run` that this program has not written. Such a slot may have variables
-/// in its scripts that nobody else knows.
+/// Returns whether a profile's slot is supervised and has a `run` that this program has not written. The scripts of such a slot may
+/// hold variables that are nowhere else.
 pub fn is_in_use(scandir: &Dir, profile: &ProfileName) -> Result<bool> {
     let slot = profile.slot();
     match present(scandir.dir(slot)).context("look at", slot)? {
-        Some(dir) => Ok(has_foreign_run(&dir) && supervision::supervision(&dir).context("look at", slot)?),
+        Some(dir) => Ok(has_foreign_run(&dir) && supervision::is_slot_held(&dir).context("look at", slot)?),
         None => Ok(false),
     }
 }
 
-/// A missing or empty `run`, and one that is no regular file, is nobody's script. One that cannot be read is somebody's.
+/// Returns whether a `run` must be left alone: it is another program's, or cannot be read. A missing or empty one, and one that is not a
+/// regular file, can be replaced.
 fn has_foreign_run(slot: &Dir) -> bool {
     if slot.meta(&servicedir::RUN).is_ok_and(|meta| meta.kind != Kind::Regular) {
         return false;
@@ -26,12 +27,12 @@ fn has_foreign_run(slot: &Dir) -> bool {
     }
 }
 
-/// Returns whether a `run` is this program's, under any path.
+/// Returns whether a `run` is this program's, whatever its path.
 fn is_own(text: &[u8]) -> bool {
-    let mut lines = text.splitn(2, |byte| *byte == b'\n');
-    let (first, rest) = (lines.next().unwrap_or_default(), lines.next());
+    let Some(end) = text.iter().position(|byte| *byte == b'\n') else { return false };
+    let (first, rest) = text.split_at(end);
     let is_own = first.starts_with(b"#!") && first.ends_with(b" gateway-run");
-    is_own && (rest == Some(b"") || template::home_in(text).is_some())
+    is_own && (rest == b"\n" || template::home_in(text).is_some())
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! Slots, the service directories of gateways: how they are built, compared, published, updated and removed.
 
-pub mod build;
+mod build;
 pub mod check;
 pub mod foreign;
 pub mod publish;
 pub mod staging;
 pub mod template;
-pub mod update;
+mod update;
 
 pub use check::SlotState;
 pub use template::{DefaultState, Template};

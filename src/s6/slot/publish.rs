@@ -3,19 +3,20 @@
 
 use super::{DefaultState, SlotState, Template, build, check, staging, update};
 use crate::output::{Context, Error, Result};
+use crate::s6::lock::Held;
 use crate::s6::{ProfileName, envdir, supervision};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
 
-/// Makes the slot of a profile what is wanted, given what is there now. A new one gets these variables; another one keeps its own.
+/// Makes the slot of a profile what is wanted, given its state now. A new slot gets these variables; another one keeps its own.
 pub fn publish(
-    scandir: &Dir,
+    scandir: &Held<'_>,
     profile: &ProfileName,
     want: DefaultState,
-    present: SlotState,
+    state: SlotState,
     vars: &[envdir::Variable],
     template: &Template<'_>,
 ) -> Result<()> {
-    match present {
+    match state {
         SlotState::UpToDate => Ok(()),
         SlotState::Absent => add(scandir, profile, want, vars, template),
         SlotState::Differs => {
@@ -34,7 +35,7 @@ pub fn publish(
 
 /// Publishes a new slot with these variables. Fails with EEXIST if there is one.
 pub fn add(
-    scandir: &Dir,
+    scandir: &Held<'_>,
     profile: &ProfileName,
     want: DefaultState,
     vars: &[envdir::Variable],
@@ -45,7 +46,12 @@ pub fn add(
     published.inspect_err(|_| discard(scandir, &staged))
 }
 
-fn change(scandir: &Dir, profile: &ProfileName, want: DefaultState, template: &Template<'_>) -> Result<()> {
+fn change(
+    scandir: &Held<'_>,
+    profile: &ProfileName,
+    want: DefaultState,
+    template: &Template<'_>,
+) -> Result<()> {
     let slot = profile.slot();
     let vars = match look(scandir, slot).context("replace", slot)? {
         Old::Supervised(old) => return update::in_place(scandir, &old, profile, want, template),
@@ -63,10 +69,10 @@ enum Old {
     Idle(Vec<envdir::Variable>),
 }
 
-/// Looks at what is to be replaced. What cannot be looked at may be in use.
+/// Looks at what is to be replaced. Fails if that cannot be done, because it may be in use.
 fn look(scandir: &Dir, slot: &Name) -> std::result::Result<Old, Reason> {
     match present(scandir.dir(slot))? {
-        Some(old) if supervision::supervision(&old)? => Ok(Old::Supervised(old)),
+        Some(old) if supervision::is_slot_held(&old)? => Ok(Old::Supervised(old)),
         Some(old) => Ok(Old::Idle(envdir::of_slot(&old)?)),
         None if is_link_in_use(scandir, slot)? => {
             Err("a symlink of this name leads to a service that is supervised: remove the link first".into())
@@ -80,10 +86,10 @@ fn is_link_in_use(scandir: &Dir, slot: &Name) -> std::result::Result<bool, Errno
     if scandir.meta(slot)?.kind != Kind::Symlink {
         return Ok(false);
     }
-    present(scandir.open_path_following(slot))?.map_or(Ok(false), |target| supervision::supervision(&target))
+    present(scandir.open_path_following(slot))?.map_or(Ok(false), |target| supervision::is_slot_held(&target))
 }
 
-fn exchange(scandir: &Dir, staged: &Name, profile: &ProfileName) -> Result<()> {
+fn exchange(scandir: &Held<'_>, staged: &Name, profile: &ProfileName) -> Result<()> {
     let slot = profile.slot();
     match scandir.exchange(staged, slot) {
         Ok(()) => discard(scandir, staged),
@@ -104,6 +110,6 @@ fn exchange(scandir: &Dir, staged: &Name, profile: &ProfileName) -> Result<()> {
 }
 
 /// Removes an entry with a staging name. If that fails, s6-svscan does not see it, and the next pass sweeps it.
-fn discard(scandir: &Dir, name: &Name) {
+fn discard(scandir: &Held<'_>, name: &Name) {
     let _ = staging::hide_and_remove(scandir, name);
 }

@@ -1,5 +1,4 @@
-//! What all slots of a pass have in common: the contents of their files, and their owners and modes. Building, checking and updating
-//! read it here.
+//! What all slots of a pass have in common: the contents of their files, and their owners and modes.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -12,8 +11,7 @@ use crate::sys::{Dir, Errno, Name, Ownership};
 /// Largest script that is read, in bytes. The program's own are a `#!` line and a path.
 pub const SCRIPT_CAP: u64 = 8192;
 
-/// Begin of what comes after the `#!` line of `run` and `log/run`; the path and a newline follow. The kernel reads the first line
-/// alone.
+/// Beginning of the second line of `run` and `log/run`; the path and a newline follow. The kernel reads only the first line.
 const HOME_IS: &[u8] = b"HERMES_HOME=";
 
 /// Returns the `HERMES_HOME` in a script.
@@ -38,8 +36,8 @@ pub struct Template<'a> {
 const SHEBANG_MAX: usize = 255;
 
 impl<'a> Template<'a> {
-    /// Makes the specification of slots whose scripts name the program at `executable`. The error says why a `#!` line cannot name
-    /// that path. `home` is `HERMES_HOME` where the container environment does not have it; [`home_in`] finds it in a script.
+    /// Makes the template of slots whose scripts name the program at `executable`. The error says why a `#!` line cannot name that path.
+    /// `home` is `HERMES_HOME` where the container environment does not have it; [`home_in`] finds it in a script.
     pub fn new(
         executable: &Path,
         home: Option<&Path>,
@@ -50,16 +48,12 @@ impl<'a> Template<'a> {
         if executable.iter().any(u8::is_ascii_whitespace) {
             return Err("a #! line cannot name a path with white space in it: install it elsewhere");
         }
-        let script = |command: &str| [b"#!", executable, b" ", command.as_bytes(), b"\n"].concat();
-        let (mut run, finish, mut log_run) =
-            (script("gateway-run"), script("gateway-finish"), script("gateway-log"));
-        if let Some(home) = home {
-            for script in [&mut run, &mut log_run] {
-                script.extend_from_slice(HOME_IS);
-                script.extend_from_slice(home.as_os_str().as_bytes());
-                script.push(b'\n');
-            }
-        }
+        let home = home.map(|home| [HOME_IS, home.as_os_str().as_bytes(), b"\n"].concat());
+        let home = home.as_deref().unwrap_or_default();
+        let script = |command: &[u8], rest| [b"#!", executable, b" ", command, b"\n", rest].concat();
+        let run = script(b"gateway-run", home);
+        let finish = script(b"gateway-finish", b"");
+        let log_run = script(b"gateway-log", home);
         if finish.len() > SHEBANG_MAX {
             return Err("the path is too long for a #! line: install it elsewhere");
         }
@@ -108,5 +102,65 @@ impl DefaultState {
     /// Returns the default state of a slot that is there.
     pub fn of(slot: &Dir) -> Result<DefaultState, Errno> {
         Ok(if slot.has(&DOWN)? { DefaultState::Down } else { DefaultState::Up })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::s6::Mode;
+    use crate::sys::Ids;
+
+    /// Returns `run`, `finish` and `log/run`.
+    fn scripts(executable: &str, home: Option<&str>) -> Result<[String; 3], &'static str> {
+        let (ids, ownership) = (Ids { uid: 10_000, gid: 10_000 }, Ownership::new());
+        let policy = Policy::new(Mode::Delegated, ids, ids);
+        let template = Template::new(Path::new(executable), home.map(Path::new), policy, &ownership)?;
+        let text = |script: &[u8]| String::from_utf8_lossy(script).into_owned();
+        Ok([text(&template.run), text(&template.finish), text(&template.log_run)])
+    }
+
+    #[test]
+    fn scripts_name_the_program_and_the_home_that_the_container_environment_lacks() {
+        let expected = |home: &str| {
+            Ok([
+                format!("#!/usr/bin/hermes-init gateway-run\n{home}"),
+                "#!/usr/bin/hermes-init gateway-finish\n".to_owned(),
+                format!("#!/usr/bin/hermes-init gateway-log\n{home}"),
+            ])
+        };
+        assert_eq!(scripts("/usr/bin/hermes-init", None), expected(""));
+        assert_eq!(
+            scripts("/usr/bin/hermes-init", Some("/opt/my data")),
+            expected("HERMES_HOME=/opt/my data\n")
+        );
+    }
+
+    #[test]
+    fn the_kernel_reads_255_bytes_of_the_first_line() {
+        let long = |length: usize| format!("/{}", "x".repeat(length - 1));
+        let rest = "#! gateway-finish\n".len();
+        assert!(scripts(&long(255 - rest), Some("/opt/data")).is_ok());
+        assert!(scripts(&long(256 - rest), None).is_err());
+        for path in ["/usr/my bin/x", "/usr/bin/x\n", "/usr/\tx"] {
+            assert!(scripts(path, None).is_err(), "{path:?}");
+        }
+    }
+
+    #[test]
+    fn the_home_is_the_second_line_of_a_script() {
+        for (script, expected) in [
+            ("#!/x gateway-run\nHERMES_HOME=/opt/data\n", Some("/opt/data")),
+            ("#!/x gateway-run\nHERMES_HOME=/a b\nc\n", Some("/a b\nc")),
+            ("#!/x gateway-run\nHERMES_HOME=\n", Some("")),
+            ("#!/x gateway-run\nHERMES_HOME=/opt/data", None),
+            ("#!/x gateway-run\n", None),
+            ("#!/x gateway-run", None),
+            ("HERMES_HOME=/opt/data\n", None),
+            ("#!/bin/sh\nexport HERMES_HOME=/opt/data\n", None),
+            ("", None),
+        ] {
+            assert_eq!(home_in(script.as_bytes()), expected.map(OsStr::new), "{script:?}");
+        }
     }
 }

@@ -2,51 +2,55 @@
 //! works stay.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use super::template::{DOWN_FILE, File};
 use super::{DefaultState, Template, staging};
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::s6::servicedir::{self, CONTROL, DIRECTORY, DOWN, EVENT, LOG, SUPERVISE};
+use crate::s6::lock::Held;
+use crate::s6::sealing::{self, Sealing};
+use crate::s6::servicedir::{self, DIRECTORY, DOWN, EVENT, LOG, SUPERVISE};
 use crate::s6::skeleton::{self, Existing};
-use crate::sys::{self, Dir, Errno, Kind, Name, Reason, file, present, remove};
+use crate::sys::file::{Attributes, Staged};
+use crate::sys::{Dir, Errno, Kind, Name, Reason, file, present, remove};
 
 /// Makes a supervised slot what is wanted, file by file. `down` takes effect when its supervisor starts again.
 pub fn in_place(
-    scandir: &Dir,
+    scandir: &Held<'_>,
     slot: &Dir,
     profile: &ProfileName,
     want: DefaultState,
     template: &Template<'_>,
 ) -> Result<()> {
-    let work = Update { scandir, profile, template };
-    let label = profile.slot().bytes();
-    let log_label = &sys::label(&[label, LOG.bytes()]);
-    work.take(slot, label)?;
-    let log = present(slot.meta(&LOG)).context("look at", log_label)?;
+    let update = Update { scandir, profile, template };
+    let path: &Path = profile.slot().as_ref();
+    let log_path = &path.join(&LOG);
+    update.take(slot, path)?;
+    let log = present(slot.meta(&LOG)).context("look at", log_path)?;
     if log.is_some_and(|meta| meta.kind != Kind::Directory) {
-        remove::tree(slot, &LOG).context("remove", log_label)?;
+        remove::tree(slot, &LOG).context("remove", log_path)?;
     }
     match slot.mkdir(&LOG, DIRECTORY) {
         Ok(()) | Err(Errno::EXIST) => (),
-        Err(errno) => return Err(Error::new("make", log_label, errno)),
+        Err(errno) => return Err(Error::new("make", log_path, errno)),
     }
-    let log = slot.dir(&LOG).context("open", log_label)?;
-    work.take(&log, log_label)?;
-    for file in &template.files() {
-        work.file(slot, label, *file)?;
+    let log = slot.dir(&LOG).context("open", log_path)?;
+    update.take(&log, log_path)?;
+    for file in template.files() {
+        update.file(slot, path, file)?;
     }
-    work.file(&log, log_label, template.log_file())?;
-    if want == DefaultState::Down {
-        work.file(slot, label, DOWN_FILE)?;
-    } else {
-        remove::tree(slot, &DOWN).context("remove", sys::label(&[label, DOWN.bytes()]))?;
+    update.file(&log, log_path, template.log_file())?;
+    match want {
+        DefaultState::Down => update.file(slot, path, DOWN_FILE)?,
+        DefaultState::Up => remove::tree(slot, &DOWN).context("remove", path.join(&DOWN))?,
     }
-    work.skeleton(slot, label)?;
-    work.skeleton(&log, log_label)?;
-    work.environment(slot)
+    update.skeleton(slot, path)?;
+    update.skeleton(&log, log_path)?;
+    update.environment(slot, &path.join(&servicedir::ENV))
 }
 
+/// An update. `path`, in each step, is that of the directory, for messages.
 struct Update<'a> {
     scandir: &'a Dir,
     profile: &'a ProfileName,
@@ -65,122 +69,126 @@ static ENTRIES: [&Name; 8] = [
     &servicedir::ENV,
 ];
 
+/// Returns what is done with an entry of a slot that is being sealed.
+fn sealing_of_slot(name: &Name) -> Sealing {
+    if ENTRIES.contains(&name) { Sealing::Keep } else { Sealing::Remove }
+}
+
 impl Update<'_> {
     /// Sets mode and owner of a service directory. In sealed mode this comes first: what is checked after it stays as it was checked.
-    fn take(&self, dir: &Dir, label: &[u8]) -> Result<()> {
-        let (policy, ownership) = (&self.template.policy, self.template.ownership);
-        if !policy.mode.is_sealed() {
-            let set = skeleton::set_attributes(dir, DIRECTORY, policy.slot_owner, ownership);
-            return set.context("set mode and owner of", label).map(|_| ());
+    fn take(&self, dir: &Dir, path: &Path) -> Result<()> {
+        let (owner, ownership) = (self.template.policy.slot_owner, self.template.ownership);
+        if self.template.policy.mode.is_sealed() {
+            let rule = |name: &Name, _: &_| sealing_of_slot(name);
+            return sealing::directory(dir, path, DIRECTORY, owner, ownership, rule).map(|_| ());
         }
-        let clean = |name: &Name, _| {
-            if ENTRIES.contains(&name) { Ok(()) } else { Ok(remove::tree(dir, name)?) }
-        };
-        skeleton::seal(dir, label, DIRECTORY, policy.slot_owner, ownership, &clean).map(|_| ())
+        skeleton::set_attributes(dir, DIRECTORY, owner, ownership).context("set mode and owner of", path)
     }
 
     /// Replaces a file that differs.
-    fn file(&self, dir: &Dir, label: &[u8], what: File<'_>) -> Result<()> {
-        let (policy, ownership) = (&self.template.policy, self.template.ownership);
-        let cap = what.content.len() as u64;
-        let label = &sys::label(&[label, what.name.bytes()]);
-        match file::read_meta(dir, what.name, cap) {
+    fn file(&self, dir: &Dir, path: &Path, what: File<'_>) -> Result<()> {
+        let (ids, ownership) = (self.template.policy.slot_owner, self.template.ownership);
+        let path = &path.join(what.name);
+        match file::read_meta(dir, what.name, what.content.len() as u64) {
             Ok((content, meta))
                 if content == what.content
                     && meta.mode == what.mode
-                    && ownership.accepts(meta.ids, policy.slot_owner, self.scandir) =>
+                    && ownership.accepts(meta.ids, ids, self.scandir) =>
             {
                 return Ok(());
             }
             Ok(_) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT)) => (),
-            Err(reason) => return Err(Error::new("read", label, reason)),
+            Err(reason) => return Err(Error::new("read", path, reason)),
         }
         // A directory cannot be replaced by the rename of a file.
-        let there = present(dir.meta(what.name)).context("look at", label)?;
-        if there.is_some_and(|meta| meta.kind == Kind::Directory) {
-            remove::tree(dir, what.name).context("remove", label)?;
+        let found = present(dir.meta(what.name)).context("look at", path)?;
+        if found.is_some_and(|meta| meta.kind == Kind::Directory) {
+            remove::tree(dir, what.name).context("remove", path)?;
         }
-        let attributes =
-            file::Attributes { mode: what.mode, ids: policy.slot_owner, ownership, durable: false };
-        file::replace(self.scandir, &staging::file(self.profile), dir, what.name, what.content, attributes)
-            .context("replace", label)
+        let attributes = Attributes { mode: what.mode, ids, ownership, durable: false };
+        // In the scan directory, because the slot may be another user's.
+        let staging = staging::file(self.profile);
+        let staged = Staged::write(self.scandir, &staging, what.content, attributes);
+        staged.and_then(|staged| staged.publish(dir, what.name)).context("replace", path)
     }
 
     /// Sets mode and owner of `env`, if there is one, and of its files. Their content stays.
-    fn environment(&self, slot: &Dir) -> Result<()> {
+    fn environment(&self, slot: &Dir, path: &Path) -> Result<()> {
         let (policy, ownership) = (&self.template.policy, self.template.ownership);
-        let (mode, file_mode) = (policy.env, policy.variable);
-        let label = &sys::label(&[self.profile.slot().bytes(), servicedir::ENV.bytes()]);
+        let verb = "set mode and owner of";
         // Anything but a directory is no environment.
-        let Some(dir) = present(slot.dir(&servicedir::ENV)).context("open", label)? else { return Ok(()) };
-        skeleton::set_attributes(&dir, mode, policy.supervise_owner, ownership)
-            .context("set mode and owner of", label)?;
-        for name in &dir.names().context("list", label)? {
-            let path = sys::label(&[label, name.bytes()]);
-            // Other entries stay as they are: `gateway-run` reads only regular files, as the hermes user.
+        let Some(dir) = present(slot.dir(&servicedir::ENV)).context("open", path)? else { return Ok(()) };
+        skeleton::set_attributes(&dir, policy.env, policy.supervise_owner, ownership).context(verb, path)?;
+        for name in &dir.names().context("list", path)? {
+            let (mode, ids) = (Some(policy.variable), policy.supervise_owner);
             let set = file::open_checked(&dir, name).and_then(|(file, found)| {
-                Ok(skeleton::set(
-                    file.as_fd(),
-                    found,
-                    Some(file_mode),
-                    policy.supervise_owner,
-                    &dir,
-                    ownership,
-                )?)
+                Ok(skeleton::set(file.as_fd(), found, mode, ids, &dir, ownership)?)
             });
             match set {
+                // Other entries stay as they are: `gateway-run` reads only regular files, as the hermes user.
                 Ok(_) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT)) => (),
-                Err(reason) => return Err(Error::new("set mode and owner of", path, reason)),
+                Err(reason) => return Err(Error::new(verb, path.join(name), reason)),
             }
         }
         Ok(())
     }
 
-    fn skeleton(&self, service: &Dir, label: &[u8]) -> Result<()> {
+    fn skeleton(&self, service: &Dir, path: &Path) -> Result<()> {
+        if self.template.policy.mode.is_sealed() {
+            self.seal_event(service, path)?;
+            self.seal_supervise(service, &path.join(&SUPERVISE))?;
+        }
         let (policy, ownership) = (&self.template.policy, self.template.ownership);
-        if policy.mode.is_sealed() {
-            seal_event(service, label, self.template)?;
-            seal_supervise(service, &sys::label(&[label, SUPERVISE.bytes()]), self.template)?;
-        }
-        skeleton::complete(service, label, Existing::Update, policy, ownership).map(|_| ())
+        skeleton::complete(service, path, Existing::Update, policy, ownership)
     }
-}
 
-/// Seals the `event` directory in a directory that is sealed. Anything else of that name is removed.
-fn seal_event(parent: &Dir, label: &[u8], template: &Template<'_>) -> Result<()> {
-    let label = &sys::label(&[label, EVENT.bytes()]);
-    match present(parent.dir(&EVENT)).context("open", label)? {
-        Some(event) => {
-            skeleton::seal_event(&event, label, template.policy.slot_owner, template.ownership).map(|_| ())
-        }
-        None => remove::tree(parent, &EVENT).context("remove", label),
-    }
-}
-
-/// Makes root the owner of `supervise`, and removes what s6-supervise has not made: it opens `death_tally` and `lock`, as root, by
-/// name and follows symlinks.
-fn seal_supervise(service: &Dir, label: &[u8], template: &Template<'_>) -> Result<()> {
-    let supervise = match service.dir(&SUPERVISE) {
-        Err(Errno::NOENT) => return Ok(()),
-        supervise => supervise.context("open", label)?,
-    };
-    let (policy, ownership) = (&template.policy, template.ownership);
-    let root = ownership.process();
-    let clean = |name: &Name, meta: sys::Meta| match meta.kind {
-        Kind::Directory if *name == EVENT => Ok(()),
-        Kind::Fifo if *name == CONTROL => Ok(()),
-        Kind::Regular if meta.links == 1 => match file::open_checked(&supervise, name) {
-            // s6-supervise has renamed it.
-            Err(Reason::Errno(Errno::NOENT)) => Ok(()),
-            opened => {
-                let (file, found) = opened?;
-                let mode = Some(found.mode & !0o022);
-                skeleton::set(file.as_fd(), found, mode, root, &supervise, ownership)?;
-                Ok(())
+    /// Seals the `event` directory in a directory that is sealed. Anything else of that name is removed.
+    fn seal_event(&self, parent: &Dir, path: &Path) -> Result<()> {
+        let path = &path.join(&EVENT);
+        match present(parent.dir(&EVENT)).context("open", path)? {
+            Some(event) => {
+                let (owner, ownership) = (self.template.policy.slot_owner, self.template.ownership);
+                sealing::event(&event, path, owner, ownership).map(|_| ())
             }
-        },
-        _ => Ok(remove::tree(&supervise, name)?),
-    };
-    skeleton::seal(&supervise, label, policy.supervise, policy.supervise_owner, ownership, &clean)?;
-    seal_event(&supervise, label, template)
+            None => remove::tree(parent, &EVENT).context("remove", path),
+        }
+    }
+
+    /// Seals `supervise`, if there is one.
+    fn seal_supervise(&self, service: &Dir, path: &Path) -> Result<()> {
+        let supervise = match service.dir(&SUPERVISE) {
+            Err(Errno::NOENT) => return Ok(()),
+            supervise => supervise.context("open", path)?,
+        };
+        let (policy, ownership) = (&self.template.policy, self.template.ownership);
+        let (mode, owner) = (policy.supervise, policy.supervise_owner);
+        sealing::directory(&supervise, path, mode, owner, ownership, sealing::of_supervise)?;
+        self.seal_event(&supervise, path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sealed_slot_keeps_only_what_a_slot_has() {
+        for (name, expected) in [
+            ("run", Sealing::Keep),
+            ("finish", Sealing::Keep),
+            ("type", Sealing::Keep),
+            ("down", Sealing::Keep),
+            ("log", Sealing::Keep),
+            ("env", Sealing::Keep),
+            ("event", Sealing::Keep),
+            ("supervise", Sealing::Keep),
+            ("notification-fd", Sealing::Remove),
+            ("timeout-kill", Sealing::Remove),
+            ("down-signal", Sealing::Remove),
+            ("data", Sealing::Remove),
+            ("run.old", Sealing::Remove),
+        ] {
+            assert_eq!(Name::new(name).map(|name| sealing_of_slot(&name)), Some(expected), "{name}");
+        }
+    }
 }
