@@ -1,17 +1,15 @@
 //! `seed`: makes the supervise skeleton of service directories.
 
-use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::cli::Options;
-use crate::output::Console;
-use crate::output::{Context, Result, exit};
+use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::Policy;
 use crate::s6::servicedir::LOG;
 use crate::s6::skeleton::{self, Existing};
 use crate::settings::Settings;
-use crate::sys::{Dir, Errno, Ownership, label};
+use crate::sys::{Dir, Errno, Ownership};
 
 /// Runs the command. Returns its exit code.
 pub fn run(options: &Options, console: &Console) -> u8 {
@@ -23,31 +21,36 @@ pub fn run(options: &Options, console: &Console) -> u8 {
     let policy = settings.policy(ownership.process());
     let mut code = 0;
     for operand in &options.operands {
-        for done in &seed(operand, &policy, &ownership) {
-            if let Err(error) = done {
-                console.warn(format_args!("{error}"));
-                code = exit::INCOMPLETE;
-            }
+        for error in seed(Path::new(operand), &policy, &ownership) {
+            console.failed(&error);
+            code = exit::INCOMPLETE;
         }
     }
     console.note_refusal(&ownership);
     code
 }
 
-/// Completes a service directory and its logger's, each for itself.
-fn seed(path: &OsStr, policy: &Policy, ownership: &Ownership) -> [Result<bool>; 2] {
-    let path_bytes = path.as_bytes();
-    let service = match Dir::at(Path::new(path)).context("open", path_bytes) {
+/// Completes the skeletons of a service directory and of its logger's. Returns what has failed: neither needs the other.
+fn seed(path: &Path, policy: &Policy, ownership: &Ownership) -> Vec<Error> {
+    let service = match Dir::at(path) {
         Ok(service) => service,
-        Err(error) => return [Err(error), Ok(false)],
+        Err(errno) => return vec![Error::new("open", path, errno)],
     };
-    let log_path = label(&[path_bytes, LOG.bytes()]);
-    let own = skeleton::complete(&service, path_bytes, Existing::Leave, policy, ownership);
-    let log = match service.dir(&LOG) {
-        // A service may have no logger.
-        Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
-        Err(errno) => Err(errno).context("open", log_path),
-        Ok(log) => skeleton::complete(&log, &log_path, Existing::Leave, policy, ownership),
-    };
-    [own, log]
+    let own = complete(&service, path, policy, ownership);
+    let logger = seed_logger(&service, &path.join(&LOG), policy, ownership);
+    [own, logger].into_iter().filter_map(Result::err).collect()
+}
+
+/// Completes the skeleton of a service's logger, if it has one. `path` is the logger's service directory in messages.
+fn seed_logger(service: &Dir, path: &Path, policy: &Policy, ownership: &Ownership) -> Result<()> {
+    match service.dir(&LOG) {
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(()),
+        Err(errno) => Err(errno).context("open", path),
+        Ok(log) => complete(&log, path, policy, ownership),
+    }
+}
+
+fn complete(service: &Dir, path: &Path, policy: &Policy, ownership: &Ownership) -> Result<()> {
+    skeleton::complete(service, path.as_os_str().as_bytes(), Existing::Leave, policy, ownership)?;
+    Ok(())
 }

@@ -1,31 +1,31 @@
 //! `start` and `restart` of a profile that the gateway of `default` serves: nothing is started.
 
 use super::Live;
+use super::control::Verb;
 use crate::boot::reconcile;
 use crate::boot::reconcile::action::Action;
-use crate::cli::Command;
 use crate::output::{Error, Result, exit};
 use crate::s6::ProfileName;
 use crate::settings::topology::TopologyChoice;
 
-/// Returns what the next boot would do, if it matters to the command which profiles the gateway of `default` serves: `stop` does what
-/// it is told. Reads the whole volume.
-pub fn find(live: &Live<'_>, command: Command, profiles: &[ProfileName]) -> Result<Vec<Action>> {
+/// Returns what the next boot would do with each profile. Reads the whole volume for it, and returns nothing where it does not matter
+/// which profiles the gateway of `default` serves: `stop` stops any gateway.
+pub fn forecasts(live: &Live<'_>, verb: Verb, profiles: &[ProfileName]) -> Result<Vec<Action>> {
     let is_own = live.settings.topology.value == TopologyChoice::PerProfile;
-    if command == Command::Stop || is_own || profiles.iter().all(ProfileName::is_root) {
+    if verb == Verb::Stop || is_own || profiles.iter().all(ProfileName::is_root) {
         return Ok(Vec::new());
     }
     // What is wrong with other profiles is not the answer to this command.
-    reconcile::forecast(live.settings, &live.console.silent()).map(|plan| plan.actions)
+    reconcile::forecast(&live.settings, &live.console.silent()).map(|plan| plan.actions)
 }
 
 /// Fails if the gateway of `default` serves a profile: it has none of its own to start.
-pub fn refuse(live: &Live<'_>, command: Command, profile: &ProfileName, forecasts: &[Action]) -> Result<()> {
+pub fn refuse(live: &Live<'_>, verb: Verb, profile: &ProfileName, forecasts: &[Action]) -> Result<()> {
     let name = profile.text().as_bytes();
     if !forecasts.iter().any(|forecast| forecast.served && forecast.profile == name) {
         return Ok(());
     }
-    let (verb, program) = (command.name(), live.console.program());
+    let (verb, program) = (verb.name(), live.console.program());
     let reason = format!(
         "the gateway of default serves it: {program} {verb} default ({program} reconcile --explain says why)"
     );
