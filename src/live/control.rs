@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::progress::Down;
 use super::record::{DesiredState, Write};
 use super::register::{self, Registration};
-use super::supervised::{DRAINING, Ending, SupervisedGateway, TAKING};
+use super::supervised::{DRAINING, ENDING, Ending, SupervisedGateway};
 use super::{Live, profiles, record, served};
 use crate::cli::{Command, Options};
 use crate::output::{Console, Error, Result, exit};
@@ -156,7 +156,7 @@ fn restart(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mu
 
 /// Brings the gateway up. With `wait`, waits until it has been up for a second.
 fn start(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
-    let ending = gateway.await_end(wait.unwrap_or(TAKING))?;
+    let ending = gateway.await_end(wait.unwrap_or(ENDING))?;
     if ending == Ending::Over {
         request.record_again(DesiredState::Running);
     }

@@ -16,9 +16,9 @@ use crate::volume::gateway_log::Log;
 const LINES: usize = 20;
 /// Number of lines in a message.
 const LAST: usize = 5;
-/// Length in bytes from which on a line is printed before its end. s6-log cuts lines at 8 KiB.
+/// Length, in bytes, beyond which a line is printed before its end. s6-log cuts lines at 8 KiB.
 const LINE: usize = 64 << 10;
-/// Time between two looks at a log that is followed.
+/// Time between two looks at a log that is followed: short for a reader, and long beside the few system calls of a look.
 const LOOK: Duration = Duration::from_millis(200);
 
 /// Runs the command. Returns its exit code.
@@ -49,7 +49,7 @@ struct Printer<'a> {
 /// A log, and what of it has been printed.
 struct Followed<'a> {
     log: Log<'a>,
-    /// The beginning of a line that is not at its end yet.
+    /// The beginning of a line whose end has not been written yet.
     rest: Vec<u8>,
     /// Whether it could not be read, which has been reported.
     has_failed: bool,

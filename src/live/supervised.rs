@@ -12,11 +12,14 @@ use crate::s6::{ProfileName, control, supervision};
 use crate::sys::{Dir, Errno, Reason, time};
 use crate::volume::{planned_stop, profiles};
 
-/// Time that a gateway has to be down, unless `--wait` says otherwise. It drains first: it finishes the answers it is at.
+/// Time that a gateway has to be down, unless `--wait` says otherwise: it drains first, which means that it finishes the requests in
+/// flight.
 pub const DRAINING: Duration = Duration::from_secs(30);
-/// Time that a supervisor has to take an order, and a gateway that is on its way down to be down before a start without `--wait`. A
-/// supervisor reads its FIFO at once, but while it starts.
-pub const TAKING: Duration = Duration::from_secs(5);
+/// Time that a start without `--wait` gives a gateway that is on its way down. It is short: the order is given
+/// after it all the same, with a warning.
+pub const ENDING: Duration = Duration::from_secs(5);
+/// Time that a supervisor has to take an order. It reads its FIFO within milliseconds, unless it is only starting.
+const TAKING: Duration = Duration::from_secs(5);
 
 /// The deaths of a gateway, or why they cannot be read.
 pub type Deaths = std::result::Result<Vec<Death>, Reason>;
@@ -94,7 +97,8 @@ impl SupervisedGateway<'_> {
         match down {
             Down::Ended => self.unmark(None),
             Down::Newer => self.unmark(before.pid),
-            Down::Started | Down::Still => (),
+            // It has yet to read its marker, or none has been written.
+            Down::Still | Down::Started => (),
         }
         Ok(down)
     }

@@ -177,13 +177,13 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
     // A process that the gateway has started may keep the logger's pipe open, for which the logger would wait for ever. It ignores
     // SIGTERM (`s6-log -p`); after SIGHUP it writes what it has read.
     for command in ["xh", "xk"] {
-        if is_free(&slot, READING) {
+        if wait_until_ended(&slot, READING) {
             return Ok(End::Over);
         }
         // A logger that has just ended takes no command. Whether it is gone is checked below.
         let _ = slot.open_path(&LOG).map(|log| control::svc(command, &log));
     }
-    if is_free(&slot, SUPERVISION) {
+    if wait_until_ended(&slot, SUPERVISION) {
         return Ok(End::Over);
     }
     let limit = SUPERVISION.as_secs();
@@ -191,7 +191,7 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
     Err(Error::new("end", hidden, reason).with_code(exit::INCOMPLETE))
 }
 
-/// Waits until neither slot nor logger is supervised. Returns whether that is so within `limit`.
-fn is_free(slot: &Dir, limit: Duration) -> bool {
+/// Waits until neither slot nor logger is supervised. Returns false if one still is after `limit`.
+fn wait_until_ended(slot: &Dir, limit: Duration) -> bool {
     time::wait_until(limit, INTERVAL, || !supervision::is_supervised(slot))
 }
