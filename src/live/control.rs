@@ -1,20 +1,17 @@
-//! `start`, `stop`, `restart`: the operator's request goes to s6 and, on the volume, to the next boot.
+//! `start`, `stop`, `restart`: the operator's request goes to s6 and, as desired state on the volume, to the next boot.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::record::Write;
-use super::supervised::{DOWN, Down, Gateway};
-use super::{
-    Live, SUPERVISION, profile, record, register, require_gateway_container, served, slot, with_live,
-};
-use crate::output::Console;
-use crate::output::{Error, Result, exit};
-use crate::s6::control;
-use crate::s6::{DefaultState, ProfileName, supervision};
+use super::progress::Down;
+use super::record::{DesiredState, Write};
+use super::register::{self, Registration};
+use super::supervised::{DRAINING, ENDING, Ending, SupervisedGateway};
+use super::{Live, profiles, record, served};
+use crate::output::{Console, Error, Result, exit};
+use crate::s6::{DefaultState, ProfileName, control, supervision};
 use crate::settings::Overrides;
-use crate::sys::Dir;
-use crate::volume::state::{RUNNING, STOPPED};
+use crate::sys::{Dir, Ownership};
 
 /// The arguments of `start`, `stop` and `restart`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,11 +29,11 @@ pub struct Args {
 /// What is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
-    /// The gateway is to be up.
+    /// Orders a gateway to be up.
     Start,
-    /// The gateway is to be down.
+    /// Orders a gateway to be down.
     Stop,
-    /// The gateway is to be down, then up.
+    /// Orders a gateway to be down, and then to be up.
     Restart,
 }
 
@@ -49,111 +46,226 @@ impl Verb {
             Verb::Restart => "restart",
         }
     }
+
+    /// Returns the state that is wanted at the next boot.
+    fn desired(self) -> DesiredState {
+        match self {
+            Verb::Start | Verb::Restart => DesiredState::Running,
+            Verb::Stop => DesiredState::Stopped,
+        }
+    }
 }
 
 /// Runs one of the three commands for every name. Returns the exit code of the first that failed, else 0.
 pub fn run(args: &Args, console: &Console) -> u8 {
-    let mut profiles = Vec::new();
-    let verb = args.verb;
-    for name in &args.profiles {
-        match profile(name) {
-            Ok(profile) => profiles.push(profile),
-            Err(error) => return console.fatal(&error),
-        }
-    }
-    with_live(&args.overrides, console, &|live| {
-        if verb != Verb::Stop {
-            require_gateway_container(live, &args.overrides)?;
-        }
-        let forecasts = served::find(live, verb, &profiles)?;
-        let mut code = 0;
-        for profile in &profiles {
-            let done = served::refuse(live, verb, profile, &forecasts)
-                .and_then(|()| carry_out(live, verb, profile, args.wait));
-            if let Err(error) = done {
-                console.warn(format_args!("{error}"));
-                if code == 0 {
-                    code = error.code();
-                }
-            }
-        }
-        Ok(code)
-    })
+    control(args, console).unwrap_or_else(|error| console.fatal(&error))
 }
 
+fn control(args: &Args, console: &Console) -> Result<u8> {
+    let (verb, profiles) = (args.verb, profiles(&args.profiles)?);
+    let ownership = Ownership::new();
+    let live = Live::open(&args.overrides, &ownership, console)?;
+    if verb != Verb::Stop {
+        live.require_gateway_container(&args.overrides)?;
+    }
+    let forecasts = served::forecasts(&live, verb, &profiles)?;
+    let mut first_failure = None;
+    for profile in &profiles {
+        let done = served::refuse(&live, verb, profile, &forecasts)
+            .and_then(|()| carry_out(&live, verb, profile, args.wait));
+        if let Err(error) = done {
+            console.failed(&error);
+            first_failure.get_or_insert(error.code());
+        }
+    }
+    live.note_refusal();
+    Ok(first_failure.unwrap_or(0))
+}
+
+/// Carries out a request for one profile: its desired state is recorded first, so that it is not lost if this process is killed, and
+/// so that a new gateway finds it. A gateway that goes down may write its own view of the state file over it, so it is recorded again
+/// when that gateway is gone.
 fn carry_out(live: &Live<'_>, verb: Verb, profile: &ProfileName, wait: Option<Duration>) -> Result<()> {
     let found = find(live, verb, profile)?;
-    let state = if verb == Verb::Stop { STOPPED } else { RUNNING };
-    // It is written before, so that nothing is lost if this process is killed, and so that a new gateway finds it. A gateway that
-    // goes down may write its own view of the file over it, so it is written again when that one is gone.
-    let mut kept = record::keep(live, profile, state, Write::Always);
-    let mut done = Ok(());
-    if let Some(slot) = found {
-        let gateway = Gateway { live, profile, slot };
-        done = act(&gateway, verb, wait, &mut |state| {
-            kept = record::keep(live, profile, state, Write::IfDifferent);
-        });
-    } else {
+    let mut request = Request::record(live, profile, verb.desired());
+    let Some(slot) = found else {
         live.console.note(format_args!("{} has no slot: the next boot keeps it down", profile.text()));
-    }
-    let Err(error) = kept else { return done };
-    live.console.failed(&error);
-    done?;
-    let reason = format!("the next boot may not know that it is {state}");
-    Err(Error::new("keep the request for", profile.text(), reason).with_code(exit::INCOMPLETE))
+        return request.conclude(Ok(()));
+    };
+    let gateway = SupervisedGateway { live, profile, slot };
+    let done = match verb {
+        Verb::Start => start(&gateway, wait, &mut request),
+        Verb::Stop => stop(&gateway, wait, &mut request),
+        Verb::Restart => restart(&gateway, wait, &mut request),
+    };
+    request.conclude(done)
 }
 
-/// Has s6 do it. `keep` keeps the request again, for the state that is named.
-fn act(gateway: &Gateway<'_>, verb: Verb, wait: Option<Duration>, keep: &mut dyn FnMut(&str)) -> Result<()> {
-    if verb != Verb::Start {
-        // `s6-svc -r` would leave the gateway down: it ends with 0, after which its `finish` returns 125.
-        let limit = wait.unwrap_or(DOWN);
-        match gateway.bring_down(limit)? {
-            Down::Ended => keep(if verb == Verb::Stop { STOPPED } else { RUNNING }),
-            Down::Newer => (),
-            Down::Still => {
-                // A gateway that does not stop is left up, and comes up again if it is killed.
-                let order = if verb == Verb::Restart { control::svc("u", &gateway.slot) } else { Ok(()) };
-                return order.and_then(|()| Err(gateway.still_up(limit)));
-            }
-        }
+/// A request for a gateway, as the next boot will find it.
+struct Request<'a> {
+    live: &'a Live<'a>,
+    profile: &'a ProfileName,
+    /// What was asked for.
+    desired: DesiredState,
+    /// Whether the last attempt to record a desired state has succeeded.
+    recorded: Result<()>,
+}
+
+impl<'a> Request<'a> {
+    /// Records a desired state for the first time.
+    fn record(live: &'a Live<'a>, profile: &'a ProfileName, desired: DesiredState) -> Request<'a> {
+        let recorded = record::set_desired(live, profile, desired, Write::Always);
+        Request { live, profile, desired, recorded }
     }
-    if verb != Verb::Stop {
-        return gateway.bring_up(wait, &mut || keep(RUNNING));
+
+    /// Records a desired state again, if another one is recorded.
+    fn record_again(&mut self, desired: DesiredState) {
+        self.recorded = record::set_desired(self.live, self.profile, desired, Write::IfDifferent);
+    }
+
+    /// Returns the result of the request, given what has come of the orders to s6.
+    fn conclude(self, done: Result<()>) -> Result<()> {
+        let Err(error) = self.recorded else { return done };
+        self.live.console.failed(&error);
+        done?;
+        let reason = format!("the next boot may not know that it is {}", self.desired.text());
+        Err(Error::new("keep the request for", self.profile.text(), reason).with_code(exit::INCOMPLETE))
+    }
+}
+
+/// Brings the gateway down.
+fn stop(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
+    let limit = wait.unwrap_or(DRAINING);
+    match gateway.bring_down(limit)? {
+        Down::Ended => request.record_again(DesiredState::Stopped),
+        Down::Newer | Down::Started => (),
+        Down::Still => return Err(gateway.still_up(limit)),
     }
     if gateway.is_wanted()? {
-        // Another command has started it meanwhile, and may have kept its request before this one did.
-        keep(RUNNING);
+        // Another command has started it meanwhile, and may have recorded its request before this one did.
+        request.record_again(DesiredState::Running);
     }
     Ok(())
 }
 
-/// Opens the profile's slot, which is supervised then. `start` registers a profile that has none, for example one that was made
-/// from the host. `None`: it has no slot, and to `stop` it needs none.
+/// Brings the gateway down, and up again. `s6-svc -r` would leave it down: it ends with 0, after which its `finish` returns 125.
+fn restart(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
+    let limit = wait.unwrap_or(DRAINING);
+    match gateway.bring_down(limit)? {
+        Down::Ended => request.record_again(DesiredState::Running),
+        Down::Newer | Down::Started => (),
+        Down::Still => {
+            // A gateway that does not stop is left up, and comes up again if it is killed.
+            control::svc("u", &gateway.slot)?;
+            return Err(gateway.still_up(limit));
+        }
+    }
+    start(gateway, wait, request)
+}
+
+/// Brings the gateway up. With `wait`, waits until it has been up for a second.
+fn start(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
+    let ending = gateway.await_end(wait.unwrap_or(ENDING))?;
+    if ending == Ending::Over {
+        request.record_again(DesiredState::Running);
+    }
+    let deaths = gateway.order_up()?;
+    request.record_again(DesiredState::Running);
+    match (ending, wait) {
+        (Ending::Continues, Some(_)) => Err(gateway.still_ending()),
+        (Ending::Continues, None) => {
+            gateway.live.console.failed(&gateway.still_ending());
+            Ok(())
+        }
+        (Ending::Absent | Ending::Over, Some(limit)) => gateway.stay_up(limit, &deaths),
+        (Ending::Absent | Ending::Over, None) => Ok(()),
+    }
+}
+
+/// What there is of a gateway that is to be controlled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    /// A slot that is supervised, or of which this user cannot see whether it is.
+    Supervised,
+    /// A slot that nobody supervises: a pass has made it, and s6-svscan has not scanned since, or has not taken it.
+    Unsupervised,
+    /// A profile without a slot, for example one that was made from the host.
+    Profile,
+    /// Nothing.
+    Nothing,
+}
+
+/// What has to be done before a gateway can be ordered up or down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Preparation {
+    /// Nothing.
+    Ready,
+    /// s6-svscan has to take the slot.
+    Announce,
+    /// The slot has to be made.
+    Register,
+    /// There is nothing to order: without a slot, nothing runs.
+    NothingRuns,
+    /// The request is refused: the profile has no slot.
+    NoSlot,
+    /// The request is refused: there is no such gateway.
+    NoGateway,
+}
+
+/// Decides what has to be done before an order.
+fn prepare(verb: Verb, found: Found) -> Preparation {
+    match (found, verb) {
+        (Found::Supervised, _) => Preparation::Ready,
+        (Found::Unsupervised, _) => Preparation::Announce,
+        (Found::Profile, Verb::Start) => Preparation::Register,
+        (Found::Profile, Verb::Stop) => Preparation::NothingRuns,
+        (Found::Profile, Verb::Restart) => Preparation::NoSlot,
+        (Found::Nothing, _) => Preparation::NoGateway,
+    }
+}
+
+/// Opens the profile's slot, and has it supervised. `None`: it has no slot, and needs none.
 fn find(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Result<Option<Dir>> {
-    if let Some(slot) = slot(live, profile)? {
-        if supervision::is_held(&slot).unwrap_or(true) {
-            return Ok(Some(slot));
-        }
-        // A pass has made it, and s6-svscan has not scanned since, or has not taken it.
-        return register::announce(live, profile).map(Some);
-    }
-    let has_profile = record::has_profile(live.settings, profile)?;
-    match verb {
-        Verb::Stop if has_profile => return Ok(None),
-        Verb::Start if has_profile => {
-            // False: another process was faster.
-            register::make(live, profile, DefaultState::Down, &[])?;
-            return register::wait_for_supervision(live, profile, SUPERVISION).map(Some);
-        }
-        _ => (),
-    }
-    let (name, program) = (profile.text(), live.console.program());
-    let how = if has_profile {
-        format!("its profile has no slot: {program} start {name}")
-    } else {
-        format!("{program} register {name} makes one; {program} status shows all")
+    let slot = live.slot(profile)?;
+    let found = match &slot {
+        Some(slot) if supervision::is_held(slot).unwrap_or(true) => Found::Supervised,
+        Some(_) => Found::Unsupervised,
+        None if record::has_profile(&live.settings, profile)? => Found::Profile,
+        None => Found::Nothing,
     };
-    Err(Error::new("find", profile.slot(), format!("no such gateway '{name}'; {how}"))
-        .with_code(exit::INCOMPLETE))
+    let (name, program) = (profile.text(), live.console.program());
+    let how = match prepare(verb, found) {
+        Preparation::Ready | Preparation::NothingRuns => return Ok(slot),
+        Preparation::Announce => return register::announce(live, profile).map(Some),
+        Preparation::Register => {
+            // Another process may be faster.
+            let (Registration::Made | Registration::Present) =
+                register::make(live, profile, DefaultState::Down, &[])?;
+            return register::wait_for_supervision(live, profile).map(Some);
+        }
+        Preparation::NoSlot => format!("its profile has no slot: {program} start {name}"),
+        Preparation::NoGateway => format!("{program} register {name} makes one; {program} status shows all"),
+    };
+    let reason = format!("no such gateway '{name}'; {how}");
+    Err(Error::new("find", profile.slot(), reason).with_code(exit::INCOMPLETE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_order_needs_first() {
+        use Preparation::{Announce, NoGateway, NoSlot, NothingRuns, Ready, Register};
+        let rows = [
+            (Found::Supervised, [Ready, Ready, Ready]),
+            (Found::Unsupervised, [Announce, Announce, Announce]),
+            (Found::Profile, [Register, NothingRuns, NoSlot]),
+            (Found::Nothing, [NoGateway, NoGateway, NoGateway]),
+        ];
+        for (found, wanted) in rows {
+            let prepared = [Verb::Start, Verb::Stop, Verb::Restart].map(|verb| prepare(verb, found));
+            assert_eq!(prepared, wanted, "{found:?}");
+        }
+    }
 }

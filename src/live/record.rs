@@ -1,4 +1,4 @@
-//! What the commands read and write in the directory of a profile: the desired state, the variables of a registration.
+//! What the commands read and write in the directory of a profile: its desired state, and the variables of its registration.
 
 use super::Live;
 use crate::output::escape::FromVolume;
@@ -8,7 +8,7 @@ use crate::s6::envdir::Variable;
 use crate::settings::Settings;
 use crate::sys::{Dir, Ownership};
 use crate::volume::home::Trusted;
-use crate::volume::state::STOPPED;
+use crate::volume::state::{RUNNING, STOPPED};
 use crate::volume::{Home, advice, desired_state, kept_env, profiles};
 
 /// Opens `HERMES_HOME`. Returns it with the users who may own what a symlink there leads to.
@@ -17,7 +17,7 @@ pub fn home(settings: &Settings) -> Result<(Home, Trusted)> {
     Ok((Home::open(&settings.home.value, trusted)?, trusted))
 }
 
-/// Calls `work` with the directory of a profile, as the user whom the volume does not refuse. `None`: there is no such profile. Fails
+/// Calls `work` with the directory of a profile, or with `None` if there is no such profile, as the user whom the volume admits. Fails
 /// if what is there is no usable profile.
 pub fn in_directory<T>(
     settings: &Settings,
@@ -46,6 +46,25 @@ pub fn has_profile(settings: &Settings, profile: &ProfileName) -> Result<bool> {
     in_directory(settings, profile, |dir| Ok(dir.is_some()))
 }
 
+/// What the operator wants of a gateway at the next boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DesiredState {
+    /// It is started.
+    Running,
+    /// It stays down.
+    Stopped,
+}
+
+impl DesiredState {
+    /// Returns the word that the state file has for it.
+    pub fn text(self) -> &'static str {
+        match self {
+            DesiredState::Running => RUNNING,
+            DesiredState::Stopped => STOPPED,
+        }
+    }
+}
+
 /// When the desired state is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Write {
@@ -55,11 +74,17 @@ pub enum Write {
     IfDifferent,
 }
 
-/// Writes the desired state into the profile's state file. The next boot starts no profile that is not there.
-pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, write: Write) -> Result<()> {
-    in_directory(live.settings, profile, |dir| {
+/// Records the desired state in the profile's state file. That a profile is to be stopped needs no record if it is not on the volume:
+/// the next boot starts none that is not there.
+pub fn set_desired(
+    live: &Live<'_>,
+    profile: &ProfileName,
+    desired: DesiredState,
+    write: Write,
+) -> Result<()> {
+    in_directory(&live.settings, profile, |dir| {
         let Some(dir) = dir else {
-            if state == STOPPED {
+            if desired == DesiredState::Stopped {
                 return Ok(());
             }
             let reason = "it is not on the volume, so the next boot starts nothing";
@@ -67,7 +92,7 @@ pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, write: Write) -
         };
         let owner = live.settings.owner.value;
         let again = write == Write::IfDifferent;
-        let aside = desired_state::set(dir, profile, state, again, owner, live.template.ownership)?;
+        let aside = desired_state::set(dir, profile, desired.text(), again, owner, live.template.ownership)?;
         if let Some(aside) = aside {
             let shown = FromVolume(aside.bytes());
             live.console
@@ -77,11 +102,11 @@ pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, write: Write) -
     })
 }
 
-/// Returns the variables that a registration of the profile has kept; none if there is no profile. As at a boot, those that cannot be
-/// used are reported and left out.
+/// Returns the variables that a registration of the profile has kept; none if there is no profile. Those that cannot be used are
+/// reported and left out, as at a boot.
 pub fn kept_variables(live: &Live<'_>, profile: &ProfileName) -> Vec<Variable> {
     let trusted = Trusted::new(live.settings.owner.value, live.template.ownership);
-    let read = in_directory(live.settings, profile, |dir| {
+    let read = in_directory(&live.settings, profile, |dir| {
         let Some(dir) = dir else { return Ok(Vec::new()) };
         Ok(kept_env::read(dir, trusted).unwrap_or_else(|reason| {
             live.console.failed(&Error::new("use", label(profile), reason));
@@ -108,9 +133,10 @@ pub fn forget_variables(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     change(live, profile, |dir| kept_env::remove(dir).context("remove", label(profile)))
 }
 
-/// Changes something in the directory of a profile, if there is one. A failure is no reason to undo what else a command has done.
+/// Changes something in the directory of a profile, if there is one. A failure leaves the command incomplete: what else it has done
+/// stays.
 fn change(live: &Live<'_>, profile: &ProfileName, change: impl FnOnce(&Dir) -> Result<()>) -> Result<()> {
-    let done = in_directory(live.settings, profile, |dir| dir.map_or(Ok(()), change));
+    let done = in_directory(&live.settings, profile, |dir| dir.map_or(Ok(()), change));
     done.map_err(|error| error.with_code(exit::INCOMPLETE))
 }
 

@@ -1,24 +1,20 @@
 //! `register`: makes a slot on a live container as the boot pass makes it.
 
+use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use super::{
-    Live, SUPERVISION, is_fully_supervised, profile, record, require_gateway_container, slot, unregister,
-    wait_until, with_live,
-};
-use crate::output::Console;
-use crate::output::{Context, Error, Result, exit};
-use crate::s6::control;
+use super::{INTERVAL, Live, SUPERVISION, is_fully_supervised, profile, record, unregister};
+use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::envdir::{self, Variable};
-use crate::s6::slot::{SlotState, check};
-use crate::s6::slot::{publish, staging};
-use crate::s6::{DefaultState, ProfileName, supervision};
+use crate::s6::slot::{SlotState, check, publish, staging};
+use crate::s6::{DefaultState, ProfileName, control, supervision};
 use crate::settings::Overrides;
-use crate::sys::Dir;
+use crate::sys::{Dir, Ownership, time};
 
-/// Time after which a slot that s6-svscan has not taken gets a new inode.
+/// Time after which a slot that s6-svscan has not taken gets a new inode: s6-svscan has scanned by then, unless the machine is very
+/// busy.
 const MISSED: Duration = Duration::from_secs(2);
 
 /// The arguments of `register`.
@@ -36,106 +32,118 @@ pub struct Args {
 
 /// Runs the command. Returns its exit code.
 pub fn run(args: &Args, console: &Console) -> u8 {
-    let parsed = profile(&args.profile).and_then(|profile| Ok((profile, variables(&args.variables)?)));
-    let (profile, variables) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return console.fatal(&error),
-    };
-    with_live(&args.overrides, console, &|live| {
-        require_gateway_container(live, &args.overrides)?;
-        if let Err(error) = record::has_profile(live.settings, &profile) {
-            console.failed(&error);
-        }
-        if !make(live, &profile, args.default_state, &variables)? {
-            let reason = "it is there already: unregister it first, or start it";
-            return Err(Error::new("register", profile.slot(), reason).with_code(exit::INCOMPLETE));
-        }
-        wait_for_supervision(live, &profile, SUPERVISION)?;
-        Ok(0)
-    })
+    register(args, console).unwrap_or_else(|error| console.fatal(&error))
 }
 
-/// Makes the slot, and makes s6-svscan scan. Without variables, it gets those that an earlier registration has kept. Returns false if
-/// there is a slot.
+fn register(args: &Args, console: &Console) -> Result<u8> {
+    let profile = profile(&args.profile)?;
+    let variables = variables(&args.variables)?;
+    let ownership = Ownership::new();
+    let live = Live::open(&args.overrides, &ownership, console)?;
+    live.require_gateway_container(&args.overrides)?;
+    if let Err(error) = record::has_profile(&live.settings, &profile) {
+        console.failed(&error);
+    }
+    if make(&live, &profile, args.default_state, &variables)? == Registration::Present {
+        let reason = "it is there already: unregister it first, or start it";
+        return Err(Error::new("register", profile.slot(), reason).with_code(exit::INCOMPLETE));
+    }
+    wait_for_supervision(&live, &profile)?;
+    live.note_refusal();
+    Ok(0)
+}
+
+/// What has come of a registration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Registration {
+    /// The slot has been made.
+    Made,
+    /// There is a slot already, which stays as it is.
+    Present,
+}
+
+/// Makes the slot, and makes s6-svscan scan. Without variables, the slot gets those that an earlier registration has kept.
 pub(super) fn make(
     live: &Live<'_>,
     profile: &ProfileName,
     want: DefaultState,
     given: &[Variable],
-) -> Result<bool> {
+) -> Result<Registration> {
     live.require_writable()?;
     let held = live.hold()?;
-    if slot(live, profile)?.is_some() {
-        return Ok(false);
+    if live.slot(profile)?.is_some() {
+        return Ok(Registration::Present);
     }
     // An interrupted unregistration may have left supervisors of the same name, and interrupted registrations their staging.
-    unregister::finish_earlier(live, profile, true)?;
+    unregister::finish_earlier(live, profile, &held)?;
     staging::sweep_own(&held, profile);
     // Before the slot: a boot after an interruption has them, too.
     let kept = record::keep_variables(live, profile, given);
-    let earlier = if given.is_empty() { record::kept_variables(live, profile) } else { Vec::new() };
-    let variables = if given.is_empty() { &earlier } else { given };
-    publish::add(&held, profile, want, variables, &live.template)?;
+    let variables = match given {
+        [] => Cow::Owned(record::kept_variables(live, profile)),
+        given => Cow::Borrowed(given),
+    };
+    publish::add(&held, profile, want, &variables, &live.template)?;
     if let Err(error) = control::svscanctl("a", &live.scandir) {
-        unregister::take_away(live, profile)?;
+        unregister::take_away(live, profile, &held)?;
         if !given.is_empty() {
             record::forget_variables(live, profile)?;
         }
         let reason = format!("{error}; is s6-svscan running there, and are its commands yours to give?");
         return Err(Error::new("register", profile.slot(), reason).with_code(exit::INCOMPLETE));
     }
-    kept.map(|()| true)
+    kept.map(|()| Registration::Made)
 }
 
 /// Makes s6-svscan take a slot that nobody supervises. Returns the slot.
 pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
     control::svscanctl("a", &live.scandir)?;
-    if live.scandir.may_write() && !is_taken(live, profile, MISSED) {
+    if live.scandir.may_write() && wait_until_taken(live, profile, MISSED).is_none() {
         renew(live, profile)?;
         // A supervisor that was only slow works in the old inode.
         control::svscanctl("an", &live.scandir)?;
     }
-    wait_for_supervision(live, profile, SUPERVISION)
+    wait_for_supervision(live, profile)
 }
 
 /// Publishes a slot anew that is as it should be: s6-svscan does not take up a service under an inode for which a scan has failed.
 fn renew(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let held = live.hold()?;
-    let Some(old) = slot(live, profile)? else { return Ok(()) };
+    let Some(old) = live.slot(profile)? else { return Ok(()) };
     let want = DefaultState::of(&old).context("look at", profile.slot())?;
-    let as_desired = check::inspect(&live.scandir, profile, want, &live.template)? == SlotState::UpToDate;
-    if as_desired && !supervision::is_supervised(&old) {
+    let is_up_to_date = check::inspect(&live.scandir, profile, want, &live.template)? == SlotState::UpToDate;
+    if is_up_to_date && !supervision::is_supervised(&old) {
         publish::publish(&held, profile, want, SlotState::Differs, &[], &live.template)?;
     }
     Ok(())
 }
 
-fn is_taken(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> bool {
-    wait_until(limit, &mut || {
-        slot(live, profile).is_ok_and(|slot| slot.as_ref().is_some_and(is_fully_supervised))
+/// Waits until slot and logger are supervised. Returns the slot, or `None` after `limit`.
+fn wait_until_taken(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Option<Dir> {
+    time::poll(limit, INTERVAL, || match live.slot(profile) {
+        Ok(Some(slot)) if is_fully_supervised(&slot) => Some(slot),
+        // Another process may be about to replace it: the next look decides.
+        Ok(_) | Err(_) => None,
     })
 }
 
 /// Waits until slot and logger are supervised. Returns the slot.
-pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Result<Dir> {
-    let name = profile.slot();
-    if is_taken(live, profile, limit)
-        && let Some(slot) = slot(live, profile)?
-    {
-        return Ok(slot);
-    }
-    let reason = "s6-svscan has not taken it within 10 seconds: is there a dangling symlink beside it, or too many services?";
-    Err(Error::new("have a supervisor for", name, reason).with_code(exit::INCOMPLETE))
+pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
+    wait_until_taken(live, profile, SUPERVISION).ok_or_else(|| {
+        let limit = SUPERVISION.as_secs();
+        let reason = format!(
+            "s6-svscan has not taken it within {limit} seconds: is there a dangling symlink beside it, or too many services?"
+        );
+        Error::new("have a supervisor for", profile.slot(), reason).with_code(exit::INCOMPLETE)
+    })
 }
 
 /// Parses the variables of `--env KEY=VALUE`.
 fn variables(arguments: &[OsString]) -> Result<Vec<Variable>> {
-    let mut variables: Vec<Variable> = Vec::new();
+    let mut variables = Vec::new();
     for argument in arguments {
-        let bytes = argument.as_bytes();
-        if let Err(why) = envdir::add(&mut variables, bytes) {
-            return Err(Error::usage("take the variable", argument, why));
-        }
+        envdir::add(&mut variables, argument.as_bytes())
+            .map_err(|why| Error::usage("take the variable", argument, why))?;
     }
     Ok(variables)
 }

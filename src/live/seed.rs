@@ -1,6 +1,5 @@
 //! `seed`: makes the supervise skeleton of service directories.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::output::{Console, Context, Error, Result, exit};

@@ -8,15 +8,15 @@ use crate::output::{Error, Result, exit};
 use crate::s6::ProfileName;
 use crate::settings::topology::TopologyChoice;
 
-/// Returns what the next boot would do, if it matters to the command which profiles the gateway of `default` serves: `stop` does what
-/// it is told. Reads the whole volume.
-pub fn find(live: &Live<'_>, verb: Verb, profiles: &[ProfileName]) -> Result<Vec<Item>> {
+/// Returns what the next boot would do with each profile. Reads the whole volume for it, and returns nothing where it does not matter
+/// which profiles the gateway of `default` serves: `stop` stops any gateway.
+pub fn forecasts(live: &Live<'_>, verb: Verb, profiles: &[ProfileName]) -> Result<Vec<Item>> {
     let is_own = live.settings.topology.value == TopologyChoice::PerProfile;
     if verb == Verb::Stop || is_own || profiles.iter().all(ProfileName::is_root) {
         return Ok(Vec::new());
     }
     // What is wrong with other profiles is not the answer to this command.
-    reconcile::forecast(live.settings, &live.console.silent()).map(|plan| plan.items)
+    reconcile::forecast(&live.settings, &live.console.silent()).map(|plan| plan.items)
 }
 
 /// Fails if the gateway of `default` serves a profile: it has none of its own to start.

@@ -1,30 +1,31 @@
-//! A gateway under its supervisor: it is asked for, brought down and brought up. What came of a command is seen from
-//! `supervise/status`, because a command is lost if another process reads it from the supervisor's FIFO.
+//! A gateway under its supervisor: orders to be down and to be up, and bounded waits for what comes of them. That is read from
+//! `supervise/status`, because an order is lost if another process reads it from the supervisor's FIFO.
 
-use std::fmt::Write;
 use std::time::{Duration, Instant};
 
+use super::progress::{Down, STEADY, Start, Streak, has_ended, has_taken, is_ending};
 use super::{INTERVAL, Live, logs, record};
 use crate::output::{Context, Error, Result, exit};
-use crate::s6::control;
 use crate::s6::deaths::{self, Death};
 use crate::s6::status::{self, Stat};
-use crate::s6::{ProfileName, supervision};
-use crate::sys::{Dir, Reason, time};
+use crate::s6::{ProfileName, control, supervision};
+use crate::sys::{Dir, Errno, Reason, time};
 use crate::volume::{planned_stop, profiles};
 
+/// Time that a gateway has to be down, unless `--wait` says otherwise: it drains first, which means that it finishes the requests in
+/// flight.
+pub const DRAINING: Duration = Duration::from_secs(30);
+/// Time that a start without `--wait` gives a gateway that is on its way down. It is short: the order is given
+/// after it all the same, with a warning.
+pub const ENDING: Duration = Duration::from_secs(5);
+/// Time that a supervisor has to take an order. It reads its FIFO within milliseconds, unless it is only starting.
+const TAKING: Duration = Duration::from_secs(5);
+
 /// The deaths of a gateway, or why they cannot be read.
-type Tally = std::result::Result<Vec<Death>, Reason>;
+pub type Deaths = std::result::Result<Vec<Death>, Reason>;
 
-/// Time that a gateway has to be down, unless `--wait` says otherwise: the time that it takes to drain.
-pub const DOWN: Duration = Duration::from_secs(30);
-/// Time that a supervisor has to take a command.
-const TAKEN: Duration = Duration::from_secs(5);
-/// Time that a gateway has been up without a break if it is called up.
-const STEADY: Duration = Duration::from_secs(1);
-
-/// A gateway's slot, open.
-pub struct Gateway<'a> {
+/// The gateway of a slot that is supervised.
+pub struct SupervisedGateway<'a> {
     /// What the command works with.
     pub live: &'a Live<'a>,
     /// The gateway's profile.
@@ -33,81 +34,71 @@ pub struct Gateway<'a> {
     pub slot: Dir,
 }
 
-/// What has become of a gateway that was to be down.
+/// What has become of the end of a gateway that has to be over before it can be started.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Down {
-    /// It is down.
-    Ended,
-    /// It is gone, and somebody has started a new one.
-    Newer,
-    /// It is still up.
-    Still,
+pub enum Ending {
+    /// It was not on its way down.
+    Absent,
+    /// It was, and is down now.
+    Over,
+    /// It still is.
+    Continues,
 }
 
-impl Gateway<'_> {
+impl SupervisedGateway<'_> {
     fn fail(&self, verb: &'static str, reason: impl Into<Reason>) -> Error {
         Error::new(verb, self.profile.slot(), reason).with_code(exit::INCOMPLETE)
     }
 
     /// Returns its state; `None` if nobody supervises it.
-    fn ask(&self) -> Result<Option<Stat>> {
+    fn stat(&self) -> Result<Option<Stat>> {
         if !supervision::is_held(&self.slot).context("look at the supervisor of", self.profile.slot())? {
             return Ok(None);
         }
         status::svstat(&self.slot)
     }
 
-    /// Asks until `seen` returns true, at most `limit`. Returns whether it did.
-    fn watch(&self, limit: Duration, seen: &mut dyn FnMut(Option<&Stat>) -> bool) -> Result<bool> {
-        let mut failed = Ok(());
-        let done = time::wait_until(limit, INTERVAL, &mut || match self.ask() {
-            Ok(stat) => seen(stat.as_ref()),
-            Err(error) => {
-                failed = Err(error);
-                true
-            }
-        });
-        failed.map(|()| done)
+    /// Reads its state until `judge` returns something for it, which is returned; `None` after `limit`.
+    fn watch<T>(
+        &self,
+        limit: Duration,
+        mut judge: impl FnMut(Option<&Stat>) -> Option<T>,
+    ) -> Result<Option<T>> {
+        let look = || self.stat().map(|stat| judge(stat.as_ref())).transpose();
+        time::poll(limit, INTERVAL, look).transpose()
+    }
+
+    /// Waits until `holds` is true of its state. Returns whether it has become true.
+    fn wait_until(&self, limit: Duration, holds: impl Fn(Option<&Stat>) -> bool) -> Result<bool> {
+        let held = self.watch(limit, |stat| holds(stat).then_some(()))?;
+        Ok(held.is_some())
     }
 
     /// Waits until the gateway, whose process was `old`, is down.
     fn wait_down(&self, old: Option<u64>, limit: Duration) -> Result<Down> {
-        let mut down = Down::Still;
-        self.watch(limit, &mut |stat| {
-            down = match stat {
-                None => Down::Ended,
-                Some(stat) if stat.settled && !stat.wanted => Down::Ended,
-                Some(stat) if stat.up && stat.wanted && stat.pid != old => Down::Newer,
-                Some(_) => Down::Still,
-            };
-            down != Down::Still
-        })?;
-        Ok(down)
+        let down = self.watch(limit, |stat| Some(Down::of(stat, old)).filter(|down| *down != Down::Still))?;
+        Ok(down.unwrap_or(Down::Still))
     }
 
-    /// Commands the gateway to be down, having told it so, and waits until it is.
+    /// Tells the gateway that its end is wanted, orders it to be down, and waits until it is.
     pub fn bring_down(&self, limit: Duration) -> Result<Down> {
-        let mut down = Down::Ended;
-        // Once more for a gateway that was dead and about to be started again: whether it has been, or the command was lost, looks
-        // the same.
-        for _ in 0..2 {
-            let Some(before) = self.ask()? else { return Ok(Down::Ended) };
-            if let Some(pid) = before.pid {
-                self.mark(&|dir, live| {
-                    planned_stop::write(dir, pid, live.settings.owner.value, live.template.ownership)
-                        .context("write", profiles::label(self.profile, &planned_stop::MARKER))
-                });
-            }
-            control::svc("d", &self.slot)?;
-            down = self.wait_down(before.pid, limit)?;
-            if before.pid.is_some() || down != Down::Newer {
-                match down {
-                    Down::Ended => self.unmark(None),
-                    Down::Newer => self.unmark(before.pid),
-                    Down::Still => (),
-                }
-                break;
-            }
+        let down = self.order_down(limit)?;
+        // Whether the gateway was just being started or the order was lost looks the same, so the order is given once more.
+        if down == Down::Started { self.order_down(limit) } else { Ok(down) }
+    }
+
+    fn order_down(&self, limit: Duration) -> Result<Down> {
+        let Some(before) = self.stat()? else { return Ok(Down::Ended) };
+        if let Some(pid) = before.pid {
+            self.mark(pid);
+        }
+        control::svc("d", &self.slot)?;
+        let down = self.wait_down(before.pid, limit)?;
+        match down {
+            Down::Ended => self.unmark(None),
+            Down::Newer => self.unmark(before.pid),
+            // It has yet to read its marker, or none has been written.
+            Down::Still | Down::Started => (),
         }
         Ok(down)
     }
@@ -120,24 +111,29 @@ impl Gateway<'_> {
         Ok(down)
     }
 
-    /// Removes the marker of a gateway that is gone and has not read it. `of`: only if it is for the gateway with this process ID.
-    fn unmark(&self, of: Option<u64>) {
-        self.mark(&|dir, _| {
-            planned_stop::remove(dir, of)
-                .context("remove", profiles::label(self.profile, &planned_stop::MARKER))
-        });
+    /// Writes the planned-stop marker for the gateway's process.
+    fn mark(&self, pid: u64) {
+        let (owner, ownership) = (self.live.settings.owner.value, self.live.template.ownership);
+        self.change_marker("write", |dir| planned_stop::write(dir, pid, owner, ownership));
     }
 
-    /// Does something about the marker in the profile's directory. A failure is no reason not to stop the gateway.
-    fn mark(&self, change: &dyn Fn(&Dir, &Live<'_>) -> Result<()>) {
-        let changed = record::in_directory(self.live.settings, self.profile, |dir| {
-            // A slot may have no profile.
-            Ok(dir.map_or(Ok(()), |dir| change(dir, self.live)))
+    /// Removes the marker of a gateway that is gone and has not read it; with `of`, only one for the gateway with this process ID.
+    fn unmark(&self, of: Option<u64>) {
+        self.change_marker("remove", |dir| planned_stop::remove(dir, of));
+    }
+
+    /// Changes the marker in the profile's directory; a slot may have no profile. A failure is reported, and is no reason not to stop
+    /// the gateway.
+    fn change_marker(&self, verb: &'static str, change: impl FnOnce(&Dir) -> std::result::Result<(), Errno>) {
+        let marker = profiles::label(self.profile, &planned_stop::MARKER);
+        let found = record::in_directory(&self.live.settings, self.profile, |dir| {
+            if let Some(Err(error)) = dir.map(|dir| change(dir).context(verb, marker)) {
+                self.live.console.failed(&error);
+            }
+            Ok(())
         });
-        // What is wrong with a profile is reported where its desired state is written.
-        if let Ok(Err(error)) = changed {
-            self.live.console.failed(&error);
-        }
+        // What is wrong with the directory itself is reported where the desired state is written.
+        let _ = found;
     }
 
     /// Returns the error of a gateway that was to be down.
@@ -155,81 +151,100 @@ impl Gateway<'_> {
 
     /// Returns whether its supervisor has the order to keep it up.
     pub fn is_wanted(&self) -> Result<bool> {
-        Ok(self.ask()?.is_some_and(|stat| stat.wanted))
+        Ok(self.stat()?.is_some_and(|stat| stat.wanted))
     }
 
-    /// Commands the gateway to be up. With `wait`, waits until it has been up for a second. `keep` keeps the request again: when a
-    /// gateway that first had to come to its end is down, and when the supervisor has the order.
-    pub fn bring_up(&self, wait: Option<Duration>, keep: &mut dyn FnMut()) -> Result<()> {
-        let mut before = self.ask()?;
-        let mut is_ending = false;
-        // The end of a gateway undoes the order: its `finish` keeps it down if it ends with 0.
-        if before.as_ref().is_some_and(|stat| !(stat.settled || stat.up && stat.wanted)) {
-            let old = before.and_then(|stat| stat.pid);
-            is_ending = !self.watch(wait.unwrap_or(TAKEN), &mut |stat| {
-                stat.is_none_or(|stat| stat.settled || stat.up && stat.pid != old)
-            })?;
-            if !is_ending {
-                keep();
-            }
-            before = self.ask()?;
+    /// Waits for the end of a gateway that is on its way down.
+    pub fn await_end(&self, limit: Duration) -> Result<Ending> {
+        let before = self.stat()?;
+        if !is_ending(before.as_ref()) {
+            return Ok(Ending::Absent);
         }
+        let old = before.and_then(|stat| stat.pid);
+        let is_over = self.wait_until(limit, |stat| has_ended(stat, old))?;
+        Ok(if is_over { Ending::Over } else { Ending::Continues })
+    }
+
+    /// Returns the error of a gateway that was to be up and is still on its way down.
+    pub fn still_ending(&self) -> Error {
+        self.fail("start", "it is still going down: start it again when it is down")
+    }
+
+    /// Orders the gateway to be up, and waits until its supervisor has taken the order. Returns its deaths up to then.
+    pub fn order_up(&self) -> Result<Deaths> {
+        let before = self.stat()?.map(|stat| stat.since);
         let deaths = deaths::read(&self.slot);
         control::svc("u", &self.slot)?;
-        let old = before.map(|stat| stat.since);
-        if !self.watch(TAKEN, &mut |stat| {
-            stat.is_some_and(|stat| stat.wanted || old.as_ref() != Some(&stat.since))
-        })? {
-            let reason = "its supervisor has not followed for 5 seconds: does another process read its FIFO?";
-            return Err(self.fail("start", reason));
+        if self.wait_until(TAKING, |stat| has_taken(stat, before))? {
+            return Ok(deaths);
         }
-        keep();
-        if is_ending {
-            let error = self.fail("start", "it is still going down: start it again when it is down");
-            if wait.is_some() {
-                return Err(error);
-            }
-            self.live.console.failed(&error);
-        }
-        wait.map_or(Ok(()), |limit| self.stay_up(limit, &deaths))
+        let limit = TAKING.as_secs();
+        let reason = format!(
+            "its supervisor has not followed for {limit} seconds: does another process read its FIFO?"
+        );
+        Err(self.fail("start", reason))
     }
 
-    /// Waits until the gateway has been up for a second. It had died `before` it was started.
-    fn stay_up(&self, limit: Duration, before: &Tally) -> Result<()> {
-        let (mut last, mut begin, mut is_over) = (None, Instant::now(), false);
-        let done = self.watch(limit + STEADY, &mut |stat| {
-            let pid = stat.and_then(|stat| stat.pid.filter(|_| stat.wanted));
-            // Another command may have brought it down, to bring it up again.
-            is_over = stat.is_some_and(|stat| stat.settled && !stat.wanted);
-            let now = Some((pid, is_over));
-            if now != last {
-                (last, begin) = (now, Instant::now());
-            }
-            (pid.is_some() || is_over) && begin.elapsed() >= STEADY
-        })?;
-        if is_over {
-            return Err(self.fail("keep up", format!("it has ended, and stays down{}", self.cause(before))));
-        }
-        if done {
-            return Ok(());
-        }
-        Err(self.fail("see in time", format!("it is not up yet, or not for a second{}", self.cause(before))))
+    /// Waits until a gateway that was ordered to be up has been up for [`STEADY`]. `deaths` are those before the order.
+    pub fn stay_up(&self, limit: Duration, deaths: &Deaths) -> Result<()> {
+        let mut streak = Streak::new();
+        let steady = self.watch(limit + STEADY, |stat| streak.add(Start::of(stat), Instant::now()))?;
+        let last = match steady {
+            Some(Start::Up(_)) => return Ok(()),
+            Some(seen) => seen,
+            None => Start::of(self.stat()?.as_ref()),
+        };
+        let (verb, what) = match last {
+            Start::Over => ("keep up", "it has ended, and stays down"),
+            Start::Up(_) | Start::NotYet => ("see in time", "it is not up yet, or not for a second"),
+        };
+        Err(self.fail(verb, format!("{what}{}{}", self.cause(deaths), self.end_of_log())))
     }
 
-    /// Returns how the gateway has ended, unless that was `before`, and the last lines of its log.
-    fn cause(&self, before: &Tally) -> String {
-        let mut text = String::new();
-        // Writing to a String cannot fail.
-        let _ = match (before, &deaths::read(&self.slot)) {
-            (Err(reason), _) | (_, Err(reason)) => write!(text, " ({}: {reason})", deaths::LABEL),
-            (Ok(before), Ok(now)) if before == now => Ok(()),
-            (_, Ok(now)) => now.last().map_or(Ok(()), |death| write!(text, " ({death})")),
-        };
-        let _ = match logs::last_lines(self.live.settings, self.profile) {
-            Ok(lines) if lines.is_empty() => write!(text, "; it has printed nothing"),
-            Ok(lines) => write!(text, "; the end of its log:{lines}"),
-            Err(error) => write!(text, "; {error}"),
-        };
-        text
+    /// Returns how the gateway has died since its `deaths` were read.
+    fn cause(&self, deaths: &Deaths) -> String {
+        cause(deaths, &deaths::read(&self.slot))
+    }
+
+    /// Returns the last lines of its log, for a message.
+    fn end_of_log(&self) -> String {
+        match logs::last_lines(&self.live.settings, self.profile) {
+            Ok(lines) if lines.is_empty() => "; it has printed nothing".to_owned(),
+            Ok(lines) => format!("; the end of its log:{lines}"),
+            Err(error) => format!("; {error}"),
+        }
+    }
+}
+
+/// Returns the last death if there has been one since `before`; why that is not known; nothing if there has been none.
+fn cause(before: &Deaths, now: &Deaths) -> String {
+    match (before, now) {
+        (Err(reason), _) | (_, Err(reason)) => format!(" ({}: {reason})", deaths::LABEL),
+        (Ok(before), Ok(now)) if before == now => String::new(),
+        (_, Ok(now)) => now.last().map_or_else(String::new, |death| format!(" ({death})")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cause_is_a_death_since_the_order() {
+        let first = Death { time: 1, code: 1, signal: 0 };
+        let second = Death { time: 2, code: 78, signal: 0 };
+        let unread = || Err(Reason::Errno(Errno::ACCESS));
+        let why = " (supervise/death_tally: Permission denied)";
+        let rows: [(Deaths, Deaths, &str); 6] = [
+            (Ok(vec![]), Ok(vec![]), ""),
+            (Ok(vec![first]), Ok(vec![first]), ""),
+            (Ok(vec![]), Ok(vec![first]), " (exit code 1)"),
+            (Ok(vec![first]), Ok(vec![first, second]), " (exit code 78)"),
+            (unread(), Ok(vec![first]), why),
+            (Ok(vec![first]), unread(), why),
+        ];
+        for (before, now, text) in rows {
+            assert_eq!(cause(&before, &now), text, "{before:?} {now:?}");
+        }
     }
 }

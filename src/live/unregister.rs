@@ -3,23 +3,24 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::supervised::{Down, Gateway};
-use super::{Live, SUPERVISION, foreign, is_fully_supervised, profile, record, wait_until, with_live};
-use crate::output::Console;
-use crate::output::{Context, Error, Result, exit};
-use crate::s6::control;
+use super::progress::Down;
+use super::supervised::SupervisedGateway;
+use super::{INTERVAL, Live, SUPERVISION, foreign, is_fully_supervised, profile, record};
+use crate::output::{Console, Context, Error, Result, exit};
+use crate::s6::lock::Held;
 use crate::s6::servicedir::LOG;
 use crate::s6::slot::staging;
-use crate::s6::{ProfileName, supervision};
+use crate::s6::{ProfileName, control, supervision};
 use crate::settings::Overrides;
-use crate::sys::{Errno, Kind, Name, remove};
+use crate::sys::{Dir, Errno, Kind, Name, Ownership, remove, time};
 
 /// Time that a gateway has to stop before it is killed, as long as `docker stop` waits for a container.
 const STOPPING: Duration = Duration::from_secs(10);
-/// Longest wait for a killed gateway to be gone.
+/// Longest wait for a killed gateway to be gone: only one that the kernel cannot end, on a disk that does not answer for example, takes
+/// longer.
 const KILLED: Duration = Duration::from_secs(5);
 /// Time that a logger has to read on after its service has ended.
-const DRAINING: Duration = Duration::from_secs(1);
+const READING: Duration = Duration::from_secs(1);
 
 /// The arguments of `unregister`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,43 +35,42 @@ pub struct Args {
 
 /// Runs the command. Returns its exit code.
 pub fn run(args: &Args, console: &Console) -> u8 {
-    let profile = match profile(&args.profile) {
-        Ok(profile) => profile,
-        Err(error) => return console.fatal(&error),
-    };
-    with_live(&args.overrides, console, &|live| {
-        live.require_writable()?;
-        finish_earlier(live, &profile, false)?;
-        match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
-            Err(Errno::NOENT) => return record::forget_variables(live, &profile).map(|()| 0),
-            Ok(Kind::Directory) => match stop(live, &profile, args.wait.unwrap_or(STOPPING)) {
-                // Another process was faster, and took it away.
-                Err(_) if live.scandir.meta(profile.slot()) == Err(Errno::NOENT) => (),
-                stopped => stopped?,
-            },
-            Ok(Kind::Symlink) => return Err(foreign(profile.slot(), Kind::Symlink)),
-            Ok(_) => (),
-            Err(errno) => return Err(Error::new("look at", profile.slot(), errno)),
-        }
-        let held = live.hold()?;
-        // Another one of this name may have gone the same way meanwhile.
-        finish_earlier(live, &profile, true)?;
-        let hidden = hide(live, &profile)?;
-        // Other commands need not wait until the supervisors of a hidden slot are gone.
-        drop(held);
-        if hidden {
-            end_hidden(live, &profile)?;
-            let _held = live.hold()?;
-            remove_ended(live, &staging::unregistered(&profile))?;
-        }
-        record::forget_variables(live, &profile).map(|()| 0)
-    })
+    unregister(args, console).unwrap_or_else(|error| console.fatal(&error))
 }
 
-/// Stops the gateway, and kills one that does not stop.
+fn unregister(args: &Args, console: &Console) -> Result<u8> {
+    let profile = &profile(&args.profile)?;
+    let ownership = Ownership::new();
+    let live = &Live::open(&args.overrides, &ownership, console)?;
+    live.require_writable()?;
+    finish_earlier_unheld(live, profile)?;
+    match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
+        Err(Errno::NOENT) => (),
+        Ok(Kind::Symlink) => return Err(foreign(profile.slot(), Kind::Symlink)),
+        Ok(kind) => {
+            if kind == Kind::Directory {
+                stop(live, profile, args.wait.unwrap_or(STOPPING))?;
+            }
+            remove_slot(live, profile)?;
+        }
+        Err(errno) => return Err(Error::new("look at", profile.slot(), errno)),
+    }
+    record::forget_variables(live, profile)?;
+    live.note_refusal();
+    Ok(0)
+}
+
+/// Stops the gateway, and kills one that does not stop. Another process may take the slot away meanwhile, which is no error.
 fn stop(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Result<()> {
+    match stop_or_kill(live, profile, limit) {
+        Err(_) if live.scandir.meta(profile.slot()) == Err(Errno::NOENT) => Ok(()),
+        stopped => stopped,
+    }
+}
+
+fn stop_or_kill(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Result<()> {
     let slot = live.scandir.open_path(profile.slot()).context("open", profile.slot())?;
-    let gateway = Gateway { live, profile, slot };
+    let gateway = SupervisedGateway { live, profile, slot };
     if gateway.bring_down(limit)? != Down::Still {
         return Ok(());
     }
@@ -78,84 +78,131 @@ fn stop(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Result<()> {
     if gateway.kill(KILLED)? != Down::Still {
         return Ok(());
     }
-    Err(Error::new("stop", profile.slot(), "it survived SIGKILL for 5 seconds: try again later")
-        .with_code(exit::INCOMPLETE))
+    let reason = format!("it survived SIGKILL for {} seconds: try again later", KILLED.as_secs());
+    Err(Error::new("stop", profile.slot(), reason).with_code(exit::INCOMPLETE))
 }
 
-/// Removes a slot that is down. Absence is no error. The caller holds the lock.
-pub(super) fn take_away(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
-    if hide(live, profile)? {
-        end_hidden(live, profile)?;
+/// Removes a slot whose gateway is down.
+fn remove_slot(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    let held = live.hold()?;
+    // Another one of this name may have gone the same way meanwhile.
+    finish_earlier(live, profile, &held)?;
+    let hidden = hide(live, profile, &held)?;
+    // Other commands need not wait until the supervisors of a hidden slot are gone.
+    drop(held);
+    let Some(hidden) = hidden else { return Ok(()) };
+    end_hidden(live, profile, &hidden)?;
+    remove_ended(live, &hidden, &live.hold()?)
+}
+
+/// Removes a slot that is down, without giving the lock back meanwhile. Absence is no error.
+pub(super) fn take_away(live: &Live<'_>, profile: &ProfileName, held: &Held) -> Result<()> {
+    if let Some(hidden) = hide(live, profile, held)? {
+        end_hidden(live, profile, &hidden)?;
     }
-    remove_ended(live, &staging::unregistered(profile))
+    remove_ended(live, &staging::unregistered(profile), held)
 }
 
-/// Hides a slot from s6-svscan. Returns false if there is none.
-fn hide(live: &Live<'_>, profile: &ProfileName) -> Result<bool> {
-    let slot = profile.slot();
-    match live.scandir.rename_new(slot, &staging::unregistered(profile)) {
-        Err(Errno::NOENT) => Ok(false),
-        done => done.context("take out of sight", slot).map(|()| true),
+/// Hides a slot from s6-svscan. Returns the name that it has then; `None` if there is no slot. The lock keeps a registration of the
+/// same name away.
+fn hide(live: &Live<'_>, profile: &ProfileName, _held: &Held) -> Result<Option<Name>> {
+    let hidden = staging::unregistered(profile);
+    match live.scandir.rename_new(profile.slot(), &hidden) {
+        Err(Errno::NOENT) => Ok(None),
+        done => done.context("take out of sight", profile.slot()).map(|()| Some(hidden)),
     }
 }
 
-/// Ends the supervisors of a slot that has just been hidden.
-fn end_hidden(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
-    let gone = staging::unregistered(profile);
-    end(live, &gone, &|| {
-        // s6-svscan still knows the supervisors under the slot's own name.
-        let _ = live.scandir.rename_new(&gone, profile.slot());
-    })
-}
-
-/// Finishes an earlier or a concurrent unregistration of the same name, if there is one. `is_held`: the caller holds the lock.
-pub(super) fn finish_earlier(live: &Live<'_>, profile: &ProfileName, is_held: bool) -> Result<()> {
-    let gone = staging::unregistered(profile);
-    if live.scandir.meta(&gone) == Err(Errno::NOENT) {
-        return Ok(());
+/// Ends the supervisors of a slot that has just been hidden. One whose supervisors s6-svscan does not end gets its name back, under
+/// which s6-svscan still knows them.
+fn end_hidden(live: &Live<'_>, profile: &ProfileName, hidden: &Name) -> Result<()> {
+    match end_supervisors(live, hidden)? {
+        End::Over => Ok(()),
+        End::Refused(error) => {
+            // The refusal is the error to report.
+            let _ = live.scandir.rename_new(hidden, profile.slot());
+            Err(error)
+        }
     }
-    end(live, &gone, &|| ())?;
-    let _held = if is_held { None } else { Some(live.hold()?) };
-    remove_ended(live, &gone)
 }
 
-/// Removes a hidden slot whose supervisors have ended. The caller holds the lock, because two processes that remove one tree are in
-/// each other's way.
-fn remove_ended(live: &Live<'_>, gone: &Name) -> Result<()> {
-    if staging::is_supervised(&live.scandir, gone).context("look at", gone)? {
+/// Finishes an earlier or a concurrent unregistration of the same name, if there is one.
+pub(super) fn finish_earlier(live: &Live<'_>, profile: &ProfileName, held: &Held) -> Result<()> {
+    match end_earlier(live, profile)? {
+        Some(hidden) => remove_ended(live, &hidden, held),
+        None => Ok(()),
+    }
+}
+
+/// [`finish_earlier`] for a caller that does not hold the lock: it is taken once the supervisors have ended.
+fn finish_earlier_unheld(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
+    match end_earlier(live, profile)? {
+        Some(hidden) => remove_ended(live, &hidden, &live.hold()?),
+        None => Ok(()),
+    }
+}
+
+/// Ends the supervisors of a slot that an earlier or a concurrent unregistration has hidden. Returns its name; `None` if there is none.
+fn end_earlier(live: &Live<'_>, profile: &ProfileName) -> Result<Option<Name>> {
+    let hidden = staging::unregistered(profile);
+    if live.scandir.meta(&hidden) == Err(Errno::NOENT) {
+        return Ok(None);
+    }
+    match end_supervisors(live, &hidden)? {
+        End::Over => Ok(Some(hidden)),
+        End::Refused(error) => Err(error),
+    }
+}
+
+/// Removes a hidden slot whose supervisors have ended. Without the lock, two processes that remove one tree would be in each other's
+/// way.
+fn remove_ended(live: &Live<'_>, hidden: &Name, _held: &Held) -> Result<()> {
+    if staging::is_supervised(&live.scandir, hidden).context("look at", hidden)? {
         // Another process has hidden a new one of this name, and ends it.
         return Ok(());
     }
-    remove::tree(&live.scandir, gone).context("remove", gone)
+    remove::tree(&live.scandir, hidden).context("remove", hidden)
 }
 
-/// Makes s6-svscan end the supervisors of services that it no longer sees, and waits until slot and logger are not supervised.
-/// `on_refusal` is called if there are supervisors and s6-svscan does not take the command.
-fn end(live: &Live<'_>, gone: &Name, on_refusal: &dyn Fn()) -> Result<()> {
-    let slot = match live.scandir.dir(gone) {
+/// What has become of the supervisors of a hidden slot.
+enum End {
+    /// They have ended, or there were none.
+    Over,
+    /// They live on: s6-svscan does not take the command to end them, for this reason.
+    Refused(Error),
+}
+
+/// Makes s6-svscan end the supervisors of services that it no longer sees, and waits until neither slot nor logger is supervised.
+fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
+    let slot = match live.scandir.dir(hidden) {
         // Anything but a directory is no service.
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(()),
-        slot => slot.context("open", gone)?,
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Ok(End::Over),
+        slot => slot.context("open", hidden)?,
     };
-    let starting = if is_fully_supervised(&slot) { None } else { Some(&slot) };
+    let starting = Some(&slot).filter(|slot| !is_fully_supervised(slot));
     if let Err(error) = control::reap(&live.scandir, starting)
         && supervision::is_supervised(&slot)
     {
-        on_refusal();
-        return Err(error);
+        return Ok(End::Refused(error));
     }
     // A process that the gateway has started may keep the logger's pipe open, for which the logger would wait for ever. It ignores
     // SIGTERM (`s6-log -p`); after SIGHUP it writes what it has read.
     for command in ["xh", "xk"] {
-        if wait_until(DRAINING, &mut || !supervision::is_supervised(&slot)) {
-            return Ok(());
+        if wait_until_ended(&slot, READING) {
+            return Ok(End::Over);
         }
         // A logger that has just ended takes no command. Whether it is gone is checked below.
         let _ = slot.open_path(&LOG).map(|log| control::svc(command, &log));
     }
-    if wait_until(SUPERVISION, &mut || !supervision::is_supervised(&slot)) {
-        return Ok(());
+    if wait_until_ended(&slot, SUPERVISION) {
+        return Ok(End::Over);
     }
-    let reason = "its supervisors are still there after 10 seconds: call unregister again";
-    Err(Error::new("end", gone, reason).with_code(exit::INCOMPLETE))
+    let limit = SUPERVISION.as_secs();
+    let reason = format!("its supervisors are still there after {limit} seconds: call unregister again");
+    Err(Error::new("end", hidden, reason).with_code(exit::INCOMPLETE))
+}
+
+/// Waits until neither slot nor logger is supervised. Returns false if one still is after `limit`.
+fn wait_until_ended(slot: &Dir, limit: Duration) -> bool {
+    time::wait_until(limit, INTERVAL, || !supervision::is_supervised(slot))
 }
