@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use super::profiles;
 use super::state::{CAP, Key, STATE};
-use crate::output::escape::Quoted;
 use crate::output::json::{Object, Value};
 use crate::output::localtime;
 use crate::output::{Context, Error, Result};
@@ -45,15 +44,13 @@ pub fn set(
     };
     let parsed = bytes.as_deref().map(Object::parse);
     let is_broken = matches!(parsed, Some(Err(_)));
-    let mut object = parsed.and_then(std::result::Result::ok).unwrap_or_default();
+    let object = parsed.and_then(std::result::Result::ok).unwrap_or_default();
     if again && matches!(object.get(Key::Desired.text()), Value::Text(now) if now == state) {
         return Ok(None);
     }
-    let (state, moment) =
-        (Quoted(state.as_bytes()).to_string(), Quoted(updated_at(time::now()).as_bytes()).to_string());
-    object.set(Key::Desired.text(), &state);
-    object.set("updated_at", &moment);
-    let text = format!("{object}\n");
+    let moment = updated_at(time::now());
+    let members = [(Key::Desired.text(), state.into()), ("updated_at", moment.as_str().into())];
+    let text = format!("{}\n", object.with(&members));
     let mut broken = None;
     let mut step = || {
         if is_broken {
