@@ -48,7 +48,7 @@ pub fn set(
     if again && matches!(object.get(Key::Desired.text()), Value::Text(now) if now == state) {
         return Ok(None);
     }
-    let moment = updated_at(time::now());
+    let moment = localtime::isoformat(time::now());
     let members = [(Key::Desired.text(), state.into()), ("updated_at", moment.as_str().into())];
     let text = format!("{}\n", object.with(&members));
     let mut broken = None;
@@ -61,12 +61,6 @@ pub fn set(
     file::replace_after(dir, &STAGING, dir, &STATE, text.as_bytes(), attributes, &mut step)
         .context("write", label)?;
     Ok(broken)
-}
-
-/// Returns a moment in ISO 8601, UTC, as Python's `isoformat()` has it.
-pub(super) fn updated_at(now: i64) -> String {
-    let stamp = localtime::stamp(now, Some(b"UTC0"), &mut |_| None);
-    format!("{}+00:00", stamp.strip_suffix("+0000").unwrap_or(&stamp))
 }
 
 /// Gives the state file another name: a second one, so that there is a state file at every moment, or a new one where the file
