@@ -1,5 +1,7 @@
 //! What the commands read and write in the directory of a profile: the desired state, the variables of a registration.
 
+use std::path::PathBuf;
+
 use super::Live;
 use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result, exit};
@@ -114,6 +116,6 @@ fn change(live: &Live<'_>, profile: &ProfileName, change: impl FnOnce(&Dir) -> R
     done.map_err(|error| error.with_code(exit::INCOMPLETE))
 }
 
-fn label(profile: &ProfileName) -> Vec<u8> {
+fn label(profile: &ProfileName) -> PathBuf {
     profiles::label(profile, &kept_env::KEPT)
 }

@@ -194,7 +194,7 @@ fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
     static PREVIOUS: Name = Name::fixed(c"previous");
     let unusable = |path: &Path, reason: Reason| {
         let reason = advice::explained(&reason, path, home, runner.user.ids.uid);
-        Error::new("log to", path.as_os_str().as_bytes(), reason)
+        Error::new("log to", path, reason)
     };
     let (logs, _) = Dir::make_at(directory).map_err(|reason| unusable(directory, reason))?;
     let unlocked = match logs.unlink(&LOCK) {

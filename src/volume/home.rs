@@ -1,6 +1,5 @@
 //! `HERMES_HOME`: opened, made if it is missing, and the directories on it that may be symlinks.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::output::{Context, Error, Result};
@@ -51,7 +50,7 @@ impl Home {
         let home = Home::walk(path, Trusted::new(owner, ownership), true)?;
         // Also one that an interrupted pass has made, and a new volume.
         let done = hand_over_new(&home.dir, owner, ownership, &[]);
-        done.context("change the owner of", path.as_os_str().as_bytes())?;
+        done.context("change the owner of", path)?;
         Ok(home)
     }
 
@@ -81,10 +80,10 @@ impl Home {
             home = Ok(Home { user: Some(trusted.owner), ..own });
         }
         let explained = home.map_err(|reason| match reason {
-            Reason::Errno(Errno::ACCESS) => advice::explained(&reason, path, path, trusted.owner.uid),
+            Reason::Errno(Errno::ACCESS) => advice::explained(&reason, path, path, trusted.owner.uid).into(),
             reason => reason,
         });
-        explained.context("open", path.as_os_str().as_bytes())
+        explained.context("open", path)
     }
 
     /// Opens the path step by step: it may lead through a directory of the hermes user, who can put a symlink there.

@@ -1,11 +1,12 @@
 //! The profiles: `HERMES_HOME` itself, and every directory of `profiles` that has a SOUL.md.
 
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 
 use super::home::{self, Home, Refusal, Trusted};
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::{self, Dir, Errno, Kind, Name, Reason, dir, walk};
+use crate::sys::{Dir, Errno, Kind, Name, Reason, dir, walk};
 
 static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it is no profile, a backup for example.
@@ -166,19 +167,20 @@ fn judge(name: &Name, dir: Dir) -> Found {
 }
 
 /// Returns the path of a named profile's directory, relative to `HERMES_HOME`.
-pub fn place(profile: &ProfileName) -> Vec<u8> {
-    sys::label(&[PROFILES.bytes(), profile.text().as_bytes()])
+pub fn place(profile: &ProfileName) -> PathBuf {
+    path(&PROFILES).join(profile.text())
 }
 
 /// Returns the path of a file of a profile, relative to `HERMES_HOME`, for messages.
-pub fn label(profile: &ProfileName, file: &Name) -> Vec<u8> {
-    if profile.is_root() {
-        return file.bytes().to_vec();
-    }
-    sys::label(&[PROFILES.bytes(), profile.text().as_bytes(), file.bytes()])
+pub fn label(profile: &ProfileName, file: &Name) -> PathBuf {
+    if profile.is_root() { path(file).to_owned() } else { place(profile).join(file) }
 }
 
 /// Returns the path of an entry of `profiles`, relative to `HERMES_HOME`, for messages.
-pub fn label_of(name: &Name) -> Vec<u8> {
-    sys::label(&[PROFILES.bytes(), name.bytes()])
+pub fn label_of(name: &Name) -> PathBuf {
+    path(&PROFILES).join(name)
+}
+
+fn path(name: &Name) -> &Path {
+    name.as_ref()
 }

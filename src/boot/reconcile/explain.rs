@@ -131,7 +131,7 @@ fn why_down(pass: &Pass<'_>, name: &ProfileName, action: &Action) -> String {
         return format!("{}, but the root gateway serves all profiles (multiplex: {why})", decided(action));
     }
     if let Some(reason) = &action.trouble {
-        return format!("{} cannot be used: {reason}", FromVolume(&profiles::label(name, &STATE)));
+        return format!("{} cannot be used: {reason}", FromVolume::path(&profiles::label(name, &STATE)));
     }
     match (action.prior.key, action.prior.word.as_deref()) {
         (Key::Neither, _) => "there is no state file: it was never started".to_owned(),
@@ -171,7 +171,7 @@ fn no_profiles(text: &mut String, plan: &Plan) {
         } else {
             "there is no SOUL.md in it"
         };
-        writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume(&profiles::label_of(name)));
+        writeln!(text, "\n{} is no profile\n  because: {why}", FromVolume::path(&profiles::label_of(name)));
     }
     let more = plan.more_no_profiles;
     if more > 0 {

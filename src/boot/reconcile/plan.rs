@@ -1,5 +1,7 @@
 //! What the pass would do, found out without changing anything.
 
+use std::path::Path;
+
 use super::action::{self, Action, Verdict};
 use super::capacity::Room;
 use super::signs::{self, Signs, Topology};
@@ -215,8 +217,8 @@ fn look_at_entry(pass: &Pass<'_>, name: &Name, found: Found, known: &[Name]) -> 
 }
 
 /// Returns why something on the volume cannot be used, with what helps.
-fn told(pass: &Pass<'_>, why: &Reason, label: &[u8]) -> Reason {
-    advice::below(why, &pass.settings.home.value, label, pass.settings.owner.value.uid)
+fn told(pass: &Pass<'_>, why: &Reason, label: &Path) -> Reason {
+    advice::below(why, &pass.settings.home.value, label, pass.settings.owner.value.uid).into()
 }
 
 /// Returns whether an entry of `profiles` has the root profile's name, whose result is that of `HERMES_HOME`.

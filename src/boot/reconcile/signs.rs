@@ -44,7 +44,7 @@ impl Topology {
         } else if signs.served {
             "served_profiles in gateway_state.json".to_owned()
         } else if let Some(name) = &signs.standalone {
-            format!("gateway.standalone in {}", String::from_utf8_lossy(&profiles::label(name, &CONFIG)))
+            format!("gateway.standalone in {}", profiles::label(name, &CONFIG).display())
         } else if home.is_some_and(|home| was_rewritten(home, console)) {
             "there is .multiplex_opt_out_rewritten".to_owned()
         } else {
