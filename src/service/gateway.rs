@@ -20,8 +20,7 @@ use crate::service::backoff;
 use crate::settings::user::Runner;
 use crate::settings::{self, Lookup, Settings, user};
 use crate::sys::{Dir, Errno, Name, Reason, file, label, lock, present, time};
-use crate::volume::advice;
-use crate::volume::profiles;
+use crate::volume::{advice, gateway_log};
 
 /// Time that a logger which cannot become s6-log waits before it ends.
 const FAILED_LOGGER: Duration = Duration::from_mins(1);
@@ -151,7 +150,7 @@ fn log_profile(options: &Options, profile: &ProfileName, console: &Console) -> R
     // s6-log recognizes a directory by its first character.
     let start = if home.as_bytes().starts_with(b"/") { &b""[..] } else { b"./" };
     let name = profile.text();
-    let logs = profiles::GATEWAY_LOGS.as_bytes();
+    let logs = gateway_log::LOGS.as_bytes();
     let directory = [start, &label(&[home.as_bytes(), logs, name.as_bytes()])].concat();
     let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
     let runner = user::runner()?;

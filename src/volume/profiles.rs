@@ -26,8 +26,6 @@ pub enum Found {
     Dangling(Reason),
 }
 
-/// Where loggers write, from the volume, each in a directory of its profile's name.
-pub const GATEWAY_LOGS: &str = "logs/gateways";
 /// Number of entries that are no profiles and are reported one by one.
 pub const LISTED: usize = 20;
 /// Space for the names of a listing, in bytes: some 100,000 short ones.

@@ -12,8 +12,7 @@ use crate::output::escape::Shown;
 use crate::s6::ProfileName;
 use crate::settings::user;
 use crate::sys::{Dir, Errno, Ids, Reason, as_user};
-use crate::volume::advice;
-use crate::volume::profiles;
+use crate::volume::{advice, gateway_log, profiles};
 
 /// Notes at each action what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
 /// refused the volume, the gateway's program, the profile's directory or that of its log. Another user than these two is told nothing.
@@ -98,7 +97,7 @@ impl Look<'_> {
         if home.try_to_use(directory) == Err(Errno::ACCESS) {
             return Some(self.refused(directory));
         }
-        let logs = Path::new(profiles::GATEWAY_LOGS).join(name.text());
+        let logs = gateway_log::path(name);
         match home.try_to_use(&logs) {
             Err(Errno::NOENT) => self.logs.get_or_init(|| self.place_of_logs(home)).clone(),
             Err(Errno::ACCESS) => Some(self.refused(&logs)),
@@ -108,7 +107,7 @@ impl Look<'_> {
 
     /// Returns what is wrong with the place of a log that is not there yet.
     fn place_of_logs(&self, home: &Dir) -> Option<String> {
-        for place in [Path::new(profiles::GATEWAY_LOGS), Path::new("logs"), self.path] {
+        for place in [Path::new(gateway_log::LOGS), Path::new("logs"), self.path] {
             match home.try_to_use(place) {
                 Err(Errno::NOENT) => (),
                 Err(Errno::ACCESS) => return Some(self.refused(place)),
