@@ -46,8 +46,8 @@ pub fn run(pass: &Pass<'_>, json: bool) -> u8 {
 
 fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
     let mut log = bootlog::open(home, pass.trusted, pass.template.ownership, pass.settings.owner.value)?;
-    if let Some(error) = log.trouble.take() {
-        pass.console.failed(&error);
+    if let Err(error) = &log.rotation {
+        pass.console.failed(error);
     }
     let stamp = report::stamp(&pass.settings.lookup, time::now());
     let mut done = Ok(());

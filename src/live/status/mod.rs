@@ -22,7 +22,7 @@ use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
 use crate::settings::Settings;
 use crate::sys::{Dir, Errno, Name, time};
-use crate::volume::bootlog;
+use crate::volume::bootlog::{self, Entry, LastBoots};
 use row::{NO_SLOT, Row};
 
 /// Runs one of the two commands. Returns its exit code.
@@ -111,25 +111,17 @@ fn look(command: Command, options: &Options, console: &Console) -> Result<u8> {
     Ok(code)
 }
 
-/// Returns the lines of the boot log in byte order of the profiles, the newest first for each, and whether all of the log could be read.
-/// What could not is reported, and leaves the column empty.
-fn last_boot(settings: &Settings, console: &Console) -> (Vec<bootlog::Entry>, bool) {
+/// Returns what the boot log says of each profile, and whether all of it could be read. What could not is reported, and leaves the
+/// column empty.
+fn last_boot(settings: &Settings, console: &Console) -> (LastBoots, bool) {
     // The forecast has reported what is wrong with HERMES_HOME itself.
-    let Ok((home, trusted)) = record::home(settings) else { return (Vec::new(), false) };
-    let mut is_complete = true;
-    let read = home.as_its_user(|| {
-        Ok(bootlog::entries(&home, trusted, &mut |error| {
-            console.failed(&error);
-            is_complete = false;
-        }))
-    });
-    let mut entries = read.unwrap_or_else(|error| {
-        console.failed(&error);
-        is_complete = false;
-        Vec::new()
-    });
-    entries.sort_unstable_by(|one, other| (&one.profile, one.age).cmp(&(&other.profile, other.age)));
-    (entries, is_complete)
+    let Ok((home, trusted)) = record::home(settings) else { return (LastBoots::default(), false) };
+    let boots = home.as_its_user(|| Ok(bootlog::read(&home, trusted))).unwrap_or_else(LastBoots::from);
+    for error in &boots.errors {
+        console.failed(error);
+    }
+    let is_complete = boots.errors.is_empty();
+    (boots, is_complete)
 }
 
 struct View<'a> {
@@ -141,7 +133,7 @@ struct View<'a> {
     scandir: Option<Dir>,
     /// How notes call the executable.
     program: String,
-    last_boot: Vec<bootlog::Entry>,
+    last_boot: LastBoots,
     /// What the last boot did with the root profile, and when; empty if that is not known.
     root_boot: String,
     /// Whether all of the boot log could be read.
@@ -216,8 +208,8 @@ impl View<'_> {
 
     fn row(&self, profile: &[u8]) -> Row {
         let mut last_boot = String::new();
-        if let Some(bootlog::Entry { action, time, .. }) = self.boot_of(profile) {
-            last_boot = format!("{} {}", FromVolume(action), FromVolume(time));
+        if let Some(Entry { action, time }) = self.last_boot.of(profile) {
+            last_boot = format!("{action} {time}");
         }
         Row { name: profile.to_vec(), state: NO_SLOT, last_boot, ..Row::default() }
     }

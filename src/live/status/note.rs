@@ -6,12 +6,10 @@ use crate::boot::reconcile;
 use crate::boot::reconcile::action::{self, Action, Verdict};
 use crate::live::record;
 use crate::output::Result;
-use crate::output::escape::FromVolume;
 use crate::s6::ProfileName;
 use crate::settings::Settings;
 use crate::settings::role::ContainerCommand;
 use crate::sys::Name;
-use crate::volume::bootlog;
 use crate::volume::state::{Key, Prior, STOPPED};
 
 /// What the next boot does with a profile for which the gateway of `default` starts.
@@ -131,14 +129,6 @@ impl View<'_> {
             _ if !self.is_log_complete => "it has no slot",
             _ => "made since the last boot",
         }
-    }
-
-    /// Returns the newest line of the boot log for a profile.
-    pub fn boot_of(&self, profile: &[u8]) -> Option<&bootlog::Entry> {
-        let shown = FromVolume(profile).to_string();
-        // The newest line of a profile is its first one.
-        let place = self.last_boot.partition_point(|entry| entry.profile.as_slice() < shown.as_bytes());
-        self.last_boot.get(place).filter(|entry| entry.profile == shown.as_bytes())
     }
 
     /// Completes the row of a slot without a profile.
