@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::home::{self, Home, Refusal, Trusted};
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::{Dir, Errno, Kind, Name, Reason, dir, walk};
+use crate::sys::{Dir, Errno, Kind, Name, Reason, dir};
 
 static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it is no profile, a backup for example.
@@ -107,15 +107,10 @@ impl Profiles {
     pub fn look(&self, name: &Name) -> Found {
         match home::open_linkable(&self.dir, name, self.trusted) {
             Ok(dir) => judge(name, dir),
-            Err(Refusal::Missing) => Found::NoProfile,
-            Err(Refusal::Foreign(uid)) => Found::Skipped(walk::foreign(uid)),
-            // A rule speaks of what is there, an errno of a look that failed.
-            Err(Refusal::Other(Reason::Errno(errno))) => Found::Failed(errno.into()),
-            Err(Refusal::Other(reason)) => match self.dir.meta(name).map(|meta| meta.kind) {
-                Ok(Kind::Symlink) => Found::Dangling(reason),
-                Ok(_) | Err(Errno::NOENT) => Found::NoProfile,
-                Err(errno) => Found::Failed(errno.into()),
-            },
+            Err(Refusal::Missing | Refusal::NotADirectory(_)) => Found::NoProfile,
+            Err(refusal @ Refusal::Foreign(_)) => Found::Skipped(refusal.reason()),
+            Err(refusal @ Refusal::Dangling(_)) => Found::Dangling(refusal.reason()),
+            Err(refusal @ Refusal::Failed(_)) => Found::Failed(refusal.reason()),
         }
     }
 
