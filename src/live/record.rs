@@ -9,6 +9,8 @@ use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
 use crate::settings::Settings;
 use crate::sys::{Dir, Ownership};
+use crate::volume::desired_state::DesiredState;
+pub use crate::volume::desired_state::Write;
 use crate::volume::home::Trusted;
 use crate::volume::state::STOPPED;
 use crate::volume::{Home, advice, desired_state, kept_env, profiles};
@@ -48,15 +50,6 @@ pub fn has_profile(settings: &Settings, profile: &ProfileName) -> Result<bool> {
     in_directory(settings, profile, |dir| Ok(dir.is_some()))
 }
 
-/// When the desired state is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Write {
-    /// In any case.
-    Always,
-    /// Only if the file has another one.
-    IfDifferent,
-}
-
 /// Writes the desired state into the profile's state file. The next boot starts no profile that is not there.
 pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, write: Write) -> Result<()> {
     in_directory(live.settings, profile, |dir| {
@@ -68,8 +61,8 @@ pub fn keep(live: &Live<'_>, profile: &ProfileName, state: &str, write: Write) -
             return Err(Error::new("find the profile", profile.text(), reason));
         };
         let owner = live.settings.owner.value;
-        let again = write == Write::IfDifferent;
-        let aside = desired_state::set(dir, profile, state, again, owner, live.template.ownership)?;
+        let desired = if state == STOPPED { DesiredState::Stopped } else { DesiredState::Running };
+        let aside = desired_state::set(dir, profile, desired, write, owner, live.template.ownership)?;
         if let Some(aside) = aside {
             let shown = FromVolume(aside.bytes());
             live.console

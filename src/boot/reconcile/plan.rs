@@ -17,7 +17,7 @@ use crate::sys::{Dir, Errno, Name, Reason, present};
 use crate::volume::advice;
 use crate::volume::exit_ledger::PriorExit;
 use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
-use crate::volume::state::{self, Report};
+use crate::volume::state::{self, StateFile};
 use crate::volume::{Home, kept_env};
 
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
@@ -229,8 +229,9 @@ pub fn is_reserved(name: &Name) -> bool {
 /// Looks at a profile on the volume. Returns also whether its state file has `served_profiles`.
 fn look(pass: &Pass<'_>, name: &ProfileName, dir: Option<&Dir>, known: &[Name]) -> (Action, bool) {
     let mut action = Action::new(name.text().as_bytes(), Some(name.clone()), Verdict::Registered);
-    let Report { prior, trouble, served } = dir.map_or_else(Report::default, state::read);
-    action.prior = prior;
+    let file = dir.map_or_else(StateFile::default, state::read);
+    let (served, trouble) = (file.has_served_profiles, file.state.as_ref().err().cloned());
+    action.prior = file.state.unwrap_or_default();
     action.trouble = trouble.or(pass.intent.unseen.filter(|_| name.is_root()).map(Reason::from));
     if let Some(reason) = &action.trouble {
         let label = profiles::label(name, &state::STATE);
