@@ -1,5 +1,7 @@
 //! What the commands read and write in the directory of a profile: its desired state, and the variables of its registration.
 
+use std::path::PathBuf;
+
 use super::Live;
 use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result, exit};
@@ -7,8 +9,8 @@ use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
 use crate::settings::Settings;
 use crate::sys::{Dir, Ownership};
+pub use crate::volume::desired_state::{DesiredState, Write};
 use crate::volume::home::Trusted;
-use crate::volume::state::{RUNNING, STOPPED};
 use crate::volume::{Home, advice, desired_state, kept_env, profiles};
 
 /// Opens `HERMES_HOME`. Returns it with the users who may own what a symlink there leads to.
@@ -46,34 +48,6 @@ pub fn has_profile(settings: &Settings, profile: &ProfileName) -> Result<bool> {
     in_directory(settings, profile, |dir| Ok(dir.is_some()))
 }
 
-/// What the operator wants of a gateway at the next boot.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DesiredState {
-    /// It is started.
-    Running,
-    /// It stays down.
-    Stopped,
-}
-
-impl DesiredState {
-    /// Returns the word that the state file has for it.
-    pub fn text(self) -> &'static str {
-        match self {
-            DesiredState::Running => RUNNING,
-            DesiredState::Stopped => STOPPED,
-        }
-    }
-}
-
-/// When the desired state is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Write {
-    /// In any case.
-    Always,
-    /// Only if the file has another one.
-    IfDifferent,
-}
-
 /// Records the desired state in the profile's state file. That a profile is to be stopped needs no record if it is not on the volume:
 /// the next boot starts none that is not there.
 pub fn set_desired(
@@ -91,8 +65,7 @@ pub fn set_desired(
             return Err(Error::new("find the profile", profile.text(), reason));
         };
         let owner = live.settings.owner.value;
-        let again = write == Write::IfDifferent;
-        let aside = desired_state::set(dir, profile, desired.text(), again, owner, live.template.ownership)?;
+        let aside = desired_state::set(dir, profile, desired, write, owner, live.template.ownership)?;
         if let Some(aside) = aside {
             let shown = FromVolume(aside.bytes());
             live.console
@@ -140,6 +113,6 @@ fn change(live: &Live<'_>, profile: &ProfileName, change: impl FnOnce(&Dir) -> R
     done.map_err(|error| error.with_code(exit::INCOMPLETE))
 }
 
-fn label(profile: &ProfileName) -> Vec<u8> {
+fn label(profile: &ProfileName) -> PathBuf {
     profiles::label(profile, &kept_env::KEPT)
 }

@@ -1,6 +1,8 @@
 //! How values are printed, so that no value from outside can forge a line, a field or a terminal sequence.
 
 use std::fmt::{self, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 /// Longest value, in bytes, that is printed bare.
 const BARE_MAX: usize = 64;
@@ -49,6 +51,18 @@ struct Escapes {
 const VALUE: Escapes = Escapes { blank: true, equals: true };
 const SENTENCE: Escapes = Escapes { blank: false, equals: true };
 const JSON: Escapes = Escapes { blank: false, equals: false };
+
+impl<'a> FromVolume<'a> {
+    /// Returns a path as a value.
+    pub fn path(path: &'a Path) -> FromVolume<'a> {
+        FromVolume(path.as_os_str().as_bytes())
+    }
+}
+
+/// Returns whether a path is printed bare. A shell takes it as it is, too.
+pub fn is_bare_path(path: &Path) -> bool {
+    is_bare(path.as_os_str().as_bytes())
+}
 
 fn is_bare(value: &[u8]) -> bool {
     (1..=BARE_MAX).contains(&value.len())

@@ -1,24 +1,32 @@
-//! JSON objects of the volume: one key is read or set, and all other members keep their bytes (`1e400`, big integers).
+//! JSON: objects that are read, of which single members can be set, and objects that are written.
 
-use std::borrow::Cow;
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Range;
 
-use serde_core::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
-use crate::output::escape::Quoted;
+use super::escape::Quoted;
+use crate::sys::number::decimal;
 
 const BOM: &[u8] = b"\xef\xbb\xbf";
-/// JSON's blanks.
+/// White space of JSON.
 const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// A JSON object: the name and the value of each member as JSON text, in the object's order.
-#[derive(Debug, Default)]
-pub struct Object<'a>(Vec<(Cow<'a, str>, &'a str)>);
+/// A JSON object that is read.
+#[derive(Debug)]
+pub struct Object<'a> {
+    /// The object, without white space around it.
+    text: &'a str,
+    /// Where the value of each name stands in the text. Of a name that occurs more than once the last value counts, as in Python.
+    values: BTreeMap<String, Range<usize>>,
+}
 
-/// The value of a key, as far as it is used here.
+/// The value of a name, as far as it is used here.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value {
-    /// No such key, or null, which counts as none.
+    /// No such name, or null, which counts as none.
     Absent,
     /// A string.
     Text(String),
@@ -26,157 +34,174 @@ pub enum Value {
     Other,
 }
 
+impl Default for Object<'_> {
+    /// Returns the object without members.
+    fn default() -> Self {
+        Object { text: "{}", values: BTreeMap::new() }
+    }
+}
+
 impl<'a> Object<'a> {
     /// Parses a text, which may begin with a UTF-8 byte order mark. The error says why it is no JSON object.
     pub fn parse(bytes: &'a [u8]) -> Result<Object<'a>, &'static str> {
         let bytes = bytes.strip_prefix(BOM).unwrap_or(bytes);
-        let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8")?;
-        Rest(text).object().ok_or_else(|| {
-            let is_json = serde_json::from_str::<IgnoredAny>(text).is_ok();
-            if is_json { "not a JSON object" } else { "not JSON" }
+        let text = std::str::from_utf8(bytes).map_err(|_| "not UTF-8")?.trim_matches(BLANKS);
+        match values(text).or_else(|| values(&without_surrogates(text))) {
+            Some(values) => Ok(Object { text, values }),
+            None if serde_json::from_str::<&RawValue>(text).is_ok() => Err("not a JSON object"),
+            None => Err("not JSON"),
+        }
+    }
+
+    /// Returns the value of a name.
+    pub fn get(&self, name: &str) -> Value {
+        match self.value(name) {
+            None | Some("null") => Value::Absent,
+            Some(value) => serde_json::from_str(value).map_or(Value::Other, Value::Text),
+        }
+    }
+
+    /// Returns the value of a name if it is a whole number that is not negative.
+    pub fn number(&self, name: &str) -> Option<u64> {
+        decimal(self.value(name)?.as_bytes())
+    }
+
+    /// Returns whether there is such a name, whatever its value is.
+    pub fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    fn value(&self, name: &str) -> Option<&'a str> {
+        self.values.get(name).and_then(|place| self.text.get(place.clone()))
+    }
+
+    /// Returns the object's text with these members set: a name that is there gets another value, one that is not is added with its
+    /// value at the end. Everything else stays as it is, byte for byte.
+    pub fn with(&self, members: &[(&str, Scalar<'_>)]) -> String {
+        let set = members.iter().filter_map(|(name, value)| {
+            let place = self.values.get(*name)?;
+            Some((place.clone(), value.to_string()))
+        });
+        let new = members.iter().filter(|(name, _)| !self.has(name)).copied();
+        let new = new.map(member).collect::<Vec<_>>().join(", ");
+        let added = match self.values.values().map(|place| place.end).max() {
+            _ if new.is_empty() => None,
+            Some(end) => Some((end..end, format!(", {new}"))),
+            // After the brace.
+            None => Some((1..1, new)),
+        };
+        let mut edits: Vec<(Range<usize>, String)> = set.chain(added).collect();
+        // The last one comes first, so that the places of the others stay right.
+        edits.sort_by_key(|(place, _)| Reverse(place.start));
+        edits.into_iter().fold(self.text.to_owned(), |mut text, (place, value)| {
+            text.replace_range(place, &value);
+            text
         })
     }
-
-    /// Returns the value of a key; of one that occurs more than once, the last value, as in Python.
-    pub fn get(&self, key: &str) -> Value {
-        match self.0.iter().rfind(|(name, _)| is_name(name, key)) {
-            None | Some((_, "null")) => Value::Absent,
-            Some((_, value)) => string(value).map_or(Value::Other, Value::Text),
-        }
-    }
-
-    /// Returns whether there is such a key, whatever its value is.
-    pub fn has(&self, key: &str) -> bool {
-        self.0.iter().any(|(name, _)| is_name(name, key))
-    }
-
-    /// Sets a key to a value, which is JSON text: replaces its last member, or appends one.
-    pub fn set(&mut self, key: &str, value: &'a str) {
-        match self.0.iter_mut().rfind(|(name, _)| is_name(name, key)) {
-            Some((_, old)) => *old = value,
-            None => self.0.push((Quoted(key.as_bytes()).to_string().into(), value)),
-        }
-    }
 }
 
-/// Returns whether JSON text is the name of a key.
-fn is_name(text: &str, key: &str) -> bool {
-    decoded(text) == key
+/// Returns where the values of an object stand; `None` if the text is no object, or one of its names is no Unicode string.
+/// `serde_json` skips values without recursion, whatever their depth, and takes any number.
+fn values(text: &str) -> Option<BTreeMap<String, Range<usize>>> {
+    let members: BTreeMap<String, &RawValue> = serde_json::from_str(text).ok()?;
+    let place = |value: &RawValue| {
+        let start = value.get().as_ptr().addr() - text.as_ptr().addr();
+        start..start + value.get().len()
+    };
+    Some(members.into_iter().map(|(name, value)| (name, place(value))).collect())
 }
 
-/// Returns the string that JSON text has. Text with half of a surrogate pair, which Python writes, is no Unicode string and stands
-/// for itself; it is no name that is ever looked up.
-fn decoded(text: &str) -> Cow<'_, str> {
-    match text.get(1..text.len().saturating_sub(1)) {
-        Some(plain) if !plain.contains('\\') => plain.into(),
-        _ => string(text).map_or(text.into(), Cow::from),
-    }
+/// Returns the text with U+FFFD in place of each surrogate: Python writes names with half of a surrogate pair, which `serde_json` does
+/// not take for strings. The escapes have the same length, so that every value stands where it stood.
+fn without_surrogates(text: &str) -> String {
+    let is_surrogate =
+        |digits| u32::from_str_radix(digits, 16).is_ok_and(|unit| (0xd800..0xe000).contains(&unit));
+    let replaced = text.split("\\u").map(|part| match part.split_at_checked(4) {
+        Some((digits, rest)) if is_surrogate(digits) => format!("fffd{rest}"),
+        _ => part.to_owned(),
+    });
+    replaced.collect::<Vec<_>>().join("\\u")
 }
 
-/// Writes the object as JSON text on one line, with every member, also of a key that occurs more than once.
-impl fmt::Display for Object<'_> {
+/// A value that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scalar<'a> {
+    /// `null`.
+    Null,
+    /// `true` or `false`.
+    Bool(bool),
+    /// A whole number.
+    Number(i128),
+    /// A string. What is no UTF-8 becomes U+FFFD.
+    Text(&'a [u8]),
+}
+
+/// Returns an object with these members on one line, as Python's `json.dumps` writes it.
+pub fn object<'a>(members: impl IntoIterator<Item = (&'a str, Scalar<'a>)>) -> String {
+    let members: Vec<String> = members.into_iter().map(member).collect();
+    format!("{{{}}}", members.join(", "))
+}
+
+fn member((name, value): (&str, Scalar<'_>)) -> String {
+    format!("{}: {value}", Quoted(name.as_bytes()))
+}
+
+impl fmt::Display for Scalar<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut separator = "{";
-        for (name, value) in &self.0 {
-            write!(out, "{separator}{name}: {value}")?;
-            separator = ", ";
+        match self {
+            Scalar::Null => out.write_str("null"),
+            Scalar::Bool(value) => value.fmt(out),
+            Scalar::Number(number) => number.fmt(out),
+            Scalar::Text(text) => Quoted(text).fmt(out),
         }
-        out.write_str(if self.0.is_empty() { "{}" } else { "}" })
     }
 }
 
-/// What is left of a text in which `serde_json` finds the end of each value. It skips values without recursion, whatever their
-/// depth.
-struct Rest<'a>(&'a str);
-
-impl<'a> Rest<'a> {
-    /// Takes the next value, or the name of a member, as JSON text.
-    fn value(&mut self) -> Option<&'a str> {
-        let mut values = serde_json::Deserializer::from_str(self.0).into_iter::<IgnoredAny>();
-        values.next()?.ok()?;
-        let (value, rest) = self.0.split_at_checked(values.byte_offset())?;
-        self.0 = rest;
-        Some(value.trim_start_matches(BLANKS))
-    }
-
-    /// Takes a character, if it is the next one after blanks.
-    fn takes(&mut self, character: char) -> bool {
-        let rest = self.0.trim_start_matches(BLANKS).strip_prefix(character);
-        self.0 = rest.unwrap_or(self.0);
-        rest.is_some()
-    }
-
-    /// Takes an object, which has to be all that is left.
-    fn object(mut self) -> Option<Object<'a>> {
-        let mut members = Vec::new();
-        let mut ends = self.takes('{').then(|| self.takes('}'))?;
-        while !ends {
-            let name = self.value().filter(|name| name.starts_with('"'))?;
-            let value = self.takes(':').then(|| self.value())??;
-            members.push((name.into(), value));
-            ends = self.takes('}');
-            if !ends && !self.takes(',') {
-                return None;
-            }
-        }
-        self.0.trim_start_matches(BLANKS).is_empty().then_some(Object(members))
+impl From<bool> for Scalar<'_> {
+    fn from(value: bool) -> Self {
+        Scalar::Bool(value)
     }
 }
 
-/// Returns the string that JSON text is; `None` if it is another value, or has half of a surrogate pair in it.
-fn string(text: &str) -> Option<String> {
-    serde_json::from_str::<Text>(text).ok()?.0
-}
-
-/// A string; of any other value, `None`.
-struct Text(Option<String>);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
-        deserializer.deserialize_any(AnyText)
+impl From<i64> for Scalar<'_> {
+    fn from(number: i64) -> Self {
+        Scalar::Number(number.into())
     }
 }
 
-/// Takes a value of any type, so that none is an error: serde's errors are texts, which nobody would read.
-struct AnyText;
-
-impl<'de> Visitor<'de> for AnyText {
-    type Value = Text;
-
-    fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        out.write_str("a value")
+impl From<u32> for Scalar<'_> {
+    fn from(number: u32) -> Self {
+        Scalar::Number(number.into())
     }
+}
 
-    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-        Ok(Text(Some(text.to_owned())))
+impl From<u64> for Scalar<'_> {
+    fn from(number: u64) -> Self {
+        Scalar::Number(number.into())
     }
+}
 
-    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
-        Ok(Text(None))
+impl From<usize> for Scalar<'_> {
+    fn from(number: usize) -> Self {
+        Scalar::from(number as u64)
     }
+}
 
-    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
-        Ok(Text(None))
+impl<'a> From<&'a [u8]> for Scalar<'a> {
+    fn from(text: &'a [u8]) -> Self {
+        Scalar::Text(text)
     }
+}
 
-    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
-        Ok(Text(None))
+impl<'a> From<&'a str> for Scalar<'a> {
+    fn from(text: &'a str) -> Self {
+        Scalar::Text(text.as_bytes())
     }
+}
 
-    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_unit<E>(self) -> Result<Text, E> {
-        Ok(Text(None))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Text, A::Error> {
-        Ok(Text(None))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Text, A::Error> {
-        Ok(Text(None))
+impl<'a, T: Into<Scalar<'a>>> From<Option<T>> for Scalar<'a> {
+    fn from(value: Option<T>) -> Self {
+        value.map_or(Scalar::Null, Into::into)
     }
 }
 
@@ -191,20 +216,37 @@ mod tests {
     #[test]
     fn what_is_no_object_is_said() {
         assert_eq!(Object::parse(b"\xff").err(), Some("not UTF-8"));
-        for text in ["", "{", "nonsense", "{\"a\":}", "{} x", "{'a':1}", "[1", "3 x", &"[".repeat(100_000)] {
+        for text in [
+            "",
+            "{",
+            "nonsense",
+            "{\"a\":}",
+            "{} x",
+            "{'a':1}",
+            "[1",
+            "3 x",
+            "{\"a\":1,}",
+            "{\"a\" 1}",
+            "{1:1}",
+            "{\"a\":\"\\ud83\"}",
+            "{\"\\ud83d\":1",
+            "{\"\\ud83g\":1}",
+            "\u{a0}{}",
+            &"[".repeat(100_000),
+        ] {
             assert_eq!(parse(text).err(), Some("not JSON"), "{text:.20}");
         }
-        for text in ["[]", "3", "\"x\"", "null", "true"] {
+        for text in ["[]", "3", "\"x\"", "null", "true", "1e400", "[\"\\ud83d\"]"] {
             assert_eq!(parse(text).err(), Some("not a JSON object"), "{text}");
         }
     }
 
     #[test]
     fn values_are_texts_or_not() {
-        let text = "\u{feff}{\"a\": \"x\\ny\", \"b\": 1, \"c\": null, \"d\": \"1\", \"d\": \"2\", \"\\u0065\": \"u\", \
-                    \"g\": \"\\ud83d\", \"h\": \"\\ud83d\\ude00\"}";
+        let text = "\u{feff}\r\n{\"a\": \"x\\ny\", \"b\": 1, \"c\": null, \"d\": \"1\", \"d\": \"2\", \"\\u0065\": \"u\", \
+                    \"g\": \"\\ud83d\", \"h\": \"\\ud83d\\ude00\", \"i\": 1e400, \"\\u0000\": \"n\", \"\": \"e\"}\n";
         let object = parse(text);
-        for (key, value) in [
+        for (name, value) in [
             ("a", Value::Text("x\ny".to_owned())),
             ("b", Value::Other),
             ("c", Value::Absent),
@@ -213,8 +255,21 @@ mod tests {
             ("f", Value::Absent),
             ("g", Value::Other),
             ("h", Value::Text("😀".to_owned())),
+            ("i", Value::Other),
+            ("\0", Value::Text("n".to_owned())),
+            ("", Value::Text("e".to_owned())),
         ] {
-            assert_eq!(object.as_ref().map(|object| object.get(key)).ok(), Some(value), "{key}");
+            assert_eq!(object.as_ref().map(|object| object.get(name)).ok(), Some(value), "{name}");
+        }
+    }
+
+    #[test]
+    fn half_of_a_surrogate_pair_in_a_name_hides_no_other_member() {
+        let text = r#"{"\ud83d": 1, "a": "\ud83d\ude00", "\\ud83d": 2, "b": "\\ud83d", "\uDFFF\ud800": 3, "c": "é"}"#;
+        let object = parse(text);
+        for (name, value) in [("a", "😀"), ("b", "\\ud83d"), ("c", "é")] {
+            let expected = Some(Value::Text(value.to_owned()));
+            assert_eq!(object.as_ref().map(|object| object.get(name)).ok(), expected, "{name}");
         }
     }
 
@@ -222,37 +277,70 @@ mod tests {
     fn depth_is_no_recursion() {
         let deep = format!("{{\"a\": {}{}, \"b\": \"x\"}}", "[".repeat(200_000), "]".repeat(200_000));
         assert_eq!(parse(&deep).map(|object| object.get("b")).ok(), Some(Value::Text("x".to_owned())));
+        assert_eq!(parse(&deep).map(|object| object.get("a")).ok(), Some(Value::Other));
+        let objects = format!("{}1{}", "{\"a\":".repeat(200_000), "}".repeat(200_000));
+        assert_eq!(parse(&objects).map(|object| object.get("a")).ok(), Some(Value::Other));
     }
 
     #[test]
-    fn a_key_within_a_value_is_none() {
+    fn a_name_within_a_value_is_none() {
         let object = parse(r#"{"x": {"a": 1}, "y": "\"a\": 2", "z": ["a", {"b": "}]"}], "a\\": 3}"#);
-        let values = object.map(|object| ["a", "b", "z", "a\\"].map(|key| object.get(key)));
+        let values = object.map(|object| ["a", "b", "z", "a\\"].map(|name| object.get(name)));
         assert_eq!(values.ok(), Some([Value::Absent, Value::Absent, Value::Other, Value::Other]));
     }
 
     #[test]
-    fn setting_keys_keeps_every_other_member() {
+    fn a_number_is_a_whole_one() {
+        let object =
+            parse(r#"{"a": 999999999999999999, "b": -1, "c": 1.0, "d": "1", "e": null, "f": 1e400}"#);
+        let numbers =
+            object.map(|object| ["a", "b", "c", "d", "e", "f", "g"].map(|name| object.number(name)));
+        assert_eq!(numbers.ok(), Some([Some(999_999_999_999_999_999), None, None, None, None, None, None]));
+    }
+
+    #[test]
+    fn setting_members_keeps_everything_else() {
         for (text, result) in [
-            ("{}", r#"{"s": "run", "t": "now"}"#),
-            (r#"{"n": 1e400, "s" : "old"}"#, r#"{"n": 1e400, "s": "run", "t": "now"}"#),
-            (r#"{"t":{"x":[1 ]},"z":"}","s":null}"#, r#"{"t": "now", "z": "}", "s": "run"}"#),
+            ("{}", r#"{"s": "run", "t": 1}"#),
+            (" { } \n", r#"{"s": "run", "t": 1 }"#),
+            (r#"{"n": 1e400, "s" : "old"}"#, r#"{"n": 1e400, "s" : "run", "t": 1}"#),
+            (r#"{"t":{"x":[1 ]},"z":"}","s":null}"#, r#"{"t":1,"z":"}","s":"run"}"#),
             (
-                "{\n \"a\": 123456789012345678901234567890\n}\n",
-                "{\"a\": 123456789012345678901234567890, \"s\": \"run\", \"t\": \"now\"}",
+                "{\n \"z\": 123456789012345678901234567890,\n \"a\": {\"s\": 1}\n}\n",
+                "{\n \"z\": 123456789012345678901234567890,\n \"a\": {\"s\": 1}, \"s\": \"run\", \"t\": 1\n}",
             ),
             (
                 r#"{"s": 1, "a": 1, "s": 2, "a": 2, "b": 3}"#,
-                r#"{"s": 1, "a": 1, "s": "run", "a": 2, "b": 3, "t": "now"}"#,
+                r#"{"s": 1, "a": 1, "s": "run", "a": 2, "b": 3, "t": 1}"#,
             ),
-            (r#"{"\ud83d": "\u00e9", "\u0073": 1}"#, r#"{"\ud83d": "\u00e9", "\u0073": "run", "t": "now"}"#),
+            (r#"{"\ud83d": "\u00e9", "\u0073": 1}"#, r#"{"\ud83d": "\u00e9", "\u0073": "run", "t": 1}"#),
+            ("\u{feff}{\"é\": \"\\ud83d\"}", "{\"é\": \"\\ud83d\", \"s\": \"run\", \"t\": 1}"),
         ] {
-            let set = parse(text).map(|mut object| {
-                object.set("s", "\"run\"");
-                object.set("t", "\"now\"");
-                object.to_string()
-            });
+            let set = parse(text).map(|object| object.with(&[("s", "run".into()), ("t", 1_u64.into())]));
             assert_eq!(set.as_deref(), Ok(result), "{text}");
         }
+        assert_eq!(Object::default().with(&[]), "{}");
+    }
+
+    #[test]
+    fn an_object_is_written_on_one_line() {
+        let members: [(&str, Scalar<'_>); 9] = [
+            ("text", "a \"b\"\n=é".into()),
+            ("bytes", b"a\xff"[..].into()),
+            ("yes", true.into()),
+            ("no", false.into()),
+            ("number", i64::MIN.into()),
+            ("size", 7_usize.into()),
+            ("none", None::<&str>.into()),
+            ("some", Some(0_u32).into()),
+            ("\"", Scalar::Null),
+        ];
+        assert_eq!(
+            object(members),
+            r#"{"text": "a \"b\"\n=\u00e9", "bytes": "a\ufffd", "yes": true, "no": false, "number": -9223372036854775808, "#
+                .to_owned()
+                + r#""size": 7, "none": null, "some": 0, "\"": null}"#
+        );
+        assert_eq!(object([]), "{}");
     }
 }

@@ -6,7 +6,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use crate::sys::number::decimal;
 
@@ -17,12 +17,9 @@ const LOCALTIME: &str = "/etc/localtime";
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
-/// A reader of the image's files by path; `None` for a file that cannot be read.
-pub type Read<'a> = dyn FnMut(&Path) -> Option<Vec<u8>> + 'a;
-
 /// Returns a moment (seconds since 1970, UTC) in the zone of `tz`, the value of TZ; without one, in the zone of /etc/localtime.
-/// An unusable zone is UTC.
-pub fn stamp(moment: i64, tz: Option<&[u8]>, read: &mut Read<'_>) -> String {
+/// An unusable zone is UTC. `read` returns the content of a file of the image, or `None` if the file cannot be read.
+pub fn stamp(moment: i64, tz: Option<&[u8]>, read: impl Fn(&Path) -> Option<Vec<u8>>) -> String {
     let offset = match tz.filter(|tz| !tz.is_empty()) {
         None => read(Path::new(LOCALTIME)).and_then(|file| of_file(&file, moment)),
         Some(tz) => of_variable(tz, moment, read),
@@ -39,16 +36,23 @@ pub fn stamp(moment: i64, tz: Option<&[u8]>, read: &mut Read<'_>) -> String {
     )
 }
 
+/// Returns a moment (seconds since 1970, UTC) as the `isoformat` of a Python datetime in UTC prints it.
+pub fn isoformat(moment: i64) -> String {
+    let stamp = stamp(moment, Some(b"UTC0"), |_| None);
+    format!("{}+00:00", stamp.strip_suffix("+0000").unwrap_or(&stamp))
+}
+
 /// Returns the seconds east of UTC by a TZ value: the name of a zone file, or a POSIX TZ string.
-fn of_variable(tz: &[u8], moment: i64, read: &mut Read<'_>) -> Option<i64> {
+fn of_variable(tz: &[u8], moment: i64, read: impl Fn(&Path) -> Option<Vec<u8>>) -> Option<i64> {
     let tz = tz.strip_prefix(b":").unwrap_or(tz);
     let path = Path::new(OsStr::from_bytes(tz));
-    let mut file = None;
-    if path.is_absolute() {
-        file = read(path);
-    } else if !tz.split(|byte| *byte == b'/').any(|part| part == b"..") {
-        file = ZONEINFO.iter().find_map(|directory| read(&Path::new(directory).join(path)));
-    }
+    let file = if path.is_absolute() {
+        read(path)
+    } else if path.components().any(|component| component == Component::ParentDir) {
+        None
+    } else {
+        ZONEINFO.iter().find_map(|directory| read(&Path::new(directory).join(path)))
+    };
     file.and_then(|file| of_file(&file, moment)).or_else(|| of_rules(tz, moment))
 }
 
@@ -282,7 +286,7 @@ mod tests {
     use super::*;
 
     fn in_zone(moment: i64, tz: &str) -> String {
-        stamp(moment, Some(tz.as_bytes()), &mut |_| None)
+        stamp(moment, Some(tz.as_bytes()), |_| None)
     }
 
     #[test]
@@ -306,6 +310,7 @@ mod tests {
         ] {
             assert_eq!(in_zone(moment, tz), expected, "{tz} {moment}");
         }
+        assert_eq!(isoformat(1_779_672_091), "2026-05-25T01:21:31+00:00");
         for moment in [i64::MIN, i64::MAX] {
             assert!(!in_zone(moment, "CET-1CEST,M3.5.0,M10.5.0/3").is_empty());
         }
@@ -335,12 +340,13 @@ mod tests {
 
     #[test]
     fn a_zone_file_gives_the_offset() {
-        let mut read =
+        let read =
             |path: &Path| (path == Path::new("/etc/localtime") || path.ends_with("A/B")).then(zone_file);
-        assert_eq!(stamp(999, None, &mut read), "1970-01-01T00:16:39+0000");
-        assert_eq!(stamp(1000, Some(b""), &mut read), "1970-01-01T02:16:40+0200");
-        assert_eq!(stamp(999, Some(b":A/B"), &mut read), "1970-01-01T00:16:39+0000");
-        assert_eq!(stamp(1000, Some(b"A/../A/B"), &mut read), "1970-01-01T00:16:40+0000");
+        assert_eq!(stamp(999, None, read), "1970-01-01T00:16:39+0000");
+        assert_eq!(stamp(1000, Some(b""), read), "1970-01-01T02:16:40+0200");
+        assert_eq!(stamp(999, Some(b":A/B"), read), "1970-01-01T00:16:39+0000");
+        assert_eq!(stamp(1000, Some(b"A/B"), read), "1970-01-01T02:16:40+0200");
+        assert_eq!(stamp(1000, Some(b"A/../A/B"), read), "1970-01-01T00:16:40+0000");
     }
 
     #[test]
@@ -348,7 +354,7 @@ mod tests {
         let whole = zone_file();
         for end in 0..whole.len() {
             let cut = whole.get(..end).map(<[u8]>::to_vec);
-            assert!(stamp(1000, None, &mut |_| cut.clone()).starts_with("1970-01-01T0"));
+            assert!(stamp(1000, None, |_| cut.clone()).starts_with("1970-01-01T0"));
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::s6::{ProfileName, programs, servicedir};
 use crate::settings::user::Runner;
 use crate::settings::{self, Lookup, user};
 use crate::sys::{Dir, Errno, Name, Reason, file, lock};
-use crate::volume::{advice, profiles};
+use crate::volume::{advice, gateway_log};
 
 /// s6's logger.
 const S6_LOG: &str = "s6-log";
@@ -80,7 +80,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
 
 /// Returns the log directory of a profile. s6-log recognizes a directory by its first character, `/` or `.`.
 fn directory(home: &Path, profile: &ProfileName) -> PathBuf {
-    Path::new(".").join(home).join(profiles::GATEWAY_LOGS).join(profile.text())
+    Path::new(".").join(home).join(gateway_log::path(profile))
 }
 
 /// Makes the log directory, removes the lock of a logger in another container, and tries what s6-log does in it at its start: on

@@ -14,5 +14,5 @@ pub fn stamp(lookup: &Lookup, moment: i64) -> String {
     // A zone that cannot be read is none: it decides nothing but how a time is printed.
     let zone = lookup.get("TZ").unwrap_or_default().map(|setting| setting.value);
     let zone = zone.as_ref().map(|zone| zone.as_bytes());
-    localtime::stamp(moment, zone, &mut |path| file::read_system(path, ZONE_CAP).ok())
+    localtime::stamp(moment, zone, |path| file::read_system(path, ZONE_CAP).ok())
 }

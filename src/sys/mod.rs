@@ -23,15 +23,3 @@ pub use errno::{Errno, Reason};
 pub use name::{Name, SubPath};
 pub use ownership::{Ids, Ownership};
 pub use switch::as_user;
-
-/// Joins the parts of a path for a message, with slashes between; empty parts do not count.
-pub fn label(parts: &[&[u8]]) -> Vec<u8> {
-    let mut label = Vec::new();
-    for part in parts.iter().filter(|part| !part.is_empty()) {
-        if !label.is_empty() {
-            label.push(b'/');
-        }
-        label.extend_from_slice(part);
-    }
-    label
-}

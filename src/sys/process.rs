@@ -117,12 +117,11 @@ pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
 
 /// Returns the start time of a process as a reader of its own /proc/PID/stat finds it by splitting at blanks: the 22nd field. `None`
 /// if it is not known.
-pub fn start_time(pid: u64) -> Option<String> {
+pub fn start_time(pid: u64) -> Option<u64> {
     static STAT: Name = Name::fixed(c"stat");
     let process = Dir::at(Path::new("/proc")).ok()?.open_path(&Name::new(pid.to_string())?).ok()?;
     let stat = file::read(&process, &STAT, 4096).ok()?;
-    let field = stat.split(u8::is_ascii_whitespace).nth(21).and_then(decimal)?;
-    Some(field.to_string())
+    stat.split(u8::is_ascii_whitespace).nth(21).and_then(decimal)
 }
 
 /// A program on PATH that root must not run.

@@ -1,10 +1,9 @@
 //! The operator's request in `gateway_state.json`: `desired_state` and `updated_at` are set, every other member stays as it is.
 
-use std::fmt::Write;
+use std::iter;
 
 use super::profiles;
-use super::state::{CAP, Key, STATE};
-use crate::output::escape::Quoted;
+use super::state::{CAP, Key, RUNNING, STATE, STOPPED};
 use crate::output::json::{Object, Value};
 use crate::output::localtime;
 use crate::output::{Context, Error, Result};
@@ -17,13 +16,41 @@ static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
 /// Number of names for broken state files. If all of them are taken, the state cannot be set any more.
 const BROKEN_MAX: u32 = 9;
 
-/// Sets the state of a profile, in one step, in its directory `dir`. `again`: only if it is another one now. Owner and mode stay; a new
-/// file, and one of root's, belongs to `owner`. A file that is no JSON object gets another name once the new one is written; that name is returned.
+/// What the operator wants of a gateway at the next boot.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DesiredState {
+    /// It is started.
+    Running,
+    /// It stays down.
+    Stopped,
+}
+
+impl DesiredState {
+    /// Returns the word that the state file has for it.
+    pub fn text(self) -> &'static str {
+        match self {
+            DesiredState::Running => RUNNING,
+            DesiredState::Stopped => STOPPED,
+        }
+    }
+}
+
+/// When the desired state is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Write {
+    /// In any case.
+    Always,
+    /// Only if the file has another one.
+    IfDifferent,
+}
+
+/// Sets the desired state of a profile, in one step, in its directory `dir`. Owner and mode of the state file stay; a new file, and one
+/// of root's, belongs to `owner`. A file that is no JSON object gets another name once the new one is written; that name is returned.
 pub fn set(
     dir: &Dir,
     profile: &ProfileName,
-    state: &str,
-    again: bool,
+    desired: DesiredState,
+    write: Write,
     owner: Ids,
     ownership: &Ownership,
 ) -> Result<Option<Name>> {
@@ -43,17 +70,12 @@ pub fn set(
             Some(bytes)
         }
     };
-    let parsed = bytes.as_deref().map(Object::parse);
-    let is_broken = matches!(parsed, Some(Err(_)));
-    let mut object = parsed.and_then(std::result::Result::ok).unwrap_or_default();
-    if again && matches!(object.get(Key::Desired.text()), Value::Text(now) if now == state) {
-        return Ok(None);
-    }
-    let (state, moment) =
-        (Quoted(state.as_bytes()).to_string(), Quoted(updated_at(time::now()).as_bytes()).to_string());
-    object.set(Key::Desired.text(), &state);
-    object.set("updated_at", &moment);
-    let text = format!("{object}\n");
+    let updated_at = localtime::isoformat(time::now());
+    let (text, is_broken) = match change(bytes.as_deref(), desired, write, &updated_at) {
+        Change::Nothing => return Ok(None),
+        Change::Set(text) => (text, false),
+        Change::Replace(text) => (text, true),
+    };
     let write = || {
         let staged = Staged::write(dir, &STAGING, text.as_bytes(), attributes)?;
         let broken = if is_broken { Some(set_aside(dir)?) } else { None };
@@ -62,32 +84,88 @@ pub fn set(
     write().context("write", label)
 }
 
-/// Returns a moment in ISO 8601, UTC, as Python's `isoformat()` has it.
-pub(super) fn updated_at(now: i64) -> String {
-    let stamp = localtime::stamp(now, Some(b"UTC0"), &mut |_| None);
-    format!("{}+00:00", stamp.strip_suffix("+0000").unwrap_or(&stamp))
+/// What has to be done to set a desired state.
+#[derive(Debug, PartialEq, Eq)]
+enum Change {
+    /// Nothing: the file has it.
+    Nothing,
+    /// The file, if there is one, is replaced by this text.
+    Set(String),
+    /// The file is no JSON object. It gets another name, and this text its own.
+    Replace(String),
+}
+
+/// Decides what has to be done to a state file with this text, or if there is none.
+fn change(text: Option<&[u8]>, desired: DesiredState, write: Write, updated_at: &str) -> Change {
+    let parsed = text.map(Object::parse).transpose();
+    let is_broken = parsed.is_err();
+    let object = parsed.ok().flatten().unwrap_or_default();
+    let is_there = object.get(Key::Desired.text()) == Value::Text(desired.text().to_owned());
+    if is_there && write == Write::IfDifferent {
+        return Change::Nothing;
+    }
+    let members = [(Key::Desired.text(), desired.text().into()), ("updated_at", updated_at.into())];
+    let text = format!("{}\n", object.with(&members));
+    if is_broken { Change::Replace(text) } else { Change::Set(text) }
 }
 
 /// Gives the state file another name: a second one, so that there is a state file at every moment, or a new one where the file
 /// system has no hard links or the kernel permits none to another user's file.
 fn set_aside(dir: &Dir) -> std::result::Result<Name, Errno> {
-    let mut last = Errno::EXIST;
-    for number in 1..=BROKEN_MAX {
-        let mut broken = "gateway_state.json.broken".to_owned();
-        if number > 1 {
-            // Writing to a String cannot fail.
-            let _ = write!(broken, ".{number}");
-        }
-        let broken = Name::new(broken).ok_or(Errno::INVAL)?;
-        let linked = match dir.link(&STATE, &broken) {
+    let first = "gateway_state.json.broken";
+    let further = (2..=BROKEN_MAX).map(|number| format!("{first}.{number}"));
+    let mut taken = Errno::EXIST;
+    for name in iter::once(first.to_owned()).chain(further) {
+        let name = Name::new(name).ok_or(Errno::INVAL)?;
+        let linked = match dir.link(&STATE, &name) {
             done @ (Ok(()) | Err(Errno::EXIST)) => done,
-            Err(_) => dir.rename_new(&STATE, &broken),
+            Err(_) => dir.rename_new(&STATE, &name),
         };
         match linked {
-            Ok(()) => return Ok(broken),
-            Err(errno @ (Errno::EXIST | Errno::NOTEMPTY)) => last = errno,
+            Ok(()) => return Ok(name),
+            Err(errno @ (Errno::EXIST | Errno::NOTEMPTY)) => taken = errno,
             Err(errno) => return Err(errno),
         }
     }
-    Err(last)
+    Err(taken)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_state_is_set_unless_it_is_there() {
+        use DesiredState::{Running, Stopped};
+        let set = |text: &str| Change::Set(text.to_owned());
+        let replace = |text: &str| Change::Replace(text.to_owned());
+        let running = "{\"desired_state\": \"running\", \"updated_at\": \"now\"}\n";
+        for (text, desired, always, if_different) in [
+            (None, Running, set(running), set(running)),
+            (Some("{}"), Running, set(running), set(running)),
+            (Some(r#"{"desired_state": "stopped"}"#), Running, set(running), set(running)),
+            (Some(r#"{"desired_state": null}"#), Running, set(running), set(running)),
+            (Some(r#"{"desired_state": 1}"#), Running, set(running), set(running)),
+            (Some(r#"{"desired_state": "running"}"#), Running, set(running), Change::Nothing),
+            (
+                Some(r#"{"gateway_state":"running","desired_state":"running","updated_at":1}"#),
+                Stopped,
+                set("{\"gateway_state\":\"running\",\"desired_state\":\"stopped\",\"updated_at\":\"now\"}\n"),
+                set("{\"gateway_state\":\"running\",\"desired_state\":\"stopped\",\"updated_at\":\"now\"}\n"),
+            ),
+            (
+                Some(r#"{"updated_at": "then", "desired_state": "stopped"}"#),
+                Stopped,
+                set("{\"updated_at\": \"now\", \"desired_state\": \"stopped\"}\n"),
+                Change::Nothing,
+            ),
+            (Some(""), Running, replace(running), replace(running)),
+            (Some("[]"), Running, replace(running), replace(running)),
+            (Some(r#"{"desired_state": "running""#), Running, replace(running), replace(running)),
+        ] {
+            let changed = |write| change(text.map(str::as_bytes), desired, write, "now");
+            assert_eq!(changed(Write::Always), always, "{text:?}");
+            assert_eq!(changed(Write::IfDifferent), if_different, "{text:?}");
+        }
+    }
 }

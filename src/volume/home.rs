@@ -1,6 +1,5 @@
-//! `HERMES_HOME`: opened, made if it is missing, and the directories on it that may be symlinks.
+//! `HERMES_HOME`: how it and the directories on it that may be symlinks are opened, and as whom this process works there.
 
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use crate::output::{Context, Error, Result};
@@ -18,7 +17,7 @@ pub struct Trusted {
 }
 
 impl Trusted {
-    /// Makes the trust of this process in the hermes user.
+    /// Returns the users whom this process trusts if `owner` is the hermes user.
     pub fn new(owner: Ids, ownership: &Ownership) -> Trusted {
         Trusted { owner, me: ownership.process().uid }
     }
@@ -36,26 +35,25 @@ pub struct Home {
     pub dir: Dir,
     /// Whether it was missing and has been made.
     pub made: bool,
-    /// The hermes user, if root is refused here: it lacks a capability, or a file server takes it for nobody.
+    /// The hermes user, if root is refused here: root lacks a capability, or a file server takes root for nobody.
     user: Option<Ids>,
 }
 
 impl Home {
     /// Opens `HERMES_HOME`.
     pub fn open(path: &Path, trusted: Trusted) -> Result<Home> {
-        Home::walk(path, trusted, false)
+        Home::open_as_permitted(path, trusted, Missing::Fail)
     }
 
-    /// Opens `HERMES_HOME`, or makes it for the owner.
+    /// Opens `HERMES_HOME`; makes it for the owner if it is missing.
     pub fn open_or_make(path: &Path, ownership: &Ownership, owner: Ids) -> Result<Home> {
-        let home = Home::walk(path, Trusted::new(owner, ownership), true)?;
+        let home = Home::open_as_permitted(path, Trusted::new(owner, ownership), Missing::Make)?;
         // Also one that an interrupted pass has made, and a new volume.
-        let done = hand_over_new(&home.dir, owner, ownership, &[]);
-        done.context("change the owner of", path.as_os_str().as_bytes())?;
+        hand_over_new(&home.dir, owner, ownership, &[]).context("change the owner of", path)?;
         Ok(home)
     }
 
-    /// Calls `work` as the user as whom to work on the volume: the hermes user where root is refused, else this process's. Fails if
+    /// Calls `work` as the user who may work on the volume: the hermes user where root is refused, else this process's user. Fails if
     /// this process cannot become that user; `work` is not called then.
     pub fn as_its_user<T>(&self, work: impl FnOnce() -> Result<T>) -> Result<T> {
         match self.user {
@@ -67,37 +65,39 @@ impl Home {
         }
     }
 
-    fn walk(path: &Path, trusted: Trusted, make: bool) -> Result<Home> {
-        let mut home = Home::walk_as_self(path, trusted, make);
+    /// Opens the volume as this process's user; where root is refused, as the hermes user.
+    fn open_as_permitted(path: &Path, trusted: Trusted, missing: Missing) -> Result<Home> {
+        let home = Home::walk(path, trusted, missing);
         let is_refused = || match &home {
             Ok(home) => home.dir.try_to_use(Path::new(".")) == Err(Errno::ACCESS),
             Err(reason) => *reason == Reason::Errno(Errno::ACCESS),
         };
-        // It is the hermes user's volume.
-        if trusted.me == 0
-            && is_refused()
-            && let Ok(Ok(own)) = as_user(trusted.owner, &[], || Home::walk_as_self(path, trusted, make))
-        {
-            home = Ok(Home { user: Some(trusted.owner), ..own });
+        if trusted.me == 0 && is_refused() {
+            let as_owner = as_user(trusted.owner, &[], || Home::walk(path, trusted, missing));
+            if let Ok(Ok(home)) = as_owner {
+                return Ok(Home { user: Some(trusted.owner), ..home });
+            }
+            // Nobody can work there: neither root nor the hermes user, or root cannot become that user. What root is refused is the
+            // error.
         }
         let explained = home.map_err(|reason| match reason {
-            Reason::Errno(Errno::ACCESS) => advice::explained(&reason, path, path, trusted.owner.uid),
+            Reason::Errno(Errno::ACCESS) => advice::explained(&reason, path, path, trusted.owner.uid).into(),
             reason => reason,
         });
-        explained.context("open", path.as_os_str().as_bytes())
+        explained.context("open", path)
     }
 
-    /// Opens the path step by step: it may lead through a directory of the hermes user, who can put a symlink there.
-    fn walk_as_self(path: &Path, trusted: Trusted, make: bool) -> std::result::Result<Home, Reason> {
+    /// Opens the path component by component: it may lead through a directory of the hermes user, who can put a symlink there.
+    fn walk(path: &Path, trusted: Trusted, missing: Missing) -> std::result::Result<Home, Reason> {
         // A process without root's permissions cannot be misled into using them.
         let follow = |uid| trusted.me != 0 || trusted.includes(uid);
-        let opened = walk::open(path, if make { Missing::Make } else { Missing::Fail }, follow)?;
+        let opened = walk::open(path, missing, follow)?;
         Ok(Home { dir: opened.dir.readable()?, made: opened.is_new, user: None })
     }
 }
 
 /// Changes the owner of a directory that a pass has just made. The new owner could have exchanged it for another directory of this
-/// process's user meanwhile, so only one that holds nothing but what is named is handed over.
+/// process's user meanwhile, so only one that holds nothing but `known` entries is handed over.
 pub fn hand_over_new(
     dir: &Dir,
     owner: Ids,
@@ -116,37 +116,40 @@ pub fn hand_over_new(
 
 /// Why a directory on the volume is not used.
 pub enum Refusal {
-    /// There is none.
+    /// There is nothing of this name.
     Missing,
-    /// A symlink to a directory of this user, who is not trusted.
+    /// It is a symlink to a directory of this user, who is not trusted.
     Foreign(u32),
-    /// Anything else.
-    Other(Reason),
+    /// It is a symlink, but not to a directory; how, for a message.
+    Dangling(&'static str),
+    /// It is another kind of file.
+    NotADirectory(Kind),
+    /// It could not be looked at.
+    Failed(Errno),
 }
 
-/// Opens for passage a directory of the volume that may be a symlink to another disk. A symlink is followed only to a directory
-/// of a trusted user. The opened directory is checked, not its name.
+/// Opens for passage a directory of the volume that may be a symlink to another disk. A symlink is followed only to a directory of a
+/// trusted user: the owner of the opened directory is checked, not its name.
 pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result::Result<Dir, Refusal> {
-    let other = |errno: Errno| Refusal::Other(errno.into());
     match parent.open_path(name) {
         Ok(dir) => return Ok(dir),
         Err(Errno::NOENT) => return Err(Refusal::Missing),
         // A symlink that O_DIRECTORY and O_NOFOLLOW refuse, or no directory.
         Err(Errno::NOTDIR | Errno::LOOP) => (),
-        Err(errno) => return Err(other(errno)),
+        Err(errno) => return Err(Refusal::Failed(errno)),
     }
-    let meta = parent.meta(name).map_err(other)?;
-    if meta.kind != Kind::Symlink {
-        return Err(Refusal::Other(format!("is {}, not a directory", meta.kind.text()).into()));
+    let kind = parent.meta(name).map_err(Refusal::Failed)?.kind;
+    if kind != Kind::Symlink {
+        return Err(Refusal::NotADirectory(kind));
     }
-    let dir = match parent.open_path_following(name) {
-        Err(Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG) => {
-            return Err(Refusal::Other("is a symlink that leads nowhere".into()));
+    let dir = parent.open_path_following(name).map_err(|errno| match errno {
+        Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG => {
+            Refusal::Dangling("is a symlink that leads nowhere")
         }
-        Err(Errno::NOTDIR) => return Err(Refusal::Other("is a symlink, but not to a directory".into())),
-        dir => dir.map_err(other)?,
-    };
-    let owner = dir.own_meta().map_err(other)?.ids.uid;
+        Errno::NOTDIR => Refusal::Dangling("is a symlink, but not to a directory"),
+        errno => Refusal::Failed(errno),
+    })?;
+    let owner = dir.own_meta().map_err(Refusal::Failed)?.ids.uid;
     if trusted.includes(owner) { Ok(dir) } else { Err(Refusal::Foreign(owner)) }
 }
 
@@ -156,12 +159,14 @@ impl Refusal {
         match self {
             Refusal::Missing => Errno::NOENT.into(),
             Refusal::Foreign(uid) => walk::foreign(uid),
-            Refusal::Other(reason) => reason,
+            Refusal::Dangling(how) => how.into(),
+            Refusal::NotADirectory(kind) => format!("is {}, not a directory", kind.text()).into(),
+            Refusal::Failed(errno) => errno.into(),
         }
     }
 }
 
-/// Makes an error for a directory of the volume.
+/// Returns the error for a directory of the volume that is not used.
 pub fn refused(name: &Name, refusal: Refusal) -> Error {
     Error::new("use", name, refusal.reason())
 }

@@ -1,9 +1,12 @@
 //! The profiles: `HERMES_HOME` itself, and every directory of `profiles` that has a SOUL.md.
 
+use std::path::{Path, PathBuf};
+
 use super::home::{self, Home, Refusal, Trusted};
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::{self, Dir, Errno, Kind, Name, Reason, dir, walk};
+use crate::sys::dir::{self, Entry};
+use crate::sys::{Dir, Errno, Kind, Name, Reason};
 
 static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it is no profile, a backup for example.
@@ -23,8 +26,6 @@ pub enum Found {
     Dangling(Reason),
 }
 
-/// Where loggers write, from the volume, each in a directory of its profile's name.
-pub const GATEWAY_LOGS: &str = "logs/gateways";
 /// Number of entries that are no profiles and are reported one by one.
 pub const LISTED: usize = 20;
 /// Space for the names of a listing, in bytes: some 100,000 short ones.
@@ -83,7 +84,7 @@ impl Profiles {
         let mut room = NAMES_MAX;
         let dir = self.dir.readable().context("list", &PROFILES)?;
         for entry in dir.entries().context("list", &PROFILES)? {
-            let dir::Entry { name, kind } = entry.context("list", &PROFILES)?;
+            let Entry { name, kind } = entry.context("list", &PROFILES)?;
             // Some file systems do not report the type of an entry; it is Other then.
             if !matches!(kind, Kind::Directory | Kind::Symlink | Kind::Other) {
                 continue;
@@ -105,15 +106,10 @@ impl Profiles {
     pub fn look(&self, name: &Name) -> Found {
         match home::open_linkable(&self.dir, name, self.trusted) {
             Ok(dir) => judge(name, dir),
-            Err(Refusal::Missing) => Found::NoProfile,
-            Err(Refusal::Foreign(uid)) => Found::Skipped(walk::foreign(uid)),
-            // A rule speaks of what is there, an errno of a look that failed.
-            Err(Refusal::Other(Reason::Errno(errno))) => Found::Failed(errno.into()),
-            Err(Refusal::Other(reason)) => match self.dir.meta(name).map(|meta| meta.kind) {
-                Ok(Kind::Symlink) => Found::Dangling(reason),
-                Ok(_) | Err(Errno::NOENT) => Found::NoProfile,
-                Err(errno) => Found::Failed(errno.into()),
-            },
+            Err(Refusal::Missing | Refusal::NotADirectory(_)) => Found::NoProfile,
+            Err(refusal @ Refusal::Foreign(_)) => Found::Skipped(refusal.reason()),
+            Err(refusal @ Refusal::Dangling(_)) => Found::Dangling(refusal.reason()),
+            Err(refusal @ Refusal::Failed(_)) => Found::Failed(refusal.reason()),
         }
     }
 
@@ -163,19 +159,20 @@ fn judge(name: &Name, dir: Dir) -> Found {
 }
 
 /// Returns the path of a named profile's directory, relative to `HERMES_HOME`.
-pub fn place(profile: &ProfileName) -> Vec<u8> {
-    sys::label(&[PROFILES.bytes(), profile.text().as_bytes()])
+pub fn place(profile: &ProfileName) -> PathBuf {
+    path(&PROFILES).join(profile.text())
 }
 
 /// Returns the path of a file of a profile, relative to `HERMES_HOME`, for messages.
-pub fn label(profile: &ProfileName, file: &Name) -> Vec<u8> {
-    if profile.is_root() {
-        return file.bytes().to_vec();
-    }
-    sys::label(&[PROFILES.bytes(), profile.text().as_bytes(), file.bytes()])
+pub fn label(profile: &ProfileName, file: &Name) -> PathBuf {
+    if profile.is_root() { path(file).to_owned() } else { place(profile).join(file) }
 }
 
 /// Returns the path of an entry of `profiles`, relative to `HERMES_HOME`, for messages.
-pub fn label_of(name: &Name) -> Vec<u8> {
-    sys::label(&[PROFILES.bytes(), name.bytes()])
+pub fn label_of(name: &Name) -> PathBuf {
+    path(&PROFILES).join(name)
+}
+
+fn path(name: &Name) -> &Path {
+    name.as_ref()
 }

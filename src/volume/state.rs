@@ -62,57 +62,63 @@ impl Prior {
 
 /// Parses a state file. The error says why it is not usable.
 pub fn parse(bytes: &[u8]) -> Result<Prior, &'static str> {
-    decide(&Object::parse(bytes)?)
+    prior_of(&Object::parse(bytes)?)
 }
 
-fn decide(object: &Object<'_>) -> Result<Prior, &'static str> {
-    let prior = |word: String, key| {
-        if word.len() > WORD_CAP {
-            return Err("the state is longer than 16384 bytes");
-        }
-        Ok(Prior { word: Some(word), key })
-    };
-    match object.get(Key::Desired.text()) {
-        Value::Text(word) => return prior(word, Key::Desired),
+fn prior_of(object: &Object<'_>) -> Result<Prior, &'static str> {
+    let (word, key) = match object.get(Key::Desired.text()) {
+        Value::Text(word) => (word, Key::Desired),
         Value::Other => return Err("desired_state is not a string"),
-        Value::Absent => (),
+        Value::Absent => match object.get(Key::Gateway.text()) {
+            Value::Text(word) => (word, Key::Gateway),
+            Value::Other => return Err("gateway_state is not a string"),
+            Value::Absent => return Err("neither desired_state nor gateway_state is a string"),
+        },
+    };
+    if word.len() > WORD_CAP {
+        return Err("the state is longer than 16384 bytes");
     }
-    match object.get(Key::Gateway.text()) {
-        Value::Text(word) => prior(word, Key::Gateway),
-        Value::Other => Err("gateway_state is not a string"),
-        Value::Absent => Err("neither desired_state nor gateway_state is a string"),
+    Ok(Prior { word: Some(word), key })
+}
+
+/// What the state file of a profile says.
+#[derive(Debug, PartialEq, Eq)]
+pub struct StateFile {
+    /// The state that decides, or why the file is not usable: an errno if it could not be read.
+    pub state: Result<Prior, Reason>,
+    /// Whether it has `served_profiles`, the profiles that its gateway serves, whatever its value is.
+    pub has_served_profiles: bool,
+}
+
+impl Default for StateFile {
+    /// Returns what is known where there is no state file.
+    fn default() -> StateFile {
+        StateFile { state: Ok(Prior::default()), has_served_profiles: false }
     }
 }
 
-/// What the state file of a profile has.
-#[derive(Default)]
-pub struct Report {
-    /// The state that decides; none if the file is not usable.
-    pub prior: Prior,
-    /// Why the file is not usable.
-    pub trouble: Option<Reason>,
-    /// Whether it lists the profiles that its gateway serves, also if these are none.
-    pub served: bool,
+impl StateFile {
+    fn unusable(reason: impl Into<Reason>) -> StateFile {
+        StateFile { state: Err(reason.into()), has_served_profiles: false }
+    }
+
+    fn parse(bytes: &[u8]) -> StateFile {
+        let object = match Object::parse(bytes) {
+            Ok(object) => object,
+            Err(why) => return StateFile::unusable(why),
+        };
+        let state = prior_of(&object).map_err(Reason::from);
+        StateFile { state, has_served_profiles: object.has("served_profiles") }
+    }
 }
 
 /// Reads the state file of a profile.
-pub fn read(profile: &Dir) -> Report {
-    let mut report = Report::default();
+pub fn read(profile: &Dir) -> StateFile {
     match file::find(profile, &STATE, CAP) {
-        Ok(None) => (),
-        Err(reason) => report.trouble = Some(reason),
-        Ok(Some(bytes)) => {
-            let decided = Object::parse(&bytes).and_then(|object| {
-                report.served = object.has("served_profiles");
-                decide(&object)
-            });
-            match decided {
-                Ok(prior) => report.prior = prior,
-                Err(why) => report.trouble = Some(why.into()),
-            }
-        }
+        Ok(Some(bytes)) => StateFile::parse(&bytes),
+        Ok(None) => StateFile::default(),
+        Err(reason) => StateFile::unusable(reason),
     }
-    report
 }
 
 #[cfg(test)]
@@ -143,14 +149,102 @@ mod tests {
         }
     }
 
+    /// A value of a state file, and the string that it is, if it is one. No value is an absent key.
+    const VALUES: [(Option<&str>, Option<&str>); 16] = [
+        (None, None),
+        (Some("null"), None),
+        (Some("\"running\""), Some("running")),
+        (Some("\"stopped\""), Some("stopped")),
+        (Some("\"draining\""), Some("draining")),
+        (Some("\"degraded\""), Some("degraded")),
+        (Some("\"starting\""), Some("starting")),
+        (Some("\"startup_failed\""), Some("startup_failed")),
+        (Some("\"Running\""), Some("Running")),
+        (Some("\"running \""), Some("running ")),
+        (Some("\"\""), Some("")),
+        (Some("1"), None),
+        (Some("true"), None),
+        (Some("[\"running\"]"), None),
+        (Some("{\"desired_state\": \"running\"}"), None),
+        (Some("\"\\ud83d\""), None),
+    ];
+
     #[test]
-    fn what_says_nothing_is_said() {
-        assert_eq!(word(r#"{"gateway_state":1}"#), Err("gateway_state is not a string"));
+    fn the_operators_word_counts_before_the_gateways_whatever_either_is() {
+        for (desired, desired_word) in VALUES {
+            for (gateway, gateway_word) in VALUES {
+                let members = [("desired_state", desired), ("gateway_state", gateway)];
+                let members: Vec<String> = members
+                    .iter()
+                    .filter_map(|(key, value)| value.map(|value| format!("\"{key}\": {value}")))
+                    .collect();
+                let text = format!("{{{}}}", members.join(", "));
+                let is_none = |value: Option<&str>| matches!(value, None | Some("null"));
+                let expected = match (desired_word, gateway_word) {
+                    (Some(word), _) => Ok((Key::Desired, word)),
+                    (None, _) if !is_none(desired) => Err("desired_state is not a string"),
+                    (None, Some(word)) => Ok((Key::Gateway, word)),
+                    (None, None) if !is_none(gateway) => Err("gateway_state is not a string"),
+                    (None, None) => Err("neither desired_state nor gateway_state is a string"),
+                };
+                let expected = expected.map(|(key, word)| Prior { word: Some(word.to_owned()), key });
+                assert_eq!(parse(text.as_bytes()), expected, "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn only_a_running_gateway_starts_again() {
+        for (word, by_request, by_report) in [
+            ("running", true, true),
+            ("draining", false, true),
+            ("degraded", false, true),
+            ("starting", false, false),
+            ("startup_failed", false, false),
+            ("stopped", false, false),
+            ("Running", false, false),
+            ("running ", false, false),
+            ("paused", false, false),
+            ("", false, false),
+        ] {
+            let prior = |key| Prior { word: Some(word.to_owned()), key };
+            assert_eq!(prior(Key::Desired).starts(), by_request, "{word}");
+            assert_eq!(prior(Key::Gateway).starts(), by_report, "{word}");
+        }
+        assert!(!Prior::default().starts());
+    }
+
+    #[test]
+    fn a_state_has_a_length() {
+        let state = |size: usize| word(&format!("{{\"gateway_state\": \"{}\"}}", "x".repeat(size)));
+        assert!(state(16_384).is_ok());
+        assert_eq!(state(16_385), Err("the state is longer than 16384 bytes"));
         assert_eq!(
-            word(r#"{"gateway_state":"running","desired_state":1}"#),
-            Err("desired_state is not a string")
+            word(&format!(
+                "{{\"desired_state\": \"{}\", \"gateway_state\": \"running\"}}",
+                "x".repeat(16_385)
+            )),
+            Err("the state is longer than 16384 bytes")
         );
-        assert!(word("{}").is_err());
-        assert!(word("[]").is_err());
+    }
+
+    #[test]
+    fn served_profiles_are_seen_beside_any_state() {
+        let state = |word: &str| Ok(Prior { word: Some(word.to_owned()), key: Key::Gateway });
+        let neither = || Err("neither desired_state nor gateway_state is a string".into());
+        for (text, expected, has_served_profiles) in [
+            (r#"{"gateway_state": "x", "served_profiles": ["a"]}"#, state("x"), true),
+            (r#"{"gateway_state": "x", "served_profiles": []}"#, state("x"), true),
+            (r#"{"gateway_state": "x", "served_profiles": null}"#, state("x"), true),
+            (r#"{"gateway_state": "x", "a": {"served_profiles": []}}"#, state("x"), false),
+            (r#"{"served_profiles": []}"#, neither(), true),
+            ("{}", neither(), false),
+            (r#"["served_profiles"]"#, Err("not a JSON object".into()), false),
+            ("{", Err("not JSON".into()), false),
+        ] {
+            let read = StateFile::parse(text.as_bytes());
+            assert_eq!(read, StateFile { state: expected, has_served_profiles }, "{text}");
+        }
+        assert_eq!(StateFile::default().state, Ok(Prior::default()));
     }
 }

@@ -11,11 +11,8 @@ use crate::output::Error;
 use crate::output::escape::Shown;
 use crate::s6::ProfileName;
 use crate::settings::user;
-use crate::sys::{Dir, Errno, Ids, Reason, as_user, label};
-use crate::volume::advice;
-use crate::volume::profiles;
-
-const LOGS: &[u8] = profiles::GATEWAY_LOGS.as_bytes();
+use crate::sys::{Dir, Errno, Ids, Reason, as_user};
+use crate::volume::{advice, gateway_log, profiles};
 
 /// Notes at each profile what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
 /// refused the volume, the gateway's program, the profile's directory or that of its log. Another user than these two is told nothing.
@@ -61,7 +58,7 @@ impl Look<'_> {
                 let program = self.program(&home);
                 (Some(home), program)
             }
-            Err(Errno::ACCESS) => (None, Some(self.refused(self.path.as_os_str().as_bytes()))),
+            Err(Errno::ACCESS) => (None, Some(self.refused(self.path))),
             // The pass has it open.
             Err(_) => return,
         };
@@ -86,7 +83,7 @@ impl Look<'_> {
         self.pass.console.reported(&Error::new("change to the hermes user", who, reason))
     }
 
-    fn refused(&self, label: &[u8]) -> String {
+    fn refused(&self, label: &Path) -> String {
         let reason = advice::below(&Errno::ACCESS.into(), self.path, label, self.uid);
         self.pass.console.reported(&Error::new("use as the hermes user", label, reason))
     }
@@ -94,12 +91,12 @@ impl Look<'_> {
     /// Returns what is wrong with the directories of a profile.
     fn profile(&self, home: &Dir, name: &ProfileName) -> Option<String> {
         let place = profiles::place(name);
-        let directory = if name.is_root() { self.path.as_os_str().as_bytes() } else { &place };
-        if try_to_use(home, directory) == Err(Errno::ACCESS) {
+        let directory = if name.is_root() { self.path } else { &place };
+        if home.try_to_use(directory) == Err(Errno::ACCESS) {
             return Some(self.refused(directory));
         }
-        let logs = label(&[LOGS, name.text().as_bytes()]);
-        match try_to_use(home, &logs) {
+        let logs = gateway_log::path(name);
+        match home.try_to_use(&logs) {
             Err(Errno::NOENT) => self.logs.get_or_init(|| self.place_of_logs(home)).clone(),
             Err(Errno::ACCESS) => Some(self.refused(&logs)),
             _ => None,
@@ -108,9 +105,8 @@ impl Look<'_> {
 
     /// Returns what is wrong with the place of a log that is not there yet.
     fn place_of_logs(&self, home: &Dir) -> Option<String> {
-        let volume = self.path.as_os_str().as_bytes();
-        for place in [LOGS, b"logs", volume] {
-            match try_to_use(home, place) {
+        for place in [Path::new(gateway_log::LOGS), Path::new("logs"), self.path] {
+            match home.try_to_use(place) {
                 Err(Errno::NOENT) => (),
                 Err(Errno::ACCESS) => return Some(self.refused(place)),
                 _ => break,
@@ -147,8 +143,4 @@ impl Look<'_> {
         let Some(Ok(slot)) = slot else { return false };
         !matches!(slot.try_to_run(Path::new("env/PATH")), Err(Errno::NOENT))
     }
-}
-
-fn try_to_use(home: &Dir, path: &[u8]) -> Result<(), Errno> {
-    home.try_to_use(Path::new(OsStr::from_bytes(path)))
 }

@@ -64,8 +64,8 @@ fn warn(pass: &Pass<'_>, plan: &Plan) {
 
 fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
     let mut log = bootlog::open(home, pass.trusted, pass.template.ownership, pass.settings.owner.value)?;
-    if let Some(error) = log.trouble.take() {
-        pass.console.failed(&error);
+    if let Err(error) = &log.rotation {
+        pass.console.failed(error);
     }
     let stamp = zone::stamp(&pass.settings.lookup, time::now());
     report::parts(plan, Form::Log(&stamp)).try_for_each(|part| log.append(&part))

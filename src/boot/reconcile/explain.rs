@@ -151,7 +151,7 @@ impl Explain<'_> {
         match &profile.state {
             State::Unusable(reason) | State::Unreadable(reason) => {
                 let label = profiles::label(&profile.name, &STATE);
-                format!("{} cannot be used: {reason}", FromVolume(&label))
+                format!("{} cannot be used: {reason}", FromVolume::path(&label))
             }
             State::Recorded(Prior { key: Key::Gateway, word: Some(word) })
                 if matches!(word.as_str(), "starting" | "startup_failed") =>
@@ -193,8 +193,10 @@ impl Explain<'_> {
             } else {
                 "there is no SOUL.md in it"
             };
-            lines
-                .push(format!("\n{} is no profile\n  because: {why}", FromVolume(&profiles::label_of(name))));
+            lines.push(format!(
+                "\n{} is no profile\n  because: {why}",
+                FromVolume::path(&profiles::label_of(name))
+            ));
         }
         let more = self.plan.not_profiles.more;
         if more > 0 {

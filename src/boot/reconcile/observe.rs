@@ -1,9 +1,7 @@
 //! Reads the volume: which profiles there are, what their files say, and the signs of the topology. Decides nothing but who is read to
 //! the end where s6-svscan cannot handle all.
 
-use std::ffi::OsString;
-use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use super::Pass;
 use super::capacity::{Admission, Candidate, Capacity};
@@ -17,7 +15,7 @@ use crate::sys::{Dir, Errno, Name, Reason};
 use crate::volume::config::{self, Answer, CONFIG};
 use crate::volume::exit_ledger::PriorExit;
 use crate::volume::profiles::{self, Found, LISTED, Others, Profiles};
-use crate::volume::state::{self, Report};
+use crate::volume::state::{self, StateFile};
 use crate::volume::{Home, advice, kept_env};
 
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
@@ -188,8 +186,7 @@ impl Reader<'_> {
                 let is_new = self.is_new(&profile);
                 let (profile, _) = self.profile(profile, &dir);
                 if profile.is_standalone && observed.signs.standalone.is_none() {
-                    observed.signs.standalone =
-                        Some(PathBuf::from(OsString::from_vec(profiles::label(&profile.name, &CONFIG))));
+                    observed.signs.standalone = Some(profiles::label(&profile.name, &CONFIG));
                 }
                 return observed.add(profile, is_new);
             }
@@ -213,21 +210,22 @@ impl Reader<'_> {
     }
 
     /// Returns why something on the volume cannot be used, with what helps.
-    fn with_advice(&self, why: &Reason, label: &[u8]) -> Reason {
+    fn with_advice(&self, why: &Reason, label: &Path) -> Reason {
         let Pass { settings, .. } = self.pass;
-        advice::below(why, &settings.home.value, label, settings.owner.value.uid)
+        advice::below(why, &settings.home.value, label, settings.owner.value.uid).into()
     }
 
     /// Reads the files of a profile. Returns also whether its state file has `served_profiles`.
     fn profile(&self, name: ProfileName, dir: &Dir) -> (Profile, bool) {
-        let Report { prior, trouble, served } = state::read(dir);
+        let StateFile { state, has_served_profiles } = state::read(dir);
         // If it is not known whether `default` has a state file, what was read may be another one.
-        let trouble = trouble.or(self.pass.bootstrap.err().filter(|_| name.is_root()).map(Reason::from));
-        let state = match trouble {
-            Some(reason) => self.unusable_state(&name, reason),
-            None if prior.word.is_some() => State::Recorded(prior),
-            None if name.is_root() => self.root_without_state(),
-            None => State::Absent,
+        let unknown = self.pass.bootstrap.err().filter(|_| name.is_root());
+        let state = match (state, unknown) {
+            (Err(reason), _) => self.unusable_state(&name, reason),
+            (_, Some(errno)) => self.unusable_state(&name, errno.into()),
+            (Ok(prior), None) if prior.word.is_some() => State::Recorded(prior),
+            (Ok(_), None) if name.is_root() => self.root_without_state(),
+            (Ok(_), None) => State::Absent,
         };
         let is_asked = !name.is_root() && self.pass.settings.topology.value != TopologyChoice::PerProfile;
         let is_standalone = is_asked && self.is_standalone(dir, &name);
@@ -236,7 +234,7 @@ impl Reader<'_> {
         let runtime_files = self.runtime_files(dir, &name);
         let profile =
             Profile { state, is_standalone, exit, stale: runtime_files, variables, ..Profile::new(name) };
-        (profile, served)
+        (profile, has_served_profiles)
     }
 
     /// Returns the state of `default` without a state file.

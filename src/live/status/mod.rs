@@ -13,6 +13,7 @@ use std::cell::OnceCell;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
+use super::record;
 use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Format, Result, exit};
@@ -22,8 +23,11 @@ use crate::s6::{ProfileName, scandir};
 use crate::settings::role::ContainerCommand;
 use crate::settings::{Overrides, Settings, zone};
 use crate::sys::{Dir, Errno, Name, time};
+use crate::volume::Home;
+use crate::volume::bootlog::{self, LastBoots};
+use crate::volume::home::Trusted;
 use judge::Fault;
-use query::{BootLog, Query};
+use query::Query;
 use render::Line;
 use row::Row;
 
@@ -84,8 +88,11 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     if let Some(more) = plan.as_ref().map(|plan| plan.not_profiles.more).filter(|more| *more > 0) {
         reporter.note(format_args!("{more} more directories of profiles have no SOUL.md"));
     }
-    let boot_log = BootLog::read(&settings, console);
-    let is_complete = plan.as_ref().is_some_and(|plan| plan.is_complete) && boot_log.is_complete;
+    let boot_log = boot_log(&settings);
+    for error in &boot_log.errors {
+        console.failed(error);
+    }
+    let is_complete = plan.as_ref().is_some_and(|plan| plan.is_complete) && boot_log.errors.is_empty();
     let query = Query {
         settings: &settings,
         scandir,
@@ -142,6 +149,12 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         code = exit::SYSTEM;
     }
     Ok(code)
+}
+
+/// Reads the boot log.
+fn boot_log(settings: &Settings) -> LastBoots {
+    let read = |(home, trusted): (Home, Trusted)| home.as_its_user(|| Ok(bootlog::read(&home, trusted)));
+    record::home(settings).and_then(read).unwrap_or_else(LastBoots::from)
 }
 
 /// Returns a row with the texts that are said of it.

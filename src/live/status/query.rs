@@ -9,7 +9,6 @@ use super::row::{
 use crate::boot::reconcile::decide::{Decision, NoSlotReason, State as Recorded};
 use crate::boot::reconcile::{Item, Plan};
 use crate::live::record;
-use crate::output::escape::FromVolume;
 use crate::output::{Console, Error, Result};
 use crate::s6::deaths::{self, Death};
 use crate::s6::servicedir::{CONTROL, LOG, SUPERVISE};
@@ -17,14 +16,15 @@ use crate::s6::{ProfileName, status, supervision};
 use crate::service::backoff;
 use crate::settings::Settings;
 use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
-use crate::volume::bootlog;
+use crate::volume::bootlog::{Entry, LastBoots};
 
 /// What is asked.
 pub struct Query<'a> {
     pub settings: &'a Settings,
     /// `None` if s6-svscan does not run.
     pub scandir: Option<Dir>,
-    pub boot_log: BootLog,
+    /// What the boot log says.
+    pub boot_log: LastBoots,
     /// The time, in seconds since 1970.
     pub now: i64,
     /// Why no gateway belongs in this container; not looked for yet.
@@ -34,47 +34,6 @@ pub struct Query<'a> {
     pub console: &'a Console,
 }
 
-/// The newest line of the boot log for each profile.
-pub struct BootLog {
-    /// In byte order of the profiles, the newest first for each.
-    entries: Vec<bootlog::Entry>,
-    /// Whether all of it could be read.
-    pub is_complete: bool,
-}
-
-impl BootLog {
-    /// Reads the boot log. What cannot be read is reported, and leaves lines out.
-    pub fn read(settings: &Settings, console: &Console) -> BootLog {
-        // The forecast reports what is wrong with HERMES_HOME itself.
-        let Ok((home, trusted)) = record::home(settings) else {
-            return BootLog { entries: Vec::new(), is_complete: false };
-        };
-        let mut is_complete = true;
-        let read = home.as_its_user(|| {
-            Ok(bootlog::entries(&home, trusted, &mut |error| {
-                console.failed(&error);
-                is_complete = false;
-            }))
-        });
-        let mut entries = read.unwrap_or_else(|error| {
-            console.failed(&error);
-            is_complete = false;
-            Vec::new()
-        });
-        entries.sort_unstable_by(|one, other| (&one.profile, one.age).cmp(&(&other.profile, other.age)));
-        BootLog { entries, is_complete }
-    }
-
-    /// Returns the newest line for a profile.
-    fn of(&self, profile: &[u8]) -> Option<LastBoot> {
-        let shown = FromVolume(profile).to_string();
-        let place = self.entries.partition_point(|entry| entry.profile.as_slice() < shown.as_bytes());
-        let entry = self.entries.get(place).filter(|entry| entry.profile == shown.as_bytes())?;
-        let text = |bytes: &[u8]| FromVolume(bytes).to_string();
-        Some(LastBoot { action: text(&entry.action), time: text(&entry.time) })
-    }
-}
-
 /// Returns whether there is a profile with this name; `None` if none can have it.
 pub fn has_profile(settings: &Settings, name: &[u8]) -> Option<Result<bool>> {
     let name = ProfileName::parse(name).ok()?;
@@ -82,10 +41,16 @@ pub fn has_profile(settings: &Settings, name: &[u8]) -> Option<Result<bool>> {
 }
 
 impl Query<'_> {
+    /// Returns what the boot log says of a profile.
+    fn last_boot(&self, profile: &[u8]) -> Option<LastBoot> {
+        let Entry { action, time } = self.boot_log.of(profile)?;
+        Some(LastBoot { action: action.clone(), time: time.clone() })
+    }
+
     /// Returns the row of a profile. `slot` is the entry of the scan directory that has its slot's name.
     pub fn profile(&self, plan: &Plan, item: &Item, slot: Option<&Name>) -> Row {
         let forecast = forecast(plan, item);
-        let last_boot = self.boot_log.of(&item.name);
+        let last_boot = self.last_boot(&item.name);
         let (directory, supervision) = match slot {
             Some(slot) => (Some(self.settings.scandir.value.join(slot)), self.slot(slot)),
             None => (None, Supervision::NoSlot(self.missing(&forecast, last_boot.as_ref()))),
@@ -108,7 +73,7 @@ impl Query<'_> {
             subject: Subject::Orphan(profile),
             directory: Some(self.settings.scandir.value.join(slot)),
             supervision,
-            last_boot: self.boot_log.of(name),
+            last_boot: self.last_boot(name),
         }
     }
 
@@ -119,7 +84,7 @@ impl Query<'_> {
             subject: Subject::NotProfile,
             directory: None,
             supervision: Supervision::NoSlot(Missing::Unknown),
-            last_boot: self.boot_log.of(name.bytes()),
+            last_boot: self.last_boot(name.bytes()),
         }
     }
 
@@ -229,8 +194,8 @@ impl Query<'_> {
         if let Some(why) = self.front_end() {
             return Missing::FrontEnd(why.to_owned());
         }
-        let root = self.boot_log.of(ProfileName::root().text().as_bytes());
-        missing(last_boot, root.as_ref(), self.boot_log.is_complete)
+        let root = self.last_boot(ProfileName::root().text().as_bytes());
+        missing(last_boot, root.as_ref(), self.boot_log.errors.is_empty())
     }
 
     /// Returns why no gateway belongs in this container, if it is a front end's.

@@ -27,9 +27,9 @@ fuzz_target!(|input: &[u8]| {
     // 1972 to 2107: an offset may be days, and the shape is checked for years from 1970 on.
     let moment = 63_072_000 + i64::from(u32::from_be_bytes(bytes));
     let text = match kind % 3 {
-        0 => stamp(moment, Some(rest), &mut |_| None),
-        1 => stamp(moment, None, &mut |_| Some(rest.to_vec())),
-        _ => stamp(moment, Some(b"Some/Where"), &mut |_| Some(rest.to_vec())),
+        0 => stamp(moment, Some(rest), |_| None),
+        1 => stamp(moment, None, |_| Some(rest.to_vec())),
+        _ => stamp(moment, Some(b"Some/Where"), |_| Some(rest.to_vec())),
     };
     // A file may hold an offset of centuries: no digits are left for its hours.
     if text.len() != 24 {
