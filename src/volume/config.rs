@@ -1,9 +1,8 @@
 //! One boolean of a config.yaml, by its path: `multiplex_profiles` at the top level or under `gateway:`, `standalone` under
 //! `gateway:`.
 //!
-//! Written by hand: a YAML parser costs 25 to 49 KB of the executable and a fourth dependency beside the three that the project
-//! allows itself. This reader knows the two levels of mappings on the path, steps over everything else by the rules of YAML 1.1,
-//! and reports a doubt where it cannot be sure.
+//! Written by hand: a YAML parser would be a fourth dependency beside the three that the project allows itself. This reader knows the
+//! two levels of mappings on the path, skips everything else by the rules of YAML 1.1, and reports a doubt where it cannot be sure.
 
 mod scan;
 
@@ -35,24 +34,25 @@ pub enum Answer {
     Unsure {
         /// The line of the doubt.
         line: usize,
-        /// The reason.
+        /// What the doubt is.
         why: &'static str,
     },
 }
 
-/// Why a text cannot be read.
+/// Why the reader cannot be sure.
 type Doubt = &'static str;
 
-/// The place of a key: at the top level, or in a mapping there.
+/// The place of a key, and how its value is read.
 #[derive(Clone, Copy)]
 struct Place {
+    /// The key of the top level whose mapping has the key; `None` if the top level itself has it.
     section: Option<&'static str>,
     key: &'static str,
-    /// Returns the boolean that a value on the key's line stands for; `None` if that is not certain.
+    /// Returns the boolean that a value on the key's line is; `None` if that is not certain.
     boolean: fn(&[u8]) -> Option<bool>,
-    /// The doubt about any other value.
+    /// The doubt if it is not certain.
     unclear: Doubt,
-    /// The doubt about a second key.
+    /// The doubt if the key occurs again.
     twice: Doubt,
 }
 
@@ -97,25 +97,23 @@ pub fn multiplex(text: &[u8]) -> Answer {
     }
 }
 
-/// A value counts as `PyYAML`'s `safe_load` takes it: `true`, `yes`, `on` and their like without quotes are true.
+/// Reads a value as `PyYAML`'s `safe_load` does: `true`, `yes`, `on` and their like without quotes are true.
 fn plain(value: &[u8]) -> Option<bool> {
-    let is_in = |words: &str| words.split(' ').any(|word| word.as_bytes() == value);
-    if is_in("true True TRUE yes Yes YES on On ON") {
-        Some(true)
-    } else if value.is_empty() || is_in("false False FALSE no No NO off Off OFF ~ null Null NULL") {
-        Some(false)
-    } else {
-        None
+    match value {
+        b"true" | b"True" | b"TRUE" | b"yes" | b"Yes" | b"YES" | b"on" | b"On" | b"ON" => Some(true),
+        b"false" | b"False" | b"FALSE" | b"no" | b"No" | b"NO" | b"off" | b"Off" | b"OFF" | b"" | b"~"
+        | b"null" | b"Null" | b"NULL" => Some(false),
+        _ => None,
     }
 }
 
-/// A value counts as the Python takes it: text is true if it is a word for yes, and anything else if it is neither zero nor empty.
+/// Reads a value as the Python does: text is true if it is a word for yes, and anything else if it is neither zero nor empty.
 fn truth(value: &[u8]) -> Option<bool> {
     let is_word = |text: &[u8]| text.iter().all(|byte| byte.is_ascii_alphanumeric() || b" _-".contains(byte));
     let word = match value {
         b"" | b"~" | b"0" | b"[]" | b"{}" => return Some(false),
         [b'1'..=b'9', rest @ ..] if rest.iter().all(u8::is_ascii_digit) => return Some(true),
-        // Text with escapes, or with white space that is not ASCII, is left to a doubt.
+        // Text with escapes, or with white space that is not ASCII, is a doubt.
         [quote @ (b'"' | b'\''), text @ .., end] if quote == end && is_word(text) => text.trim_ascii(),
         [first, ..] if first.is_ascii_alphabetic() && is_word(value) => value,
         _ => return None,
@@ -123,26 +121,22 @@ fn truth(value: &[u8]) -> Option<bool> {
     Some([&b"1"[..], b"true", b"yes", b"on"].iter().any(|yes| word.eq_ignore_ascii_case(yes)))
 }
 
-/// Reads a boolean.
+/// Finds a key and reads its value.
 fn boolean(text: &[u8], place: Place) -> Answer {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
     let key = place.key.as_bytes();
-    // Most documents lack the key and need not be understood. Only an escape could hide it.
+    // Most documents lack the key and need not be understood. Only an escape in a name could hide it.
     if !text.windows(key.len()).any(|window| window == key) && !text.contains(&b'\\') {
         return Answer::Absent;
     }
     let mut reader = Reader::new(text, place);
-    if let Err(why) = check(text).and_then(|()| reader.document()) {
-        return Answer::Unsure { line: reader.scan.number(), why };
-    }
-    match reader.found {
-        Some((true, line)) => Answer::True { line },
-        Some((false, line)) => Answer::False { line },
-        None => Answer::Absent,
+    match check(text).and_then(|()| reader.document()) {
+        Ok(()) => reader.found,
+        Err(why) => Answer::Unsure { line: reader.scan.number(), why },
     }
 }
 
-/// Refuses characters that YAML does not allow, and line breaks other than newlines.
+/// Fails if there are characters that YAML does not allow, or line breaks other than newlines.
 fn check(text: &[u8]) -> Result<(), Doubt> {
     let text = std::str::from_utf8(text).map_err(|_| "not UTF-8")?;
     let mut characters = text.chars().peekable();
@@ -165,17 +159,32 @@ fn check(text: &[u8]) -> Result<(), Doubt> {
 struct Level {
     /// The column of its keys.
     column: usize,
-    /// Whether its last key has no value yet, so that a sequence may stand in the same column.
+    /// Whether its last key has no value yet: a sequence may begin in the same column.
     is_open: bool,
 }
 
 /// Where the reader is relative to the section's mapping.
 #[derive(Clone, Copy)]
 enum Section {
+    /// Before its key, or after its last line.
     Outside,
     /// After its key, before its first line.
     Begun,
+    /// In this mapping.
     Inside(Level),
+}
+
+/// How the last line that was read ended, which decides what the next one may be.
+#[derive(Clone, Copy)]
+enum Last {
+    /// With a value that has an end, or none was read.
+    Closed,
+    /// With a plain value. Lines that are deeper than the column of its key or dash belong to it.
+    Plain { column: usize },
+    /// With a key or a dash in this column and no value.
+    Empty { column: usize },
+    /// With the value of the key that is looked for, which is in this column.
+    Found { column: usize },
 }
 
 /// The mapping to which a line belongs.
@@ -189,18 +198,14 @@ enum Mapping {
 struct Reader<'a> {
     scan: Scanner<'a>,
     place: Place,
-    /// The value of the key, and its line.
-    found: Option<(bool, usize)>,
+    /// What has been read of the key.
+    found: Answer,
+    /// The mapping of the top level; `None` before its first line.
     top: Option<Level>,
     section: Section,
-    /// How often the section's key occurred.
-    sections: usize,
-    /// The column of the head whose plain value may go on; deeper lines belong to it.
-    plain: Option<usize>,
-    /// The column of the last head without a value.
-    empty: Option<usize>,
-    /// The column of the key, if the line before was its line.
-    after_key: Option<usize>,
+    /// Whether the section's key has occurred.
+    has_section: bool,
+    last: Last,
 }
 
 const NOT_BLOCK: Doubt = "gateway is not a mapping in block style";
@@ -210,13 +215,11 @@ impl<'a> Reader<'a> {
         Reader {
             scan: Scanner { text, at: 0 },
             place,
-            found: None,
+            found: Answer::Absent,
             top: None,
             section: Section::Outside,
-            sections: 0,
-            plain: None,
-            empty: None,
-            after_key: None,
+            has_section: false,
+            last: Last::Closed,
         }
     }
 
@@ -228,7 +231,7 @@ impl<'a> Reader<'a> {
                 if has_begun {
                     return Err("more than one document");
                 }
-            } else if self.plain.is_some_and(|column| indent > column) {
+            } else if matches!(self.last, Last::Plain { column } if indent > column) {
                 self.scan.plain()?;
             } else {
                 self.line(indent)?;
@@ -241,7 +244,9 @@ impl<'a> Reader<'a> {
     /// Reads a line that begins with a key, a dash or a value, and the rest of that value.
     fn line(&mut self, indent: usize) -> Result<(), Doubt> {
         let head = self.scan.head(indent)?;
-        if self.after_key.take().is_some_and(|key| indent > key || (indent == key && head.dash)) {
+        if let Last::Found { column } = self.last
+            && (indent > column || (indent == column && head.dash))
+        {
             return Err(self.place.unclear);
         }
         let mapping = self.mapping(indent, head.dash)?;
@@ -276,20 +281,22 @@ impl<'a> Reader<'a> {
     /// Reads the value of the key, which must be on its line.
     fn key(&mut self, indent: usize) -> Result<(), Doubt> {
         let text = without_comment(self.scan.line());
-        let value = (self.place.boolean)(text).ok_or(self.place.unclear)?;
-        if self.found.replace((value, self.scan.number())).is_some() {
+        let is_true = (self.place.boolean)(text).ok_or(self.place.unclear)?;
+        if self.found != Answer::Absent {
             return Err(self.place.twice);
         }
+        let line = self.scan.number();
+        self.found = if is_true { Answer::True { line } } else { Answer::False { line } };
         self.scan.next_line();
-        (self.plain, self.empty, self.after_key) = (None, None, Some(indent));
+        self.last = Last::Found { column: indent };
         Ok(())
     }
 
     /// Begins the section after its key; `text` is what is on the key's line.
     fn enter(&mut self, value: Value, text: &[u8]) -> Result<(), Doubt> {
-        self.sections += 1;
+        let is_second = std::mem::replace(&mut self.has_section, true);
         match (value, text) {
-            _ if self.sections > 1 => Err("gateway stands twice"),
+            _ if is_second => Err("gateway stands twice"),
             (Value::Nothing, b"") => {
                 self.section = Section::Begun;
                 Ok(())
@@ -299,12 +306,21 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Notes which lines may follow a value.
+    /// Notes how a line with this value ends.
     fn expect(&mut self, head: &Head<'_>, value: Value) -> Result<(), Doubt> {
         let has_head = head.dash || !matches!(head.key, Key::Missing);
-        let column = if has_head { Some(head.column) } else { self.empty };
-        self.plain = if value == Value::Plain { Some(column.ok_or(SYNTAX)?) } else { None };
-        self.empty = if value == Value::Nothing { column } else { None };
+        let column = match self.last {
+            _ if has_head => Some(head.column),
+            // A value below its key or dash.
+            Last::Empty { column } => Some(column),
+            Last::Closed | Last::Plain { .. } | Last::Found { .. } => None,
+        };
+        self.last = match (value, column) {
+            (Value::Plain, None) => return Err(SYNTAX),
+            (Value::Plain, Some(column)) => Last::Plain { column },
+            (Value::Nothing, Some(column)) => Last::Empty { column },
+            (Value::Nothing, None) | (Value::Closed, _) => Last::Closed,
+        };
         Ok(())
     }
 

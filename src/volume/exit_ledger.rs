@@ -1,4 +1,4 @@
-//! state/gateway.lifecycle.json, the ledger in which a gateway notes how it ended. For the log only; it never stops a boot.
+//! `state/gateway.lifecycle.json`, in which a gateway records how it ended. It is shown in the log and decides nothing.
 
 use crate::output::json::{Object, Value};
 use crate::sys::{Dir, SubPath, file};
@@ -54,7 +54,14 @@ mod tests {
             (r#"{"phase":"exited"}"#, PriorExit::Clean),
             (r#"{"phase":"running","pid":7}"#, PriorExit::Unclean),
             (r#"{"phase":"starting"}"#, PriorExit::Unknown),
+            (r#"{"phase":"Exited"}"#, PriorExit::Unknown),
             (r#"{"phase":1}"#, PriorExit::Unknown),
+            (r#"{"phase":null}"#, PriorExit::Unknown),
+            (r#"{"phase":["exited"]}"#, PriorExit::Unknown),
+            (r#"{"state":{"phase":"exited"}}"#, PriorExit::Unknown),
+            (r#"{"phase":"running","phase":"exited"}"#, PriorExit::Clean),
+            (r#"{"phase":"exited","phase":1}"#, PriorExit::Unknown),
+            (r#"{"phase":"exited""#, PriorExit::Unknown),
             ("[]", PriorExit::Unknown),
             ("", PriorExit::Unknown),
         ] {

@@ -9,12 +9,12 @@ use crate::sys::dir::{self, Entry};
 use crate::sys::{Dir, Errno, Kind, Name, Reason};
 
 static PROFILES: Name = Name::fixed(c"profiles");
-/// The file that `hermes profile create` always writes. A directory without it is no profile, a backup for example.
+/// The file that `hermes profile create` always writes. A directory without it, for example a backup, is no profile.
 static SOUL: Name = Name::fixed(c"SOUL.md");
 
 /// What an entry of `profiles` is.
 pub enum Found {
-    /// A profile; its directory is open for passage.
+    /// A profile, and its directory, open for passage.
     Profile(ProfileName, Dir),
     /// A profile that can have no slot, and why.
     Skipped(Reason),
@@ -28,9 +28,9 @@ pub enum Found {
 
 /// Number of entries that are no profiles and are reported one by one.
 pub const LISTED: usize = 20;
-/// Space for the names of a listing, in bytes: some 100,000 short ones.
+/// Most memory for the names of a listing, in bytes: some 100,000 short ones.
 const NAMES_MAX: usize = 6 << 20;
-/// What a name takes in memory beside its bytes.
+/// Memory that a name takes beside its bytes.
 const NAME_SIZE: usize = 32;
 
 /// The entries of `profiles`.
@@ -38,7 +38,7 @@ const NAME_SIZE: usize = 32;
 pub struct Listing {
     /// The names, in byte order.
     pub names: Vec<Name>,
-    /// The entries for whose names there was no room.
+    /// The entries whose names would take too much memory.
     pub others: Others,
 }
 
@@ -77,7 +77,7 @@ impl Profiles {
         }
     }
 
-    /// Lists the entries that may be profiles, as far as there is room for their names. Those that can have no slot because of their
+    /// Lists the entries that may be profiles, as far as there is memory for their names. Those that can have no slot because of their
     /// names take at most half of it.
     pub fn names(&self) -> Result<Listing> {
         let mut listing = Listing::default();
@@ -102,10 +102,10 @@ impl Profiles {
         Ok(listing)
     }
 
-    /// Looks at an entry.
+    /// Returns what an entry is.
     pub fn look(&self, name: &Name) -> Found {
         match home::open_linkable(&self.dir, name, self.trusted) {
-            Ok(dir) => judge(name, dir),
+            Ok(dir) => classify(name, dir),
             Err(Refusal::Missing | Refusal::NotADirectory(_)) => Found::NoProfile,
             Err(refusal @ Refusal::Foreign(_)) => Found::Skipped(refusal.reason()),
             Err(refusal @ Refusal::Dangling(_)) => Found::Dangling(refusal.reason()),
@@ -118,19 +118,19 @@ impl Profiles {
         self.dir.meta(name).is_ok_and(|meta| meta.kind == Kind::Directory)
     }
 
-    /// Returns whether anything but a file has a profile's name.
+    /// Returns whether a directory or a symlink has a profile's name, as far as this process can tell.
     pub fn has(&self, profile: &ProfileName) -> bool {
         let meta = Name::new(profile.text()).map(|name| self.dir.meta(&name));
         matches!(meta, Some(Ok(meta)) if matches!(meta.kind, Kind::Directory | Kind::Symlink))
     }
 
-    /// Looks at a profile.
+    /// Returns what the entry of a profile's name is.
     pub fn profile(&self, profile: &ProfileName) -> Found {
         Name::new(profile.text()).map_or(Found::NoProfile, |name| self.look(&name))
     }
 }
 
-/// Opens the directory of a named profile. `None` if there is none; an error if what is there is no usable profile.
+/// Opens the directory of a named profile; `None` if there is none. Fails if what is there is no usable profile.
 pub fn directory(home: &Home, trusted: Trusted, profile: &ProfileName) -> Result<Option<Dir>> {
     let Some(profiles) = Profiles::open(home, trusted)? else { return Ok(None) };
     let reason = match profiles.profile(profile) {
@@ -142,8 +142,8 @@ pub fn directory(home: &Home, trusted: Trusted, profile: &ProfileName) -> Result
     Err(Error::new("use the profile", place(profile), reason))
 }
 
-/// Decides what a directory of `profiles` is.
-fn judge(name: &Name, dir: Dir) -> Found {
+/// Returns what a directory of `profiles` is.
+fn classify(name: &Name, dir: Dir) -> Found {
     match dir.meta(&SOUL) {
         Err(Errno::NOENT) => return Found::NoProfile,
         Err(errno) => return Found::Failed(errno.into()),

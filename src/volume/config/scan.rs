@@ -1,5 +1,5 @@
-//! Steps through YAML 1.1, a line or a value at a time: where each ends, and which key a line has. Unknown syntax is refused. The
-//! meaning of values is the caller's.
+//! Scans YAML 1.1, a line or a value at a time: finds where each ends, and which key a line has. Syntax that it does not know is a
+//! doubt. What values mean is the caller's business.
 
 use super::Doubt;
 
@@ -20,22 +20,29 @@ pub struct Head<'a> {
     pub dash: bool,
     /// The column of the innermost dash or key. Lines that belong to it are deeper.
     pub column: usize,
+    /// Its key.
     pub key: Key<'a>,
 }
 
+/// The key of a line.
 #[derive(Clone, Copy)]
 pub enum Key<'a> {
+    /// There is none.
     Missing,
+    /// A key with this name.
     Named(&'a [u8]),
     /// A merge, an alias, or a key with a tag, an anchor or escapes: it could be any key.
     Any,
 }
 
+/// The doubt about syntax that is not known.
 pub const SYNTAX: Doubt = "syntax that this reader does not know";
 
-/// A text and a place in it.
+/// A text and a position in it.
 pub struct Scanner<'a> {
+    /// The text.
     pub text: &'a [u8],
+    /// The position, in bytes.
     pub at: usize,
 }
 
@@ -61,15 +68,17 @@ impl<'a> Scanner<'a> {
         rest.split(|byte| *byte == b'\n').next().unwrap_or_default()
     }
 
+    /// Goes to the beginning of the next line, or to the end of the text.
     pub fn next_line(&mut self) {
         self.at = (self.at + self.line().len() + 1).min(self.text.len());
     }
 
+    /// Returns the number of the line, from 1.
     pub fn number(&self) -> usize {
         self.text.get(..self.at).unwrap_or(self.text).split(|byte| *byte == b'\n').count()
     }
 
-    /// Steps over blank lines and comments. Returns the indent of the next line, or `None` at the end.
+    /// Skips blank lines and comments. Returns the indent of the next line, or `None` at the end.
     pub fn indent(&mut self) -> Result<Option<usize>, Doubt> {
         while self.at < self.text.len() {
             let line = self.line();
@@ -83,7 +92,7 @@ impl<'a> Scanner<'a> {
         Ok(None)
     }
 
-    /// Steps over a document marker. Returns whether there was one.
+    /// Skips a document marker. Returns whether there was one.
     pub fn marker(&mut self) -> Result<bool, Doubt> {
         let line = self.line();
         let Some((marker, rest)) = line.split_at_checked(3).filter(|_| self.is_blank(3)) else {
@@ -118,7 +127,7 @@ impl<'a> Scanner<'a> {
         Ok(Head { dash, column, key: self.key()? })
     }
 
-    /// Reads a key and the colon after it. Without a key, stays where it is.
+    /// Reads a key and the colon after it. If there is no key, the position stays.
     fn key(&mut self) -> Result<Key<'a>, Doubt> {
         let start = self.at;
         let is_adorned = self.properties();
@@ -159,7 +168,7 @@ impl<'a> Scanner<'a> {
         line.get(..end).unwrap_or_default().trim_ascii()
     }
 
-    /// Steps over anchors and tags. Returns whether there were any.
+    /// Skips anchors and tags. Returns whether there were any.
     fn properties(&mut self) -> bool {
         let start = self.at;
         while b"&!".contains(&self.peek(0)) {
@@ -171,7 +180,7 @@ impl<'a> Scanner<'a> {
         self.at > start
     }
 
-    /// Steps over a value and the rest of its last line. `column` is the column of its key or dash.
+    /// Skips a value and the rest of its last line. `column` is the column of its key or dash.
     pub fn value(&mut self, column: usize) -> Result<Value, Doubt> {
         self.skip_blanks();
         self.properties();
@@ -199,6 +208,7 @@ impl<'a> Scanner<'a> {
         Ok(Value::Closed)
     }
 
+    /// Skips the rest of a line that is a plain scalar, or goes on with one.
     pub fn plain(&mut self) -> Result<Value, Doubt> {
         let line = self.line();
         let value = without_comment(line);
@@ -211,6 +221,7 @@ impl<'a> Scanner<'a> {
         Ok(if ends { Value::Closed } else { Value::Plain })
     }
 
+    /// Skips a literal or folded block scalar, whose lines are deeper than `column`.
     fn block_scalar(&mut self, column: usize) -> Result<Value, Doubt> {
         self.at += 1;
         let header = without_comment(self.line());
@@ -229,7 +240,7 @@ impl<'a> Scanner<'a> {
         Ok(Value::Closed)
     }
 
-    /// Steps over a quoted scalar, which may have several lines.
+    /// Skips a quoted scalar, which may have several lines.
     fn quoted(&mut self, quote: u8) -> Result<(), Doubt> {
         self.at += 1;
         while self.at < self.text.len() {
@@ -244,7 +255,7 @@ impl<'a> Scanner<'a> {
         Err("a quote that does not end")
     }
 
-    /// Steps over a flow collection, which may have several lines.
+    /// Skips a flow collection, which may have several lines.
     fn flow(&mut self) -> Result<(), Doubt> {
         let mut depth = 0usize;
         // The last byte that is not white space, and whether white space followed it.
