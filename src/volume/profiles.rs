@@ -3,7 +3,7 @@
 use super::home::{self, Home, Refusal, Trusted};
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::{self, Dir, Errno, Kind, Name, Reason, dir, walk};
+use crate::sys::{self, Dir, Entry, Errno, Kind, Name, Reason, dir, walk};
 
 static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it is no profile, a backup for example.
@@ -83,7 +83,7 @@ impl Profiles {
         let mut room = NAMES_MAX;
         let dir = self.dir.readable().context("list", &PROFILES)?;
         for entry in dir.entries().context("list", &PROFILES)? {
-            let dir::Entry { name, kind } = entry.context("list", &PROFILES)?;
+            let Entry { name, kind } = entry.context("list", &PROFILES)?;
             // Some file systems do not report the type of an entry; it is Other then.
             if !matches!(kind, Kind::Directory | Kind::Symlink | Kind::Other) {
                 continue;
