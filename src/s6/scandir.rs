@@ -8,8 +8,7 @@ use super::servicedir::{CONTROL, LOG, SEALED_SUPERVISE, SUPERVISE};
 use super::slot::staging;
 use super::{Policy, lock};
 use crate::output::{Context, Error, Result};
-use crate::sys::dir::Entry;
-use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, present};
+use crate::sys::{Dir, Entry, Errno, Ids, Kind, Meta, Name, Ownership, Reason, present};
 
 /// s6-svscan's own directory in the scan directory.
 pub static SVSCAN: Name = Name::fixed(c".s6-svscan");

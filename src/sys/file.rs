@@ -350,3 +350,92 @@ impl Appender {
         write_all(self.file.as_fd(), text)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+
+    static FILE: Name = Name::fixed(c"file");
+    static STAGING: Name = Name::fixed(c".file.tmp");
+
+    /// A directory that is removed when this is dropped.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Scratch {
+            let path = std::env::temp_dir().join(format!("hermes-init-{}-{name}", std::process::id()));
+            // A failure shows in the test.
+            let _ = std::fs::create_dir(&path);
+            Scratch(path)
+        }
+
+        /// Returns the names and contents of the files.
+        fn content(&self) -> Vec<(String, String)> {
+            let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+            let mut content: Vec<_> = entries
+                .map(|entry| {
+                    let name = entry.file_name().to_string_lossy().into_owned();
+                    (name, std::fs::read_to_string(entry.path()).unwrap_or_default())
+                })
+                .collect();
+            content.sort();
+            content
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = std::fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn a_staged_file_takes_the_place_of_another_one_or_is_removed() -> Result<(), Errno> {
+        let scratch = Scratch::new("staged");
+        let dir = Dir::at(&scratch.0)?;
+        let ownership = Ownership::new();
+        let attributes = |durable| {
+            let ids = ownership.process();
+            Attributes { mode: 0o600, ids, ownership: &ownership, durable }
+        };
+        let file = |name: &str, content: &str| (name.to_owned(), content.to_owned());
+
+        drop(create(&dir, &FILE, 0o644, b"old")?);
+        let staged = Staged::write(&dir, &STAGING, b"new", attributes(true))?;
+        assert_eq!(scratch.content(), [file(".file.tmp", "new"), file("file", "old")]);
+        drop(staged);
+        assert_eq!(scratch.content(), [file("file", "old")]);
+
+        // An interrupted run has left it.
+        drop(create(&dir, &STAGING, 0o644, b"left over")?);
+        replace(&dir, &STAGING, &FILE, b"new", attributes(false))?;
+        assert_eq!(scratch.content(), [file("file", "new")]);
+        assert_eq!(dir.meta(&FILE)?.mode, 0o600);
+
+        // What cannot be published is removed.
+        dir.unlink(&FILE)?;
+        dir.mkdir(&FILE, 0o755)?;
+        assert_eq!(replace(&dir, &STAGING, &FILE, b"new", attributes(false)), Err(Errno::ISDIR));
+        assert_eq!(dir.names()?, [FILE.clone()]);
+        Ok(())
+    }
+
+    #[test]
+    fn all_entries_of_a_large_directory_are_returned_once() -> Result<(), Errno> {
+        let scratch = Scratch::new("large");
+        let dir = Dir::at(&scratch.0)?;
+        let mut expected: Vec<Name> =
+            (0..1000).filter_map(|number| Name::new(format!("entry-{number}"))).collect();
+        expected.sort_unstable();
+        for name in &expected {
+            drop(create(&dir, name, 0o600, b"")?);
+        }
+        assert_eq!(dir.names()?, expected);
+        // Again, from the beginning.
+        let kinds: Vec<Kind> = dir.entries()?.map(|entry| Ok(entry?.kind)).collect::<Result<_, Errno>>()?;
+        assert!(kinds.len() == 1000 && kinds.iter().all(|kind| *kind == Kind::Regular));
+        Ok(())
+    }
+}

@@ -18,7 +18,7 @@ pub mod time;
 pub mod users;
 pub mod walk;
 
-pub use dir::{Dir, Kind, Meta, present};
+pub use dir::{Dir, Entry, Kind, Meta, present};
 pub use errno::{Errno, Reason};
 pub use name::{Name, SubPath};
 pub use ownership::{Ids, Ownership};

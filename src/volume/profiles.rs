@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use super::home::{self, Home, Refusal, Trusted};
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::dir::{self, Entry};
-use crate::sys::{Dir, Errno, Kind, Name, Reason};
+use crate::sys::{Dir, Entry, Errno, Kind, Name, Reason, dir};
 
 static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it, for example a backup, is no profile.
