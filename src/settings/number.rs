@@ -17,3 +17,28 @@ pub fn number(text: &OsStr, what: &str, least: u64, most: u64) -> Result<u64, St
 pub fn services(text: &OsStr) -> Result<usize, String> {
     number(text, "services", 4, 160_000).map(|number| usize::try_from(number).unwrap_or(usize::MAX))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_within_its_limits() {
+        for (text, expected) in [
+            ("3", None),
+            ("4", Some(4)),
+            ("0160000", Some(160_000)),
+            ("160001", None),
+            ("-5", None),
+            ("5.0", None),
+            ("", None),
+            ("99999999999999999999", None),
+        ] {
+            assert_eq!(services(OsStr::new(text)).ok(), expected, "{text}");
+        }
+        assert_eq!(
+            number(OsStr::new("x y"), "seconds", 1, 9),
+            Err("\"x y\" is no number of seconds, 1 to 9".into())
+        );
+    }
+}
