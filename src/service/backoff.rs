@@ -1,10 +1,9 @@
-//! The pause of a gateway that dies again and again.
+//! The pauses between starts of a gateway that keeps dying.
 
 use crate::s6::deaths::{self, Death, KEPT};
 use crate::sys::{Dir, Reason};
 
-/// The time, in seconds, that a gateway has to be up for its earlier deaths to count no longer; the time within which its deaths are
-/// counted; and the longest pause.
+/// In seconds: the uptime after which earlier deaths no longer count, the period in which deaths are counted, and the longest pause.
 const MINUTE: i64 = 60;
 /// Number of deaths within a minute after which there is a pause.
 const DEATHS: usize = 5;
@@ -24,7 +23,7 @@ pub struct Pause {
     pub is_repeated: bool,
 }
 
-/// Returns the pause that the gateway of a slot has to make after its deaths; `None` if it may start at once.
+/// Returns the pause before the next start of a slot's gateway; `None` if it may start at once.
 pub fn pause(slot: &Dir) -> Result<Option<Pause>, Reason> {
     deaths::read(slot).map(|deaths| after(&deaths))
 }
@@ -40,14 +39,14 @@ fn length(step: u32) -> i64 {
 
 /// Returns the pause after these deaths, the oldest first.
 pub fn after(deaths: &[Death]) -> Option<Pause> {
-    // s6-supervise has forgotten what precedes a full tally. It cannot end the pauses of a gateway that still dies.
+    // s6-supervise keeps only the newest deaths: a full tally may continue a row that is already at the longest pause.
     let mut step = if deaths.len() >= KEPT { LAST + 1 } else { 0 };
     // The index of the first death that counts.
     let mut begin = 0;
     let mut last = None;
     for (at, death) in deaths.iter().enumerate() {
         let time = death.time;
-        // Somebody who stops a gateway and starts it again does not wait.
+        // Whoever stops a gateway and starts it again does not wait.
         let is_wanted = death.is_wanted();
         let lived = last.map_or(0, |last| time.saturating_sub(last).saturating_sub(length(step)));
         if is_wanted || lived >= MINUTE {

@@ -1,4 +1,4 @@
-//! Numbers that an option or a variable gives.
+//! Numbers in options and variables.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -6,7 +6,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::output::escape::Shown;
 use crate::sys::number::decimal;
 
-/// Parses a number of `what`, `least` to `most`. The error says what is wrong with `text`.
+/// Parses a number of `what`, `least` to `most`. The error names `text` and the limits.
 pub fn number(text: &OsStr, what: &str, least: u64, most: u64) -> Result<u64, String> {
     let text = text.as_bytes();
     let wrong = || format!("{} is no number of {what}, {least} to {most}", Shown(text));

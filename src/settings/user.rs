@@ -1,4 +1,4 @@
-//! The user that gateways run as: its ids by an option, /etc/passwd or the image, its home and its groups.
+//! The hermes user, as which gateways run: its ids by an option, /etc/passwd or the image, its home directory and its groups.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -38,8 +38,8 @@ fn hermes(passwd: &[u8]) -> Option<User> {
     users::find_user(passwd, &|user| user.name == HERMES.as_bytes())
 }
 
-/// Parses `USER|UID[:GID]`. A number need not be in `passwd`; its group is then the same number. `group` returns the text of
-/// /etc/group, and is called if the group is a name.
+/// Parses `USER|UID[:GID]`. A number need not be in `passwd`; its group is then the same number. `group` reads
+/// /etc/group, which is needed only for a name.
 fn named_owner(text: &OsStr, passwd: &[u8], group: impl FnOnce() -> Result<Vec<u8>>) -> Result<Ids> {
     let wrong = |why: &'static str| Error::usage("take the owner", text, why);
     let mut parts = text.as_bytes().splitn(2, |byte| *byte == b':');
@@ -69,7 +69,7 @@ fn named_owner(text: &OsStr, passwd: &[u8], group: impl FnOnce() -> Result<Vec<u
 pub struct Runner {
     /// Name, user, primary group and home.
     pub user: User,
-    /// All its groups, and those that the container was started with (`group_add`): process 1 has them.
+    /// All its groups, and those that the container was started with (`group_add`), which process 1 has.
     pub groups: Vec<u32>,
 }
 
@@ -81,7 +81,7 @@ pub fn runner() -> Result<Runner> {
     Ok(runner_of(&passwd, &group, &added))
 }
 
-/// Returns the hermes user of a passwd(5) and a group(5) text, with the `added` groups but root's.
+/// Returns the hermes user of a passwd(5) and a group(5) text, with the `added` groups except root's.
 fn runner_of(passwd: &[u8], group: &[u8], added: &[u32]) -> Runner {
     let user = hermes(passwd).unwrap_or_else(|| User {
         name: HERMES.as_bytes().to_vec(),
