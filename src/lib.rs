@@ -63,7 +63,7 @@ pub fn run(command_line: &[OsString]) -> u8 {
         }
     };
     let is_read = match &command {
-        // A boot step is run for what it does: nobody may read what it prints.
+        // Nobody need read what a boot step prints: it is run for its effect.
         Command::Reconcile(args) => args.effect != reconcile::Effect::Apply || args.format != Format::Text,
         Command::FixPerms(args) => args.effect != fix_perms::Effect::Apply || args.format != Format::Text,
         _ => true,

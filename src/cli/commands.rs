@@ -14,7 +14,7 @@ pub enum Name {
     Reconcile,
     /// Opens static services to the hermes user.
     FixPerms,
-    /// Makes a supervise skeleton.
+    /// Makes supervise skeletons.
     Seed,
     /// `run` of a slot.
     GatewayRun,
@@ -38,7 +38,7 @@ pub enum Name {
     Restart,
     /// Shows slots and profiles.
     Status,
-    /// Tells what is not as it should be.
+    /// Shows faults.
     Health,
     /// Shows what gateways have printed.
     Logs,
@@ -46,7 +46,7 @@ pub enum Name {
     Help,
 }
 
-/// Names under which the executable can be linked into cont-init.d, besides the commands' own.
+/// Names of links in cont-init.d that are not names of commands.
 static APPLETS: [(&str, Name); 2] =
     [("reconcile-profiles", Name::Reconcile), ("supervise-perms", Name::FixPerms)];
 
@@ -95,12 +95,12 @@ impl Name {
         }
     }
 
-    /// Returns the name that a word is.
+    /// Returns the command with this name.
     pub fn parse(word: &OsStr) -> Option<Name> {
         Name::ALL.into_iter().find(|name| name.text() == word)
     }
 
-    /// Returns the command that a link to the executable names: its basename, without leading digits and hyphen.
+    /// Returns the command that a link to the executable names, by its basename without leading digits and hyphen.
     pub fn of_applet(argv0: &OsStr) -> Option<Name> {
         let argv0 = argv0.as_bytes();
         let base = argv0.rsplit(|byte| *byte == b'/').next().unwrap_or(argv0);
@@ -150,7 +150,7 @@ pub enum Command {
 }
 
 impl Command {
-    /// Returns the name that messages have; it is empty without a command.
+    /// Returns the name that messages begin with; empty for help and the version.
     pub fn name(&self) -> &'static str {
         let name = match self {
             Command::Reconcile(_) => Name::Reconcile,
@@ -178,7 +178,7 @@ impl Command {
         name.text()
     }
 
-    /// Returns whether the command makes files with exact modes, so that the umask must be cleared.
+    /// Returns whether the command creates files with exact modes, for which the umask has to be cleared.
     pub fn writes(&self) -> bool {
         match self {
             Command::Reconcile(_)

@@ -1,4 +1,4 @@
-//! The pages of `hermes-init help`: the usage and the options, both from the command's syntax, and a text around them.
+//! The pages of `hermes-init help`: usage and options, which follow from the command's syntax, and a text around them.
 
 use std::ops::RangeInclusive;
 
@@ -75,7 +75,7 @@ fn synopsis(row: &Row) -> String {
     format!("{letter}--{}{value}", row.long)
 }
 
-/// Returns the lines of an option: what is written in the first `width` columns, what it means in the others.
+/// Returns the lines of an option: its synopsis in a column of `width`, and its meaning beside it.
 fn entry(row: &Row, width: usize) -> String {
     let variable = match row.variable {
         Variable::None => None,
@@ -102,7 +102,7 @@ fn entry(row: &Row, width: usize) -> String {
     lines.collect::<Vec<_>>().concat()
 }
 
-/// Breaks a text at blanks into lines of at most `width` bytes. A word that is longer has a line of its own.
+/// Breaks a text at blanks into lines of at most `width` bytes. A longer word gets a line of its own.
 fn wrap(text: &str, width: usize) -> Vec<String> {
     text.split(' ').fold(Vec::new(), |mut lines: Vec<String>, word| {
         match lines.last_mut() {

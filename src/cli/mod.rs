@@ -6,6 +6,7 @@ mod options;
 mod parse;
 mod suggest;
 mod syntax;
+mod table;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -13,20 +14,20 @@ use std::os::unix::ffi::OsStrExt;
 pub use commands::{Command, Name};
 use suggest::unknown;
 
-/// What a command line says.
+/// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Line {
     /// The command.
     pub command: Command,
-    /// The command line as it is without a link that names the command: the command's name and what follows it. Empty for `--help`
-    /// and `--version` without a command.
+    /// The command's name and the words after it, also if a link has named the command. Empty for `--help` and `--version` without
+    /// a command.
     pub words: Vec<OsString>,
 }
 
-/// A wrong command line: a line for people.
+/// The message about a wrong command line.
 pub type Usage = String;
 
-/// Parses a command line: argv[0], and the words after it. `program` is how messages call the executable.
+/// Parses a command line: argv[0], and the words after it. `program` is the path of the executable in messages.
 pub fn parse(argv0: &OsStr, words: &[OsString], program: &str) -> Result<Line, Usage> {
     if let Some(name) = Name::of_applet(argv0) {
         return parse_command(name, words, program);
@@ -143,6 +144,8 @@ mod tests {
             assert_eq!(command.unwrap().name(), if name == Name::Help { "" } else { name.text() });
         }
         assert_eq!(parsed(&["health", "--help"]), Ok(Command::Help(Some(Name::Health))));
+        assert_eq!(parsed(&["gateway-finish", "--help"]), Ok(Command::Help(Some(Name::GatewayFinish))));
+        assert_eq!(parsed(&["gateway-finish", "1"]), Ok(Command::GatewayFinish(vec!["1".into()])));
         assert_eq!(parsed(&["help", "health"]), Ok(Command::Help(Some(Name::Health))));
         assert_eq!(parsed(&["help"]), Ok(Command::Help(None)));
         assert_eq!(parsed(&["-V"]), Ok(Command::Version));
@@ -235,6 +238,7 @@ mod tests {
             (&["reconcile", "x"], "reconcile: unexpected argument x; try: /init help reconcile"),
             (&["register", "a", "b c"], "register: unexpected argument \"b c\"; try: /init help register"),
             (&["seed"], "seed: missing DIR; try: /init help seed"),
+            (&["seed", "--hlp"], "seed: unknown option --hlp; did you mean --help?"),
             (&["reconcile", "--json=1"], "reconcile: --json takes no value"),
             (&["reconcile", "--owner"], "reconcile: --owner: missing value"),
             (&["reconcile", "--owner="], "reconcile: --owner: empty value"),

@@ -1,4 +1,4 @@
-//! The options: one row each, which parsing, suggestions and help read.
+//! The options: a row for each, from which parsing, suggestions and help work.
 
 use crate::live::logs;
 use crate::settings;
@@ -51,32 +51,32 @@ pub enum Opt {
     MaxServices,
 }
 
-/// Whether an option takes a value, and how help calls it.
+/// Whether an option takes a value, with the value's placeholder in help.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Takes {
-    /// It takes none.
+    /// It is a flag.
     Nothing,
-    /// It must have one.
+    /// It requires one.
     Value(&'static str),
-    /// It may have one, after an equals sign; else it is this number.
+    /// It may have one, after an equals sign. Without one, this number holds.
     Optional(&'static str, u64),
 }
 
-/// The variable that says the same as an option.
+/// The variable that is equivalent to an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Variable {
     /// There is none.
     None,
-    /// One that has the same value.
+    /// One that takes the same value.
     Value(&'static str),
-    /// One that has to be set to this value.
+    /// One with this value.
     Set(&'static str, &'static str),
 }
 
-/// What holds without an option.
+/// What holds without the option and its variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Default {
-    /// The contrary of a flag, or nothing.
+    /// Nothing worth printing.
     None,
     /// This value.
     Text(&'static str),
@@ -84,20 +84,20 @@ pub enum Default {
     Number(u64),
 }
 
-/// What an option is.
+/// The properties of an option.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// The name after `--`.
     pub long: &'static str,
     /// The letter after `-`.
     pub letter: Option<char>,
-    /// Its value.
+    /// Whether it takes a value.
     pub takes: Takes,
-    /// What it means.
+    /// Its meaning, for help.
     pub meaning: &'static str,
-    /// The variable in its place.
+    /// The equivalent variable.
     pub variable: Variable,
-    /// What holds without both.
+    /// The default.
     pub default: Default,
 }
 

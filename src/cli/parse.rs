@@ -73,8 +73,8 @@ impl<A> Grammar for Syntax<A> {
     }
 }
 
-/// Returns the value of an option, the last that `parser` has found. It is empty for a flag: the next argument reports a value that
-/// is attached to it.
+/// Returns the value of the option that `parser` has just returned; empty for a flag. lexopt reports a value that is attached to a
+/// flag at the next argument.
 fn value(option: Opt, parser: &mut Parser) -> Result<OsString, String> {
     match option.row().takes {
         Takes::Nothing => Ok(OsString::new()),

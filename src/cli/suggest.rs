@@ -1,8 +1,8 @@
-//! The message for an unknown word, with the known word that is nearest to it.
+//! The message about an unknown word, with the nearest known word.
 
 use crate::output::escape::Shown;
 
-/// Reports an unknown word and the known one that is nearest to it, the first of them. `prefix` precedes the known ones.
+/// Returns the message about an unknown word, with the first of the nearest known words. `prefix` precedes the known words.
 pub fn unknown<'a>(
     what: &str,
     word: &[u8],
@@ -16,7 +16,7 @@ pub fn unknown<'a>(
 
 /// Returns the number of letters to insert, delete or replace to make one word of the other (Levenshtein distance).
 fn distance(one: &[u8], other: &[u8]) -> usize {
-    // A row has the distances of the letters of `one` so far from each beginning of `other`.
+    // A row has the distances from the letters of `one` so far to each prefix of `other`.
     let first: Vec<usize> = (0..=other.len()).collect();
     let last = one.iter().zip(1..).fold(first, |above, (letter, begin)| {
         let cells = other.iter().zip(above.iter().zip(above.iter().skip(1)));
@@ -58,6 +58,8 @@ mod tests {
         );
         assert_eq!(unknown("word", b"x", "", ["a", "b", "help"]), "unknown word x; did you mean a?");
         assert_eq!(unknown("word", b"a\nb", "", []), "unknown word \"a\\nb\"; did you mean help?");
+        // The prefix does not count.
+        assert!(unknown("option", b"--ab", "--", ["abcd", "--"]).ends_with("did you mean --abcd?"));
         // A word of any length.
         let long = [b'x'; 500];
         assert!(unknown("word", &long, "", ["a", "b"]).ends_with("did you mean a?"));

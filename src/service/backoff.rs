@@ -1,9 +1,9 @@
-//! The pause of a gateway that dies again and again.
+//! The pauses between starts of a gateway that keeps dying.
 
 use crate::s6::deaths::{self, Death, KEPT};
 use crate::sys::{Dir, Reason};
 
-/// A gateway that was up for so long, in seconds, starts from nothing; and the longest pause.
+/// In seconds: the uptime after which earlier deaths no longer count, the period in which deaths are counted, and the longest pause.
 const MINUTE: i64 = 60;
 /// Number of deaths within a minute after which there is a pause.
 const DEATHS: usize = 5;
@@ -23,11 +23,12 @@ pub struct Pause {
     pub is_repeated: bool,
 }
 
-/// Returns the pause that the gateway of a slot has to make after its deaths; `None` if it may start at once.
+/// Returns the pause before the next start of a slot's gateway; `None` if it may start at once.
 pub fn pause(slot: &Dir) -> Result<Option<Pause>, Reason> {
     deaths::read(slot).map(|deaths| after(&deaths))
 }
 
+/// Returns the length of the pause at a step, in seconds.
 fn length(step: u32) -> i64 {
     match step {
         0 => 0,
@@ -38,13 +39,14 @@ fn length(step: u32) -> i64 {
 
 /// Returns the pause after these deaths, the oldest first.
 pub fn after(deaths: &[Death]) -> Option<Pause> {
+    // s6-supervise keeps only the newest deaths: a full tally may continue a row that is already at the longest pause.
     let mut step = if deaths.len() >= KEPT { LAST + 1 } else { 0 };
-    // The row of deaths that count begins here.
+    // The index of the first death that counts.
     let mut begin = 0;
     let mut last = None;
     for (at, death) in deaths.iter().enumerate() {
         let time = death.time;
-        // Somebody who stops a gateway and starts it again does not wait.
+        // Whoever stops a gateway and starts it again does not wait.
         let is_wanted = death.is_wanted();
         let lived = last.map_or(0, |last| time.saturating_sub(last).saturating_sub(length(step)));
         if is_wanted || lived >= MINUTE {
@@ -68,23 +70,34 @@ pub fn after(deaths: &[Death]) -> Option<Pause> {
 mod tests {
     use super::*;
 
-    fn deaths(of: &[(i64, u8, u8)]) -> Vec<Death> {
-        of.iter().map(|(time, code, signal)| Death { time: *time, code: *code, signal: *signal }).collect()
+    /// A crash at a time.
+    fn crash(time: i64) -> Death {
+        Death { time, code: 1, signal: 0 }
     }
 
-    fn pauses(of: &[(i64, u8, u8)]) -> Option<i64> {
-        after(&deaths(of)).map(|pause| pause.length)
+    fn stop(time: i64) -> Death {
+        Death { time, code: 143, signal: 15 }
+    }
+
+    fn end(time: i64) -> Death {
+        Death { time, code: 0, signal: 0 }
+    }
+
+    /// Crashes at these times.
+    fn crashes(times: &[i64]) -> Vec<Death> {
+        times.iter().copied().map(crash).collect()
     }
 
     #[test]
     fn pauses_grow_up_to_a_minute_and_stay_there() {
         let (mut now, mut row, mut seen) = (1_700_000_000, Vec::new(), Vec::new());
         for _ in 0..KEPT + 50 {
-            row.push((now, 1, 0));
+            row.push(crash(now));
             let kept = row.get(row.len().saturating_sub(KEPT)..).unwrap_or_default();
-            let pause = after(&deaths(kept));
+            let pause = after(kept);
             seen.push(pause.as_ref().map_or(0, |pause| pause.length));
             assert_eq!(pause.as_ref().is_some_and(|pause| pause.is_repeated), seen.len() > 10);
+            assert!(pause.as_ref().is_none_or(|pause| pause.until == now + pause.length));
             now = pause.map_or(now, |pause| pause.until) + 1;
         }
         assert!(seen.starts_with(&[0, 0, 0, 0, 2, 4, 8, 16, 32, 60, 60, 60]));
@@ -92,17 +105,62 @@ mod tests {
     }
 
     #[test]
-    fn only_a_row_of_deaths_counts() {
-        let row = [(0, 1, 0), (1, 1, 0), (2, 137, 9), (3, 1, 0), (4, 1, 0)];
-        assert_eq!(pauses(&row), Some(2));
-        assert_eq!(pauses(&row[..4]), None);
-        // Somebody stopped it.
-        assert_eq!(pauses(&[&row[..], &[(5, 143, 15)]].concat()), None);
-        assert_eq!(pauses(&[&row[..], &[(5, 0, 0)]].concat()), None);
-        // It was up for a minute.
-        assert_eq!(pauses(&[&row[..], &[(4 + 2 + 60, 1, 0)]].concat()), None);
-        assert_eq!(pauses(&[&row[..], &[(4 + 2 + 59, 1, 0)]].concat()), Some(4));
-        // Five in more than a minute.
-        assert_eq!(pauses(&[(0, 1, 0), (20, 1, 0), (40, 1, 0), (59, 1, 0), (60, 1, 0)]), None);
+    fn each_rule() {
+        let five = crashes(&[0, 1, 2, 3, 4]);
+        let with = |more: &[Death]| [&five[..], more].concat();
+        for (rule, deaths, expected) in [
+            ("no death", vec![], None),
+            ("four deaths", crashes(&[0, 1, 2, 3]), None),
+            ("five deaths", five.clone(), Some((6, 2))),
+            ("five at one moment", crashes(&[7; 5]), Some((9, 2))),
+            (
+                "a signal is a death",
+                [&five[..4], &[Death { time: 4, code: 137, signal: 9 }]].concat(),
+                Some((6, 2)),
+            ),
+            ("five in 59 seconds", crashes(&[0, 20, 40, 58, 59]), Some((61, 2))),
+            ("five in a minute", crashes(&[0, 20, 40, 59, 60]), None),
+            ("the last five of six", crashes(&[0, 59, 60, 61, 62, 63]), Some((65, 2))),
+            ("the next pause is twice as long", with(&[crash(7)]), Some((11, 4))),
+            ("deaths far apart, but never up for a minute", with(&[crash(6 + 59)]), Some((69, 4))),
+            ("up for a minute after the pause", with(&[crash(6 + 60)]), None),
+            ("up for a minute without a pause", crashes(&[0, 1, 2, 62, 63, 64]), None),
+            ("the death after a minute counts", crashes(&[0, 60, 61, 62, 63, 64]), Some((66, 2))),
+            ("those before it do not", crashes(&[0, 1, 61, 62, 63, 64]), None),
+            ("stopped", with(&[stop(5)]), None),
+            ("ended with 0", with(&[end(5)]), None),
+            ("four deaths after a stop", [&[stop(0)], &five[..4]].concat(), None),
+            ("four after a stop, one before it", [&[crash(0), stop(0)], &five[..4]].concat(), None),
+            ("five after a stop", [&[stop(0)], &five[..]].concat(), Some((6, 2))),
+            ("a stop between", [&five[..3], &[stop(2)], &five[3..]].concat(), None),
+            ("the clock was set back", crashes(&[100, 101, 102, 103, 4]), Some((6, 2))),
+            ("at the end of time", crashes(&[i64::MAX; 5]), Some((i64::MAX, 2))),
+        ] {
+            let found = after(&deaths).map(|pause| (pause.until, pause.length));
+            assert_eq!(found, expected, "{rule}");
+        }
+    }
+
+    #[test]
+    fn a_full_tally_goes_on_with_the_longest_pause_until_it_is_broken() {
+        let times: Vec<i64> = (0..).step_by(61).take(KEPT).collect();
+        let last = 61 * (i64::try_from(KEPT).unwrap() - 1);
+        let pause = after(&crashes(&times)).unwrap();
+        assert_eq!(pause, Pause { until: last + 60, length: 60, is_repeated: true });
+        assert_eq!(after(&crashes(&times[1..])), None);
+        let broken = [&crashes(&times[1..])[..], &[stop(last + 1)]].concat();
+        assert_eq!((broken.len(), after(&broken)), (KEPT, None));
+    }
+
+    #[test]
+    fn only_a_pause_of_a_minute_is_repeated() {
+        let mut times = vec![0; DEATHS];
+        for (length, is_repeated) in
+            [(2, false), (4, false), (8, false), (16, false), (32, false), (60, false), (60, true)]
+        {
+            let pause = after(&crashes(&times)).unwrap();
+            assert_eq!((pause.length, pause.is_repeated), (length, is_repeated));
+            times.push(pause.until + 1);
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! What programs get that are executed here: no descriptor of somebody else's, and in sealed mode no way to gain privileges.
+//! Confines the programs that are executed here: they inherit no descriptors, and in sealed mode cannot gain privileges.
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -12,11 +12,11 @@ use crate::sys::{Dir, Kind, Ownership, inheritance, present, process};
 
 /// execline's program that closes a descriptor. Safe Rust cannot close by number.
 const FDCLOSE: &str = "fdclose";
-/// Where it may be. None of these directories is another user's.
+/// The directories that it is looked for in, all of them root's.
 const PLACES: &str = "/command:/usr/bin:/bin:/usr/lib/execline/bin";
 
-/// Prepares a command that executes other programs. To be called before anything else is done. `again` is what starts this command
-/// again after the path of the executable: the command's name and what follows it.
+/// Prepares a command that executes other programs. Must be called before anything else. `again` is the argv, after the executable,
+/// with which this program starts itself again: the command's name and what follows it.
 pub fn prepare(args: &Args, again: &[OsString], console: &Console) -> Result<()> {
     if Ownership::new().is_root() {
         close_inherited(again, console)?;
@@ -27,8 +27,8 @@ pub fn prepare(args: &Args, again: &[OsString], console: &Console) -> Result<()>
     Ok(())
 }
 
-/// Starts this program again without the descriptors above 2 that it has inherited, if there are any: root's programs, and those
-/// of the hermes user, would inherit them.
+/// Starts this program again without inherited descriptors above 2, if there are any, because the programs that it executes would
+/// inherit them too.
 fn close_inherited(again: &[OsString], console: &Console) -> Result<()> {
     let inherited = inheritance::descriptors().context("list", Path::new(inheritance::PLACE))?;
     if inherited.is_empty() {
@@ -40,14 +40,14 @@ fn close_inherited(again: &[OsString], console: &Console) -> Result<()> {
         let reason = "descriptors above 2 are inherited, and it is not in /command: install execline";
         return Err(Error::new("run", Object::Term(FDCLOSE), reason));
     };
-    // Each closes one, and executes the next.
+    // Each fdclose closes one descriptor and executes the rest.
     let closers = inherited.iter().flat_map(|number| [fdclose.as_os_str(), number.as_ref()]);
     let mut command = Command::new(&fdclose);
     command.args(closers.skip(1)).arg(executable).args(again);
     Err(Error::new("run", Object::Term(FDCLOSE), process::exec(command)))
 }
 
-/// Returns whether the container or this service is sealed: `--sealed` leaves no variable behind, but its modes.
+/// Returns whether the container or this service is sealed. `--sealed` is not in the environment; it shows in the service's modes.
 fn is_sealed(console: &Console) -> Result<bool> {
     if Lookup::new()?.sealed(console).is_some_and(|sealed| sealed.value) {
         return Ok(true);

@@ -1,5 +1,5 @@
-//! The programs of the dashboard's service: `run` and `finish`. A dashboard that is off ends at once with 0, and its `finish`
-//! returns 125: s6 reports it down and does not start it again.
+//! The programs of the dashboard's service: `run` and `finish`. If the dashboard is off, `run` ends at once with 0 and `finish`
+//! with 125: s6 reports it down and does not start it again.
 
 use std::ffi::{OsStr, OsString};
 
@@ -58,9 +58,9 @@ fn launch(args: &Args, console: &Console) -> Result<u8> {
     Launch { command, place: Place::Path, runner: &runner, base: &base }.carry_out(args.effect, console)
 }
 
-/// Runs `dashboard-finish`. Returns 125 if the dashboard stays down, else 0, whatever its arguments are.
+/// Runs `dashboard-finish`. Returns 125 if the dashboard is to stay down, else 0.
 pub fn finish(words: &[OsString]) -> u8 {
-    // If the switch cannot be read, `run` reports that.
+    // `run` reports a switch that cannot be read.
     let is_off = Lookup::new().and_then(|lookup| is_on(&lookup, SWITCH)).is_ok_and(|is_on| !is_on);
     if is_permanent(exit_code(words)) || is_off { exit::PERMANENT_FAILURE } else { 0 }
 }

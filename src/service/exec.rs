@@ -1,4 +1,4 @@
-//! Becoming another program as the hermes user: groups, user, directory, PATH look-up, exec; or printing all of it instead.
+//! Executes another program as the hermes user (groups, user, directory, PATH look-up, exec), or prints what would be executed.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -14,8 +14,8 @@ use crate::settings::Environment;
 use crate::settings::user::Runner;
 use crate::sys::{Errno, Ids, Ownership, process};
 
-/// Changes to the hermes user for good if this process is root; does nothing otherwise. To be called before anything that the
-/// hermes user controls is touched. A refusal is an error, so that nothing of the hermes user runs as root by accident.
+/// Becomes the hermes user for good if this process is root; does nothing otherwise. Must be called before anything that the hermes
+/// user controls is opened. A refusal is an error, so that nothing of the hermes user ever runs as root.
 pub fn drop_privileges(runner: &Runner) -> Result<()> {
     if !Ownership::new().is_root() {
         return Ok(());
@@ -25,36 +25,36 @@ pub fn drop_privileges(runner: &Runner) -> Result<()> {
         .map_err(|errno| Error::new("drop privileges to", format!("{uid}:{gid}"), errno))
 }
 
-/// A program to become.
+/// A program to execute in place of this process.
 pub struct Launch<'a> {
-    /// Its name, which is argv[0], its arguments, its whole environment, and its working directory if that is not this process's.
+    /// Its name, which is also argv[0], its arguments, its whole environment, and its working directory if it is another one.
     pub command: Command,
-    /// Where it is looked for.
+    /// Where the name is looked up.
     pub place: Place,
     /// The user that it runs as.
     pub runner: &'a Runner,
-    /// The environment that differences are shown from.
+    /// The environment before changes: `--print` shows the difference.
     pub base: &'a Environment,
 }
 
-/// Where a program is looked for.
+/// Where the name of a program is looked up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// On the PATH of its own environment.
+    /// On the PATH of the program's own environment.
     Path,
-    /// In s6-overlay's place for s6's programs, else on that PATH.
+    /// In s6-overlay's directory of s6's programs, else on that PATH.
     S6,
 }
 
-/// The variable with the directories of programs.
+/// The variable with the directories in which programs are looked up.
 const PATH: &str = "PATH";
 
-/// Returns the directories that a program with this environment is looked for in.
+/// Returns the value of PATH in this environment, or execvp(3)'s default.
 pub fn path(environment: &Environment) -> &OsStr {
     environment.get(OsStr::new(PATH)).map_or(OsStr::new(programs::DEFAULT_PATH), OsString::as_os_str)
 }
 
-/// Returns a program with this name, which is argv[0], and this whole environment.
+/// Returns a program by its name, which is also argv[0], with exactly this environment.
 pub fn program(name: impl AsRef<OsStr>, environment: &Environment) -> Command {
     let mut command = Command::new(name);
     command.env_clear().envs(environment);
@@ -62,7 +62,7 @@ pub fn program(name: impl AsRef<OsStr>, environment: &Environment) -> Command {
 }
 
 impl Launch<'_> {
-    /// Becomes the program, or only prints it. Returns only if it is printed or if that fails.
+    /// Executes the program, or prints it. Returns if it is printed, or if the execution fails.
     pub fn carry_out(&self, effect: Effect, console: &Console) -> Result<u8> {
         match effect {
             Effect::Print => {
@@ -76,7 +76,7 @@ impl Launch<'_> {
         }
     }
 
-    /// Becomes the program. Returns only on failure.
+    /// Executes the program. Returns only on failure.
     fn exec(&self) -> Error {
         let directory = self.command.get_current_dir();
         if let Some((directory, Err(errno))) =
@@ -104,7 +104,7 @@ impl Launch<'_> {
     }
 }
 
-/// Returns a program that is executed from a file, in this process's directory.
+/// Returns the program with its file, to be executed in this process's directory.
 fn located(command: &Command, file: &Path) -> Command {
     let mut located = Command::new(file);
     located.arg0(command.get_program()).args(command.get_args()).env_clear().envs(variables(command));
@@ -121,19 +121,19 @@ fn value<'a>(command: &'a Command, key: &str) -> Option<&'a OsStr> {
     variables(command).find(|(name, _)| *name == key).map(|(_, value)| value)
 }
 
-/// Returns the line about the user that root changes to.
+/// Returns the line about the user that root becomes.
 fn as_root(runner: &Runner) -> String {
     let groups: Vec<String> = runner.groups.iter().map(ToString::to_string).collect();
     let (name, Ids { uid, gid }) = (Shown(&runner.user.name), runner.user.ids);
     format!("user: {name} {uid}:{gid} groups {}", groups.join(","))
 }
 
-/// Returns the line about a user that stays what it is.
+/// Returns the line about a user that is not root, and stays the same.
 fn as_other(Ids { uid, gid }: Ids) -> String {
     format!("user: {uid}:{gid} (not root: no drop)")
 }
 
-/// Returns the lines about a program: its directory, the difference of its environment from `base`, and its argv.
+/// Returns the lines about a program: directory, difference between `base` and its environment, argv.
 fn describe(command: &Command, base: &Environment) -> String {
     let directory = command.get_current_dir().map(|path| format!("directory: {}", shown(path.as_os_str())));
     let is_unset = |key: &&OsString| variables(command).all(|(name, _)| name != key.as_os_str());

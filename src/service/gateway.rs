@@ -13,14 +13,14 @@ use crate::s6::{ProfileName, deaths, servicedir};
 use crate::settings::{self, Lookup, user};
 use crate::sys::{Dir, present, time};
 
-/// Exit code of a gateway whose slot could not be read: s6 starts it again, and it makes pauses.
+/// Exit code if the slot cannot be read: s6 starts the gateway again, with pauses.
 const TRY_AGAIN: u8 = 1;
 
 /// Variables that tell the gateway that it is supervised. Without the first, it would call the service manager, which would start it
 /// again.
 const SUPERVISED: [&str; 2] = ["HERMES_S6_SUPERVISED_CHILD", "HERMES_SUPERVISED_CHILD"];
 
-/// Runs `gateway-run`: becomes the gateway as the hermes user. Returns an exit code if that fails.
+/// Runs `gateway-run`: executes the gateway as the hermes user. Returns the exit code if that fails.
 pub fn run(args: &Args, console: &Console) -> u8 {
     match args.profile() {
         Ok(profile) => run_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
@@ -55,7 +55,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     Launch { command, place: Place::Path, runner: &runner, base: &base }.carry_out(args.effect, console)
 }
 
-/// What a slot gives its gateway. A gateway without it would be another one.
+/// What a slot sets for its gateway.
 #[derive(Default)]
 struct Slot {
     /// `HERMES_HOME`, if `run` has it.
@@ -74,7 +74,7 @@ impl Slot {
     }
 }
 
-/// Waits while the gateway has to make a pause. That is in `run`, where `s6-svc -d` ends it at once, and not in `finish`.
+/// Waits until a gateway that keeps dying may start. This is done in `run`, where `s6-svc -d` ends it at once, and not in `finish`.
 fn make_pause(profile: &ProfileName, console: &Console) {
     let pause = match Dir::at(Path::new(".")) {
         Ok(slot) => backoff::pause(&slot),
@@ -87,13 +87,13 @@ fn make_pause(profile: &ProfileName, console: &Console) {
     };
     let backoff::Pause { until, length, is_repeated } = pause;
     if !is_repeated {
-        // On stdout, which the logger reads: the gateway's own log has it, and the container's.
+        // On stdout, which the logger reads: the message gets into the gateway's log and the container's.
         console.print(&format!(
             "hermes-init gateway-run: warning: {} dies again and again: it is started {length} seconds after its last end\n",
             profile.text()
         ));
     }
-    // A clock that was set back makes no pause longer.
+    // A clock that was set back does not make the pause longer.
     let left = until.saturating_sub(time::now()).clamp(0, length);
     sleep(Duration::from_secs(left.unsigned_abs()));
 }

@@ -14,7 +14,7 @@ use crate::sys::{Dir, file, present};
 /// The arguments of a program that s6-supervise runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Args {
-    /// Whether anything is executed.
+    /// Whether the other program is executed or printed.
     pub effect: Effect,
     /// What s6-supervise passes: `[./run] SERVICE`. A `#!` line adds the first.
     pub words: Vec<OsString>,
@@ -31,15 +31,15 @@ pub enum Effect {
 }
 
 impl Args {
-    /// Returns the profile of the service. The error says that it is no gateway's.
+    /// Returns the profile of the service. The error names a service that is not a gateway's.
     pub(super) fn profile(&self) -> std::result::Result<ProfileName, String> {
         let service = self.words.last().map_or(&b""[..], |service| service.as_bytes());
         ProfileName::of_service(service)
             .ok_or_else(|| format!("{} is no service of a gateway, gateway-PROFILE", Shown(service)))
     }
 
-    /// Opens the service directory `service`, if there is one: s6-supervise starts the program in it. `--print` is called elsewhere,
-    /// and looks into the scan directory.
+    /// Opens the service directory `service`, if it exists. s6-supervise starts the program in it; for `--print` it is looked up in the
+    /// scan directory.
     pub(super) fn directory(&self, service: &Path, console: &Console) -> Result<Option<Dir>> {
         let path = match self.effect {
             Effect::Execute => PathBuf::from("."),

@@ -16,10 +16,10 @@ use crate::volume::{advice, gateway_log};
 
 /// s6's logger.
 const S6_LOG: &str = "s6-log";
-/// Time that a logger which cannot become s6-log waits before it ends.
+/// Time that a logger waits before it exits if it cannot execute s6-log.
 const FAILED_LOGGER: Duration = Duration::from_mins(1);
 
-/// Runs `gateway-log`: becomes s6-log as the hermes user. Returns an exit code if that fails.
+/// Runs `gateway-log`: executes s6-log as the hermes user. Returns the exit code if that fails.
 pub fn run(args: &Args, console: &Console) -> u8 {
     match args.profile() {
         Ok(profile) => {
@@ -52,7 +52,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     let (program, is_usable) = match args.effect {
         Effect::Print => (S6_LOG.into(), true),
         Effect::Execute => {
-            // As root: where the hermes user can put no other program in its place.
+            // While still root, so that only a file that the hermes user cannot replace is found.
             let found = programs::find(S6_LOG.as_ref(), exec::path(&environment))?;
             exec::drop_privileges(&runner)?;
             let usable = prepare(&directory, &home, &runner);
@@ -64,13 +64,13 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
         }
     };
     let mut command = exec::program(program, &environment);
-    // `-p`: when the container stops, SIGTERM reaches everything at once, and what a gateway says while it drains is read to the end.
+    // `-p`: when the container stops, all processes get SIGTERM at once; the logger reads on until the gateway has ended.
     command.arg("-p");
     if is_usable {
-        // `T` directly before the directory, to which alone it applies.
+        // `T` applies only to the action that follows it.
         command.args(["n10", "s1000000", "T"]).arg(directory);
     }
-    // `1`, the container's log, comes last: the prefix would apply to all that comes after it.
+    // `1`, the container's log, comes last, because the prefix applies to all actions after it.
     if prefix.is_none_or(|prefix| prefix.value) {
         command.arg(format!("p{}:", profile.text()));
     }
@@ -83,8 +83,8 @@ fn directory(home: &Path, profile: &ProfileName) -> PathBuf {
     Path::new(".").join(home).join(gateway_log::path(profile))
 }
 
-/// Makes the log directory, removes the lock of a logger in another container, and tries what s6-log does in it at its start: on
-/// each of these it would end, and be started again once a second, while nobody reads what the gateway writes.
+/// Makes the log directory, removes the lock of a logger in another container, and tries what s6-log does in it at its start.
+/// Otherwise s6-log would fail and be started again every second, while nobody reads what the gateway writes.
 fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
     static LOCK: Name = Name::fixed(c"lock");
     static CURRENT: Name = Name::fixed(c"current");

@@ -1,4 +1,4 @@
-//! What s6 executes as `run`, `log/run` and `finish`: the programs of the gateways' services and of the dashboard's.
+//! The programs that s6 executes as `run`, `log/run` and `finish` of the gateways' services and of the dashboard's.
 
 pub mod backoff;
 pub mod confine;
@@ -24,18 +24,18 @@ static PERMANENT: [(u8, &str); 4] = [
     (exit::NOT_FOUND, "the program is not found"),
 ];
 
-/// Returns the exit code in `finish`'s arguments, `[./finish] EXITCODE SIGNAL SERVICE [PGID]`: a `#!` line adds the first. It is
-/// 256 if a signal killed the service.
+/// Returns the exit code in the arguments of `finish`, `[./finish] EXITCODE SIGNAL SERVICE [PGID]`, of which a `#!` line adds the
+/// first. It is 256 if a signal killed the service.
 fn exit_code(words: &[OsString]) -> Option<u64> {
     words.iter().take(2).find_map(|word| decimal(word.as_bytes()))
 }
 
-/// Returns what an exit code means after which a service stays down, because a restart would change nothing; `None` for others.
+/// Returns the meaning of an exit code after which a restart would change nothing; `None` for others.
 pub fn permanent(code: u64) -> Option<&'static str> {
     PERMANENT.iter().find(|(permanent, _)| u64::from(*permanent) == code).map(|(_, meaning)| *meaning)
 }
 
-/// Returns whether a service that has ended with this code is to stay down.
+/// Returns whether a restart would change nothing after this exit code.
 fn is_permanent(code: Option<u64>) -> bool {
     code.and_then(permanent).is_some()
 }

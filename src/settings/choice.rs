@@ -1,4 +1,4 @@
-//! Settings that are one of some words, and switches that words turn on or off.
+//! Settings whose value is one of some words, and switches.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -8,7 +8,7 @@ use crate::output::escape::Shown;
 /// The words of a setting, and what each means.
 pub type Choices<T> = [(&'static str, T)];
 
-/// Returns what a word means. The error says that it is none of the words.
+/// Returns the meaning of a word. The error lists the known words.
 pub fn choose<T: Copy>(choices: &Choices<T>, word: &OsStr) -> Result<T, String> {
     let found = choices.iter().find(|(choice, _)| *choice == word).map(|(_, meaning)| *meaning);
     found.ok_or_else(|| {
@@ -17,21 +17,21 @@ pub fn choose<T: Copy>(choices: &Choices<T>, word: &OsStr) -> Result<T, String> 
     })
 }
 
-/// The words that turn a switch on, in any case. [`NO`] turn it off.
+/// A switch, by the words that turn it on. Case does not matter. The words of [`NO`] turn it off.
 #[derive(Debug, Clone, Copy)]
 pub struct Switch {
     yes: &'static [&'static str],
 }
 
-/// A switch that 1, true and yes turn on.
+/// A switch that `1`, `true` and `yes` turn on.
 pub const YES: Switch = Switch { yes: &["1", "true", "yes"] };
 /// A switch that `on` turns on, too.
 pub const YES_OR_ON: Switch = Switch { yes: &["1", "true", "yes", "on"] };
-/// The words that turn a switch off, in any case.
+/// The words that turn a switch off.
 const NO: [&str; 4] = ["0", "false", "no", "off"];
 
 impl Switch {
-    /// Returns whether a word turns the switch on. The error says that it does neither.
+    /// Returns whether a word turns the switch on or off. The error lists the known words.
     pub fn parse(self, word: &OsStr) -> Result<bool, String> {
         let is_in = |words: &[&str]| words.iter().any(|known| word.eq_ignore_ascii_case(known));
         match (is_in(self.yes), is_in(&NO)) {

@@ -1,4 +1,4 @@
-//! The environment of a program.
+//! Environments of programs.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -12,14 +12,14 @@ use crate::sys::Dir;
 /// The environment of a program: each variable's key and value.
 pub type Environment = BTreeMap<OsString, OsString>;
 
-/// Returns this process's environment. Of a key that occurs twice, the first one counts, as with getenv(3).
+/// Returns this process's environment. Of duplicate keys the first counts, as with getenv(3).
 pub fn own() -> Environment {
     let variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     variables.into_iter().rev().collect()
 }
 
-/// Sets and removes the variables of an environment directory. `path` is its path in messages. A variable that cannot be read is
-/// reported, and left as it is.
+/// Sets and removes the variables of an environment directory. `path` is its path in messages. An unreadable variable
+/// is reported and left as it is.
 pub fn load(variables: &mut Environment, directory: &Dir, path: &Path, console: &Console) {
     let read = match envdir::read(directory) {
         Ok(read) => read,

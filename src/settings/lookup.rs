@@ -1,4 +1,4 @@
-//! Looks variables up: in this process's environment, else in the container environment. An empty value counts as unset.
+//! Looks up variables in this process's environment, else in the container environment. An empty value counts as unset.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
@@ -12,14 +12,14 @@ use crate::output::{Console, Context, Result};
 use crate::s6::envdir;
 use crate::sys::{Dir, Name, file, present};
 
-/// s6-overlay's container environment: one file for each variable.
+/// s6-overlay's container environment, with a file for each variable.
 const CONTAINER_ENVIRONMENT: &str = "/run/s6/container_environment";
 /// Largest value that is read there, in bytes.
 const VALUE_CAP: u64 = 128 << 10;
-/// The switch of the pauses of a gateway that dies again and again.
+/// The switch of the pauses between starts of a gateway that keeps dying.
 const BACKOFF_VARIABLE: &str = "HERMES_INIT_BACKOFF";
 
-/// This process's environment and the container environment.
+/// The environments in which variables are looked up.
 pub struct Lookup {
     own: Environment,
     container: Option<Dir>,
@@ -33,7 +33,7 @@ impl Lookup {
         Ok(Lookup { own: environment::own(), container })
     }
 
-    /// Returns a variable's value. A variable of the container environment that is there and cannot be read is an error.
+    /// Returns a variable's value. A variable of the container environment that exists and cannot be read is an error.
     pub fn get(&self, variable: &str) -> Result<Option<Setting<OsString>>> {
         if let Some(value) = self.own.get(OsStr::new(variable)).filter(|value| !value.is_empty()) {
             return Ok(Some(Setting { value: value.clone(), source: Source::Environment }));
@@ -55,7 +55,7 @@ impl Lookup {
         Ok(self.get(variable)?.map_or_else(|| default.into(), |setting| setting.value))
     }
 
-    /// Returns whether a variable turns a switch on. Any word that the switch does not know is reported, and counts as unset.
+    /// Returns the value of a switch. An unknown word is reported and counts as unset.
     pub fn flag(&self, variable: &str, switch: Switch, console: &Console) -> Result<Option<Setting<bool>>> {
         let Some(Setting { value: word, source }) = self.get(variable)? else { return Ok(None) };
         match switch.parse(&word) {
@@ -67,13 +67,13 @@ impl Lookup {
         }
     }
 
-    /// Returns whether a gateway that dies again and again makes pauses.
+    /// Returns whether a gateway that keeps dying is started after a pause.
     pub fn makes_pauses(&self, console: &Console) -> Result<bool> {
         Ok(self.flag(BACKOFF_VARIABLE, YES, console)?.is_none_or(|flag| flag.value))
     }
 
-    /// Returns whether `HERMES_INIT_SEALED` turns sealed mode on, if it is set. Any word but one for no counts as yes, and so does a
-    /// value that cannot be read, because sealed mode permits less. Both are reported.
+    /// Returns whether `HERMES_INIT_SEALED` turns sealed mode on, if it is set. An unknown word and an unreadable value count as yes,
+    /// because sealed mode permits less. Both are reported.
     pub fn sealed(&self, console: &Console) -> Option<Setting<bool>> {
         match self.get(SEALED_VARIABLE) {
             Ok(None) => None,
@@ -90,8 +90,7 @@ impl Lookup {
         }
     }
 
-    /// Returns what an option sets, else a variable, else `auto`. A word of the variable that is no choice is reported, and counts as
-    /// unset.
+    /// Returns what an option sets, else a variable, else `auto`. An unknown word of the variable is reported and counts as unset.
     pub(super) fn choice<T: Copy>(
         &self,
         option: Option<T>,
@@ -113,7 +112,7 @@ impl Lookup {
     }
 
     /// Returns the container environment as `s6-envdir -Lf` gives it to a program whose environment has only PATH; without a
-    /// container environment directory, this process's environment. A variable that cannot be read is reported and missing.
+    /// container environment directory, this process's environment. An unreadable variable is reported and left out.
     pub fn environment(&self, console: &Console) -> Environment {
         let Some(container) = &self.container else { return self.own.clone() };
         let path = self.own.get_key_value(OsStr::new("PATH"));
@@ -125,7 +124,7 @@ impl Lookup {
 
 #[cfg(test)]
 impl Lookup {
-    /// Makes a look-up in these variables alone.
+    /// Makes a look-up in these variables only.
     pub(super) fn of(variables: &[(&str, &str)]) -> Lookup {
         let own = variables.iter().map(|(key, value)| (key.into(), value.into())).collect();
         Lookup { own, container: None }

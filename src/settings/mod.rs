@@ -40,7 +40,7 @@ pub const ROLE_VARIABLE: &str = "HERMES_INIT_ROLE";
 pub const TOPOLOGY_VARIABLE: &str = "HERMES_INIT_TOPOLOGY";
 /// The variable of s6-svscan's limit.
 pub const MAX_SERVICES_VARIABLE: &str = "HERMES_INIT_MAX_SERVICES";
-/// Default of `HERMES_HOME`, and home of a hermes user without one.
+/// Default of `HERMES_HOME`, and the home directory of a hermes user that has none in /etc/passwd.
 pub const HOME: &str = "/opt/data";
 /// s6-overlay's scan directory.
 pub const SCANDIR: &str = "/run/service";
@@ -48,7 +48,7 @@ pub const SCANDIR: &str = "/run/service";
 /// Number of services that s6-svscan handles by default (its option -C). A slot and its logger are two.
 pub const SERVICES: usize = 1000;
 
-/// What the command line sets. It comes before every other source.
+/// The settings of the command line, which override all other sources.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// `HERMES_HOME`.
@@ -81,12 +81,12 @@ pub struct Settings {
     pub topology: Setting<TopologyChoice>,
     /// Number of services that s6-svscan handles.
     pub max_services: usize,
-    /// The source of further variables.
+    /// For variables of single commands.
     pub lookup: Lookup,
 }
 
 impl Settings {
-    /// Takes each setting from the first source that has it.
+    /// Gathers each setting from the first source that has it.
     pub fn gather(overrides: &Overrides, console: &Console) -> Result<Settings> {
         Settings::of(overrides, Lookup::new()?, console)
     }
@@ -102,9 +102,9 @@ impl Settings {
         Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup })
     }
 
-    /// Returns whether the container's boot is to be quiet: `S6_VERBOSITY` is 0.
+    /// Returns whether s6-overlay is told to boot quietly: `S6_VERBOSITY` is 0.
     pub fn is_quiet(&self) -> bool {
-        // One that cannot be read is the default: it decides nothing but what is printed.
+        // An unreadable value counts as unset: it affects only what is printed.
         self.lookup.get_or("S6_VERBOSITY", "").is_ok_and(|verbosity| verbosity == "0")
     }
 
@@ -119,8 +119,8 @@ impl Settings {
     }
 }
 
-/// Returns the mode. Where nothing sets it, it follows the live scan directory: a command that has lost its environment must not open
-/// what is sealed.
+/// Returns the mode. If nothing sets it, it follows the live scan directory, so that a command without its usual environment does not
+/// hand over what is sealed.
 fn mode(option: Option<Mode>, lookup: &Lookup, path: &Path, console: &Console) -> Result<Setting<Mode>> {
     if let Some(value) = option {
         return Ok(Setting { value, source: Source::Option });

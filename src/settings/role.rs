@@ -1,5 +1,5 @@
-//! The role of the container: gateways are reconciled only in the gateway's container. Two containers on one volume would start
-//! each gateway twice.
+//! The role of the container. Gateways are started only in the gateway's container: two containers on one volume would start each
+//! gateway twice.
 
 use std::cell::OnceCell;
 use std::path::Path;
@@ -31,24 +31,24 @@ const HERMES: &[u8] = b"hermes";
 /// Commands that serve a user interface and run no gateway.
 const FRONTENDS: [&[u8]; 4] = [b"dashboard", b"serve", b"gui", b"desktop"];
 
-/// The container's command, without the words that the image puts in front of it. It is looked for when it is first asked for.
+/// The container's command, without the words that the image puts before it. It is looked up at the first use.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ContainerCommand {
     words: OnceCell<Vec<Vec<u8>>>,
 }
 
-/// Where the gateway runs of a container whose command is `gateway run`, as containers from before s6 have it.
+/// Who runs the gateway of a container whose command is `gateway run`, as in containers from before s6.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum GatewayRun {
-    /// The command leaves it to s6.
+    /// s6 does.
     Supervised,
-    /// The command itself is the gateway.
+    /// The command itself does.
     Foreground,
 }
 
 impl ContainerCommand {
-    /// Returns the words: those of the process that runs the wrapper, process 1 or else any other one. Without such a process there
-    /// are none.
+    /// Returns the words: those of the process that runs the wrapper, which is process 1 or another one; empty without such a
+    /// process.
     pub fn words(&self) -> Result<&[Vec<u8>]> {
         if let Some(words) = self.words.get() {
             return Ok(words);
@@ -67,12 +67,12 @@ impl ContainerCommand {
         Some(words.map(<[u8]>::to_vec).collect())
     }
 
-    /// Returns the front end that the command runs, if it runs one.
+    /// Returns the front end that the command runs, if any.
     pub fn frontend(&self) -> Result<Option<&[u8]>> {
         self.words().map(frontend)
     }
 
-    /// Returns where the gateway runs if the command is `gateway run`.
+    /// Returns who runs the gateway, if the command is `gateway run`.
     pub fn gateway_run(&self) -> Result<Option<GatewayRun>> {
         self.words().map(gateway_run)
     }

@@ -1,6 +1,6 @@
-//! A setting: a value, and where it comes from.
+//! A setting: a value and its source.
 
-/// Where the value of a setting comes from.
+/// The source of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     /// The command line.
@@ -11,7 +11,7 @@ pub enum Source {
     Container,
     /// /etc/passwd.
     Passwd,
-    /// The scan directory as it is.
+    /// The mode of the live scan directory.
     ScanDirectory,
     /// The default.
     Default,
@@ -41,7 +41,7 @@ pub struct Setting<T> {
 }
 
 impl<T> Setting<T> {
-    /// Returns the setting with another value that follows from its own.
+    /// Converts the value, and keeps the source.
     pub fn map<U>(self, value: impl FnOnce(T) -> U) -> Setting<U> {
         Setting { value: value(self.value), source: self.source }
     }

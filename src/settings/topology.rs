@@ -3,7 +3,7 @@
 /// The topology that an option or a variable sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopologyChoice {
-    /// What the volume shows decides.
+    /// The volume decides.
     Auto,
     /// Each profile has a gateway of its own.
     PerProfile,
