@@ -16,12 +16,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::boot::reconcile;
 use crate::output::error::Object;
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::lock::{self, Held};
 use crate::s6::{ProfileName, Template, servicedir, supervision};
-use crate::settings::role::ContainerCommand;
+use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, Name, Ownership};
 
@@ -44,7 +43,7 @@ impl<'a> Live<'a> {
     /// Gathers the settings and opens the scan directory.
     fn open(overrides: &Overrides, ownership: &'a Ownership, console: &'a Console) -> Result<Live<'a>> {
         let settings = Settings::gather(overrides, console)?;
-        let template = reconcile::template(&settings, console, ownership)?;
+        let template = settings.template(console.executable(), ownership)?;
         let path = &settings.scandir.value;
         let scandir = Dir::at(path).map_err(|errno| match errno {
             Errno::NOENT => {
@@ -74,7 +73,7 @@ impl<'a> Live<'a> {
     /// Fails in a front end's container: the gateway's container would start the same gateway.
     fn require_gateway_container(&self, overrides: &Overrides) -> Result<()> {
         let role = self.settings.role(overrides, self.console)?;
-        let Some(why) = reconcile::frontend(&role, &ContainerCommand::default())? else { return Ok(()) };
+        let Some(why) = role::front_end(&role, &ContainerCommand::default())? else { return Ok(()) };
         let reason = format!("{why}; do it there (--role gateway overrides this)");
         let container = Object::Term("container");
         Err(Error::new("run a gateway in this", container, reason).with_code(exit::INCOMPLETE))

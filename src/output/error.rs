@@ -2,12 +2,12 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::escape::{FromVolume, Shown};
 use super::exit;
-use crate::sys::{Errno, Name, Reason};
+use crate::sys::{Errno, Ids, Name, Reason};
 
 /// A failed operation: `unable to VERB OBJECT: REASON`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,33 +101,15 @@ impl From<&Name> for Object {
     }
 }
 
+impl From<Ids> for Object {
+    fn from(ids: Ids) -> Object {
+        Object::Path(format!("{}:{}", ids.uid, ids.gid).into())
+    }
+}
+
 impl From<&str> for Object {
     fn from(name: &str) -> Object {
         Object::Path(name.into())
-    }
-}
-
-impl From<&[u8]> for Object {
-    fn from(path: &[u8]) -> Object {
-        Object::Path(OsStr::from_bytes(path).into())
-    }
-}
-
-impl From<Vec<u8>> for Object {
-    fn from(path: Vec<u8>) -> Object {
-        Object::Path(OsString::from_vec(path).into())
-    }
-}
-
-impl From<&Vec<u8>> for Object {
-    fn from(path: &Vec<u8>) -> Object {
-        path.as_slice().into()
-    }
-}
-
-impl From<String> for Object {
-    fn from(path: String) -> Object {
-        Object::Path(path.into())
     }
 }
 

@@ -26,21 +26,6 @@ pub struct Line<'a>(pub &'a [u8]);
 /// A value as an ASCII JSON string, for JSON output.
 pub struct Quoted<'a>(pub &'a [u8]);
 
-/// A value as an ASCII JSON string, or null, for JSON output.
-pub struct OrNull<'a>(pub Option<&'a [u8]>);
-
-/// `write!` to a String, which cannot fail: unlike with [`Write`], there is no result to look at.
-pub trait Append {
-    /// Adds the text.
-    fn write_fmt(&mut self, text: fmt::Arguments<'_>);
-}
-
-impl Append for String {
-    fn write_fmt(&mut self, text: fmt::Arguments<'_>) {
-        let _ = Write::write_fmt(self, text);
-    }
-}
-
 /// What is escaped beyond what JSON requires.
 #[derive(Clone, Copy)]
 struct Escapes {
@@ -122,15 +107,6 @@ impl fmt::Display for Line<'_> {
             }
         }
         Ok(())
-    }
-}
-
-impl fmt::Display for OrNull<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Some(value) => quote(out, value, false, JSON),
-            None => out.write_str("null"),
-        }
     }
 }
 

@@ -20,9 +20,8 @@ pub fn drop_privileges(runner: &Runner) -> Result<()> {
     if !Ownership::new().is_root() {
         return Ok(());
     }
-    let Ids { uid, gid } = runner.user.ids;
     process::become_user(runner.user.ids, &runner.groups)
-        .map_err(|errno| Error::new("drop privileges to", format!("{uid}:{gid}"), errno))
+        .map_err(|errno| Error::new("drop privileges to", runner.user.ids, errno))
 }
 
 /// A program to execute in place of this process.

@@ -20,9 +20,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::output::escape::Shown;
-use crate::output::{Console, Context, Result};
-use crate::s6::{Mode, Policy, scandir};
-use crate::sys::{Dir, Ids, present};
+use crate::output::{Console, Context, Error, Object, Result};
+use crate::s6::{Mode, Policy, Template, scandir};
+use crate::sys::{Dir, Ids, Ownership, present};
 use number::services;
 use role::RoleChoice;
 use topology::TopologyChoice;
@@ -113,6 +113,31 @@ impl Settings {
         Policy::new(self.mode.value, self.owner.value, sealed_owner)
     }
 
+    /// Returns what all slots with these settings have in common. `executable` is the absolute path of the running executable, which
+    /// their scripts name.
+    pub fn template<'a>(&self, executable: Option<&Path>, ownership: &'a Ownership) -> Result<Template<'a>> {
+        let executable = executable.ok_or_else(|| {
+            let reason = "there is no /proc, and argv[0] is no absolute path";
+            Error::new("find", Object::Term("the path of this executable"), reason)
+        })?;
+        let mut slot_owner = ownership.process();
+        if self.mode.value.is_sealed() && !ownership.is_root() {
+            // Sealed slots are root's; without root, they belong to the owner of the scan directory.
+            let path = &self.scandir.value;
+            let owner =
+                present(Dir::at(path).and_then(|scandir| scandir.own_meta())).context("look at", path)?;
+            slot_owner = owner.map_or(slot_owner, |meta| meta.ids);
+        }
+        let home = &self.home.value;
+        // What the container environment has, a gateway gets from there.
+        let is_contained =
+            self.lookup.contained(HOME_VARIABLE)?.is_some_and(|value| home.as_os_str() == value);
+        let home = if is_contained { None } else { Some(absolute(home)?) };
+        let policy = self.policy(slot_owner);
+        Template::new(executable, home.as_deref(), policy, ownership)
+            .map_err(|why| Error::new("use", executable, why))
+    }
+
     /// Returns the container's role as an option or a variable sets it.
     pub fn role(&self, overrides: &Overrides, console: &Console) -> Result<Setting<RoleChoice>> {
         self.lookup.choice(overrides.role, ROLE_VARIABLE, &role::CHOICES, RoleChoice::Auto, console)
@@ -157,6 +182,14 @@ fn path(option: Option<&Path>, lookup: &Lookup, variable: &str, default: &str) -
     }
     let set = lookup.get(variable)?.map(|path| path.map(PathBuf::from));
     Ok(set.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default }))
+}
+
+/// Returns the path of `HERMES_HOME` for a gateway, whose working directory is another: always the same, however it is written.
+fn absolute(home: &Path) -> Result<PathBuf> {
+    if home.is_absolute() {
+        return Ok(home.components().collect());
+    }
+    Dir::at(home).and_then(|dir| dir.path()).context("find the path of", home)
 }
 
 #[cfg(test)]

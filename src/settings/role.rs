@@ -4,6 +4,8 @@
 use std::cell::OnceCell;
 use std::path::Path;
 
+use super::Setting;
+use crate::output::escape::Shown;
 use crate::output::{Context, Result};
 use crate::sys::process;
 
@@ -95,6 +97,20 @@ fn gateway_run(words: &[Vec<u8>]) -> Option<GatewayRun> {
 /// Returns whether a word names this file, with or without a path.
 fn is_file(word: &[u8], name: &[u8]) -> bool {
     word.rsplit(|byte| *byte == b'/').next() == Some(name)
+}
+
+/// Returns why no gateway belongs in this container, if it is a front end's.
+pub fn front_end(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Result<Option<String>> {
+    Ok(match role.value {
+        RoleChoice::Gateway => None,
+        RoleChoice::Frontend => Some(format!("the role is frontend ({})", role.source.text())),
+        RoleChoice::Auto => command.frontend()?.map(|word| {
+            format!(
+                "this container's command is {}, a front end; gateways belong to the gateway's container",
+                Shown(word)
+            )
+        }),
+    })
 }
 
 #[cfg(test)]

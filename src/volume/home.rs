@@ -60,7 +60,7 @@ impl Home {
             None => work(),
             Some(ids) => {
                 let done = as_user(ids, &[], work);
-                done.context("change to the hermes user", format!("{}:{}", ids.uid, ids.gid))?
+                done.context("change to the hermes user", ids)?
             }
         }
     }

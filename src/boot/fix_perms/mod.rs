@@ -58,9 +58,9 @@ fn fix_all(args: &Args, console: &Console) -> Result<u8> {
             console.print(&format!("fix-perms: nothing to do: {} is missing\n", Shown(label)));
             return Ok(0);
         }
-        services => services.context("open", label)?,
+        services => services.context("open", path)?,
     };
-    let names = services.names().context("list", label)?;
+    let names = services.names().context("list", path)?;
     let ownership = Ownership::new();
     let policy = settings.policy(ownership.process());
     let fix = Fix::new(&policy, args.effect, &ownership);

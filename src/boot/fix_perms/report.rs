@@ -3,7 +3,8 @@
 use std::fmt;
 
 use super::finding::{Action, Outcome};
-use crate::output::escape::{FromVolume, OrNull, Quoted, Sentence};
+use crate::output::escape::{FromVolume, Sentence};
+use crate::output::json::{self, Scalar};
 
 /// What the report has, and how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,9 +39,13 @@ fn line(outcome: &Outcome) -> String {
 
 fn object(outcome: &Outcome) -> String {
     let Outcome { service, action, reasons, changed, .. } = outcome;
-    let (service, action) = (Quoted(service.bytes()), Quoted(action.word().as_bytes()));
-    let reason = OrNull(Some(reasons.as_bytes()).filter(|reason| !reason.is_empty()));
-    format!("{{\"service\": {service}, \"action\": {action}, \"reason\": {reason}, \"changed\": {changed}}}")
+    let reason = Some(reasons.as_bytes()).filter(|reason| !reason.is_empty());
+    json::object([
+        ("service", Scalar::Text(service.bytes())),
+        ("action", action.word().into()),
+        ("reason", reason.into()),
+        ("changed", (*changed).into()),
+    ])
 }
 
 /// How many services there are of each action.
@@ -64,7 +69,12 @@ impl Summary {
 
     fn object(&self) -> String {
         let Summary { done, skipped, refused, failed } = self;
-        format!("{{\"done\": {done}, \"skipped\": {skipped}, \"refused\": {refused}, \"failed\": {failed}}}")
+        json::object([
+            ("done", (*done).into()),
+            ("skipped", (*skipped).into()),
+            ("refused", (*refused).into()),
+            ("failed", (*failed).into()),
+        ])
     }
 }
 

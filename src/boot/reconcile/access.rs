@@ -79,8 +79,7 @@ impl Look<'_> {
              capabilities SETUID and SETGID",
             Reason::from(errno)
         );
-        let who = format!("{}:{}", user.uid, user.gid);
-        self.pass.console.reported(&Error::new("change to the hermes user", who, reason))
+        self.pass.console.reported(&Error::new("change to the hermes user", user, reason))
     }
 
     fn refused(&self, label: &Path) -> String {

@@ -1,7 +1,7 @@
 //! What the container asks for beside the state files: a gateway of `default` at the first boot, or one in the foreground.
 
 use super::decide::Bootstrap;
-use crate::output::{Console, Error, Result};
+use crate::output::{Console, Error, Result, json};
 use crate::settings::role::{ContainerCommand, GatewayRun};
 use crate::settings::{Settings, Source, YES};
 use crate::sys::file::Attributes;
@@ -75,11 +75,12 @@ pub fn is_foreground(settings: &Settings, command: &ContainerCommand, console: &
 pub fn write(bootstrap: Bootstrap, now: i64, home: &Home, attributes: Attributes<'_>) -> Result<()> {
     static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
     let from = match bootstrap {
-        Bootstrap::LegacyCommand => ", \"migrated_from\": \"legacy-container-cmd\"",
-        Bootstrap::Variable(_) => "",
+        Bootstrap::LegacyCommand => Some(("migrated_from", "legacy-container-cmd".into())),
+        Bootstrap::Variable(_) => None,
     };
-    let states = format!("\"gateway_state\": \"{RUNNING}\", \"desired_state\": \"{RUNNING}\"");
-    let text = format!("{{{states}, \"timestamp\": {now}{from}}}\n");
+    let states =
+        [("gateway_state", RUNNING.into()), ("desired_state", RUNNING.into()), ("timestamp", now.into())];
+    let text = json::object(states.into_iter().chain(from)) + "\n";
     file::replace(&home.dir, &STAGING, &state::STATE, text.as_bytes(), attributes)
         .map_err(|errno| Error::new("write", &state::STATE, errno))
 }

@@ -20,19 +20,17 @@ pub use plan::Plan;
 
 use decide::Bootstrap;
 use multiplexing::Multiplexing;
-use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStrExt;
 
 use crate::output::Console;
 use crate::output::escape::Shown;
-use crate::output::{Context, Error, Format, Result, exit};
+use crate::output::{Context, Error, Format, Object, Result, exit};
 use crate::s6::Template;
 use crate::s6::lock::{self, Held};
-use crate::settings::role::{ContainerCommand, RoleChoice};
+use crate::settings::role::{self, ContainerCommand};
 use crate::settings::topology::TopologyChoice;
-use crate::settings::{HOME_VARIABLE, Overrides, Setting, Settings};
-use crate::sys::{Dir, Errno, Ownership, present};
+use crate::settings::{Overrides, Settings};
+use crate::sys::{Dir, Errno, Ownership};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, state};
 
@@ -120,7 +118,7 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
     let settings = Settings::gather(&args.overrides, console)?;
     let role = settings.role(&args.overrides, console)?;
     let command = ContainerCommand::default();
-    if let Some(why) = frontend(&role, &command)? {
+    if let Some(why) = role::front_end(&role, &command)? {
         if args.effect == Effect::Explain {
             console.print(&explain::frontend(&role, &why));
         } else {
@@ -169,7 +167,7 @@ fn prepare<'a>(
     let trusted = Trusted::new(settings.owner.value, ownership);
     // It is made first: a slot has its path.
     let home = open_home(settings, ownership, trusted, effect, console)?;
-    let template = template(settings, console, ownership)?;
+    let template = settings.template(console.executable(), ownership)?;
     let mut pass = Pass {
         settings,
         home: None,
@@ -189,64 +187,6 @@ fn prepare<'a>(
     }
     pass.home = home;
     Ok(pass)
-}
-
-/// Returns what all slots with these settings have in common.
-pub fn template<'a>(
-    settings: &Settings,
-    console: &Console,
-    ownership: &'a Ownership,
-) -> Result<Template<'a>> {
-    let Some(executable) = console.executable() else {
-        let reason = "there is no /proc, and argv[0] is no absolute path";
-        return Err(Error::new("find the own", "executable", reason));
-    };
-    let mut keeper = ownership.process();
-    if settings.mode.value.is_sealed() && !ownership.is_root() {
-        // Sealed slots are root's; without root, they belong to the owner of the scan directory.
-        let path = &settings.scandir.value;
-        let owner = present(Dir::at(path).and_then(|scandir| scandir.own_meta()));
-        keeper = owner.context("look at", path.as_os_str().as_bytes())?.map_or(keeper, |meta| meta.ids);
-    }
-    let home = &settings.home.value;
-    // What the container environment has, a gateway gets from there.
-    let is_contained =
-        settings.lookup.contained(HOME_VARIABLE)?.is_some_and(|value| home.as_os_str() == value);
-    let home = if is_contained { None } else { Some(absolute(home)?) };
-    let made = Template::new(executable, home.as_deref(), settings.policy(keeper), ownership);
-    made.map_err(|why| Error::new("use", executable.as_os_str().as_bytes(), why))
-}
-
-/// Returns the path of `HERMES_HOME` for a gateway, whose working directory is another: always the same, however it is written.
-fn absolute(home: &Path) -> Result<PathBuf> {
-    if home.is_absolute() {
-        let mut path = Vec::new();
-        let parts = home.as_os_str().as_bytes().split(|byte| *byte == b'/');
-        for part in parts.filter(|part| !matches!(part, [] | [b'.'])) {
-            path.push(b'/');
-            path.extend_from_slice(part);
-        }
-        if path.is_empty() {
-            path.push(b'/');
-        }
-        return Ok(OsString::from_vec(path).into());
-    }
-    let path = Dir::at(home).and_then(|dir| dir.path());
-    path.context("find the path of", home.as_os_str().as_bytes())
-}
-
-/// Returns why no gateway belongs in this container, if it is a front end's.
-pub fn frontend(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Result<Option<String>> {
-    Ok(match role.value {
-        RoleChoice::Gateway => None,
-        RoleChoice::Frontend => Some(format!("the role is frontend ({})", role.source.text())),
-        RoleChoice::Auto => command.frontend()?.map(|word| {
-            format!(
-                "this container's command is {}, a front end; gateways belong to the gateway's container",
-                Shown(word)
-            )
-        }),
-    })
 }
 
 fn open_home(
@@ -276,14 +216,13 @@ fn open_home(
 
 fn open_scandir(settings: &Settings, effect: Effect) -> Result<Option<Dir>> {
     let path = &settings.scandir.value;
-    let label = path.as_os_str().as_bytes();
     if effect != Effect::Apply {
         return match Dir::at(path) {
             Err(Errno::NOENT) => Ok(None),
-            scandir => scandir.map(Some).context("open", label),
+            scandir => scandir.map(Some).context("open", path),
         };
     }
-    Dir::make_at(path).map(Some).context("open", label)
+    Dir::make_at(path).map(Some).context("open", path)
 }
 
 /// Locks the scan directory for this pass. A lock that somebody else keeps is reported; it stops no boot. A sealed one can be
@@ -294,7 +233,7 @@ fn hold<'a>(scandir: &'a Dir, template: &Template<'_>, console: &Console) -> Hel
         return Held::without_lock(scandir);
     }
     lock::scan_directory(scandir, mode).unwrap_or_else(|errno| {
-        console.failed(&Error::new("lock the scan", "directory", errno));
+        console.failed(&Error::new("lock", Object::Term("the scan directory"), errno));
         Held::without_lock(scandir)
     })
 }

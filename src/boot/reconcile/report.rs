@@ -4,7 +4,8 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
 use super::plan::{Action, Item, Outcome, Plan};
-use crate::output::escape::{FromVolume, OrNull, Quoted, Sentence};
+use crate::output::escape::{FromVolume, Sentence};
+use crate::output::json::{self, Scalar};
 use crate::s6::ProfileName;
 use crate::volume::exit_ledger::PriorExit;
 use crate::volume::profiles::Others;
@@ -111,17 +112,16 @@ fn fields(plan: &Plan, item: &Item) -> String {
 
 fn object(plan: &Plan, item: &Item, scandir: &Path) -> String {
     let slot = item.slot_name().map(|name| scandir.join(name.slot()).into_os_string().into_vec());
-    let folded = folded_into_root(plan, item).map(|is_folded| format!(", \"folded_into_root\": {is_folded}"));
-    format!(
-        "{{\"profile\": {}, \"prior_state\": {}, \"action\": \"{}\", \"reason\": {}, \"changed\": {}, \"slot\": {}, \
-         \"prior_exit\": \"{}\"{}}}",
-        Quoted(&item.name),
-        OrNull(prior_state(item).map(str::as_bytes)),
-        item.action().word(),
-        OrNull(plan.reason(item).as_deref().map(str::as_bytes)),
-        item.outcome == Outcome::Changed,
-        OrNull(slot.as_deref()),
-        exit(item),
-        folded.unwrap_or_default()
-    )
+    let reason = plan.reason(item);
+    let folded = folded_into_root(plan, item).map(|is_folded| ("folded_into_root", is_folded.into()));
+    let members = [
+        ("profile", Scalar::Text(&item.name)),
+        ("prior_state", prior_state(item).map(str::as_bytes).into()),
+        ("action", item.action().word().into()),
+        ("reason", reason.as_deref().map(str::as_bytes).into()),
+        ("changed", (item.outcome == Outcome::Changed).into()),
+        ("slot", slot.as_deref().into()),
+        ("prior_exit", exit(item).into()),
+    ];
+    json::object(members.into_iter().chain(folded))
 }

@@ -20,7 +20,6 @@ use crate::output::{Console, Context, Format, Result, exit};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
-use crate::settings::role::ContainerCommand;
 use crate::settings::{Overrides, Settings, zone};
 use crate::sys::{Dir, Errno, Name, time};
 use crate::volume::Home;
@@ -99,10 +98,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         boot_log,
         now: time::now(),
         front_end: OnceCell::new(),
-        look_for_front_end: &|| {
-            let role = settings.role(&args.overrides, console)?;
-            reconcile::frontend(&role, &ContainerCommand::default())
-        },
+        overrides: &args.overrides,
         console,
     };
     let is_asked = |row: &Row| {

@@ -14,7 +14,8 @@ use crate::s6::deaths::{self, Death};
 use crate::s6::servicedir::{CONTROL, LOG, SUPERVISE};
 use crate::s6::{ProfileName, status, supervision};
 use crate::service::backoff;
-use crate::settings::Settings;
+use crate::settings::role::{self, ContainerCommand};
+use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
 use crate::volume::bootlog::{Entry, LastBoots};
 
@@ -29,8 +30,8 @@ pub struct Query<'a> {
     pub now: i64,
     /// Why no gateway belongs in this container; not looked for yet.
     pub front_end: OnceCell<Option<String>>,
-    /// Finds that out.
-    pub look_for_front_end: &'a dyn Fn() -> Result<Option<String>>,
+    /// Settings of the command line, which may have the container's role.
+    pub overrides: &'a Overrides,
     pub console: &'a Console,
 }
 
@@ -201,12 +202,19 @@ impl Query<'_> {
     /// Returns why no gateway belongs in this container, if it is a front end's.
     fn front_end(&self) -> Option<&str> {
         let found = self.front_end.get_or_init(|| {
-            (self.look_for_front_end)().unwrap_or_else(|error| {
+            self.look_for_front_end().unwrap_or_else(|error| {
                 self.console.failed(&error);
                 None
             })
         });
         found.as_deref()
+    }
+}
+
+impl Query<'_> {
+    fn look_for_front_end(&self) -> Result<Option<String>> {
+        let role = self.settings.role(self.overrides, self.console)?;
+        role::front_end(&role, &ContainerCommand::default())
     }
 }
 

@@ -3,7 +3,8 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::row::{NextBoot, Row, Shown, State};
-use crate::output::escape::{FromVolume, OrNull, Quoted};
+use crate::output::escape::FromVolume;
+use crate::output::json;
 use crate::s6::deaths::Death;
 
 /// A row with what is said of it.
@@ -105,31 +106,27 @@ fn object(line: &Line<'_>) -> String {
     let row = line.row;
     let state = row.state();
     let death = state.and_then(State::last_death);
-    let number = |number: Option<u64>| number.map_or_else(|| "null".to_owned(), |number| number.to_string());
-    let text =
-        |text: Option<&str>| OrNull(text.filter(|text| !text.is_empty()).map(str::as_bytes)).to_string();
-    let of = |wanted: fn(&Death) -> Option<u8>| number(death.as_ref().and_then(wanted).map(u64::from));
+    let of_death = |wanted: fn(&Death) -> Option<u8>| death.as_ref().and_then(wanted).map(u64::from);
     let recent = state.and_then(|state| state.deaths.as_ref().ok()).map_or(0, |deaths| deaths.recent);
-    let profile = if row.is_service() || row.name.is_empty() { None } else { Some(row.name.as_slice()) };
-    let directory = row.directory.as_ref().map(|directory| directory.as_os_str().as_bytes());
-    let ready = state.map_or_else(|| "null".to_owned(), |state| state.is_ready.to_string());
-    let fields = [
-        ("profile", OrNull(profile).to_string()),
-        ("kind", Quoted(kind(row).as_bytes()).to_string()),
-        ("slot", OrNull(directory).to_string()),
-        ("state", Quoted(row.shown().text().as_bytes()).to_string()),
-        ("pid", number(state.and_then(|state| state.pid))),
-        ("ready", ready),
-        ("exit_code", of(|death| (death.signal == 0).then_some(death.code))),
-        ("signal", of(|death| (death.signal != 0).then_some(death.signal))),
-        ("deaths", recent.to_string()),
-        ("since", text(line.since.as_deref())),
-        ("wanted", text(row.next_boot().map(NextBoot::text))),
-        ("last_boot", text(last_boot(row).as_deref())),
-        ("note", text(line.note.as_deref())),
+    let name = Some(row.name.as_slice()).filter(|name| !row.is_service() && !name.is_empty());
+    let next_boot = row.next_boot().map(NextBoot::text).filter(|text| !text.is_empty());
+    let last_boot = last_boot(row);
+    let members = [
+        ("profile", name.into()),
+        ("kind", kind(row).into()),
+        ("slot", row.directory.as_ref().map(|directory| directory.as_os_str().as_bytes()).into()),
+        ("state", row.shown().text().into()),
+        ("pid", state.and_then(|state| state.pid).into()),
+        ("ready", state.map(|state| state.is_ready).into()),
+        ("exit_code", of_death(|death| (death.signal == 0).then_some(death.code)).into()),
+        ("signal", of_death(|death| (death.signal != 0).then_some(death.signal)).into()),
+        ("deaths", recent.into()),
+        ("since", line.since.as_deref().into()),
+        ("wanted", next_boot.into()),
+        ("last_boot", last_boot.as_deref().into()),
+        ("note", line.note.as_deref().into()),
     ];
-    let members: Vec<_> = fields.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
-    format!("{{{}}}\n", members.join(", "))
+    json::object(members) + "\n"
 }
 
 #[cfg(test)]
