@@ -58,6 +58,7 @@ fn command(word: &OsStr) -> Result<Name, Usage> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
     use std::time::Duration;
 
     use super::options::{Opt, Takes};
@@ -65,7 +66,9 @@ mod tests {
     use crate::boot::reconcile::{self, Effect};
     use crate::live::{control, status};
     use crate::s6::Mode;
+    use crate::settings::Overrides;
     use crate::settings::role::RoleChoice;
+    use crate::settings::topology::TopologyChoice;
 
     /// Parses a command line of these words. Returns its command.
     fn parsed(words: &[&str]) -> Result<Command, Usage> {
@@ -128,6 +131,75 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn each_command_takes_these_options() {
+        let settings = "delegated role topology hermes-home scandir owner";
+        for (names, options) in [
+            (&[Name::Reconcile][..], format!("dry-run explain json sealed adopt max-services {settings}")),
+            (&[Name::FixPerms], "dry-run json sealed delegated owner".to_owned()),
+            (&[Name::Seed], "sealed delegated owner".to_owned()),
+            (&[Name::GatewayRun, Name::GatewayLog, Name::DashboardRun], "print".to_owned()),
+            (&[Name::GatewayFinish, Name::DashboardFinish, Name::Help], String::new()),
+            (&[Name::Register], "down env sealed delegated role hermes-home scandir owner".to_owned()),
+            (&[Name::Unregister], "wait sealed delegated hermes-home scandir owner".to_owned()),
+            (&[Name::Start, Name::Stop, Name::Restart], format!("wait sealed {settings}")),
+            (&[Name::Status], "json role topology hermes-home scandir owner".to_owned()),
+            (&[Name::Health], "json min-up role topology hermes-home scandir owner".to_owned()),
+            (&[Name::Logs], "follow lines raw hermes-home owner".to_owned()),
+        ] {
+            let mut expected: Vec<&str> = options.split_whitespace().collect();
+            expected.sort_unstable();
+            for name in names {
+                let mut found: Vec<&str> =
+                    name.syntax().options().iter().map(|option| option.long()).collect();
+                found.sort_unstable();
+                assert_eq!(found, expected, "{name:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_settings_of_a_command_line_are_where_they_belong() {
+        let words = [
+            "--hermes-home=/home",
+            "--scandir=/scan",
+            "--owner=1:2",
+            "--sealed",
+            "--role=frontend",
+            "--topology=multiplex",
+            "--max-services=9",
+        ];
+        let overrides = Overrides {
+            home: Some("/home".into()),
+            scandir: Some("/scan".into()),
+            owner: Some("1:2".into()),
+            mode: Some(Mode::Sealed),
+            role: Some(RoleChoice::Frontend),
+            topology: Some(TopologyChoice::Multiplex),
+            max_services: Some(9),
+        };
+        assert_eq!(reconcile(&words), reconcile::Args { overrides, ..reconcile::Args::default() });
+    }
+
+    #[test]
+    fn operands_are_where_they_belong() {
+        let words = |words: &[&str]| words.iter().map(OsString::from).collect::<Vec<_>>();
+        let Ok(Command::Seed(seed)) = parsed(&["seed", "a", "--", "-b"]) else { panic!() };
+        assert_eq!(seed.directories, [Path::new("a"), Path::new("-b")]);
+        let Ok(Command::FixPerms(fix_perms)) = parsed(&["fix-perms", "a"]) else { panic!() };
+        assert_eq!(fix_perms.directory, Some("a".into()));
+        let Ok(Command::GatewayRun(run)) = parsed(&["gateway-run", "./run", "gateway-x"]) else { panic!() };
+        assert_eq!(run.words, words(&["./run", "gateway-x"]));
+        let Ok(Command::Register(register)) = parsed(&["register", "--env=A=b", "x", "--env", ""]) else {
+            panic!()
+        };
+        assert_eq!((register.profile, register.variables), ("x".into(), words(&["A=b", ""])));
+        let Ok(Command::Logs(logs)) = parsed(&["logs", "x", "y"]) else { panic!() };
+        assert_eq!((logs.profiles, logs.lines), (words(&["x", "y"]), 20));
+        let Ok(Command::Status(status)) = parsed(&["status", "x", "y"]) else { panic!() };
+        assert_eq!((status.names, status.question), (words(&["x", "y"]), status::Question::Status));
     }
 
     #[test]

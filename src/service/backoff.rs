@@ -40,7 +40,7 @@ fn length(step: u32) -> i64 {
 /// Returns the pause after these deaths, the oldest first.
 pub fn after(deaths: &[Death]) -> Option<Pause> {
     // s6-supervise keeps only the newest deaths: a full tally may continue a row that is already at the longest pause.
-    let mut step = if deaths.len() >= KEPT { LAST + 1 } else { 0 };
+    let mut step = if deaths.len() >= KEPT { LAST } else { 0 };
     // The index of the first death that counts.
     let mut begin = 0;
     let mut last = None;

@@ -174,6 +174,8 @@ mod tests {
         command.arg("run").current_dir("/opt/data");
         let located = located(&command, Path::new("/x/hermes"));
         assert_eq!(located.get_program(), "/x/hermes");
+        // There is no other way to see argv[0].
+        assert!(format!("{located:?}").ends_with(r#"["/x/hermes"] "hermes" "run""#), "{located:?}");
         assert_eq!(describe(&located, &variables), "argv: /x/hermes run");
         assert_eq!(value(&located, "PATH"), Some(OsStr::new("/x")));
     }
