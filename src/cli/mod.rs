@@ -63,9 +63,12 @@ mod tests {
 
     use super::options::{Opt, Takes};
     use super::*;
+    use crate::boot::fix_perms;
     use crate::boot::reconcile::{self, Effect};
     use crate::live::{control, status};
-    use crate::s6::Mode;
+    use crate::output::Format;
+    use crate::s6::{DefaultState, Mode};
+    use crate::service;
     use crate::settings::Overrides;
     use crate::settings::role::RoleChoice;
     use crate::settings::topology::TopologyChoice;
@@ -181,6 +184,32 @@ mod tests {
             max_services: Some(9),
         };
         assert_eq!(reconcile(&words), reconcile::Args { overrides, ..reconcile::Args::default() });
+    }
+
+    #[test]
+    fn each_flag_is_what_it_says() {
+        for (word, follow, raw) in [("--", false, false), ("--follow", true, false), ("--raw", false, true)] {
+            let Ok(Command::Logs(logs)) = parsed(&["logs", word, "x"]) else { panic!() };
+            assert_eq!((logs.follow, logs.raw), (follow, raw));
+        }
+        for (word, state) in [("--", DefaultState::Up), ("--down", DefaultState::Down)] {
+            let Ok(Command::Register(register)) = parsed(&["register", word, "x"]) else { panic!() };
+            assert_eq!(register.default_state, state);
+        }
+        for (words, effect) in [(&[][..], service::Effect::Execute), (&["--print"], service::Effect::Print)] {
+            let Ok(Command::DashboardRun(run)) = parsed(&[&["dashboard-run"], words].concat()) else {
+                panic!()
+            };
+            assert_eq!(run.effect, effect);
+        }
+        let bare = reconcile::Args::default();
+        assert_eq!(reconcile(&["--json"]), reconcile::Args { format: Format::Json, ..bare.clone() });
+        assert_eq!(reconcile(&["--adopt"]), reconcile::Args { adopt: true, ..bare.clone() });
+        assert_eq!(reconcile(&[]), bare);
+        let Ok(Command::FixPerms(fix_perms)) = parsed(&["fix-perms", "--dry-run", "--json"]) else {
+            panic!()
+        };
+        assert_eq!((fix_perms.effect, fix_perms.format), (fix_perms::Effect::DryRun, Format::Json));
     }
 
     #[test]
