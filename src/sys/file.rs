@@ -418,7 +418,7 @@ mod tests {
         dir.unlink(&FILE)?;
         dir.mkdir(&FILE, 0o755)?;
         assert_eq!(replace(&dir, &STAGING, &FILE, b"new", attributes(false)), Err(Errno::ISDIR));
-        assert_eq!(dir.names()?, [FILE.clone()]);
+        assert_eq!(dir.names()?, std::slice::from_ref(&FILE));
         Ok(())
     }
 
