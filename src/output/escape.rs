@@ -9,7 +9,7 @@ const BARE_MAX: usize = 64;
 /// Longest value, in bytes, that is printed for people; the rest is cut and marked. A state file may hold a megabyte.
 const SHOWN_MAX: usize = 4096;
 
-/// A value for people: bare if it is `[A-Za-z0-9._:+/@-]{1,64}`, else an ASCII JSON string.
+/// A value for people: printed as it is (bare) if it is `[A-Za-z0-9._:+/@-]{1,64}`, else as an ASCII JSON string.
 pub struct Shown<'a>(pub &'a [u8]);
 
 /// A value from the volume or the scan directory, where the hermes user writes, for people and for the log: as [`Shown`], without
@@ -19,26 +19,26 @@ pub struct FromVolume<'a>(pub &'a [u8]);
 /// A sentence of this program for the log: an ASCII JSON string with blanks and without equals signs.
 pub struct Sentence<'a>(pub &'a str);
 
-/// A line that a gateway has printed, as text for a terminal: characters that command one are escaped, and those that change the
-/// order or the place of others.
+/// A line that a gateway has printed, as text for a terminal: control characters are escaped, and characters that change the direction
+/// or the line of others.
 pub struct Line<'a>(pub &'a [u8]);
 
-/// A value as an ASCII JSON string, for JSON output.
+/// A value as an ASCII JSON string. What is no UTF-8 becomes U+FFFD.
 pub struct Quoted<'a>(pub &'a [u8]);
 
-/// What is escaped beyond what JSON requires.
-#[derive(Clone, Copy)]
-struct Escapes {
-    blank: bool,
-    equals: bool,
+/// Which printable characters are escaped.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Escapes {
+    /// Those that JSON requires.
+    Json,
+    /// And the equals sign.
+    Sentence,
+    /// And the blank.
+    Value,
 }
 
-const VALUE: Escapes = Escapes { blank: true, equals: true };
-const SENTENCE: Escapes = Escapes { blank: false, equals: true };
-const JSON: Escapes = Escapes { blank: false, equals: false };
-
 impl<'a> FromVolume<'a> {
-    /// Returns a path as a value.
+    /// Returns the value that a path is.
     pub fn path(path: &'a Path) -> FromVolume<'a> {
         FromVolume(path.as_os_str().as_bytes())
     }
@@ -56,13 +56,13 @@ fn is_bare(value: &[u8]) -> bool {
 
 impl fmt::Display for Shown<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bare_or_quoted(out, self.0, JSON)
+        bare_or_quoted(out, self.0, Escapes::Json)
     }
 }
 
 impl fmt::Display for FromVolume<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        bare_or_quoted(out, self.0, VALUE)
+        bare_or_quoted(out, self.0, Escapes::Value)
     }
 }
 
@@ -70,22 +70,22 @@ fn bare_or_quoted(out: &mut fmt::Formatter<'_>, value: &[u8], escapes: Escapes) 
     match std::str::from_utf8(value) {
         Ok(text) if is_bare(value) => out.write_str(text),
         _ => {
-            let (shown, is_cut) = cut(value);
-            quote(out, shown, is_cut, escapes)
+            let (shown, mark) = cut(value);
+            quote(out, shown, mark, escapes)
         }
     }
 }
 
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (shown, is_cut) = cut(self.0.as_bytes());
-        quote(out, shown, is_cut, SENTENCE)
+        let (shown, mark) = cut(self.0.as_bytes());
+        quote(out, shown, mark, Escapes::Sentence)
     }
 }
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        quote(out, self.0, false, JSON)
+        quote(out, self.0, "", Escapes::Json)
     }
 }
 
@@ -96,26 +96,29 @@ impl fmt::Display for Line<'_> {
                 match character {
                     '\t' => out.write_char(character)?,
                     '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                        escape(out, character, JSON)?;
+                        escape(out, character, Escapes::Json)?;
                     }
-                    _ if character.is_control() => escape(out, character, JSON)?,
+                    _ if character.is_control() => escape(out, character, Escapes::Json)?,
                     _ => out.write_char(character)?,
                 }
             }
             if !chunk.invalid().is_empty() {
-                escape(out, char::REPLACEMENT_CHARACTER, JSON)?;
+                escape(out, char::REPLACEMENT_CHARACTER, Escapes::Json)?;
             }
         }
         Ok(())
     }
 }
 
-/// Returns the part of a value that is printed, and whether something was cut off.
-fn cut(value: &[u8]) -> (&[u8], bool) {
-    (value.get(..SHOWN_MAX).unwrap_or(value), value.len() > SHOWN_MAX)
+/// Returns the part of a value that is printed, and the mark behind it if something was cut off.
+fn cut(value: &[u8]) -> (&[u8], &'static str) {
+    value
+        .get(..SHOWN_MAX)
+        .filter(|shown| shown.len() < value.len())
+        .map_or((value, ""), |shown| (shown, "..."))
 }
 
-fn quote(out: &mut fmt::Formatter<'_>, value: &[u8], is_cut: bool, escapes: Escapes) -> fmt::Result {
+fn quote(out: &mut fmt::Formatter<'_>, value: &[u8], mark: &str, escapes: Escapes) -> fmt::Result {
     out.write_char('"')?;
     for chunk in value.utf8_chunks() {
         for character in chunk.valid().chars() {
@@ -125,9 +128,7 @@ fn quote(out: &mut fmt::Formatter<'_>, value: &[u8], is_cut: bool, escapes: Esca
             escape(out, char::REPLACEMENT_CHARACTER, escapes)?;
         }
     }
-    if is_cut {
-        out.write_str("...")?;
-    }
+    out.write_str(mark)?;
     out.write_char('"')
 }
 
@@ -138,8 +139,8 @@ fn escape(out: &mut fmt::Formatter<'_>, character: char, escapes: Escapes) -> fm
         '\n' => out.write_str("\\n"),
         '\r' => out.write_str("\\r"),
         '\t' => out.write_str("\\t"),
-        ' ' if escapes.blank => out.write_str("\\u0020"),
-        '=' if escapes.equals => out.write_str("\\u003d"),
+        ' ' if escapes == Escapes::Value => out.write_str("\\u0020"),
+        '=' if escapes != Escapes::Json => out.write_str("\\u003d"),
         ' '..='~' => out.write_char(character),
         _ => {
             let mut units = [0; 2];
@@ -197,6 +198,8 @@ mod tests {
     fn a_very_long_value_is_cut() {
         let shown = Shown("y".repeat(9000).as_bytes()).to_string();
         assert_eq!(shown, format!("\"{}...\"", "y".repeat(SHOWN_MAX)));
+        let shown = Shown("y".repeat(SHOWN_MAX).as_bytes()).to_string();
+        assert_eq!(shown, format!("\"{}\"", "y".repeat(SHOWN_MAX)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 /// White space of JSON.
 const BLANKS: [char; 4] = [' ', '\t', '\n', '\r'];
 
-/// A JSON object that is read.
+/// A JSON object that has been read.
 #[derive(Debug)]
 pub struct Object<'a> {
     /// The object, without white space around it.

@@ -55,7 +55,7 @@ pub fn set(
     ownership: &Ownership,
 ) -> Result<Option<Name>> {
     let label = profiles::label(profile, &STATE);
-    // Two requests at once would share the staging file. If the lock cannot be had, the request counts more than the order.
+    // Two requests at once would share the staging file. Without the lock, the request is recorded nevertheless.
     let _lock = dir.readable().and_then(Lock::directory);
     let mut attributes = Attributes { mode: 0o644, ids: owner, ownership, durable: true };
     let bytes = match file::read_meta(dir, &STATE, CAP) {
@@ -63,7 +63,8 @@ pub fn set(
         Err(reason) => return Err(Error::new("use", label, reason)),
         Ok((bytes, meta)) => {
             attributes.mode = meta.mode & 0o777;
-            // A root shell may have made it, and the hermes user could not read it. With another name it may be root's own.
+            // A file of root's is handed over, because the hermes user may not be able to read it. With another hard link it may be any
+            // file of root's.
             if meta.ids.uid != 0 || meta.links != 1 {
                 attributes.ids = meta.ids;
             }

@@ -1,6 +1,6 @@
-//! `.gateway-planned-stop.json`: tells a gateway that its end is wanted. With it the gateway ends with 0 and reports `stopped`;
-//! without it, it takes SIGTERM for a failure, ends with 1 and reports `running`. It looks for the file every half second and ends
-//! without a signal, too, so the file is written for a gateway that is stopped in the next moment.
+//! `.gateway-planned-stop.json`: tells a gateway that it is stopped on request. With it the gateway ends with 0 and reports `stopped`;
+//! without it, the gateway takes SIGTERM for a failure, ends with 1 and reports `running`. A gateway looks for the file every half
+//! second and ends by itself if there is one, so it is written directly before the gateway is stopped.
 
 use crate::output::json::{self, Object};
 use crate::output::localtime;
@@ -19,7 +19,7 @@ const TARGET: &str = "target_pid";
 /// Tells the gateway with this process ID that it is being stopped, in one step, in the directory of its profile. The file belongs
 /// to `owner`, who removes it when it is read.
 pub fn write(dir: &Dir, pid: u64, owner: Ids, ownership: &Ownership) -> Result<(), Errno> {
-    // Two commands at once would share the staging file. If the lock cannot be had, the marker counts more than the order.
+    // Two commands at once would share the staging file. Without the lock, the marker is written nevertheless.
     let _lock = dir.readable().and_then(Lock::directory);
     let written_at = localtime::isoformat(time::now());
     let text = json::object([
@@ -35,7 +35,7 @@ pub fn write(dir: &Dir, pid: u64, owner: Ids, ownership: &Ownership) -> Result<(
 
 /// Removes the marker of a gateway that has ended. Absence is no error. `of`: only the marker for the gateway with this process ID.
 pub fn remove(dir: &Dir, of: Option<u64>) -> Result<(), Errno> {
-    // Another command may write one for a newer gateway between the look and the removal.
+    // Another command may write one for a newer gateway between the check and the removal.
     let _lock = dir.readable().and_then(Lock::directory);
     if let Some(pid) = of
         && !file::read(dir, &MARKER, CAP).is_ok_and(|marker| is_for(&marker, pid))
@@ -43,7 +43,7 @@ pub fn remove(dir: &Dir, of: Option<u64>) -> Result<(), Errno> {
         return Ok(());
     }
     match dir.unlink(&MARKER) {
-        // The kernel may refuse before it looks.
+        // The kernel may refuse a removal before it finds that there is nothing to remove.
         Err(_) if dir.meta(&MARKER) == Err(Errno::NOENT) => Ok(()),
         done => done,
     }

@@ -16,21 +16,18 @@ pub const RUNNING: &str = "running";
 /// The state of a gateway that should not run.
 pub const STOPPED: &str = "stopped";
 
-/// The state of a profile, as far as it decides whether its gateway starts.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Prior {
-    /// The state that decides, as the file has it.
-    pub word: Option<String>,
+/// The state in a state file that decides whether the gateway starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedState {
     /// The key that has it.
     pub key: Key,
+    /// The state, as the file has it.
+    pub word: String,
 }
 
 /// The key that decides.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Key {
-    /// None: there is no file, or no usable one.
-    #[default]
-    Neither,
     /// `desired_state`, the operator's last request.
     Desired,
     /// `gateway_state`, the gateway's last report.
@@ -41,31 +38,29 @@ impl Key {
     /// Returns the key as the file has it.
     pub fn text(self) -> &'static str {
         match self {
-            Key::Neither => "",
             Key::Desired => "desired_state",
             Key::Gateway => "gateway_state",
         }
     }
 }
 
-impl Prior {
+impl RecordedState {
     /// Returns whether the gateway is to be started. A gateway that was killed while `draining` or `degraded` was running;
     /// `starting` and `startup_failed` stay down, so that a boot makes no crash loop.
     pub fn starts(&self) -> bool {
-        match (self.key, self.word.as_deref()) {
-            (_, Some(RUNNING)) => true,
-            (Key::Gateway, Some(word)) => matches!(word, "draining" | "degraded"),
-            _ => false,
+        match (self.key, self.word.as_str()) {
+            (_, RUNNING) | (Key::Gateway, "draining" | "degraded") => true,
+            (Key::Desired | Key::Gateway, _) => false,
         }
     }
 }
 
 /// Parses a state file. The error says why it is not usable.
-pub fn parse(bytes: &[u8]) -> Result<Prior, &'static str> {
-    prior_of(&Object::parse(bytes)?)
+pub fn parse(bytes: &[u8]) -> Result<RecordedState, &'static str> {
+    recorded(&Object::parse(bytes)?)
 }
 
-fn prior_of(object: &Object<'_>) -> Result<Prior, &'static str> {
+fn recorded(object: &Object<'_>) -> Result<RecordedState, &'static str> {
     let (word, key) = match object.get(Key::Desired.text()) {
         Value::Text(word) => (word, Key::Desired),
         Value::Other => return Err("desired_state is not a string"),
@@ -78,14 +73,14 @@ fn prior_of(object: &Object<'_>) -> Result<Prior, &'static str> {
     if word.len() > WORD_CAP {
         return Err("the state is longer than 16384 bytes");
     }
-    Ok(Prior { word: Some(word), key })
+    Ok(RecordedState { key, word })
 }
 
 /// What the state file of a profile says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StateFile {
-    /// The state that decides, or why the file is not usable: an errno if it could not be read.
-    pub state: Result<Prior, Reason>,
+    /// The state that decides; `None` if there is no state file. If the file is not usable, why: an errno if it could not be read.
+    pub state: Result<Option<RecordedState>, Reason>,
     /// Whether it has `served_profiles`, the profiles that its gateway serves, whatever its value is.
     pub has_served_profiles: bool,
 }
@@ -93,7 +88,7 @@ pub struct StateFile {
 impl Default for StateFile {
     /// Returns what is known where there is no state file.
     fn default() -> StateFile {
-        StateFile { state: Ok(Prior::default()), has_served_profiles: false }
+        StateFile { state: Ok(None), has_served_profiles: false }
     }
 }
 
@@ -107,7 +102,7 @@ impl StateFile {
             Ok(object) => object,
             Err(why) => return StateFile::unusable(why),
         };
-        let state = prior_of(&object).map_err(Reason::from);
+        let state = recorded(&object).map(Some).map_err(Reason::from);
         StateFile { state, has_served_profiles: object.has("served_profiles") }
     }
 }
@@ -125,8 +120,8 @@ pub fn read(profile: &Dir) -> StateFile {
 mod tests {
     use super::*;
 
-    fn word(text: &str) -> Result<(Option<String>, bool), &'static str> {
-        parse(text.as_bytes()).map(|prior| (prior.word.clone(), prior.starts()))
+    fn word(text: &str) -> Result<(String, bool), &'static str> {
+        parse(text.as_bytes()).map(|state| (state.word.clone(), state.starts()))
     }
 
     #[test]
@@ -145,7 +140,7 @@ mod tests {
             (r#"{"gateway_state":"running","desired_state":""}"#, "", false),
             ("\u{feff}{\"desired_state\":\"running\"}", "running", true),
         ] {
-            assert_eq!(word(text), Ok((Some(expected.to_owned()), starts)), "{text}");
+            assert_eq!(word(text), Ok((expected.to_owned(), starts)), "{text}");
         }
     }
 
@@ -187,7 +182,7 @@ mod tests {
                     (None, None) if !is_none(gateway) => Err("gateway_state is not a string"),
                     (None, None) => Err("neither desired_state nor gateway_state is a string"),
                 };
-                let expected = expected.map(|(key, word)| Prior { word: Some(word.to_owned()), key });
+                let expected = expected.map(|(key, word)| RecordedState { key, word: word.to_owned() });
                 assert_eq!(parse(text.as_bytes()), expected, "{text}");
             }
         }
@@ -207,11 +202,10 @@ mod tests {
             ("paused", false, false),
             ("", false, false),
         ] {
-            let prior = |key| Prior { word: Some(word.to_owned()), key };
-            assert_eq!(prior(Key::Desired).starts(), by_request, "{word}");
-            assert_eq!(prior(Key::Gateway).starts(), by_report, "{word}");
+            let state = |key| RecordedState { key, word: word.to_owned() };
+            assert_eq!(state(Key::Desired).starts(), by_request, "{word}");
+            assert_eq!(state(Key::Gateway).starts(), by_report, "{word}");
         }
-        assert!(!Prior::default().starts());
     }
 
     #[test]
@@ -230,7 +224,7 @@ mod tests {
 
     #[test]
     fn served_profiles_are_seen_beside_any_state() {
-        let state = |word: &str| Ok(Prior { word: Some(word.to_owned()), key: Key::Gateway });
+        let state = |word: &str| Ok(Some(RecordedState { key: Key::Gateway, word: word.to_owned() }));
         let neither = || Err("neither desired_state nor gateway_state is a string".into());
         for (text, expected, has_served_profiles) in [
             (r#"{"gateway_state": "x", "served_profiles": ["a"]}"#, state("x"), true),
@@ -245,6 +239,6 @@ mod tests {
             let read = StateFile::parse(text.as_bytes());
             assert_eq!(read, StateFile { state: expected, has_served_profiles }, "{text}");
         }
-        assert_eq!(StateFile::default().state, Ok(Prior::default()));
+        assert_eq!(StateFile::default().state, Ok(None));
     }
 }

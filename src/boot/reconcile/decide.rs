@@ -6,7 +6,7 @@ use crate::s6::{DefaultState, ProfileName};
 use crate::settings::Source;
 use crate::sys::{Name, Reason};
 use crate::volume::exit_ledger::PriorExit;
-use crate::volume::state::{Key, Prior, RUNNING, STOPPED};
+use crate::volume::state::{Key, RUNNING, RecordedState, STOPPED};
 
 /// What was read of a profile.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum State {
     /// There is none: the gateway has never been started.
     Absent,
     /// A state.
-    Recorded(Prior),
+    Recorded(RecordedState),
     /// There is none, and the container asks for a gateway of `default` at its first boot.
     FirstBoot(Bootstrap),
     /// The file is not usable, so it says nothing; why.
@@ -97,7 +97,7 @@ impl State {
     /// Returns whether a gateway with this state is to run.
     pub fn wants(&self) -> bool {
         match self {
-            State::Recorded(prior) => prior.starts(),
+            State::Recorded(state) => state.starts(),
             State::FirstBoot(_) => true,
             State::Absent | State::Unusable(_) | State::Unreadable(_) => false,
         }
@@ -106,7 +106,7 @@ impl State {
     /// Returns the state that decides, as the log has it; `None` if there is none.
     pub fn word(&self) -> Option<&str> {
         match self {
-            State::Recorded(prior) => prior.word.as_deref(),
+            State::Recorded(state) => Some(&state.word),
             State::FirstBoot(_) => Some(RUNNING),
             State::Absent | State::Unusable(_) | State::Unreadable(_) => None,
         }
@@ -115,8 +115,8 @@ impl State {
     /// Returns which key decides, and its value.
     pub fn sentence(&self) -> String {
         match self {
-            State::Recorded(Prior { key, word }) => {
-                format!("{} is {}", key.text(), FromVolume(word.as_deref().unwrap_or_default().as_bytes()))
+            State::Recorded(RecordedState { key, word }) => {
+                format!("{} is {}", key.text(), FromVolume(word.as_bytes()))
             }
             State::FirstBoot(_) => format!("{} is {RUNNING}", Key::Desired.text()),
             State::Absent | State::Unusable(_) | State::Unreadable(_) => "there is no state".to_owned(),
@@ -125,13 +125,13 @@ impl State {
 
     /// Returns whether somebody has asked for the gateway to be stopped.
     pub fn is_stopped_on_request(&self) -> bool {
-        matches!(self, State::Recorded(Prior { key: Key::Desired, word }) if word.as_deref() == Some(STOPPED))
+        matches!(self, State::Recorded(RecordedState { key: Key::Desired, word }) if word == STOPPED)
     }
 
     /// Returns what a state that starts nothing says, in words.
     pub fn words(&self) -> String {
         match self {
-            State::Recorded(prior) => match (prior.key, prior.word.as_deref().unwrap_or_default()) {
+            State::Recorded(RecordedState { key, word }) => match (key, word.as_str()) {
                 (Key::Gateway, "starting" | "startup_failed") => {
                     "the last start failed; not retried at boot".to_owned()
                 }
@@ -282,7 +282,7 @@ mod tests {
 
     /// Every state that is told apart, and whether it wants to run.
     pub(crate) fn states() -> Vec<(State, bool)> {
-        let recorded = |key, word: &str| State::Recorded(Prior { word: Some(word.to_owned()), key });
+        let recorded = |key, word: &str| State::Recorded(RecordedState { key, word: word.to_owned() });
         let mut states = vec![
             (State::Absent, false),
             (State::FirstBoot(Bootstrap::LegacyCommand), true),
@@ -423,7 +423,7 @@ mod tests {
 
     #[test]
     fn each_state_has_its_words() {
-        let recorded = |key, word: &str| State::Recorded(Prior { word: Some(word.to_owned()), key });
+        let recorded = |key, word: &str| State::Recorded(RecordedState { key, word: word.to_owned() });
         for (state, words, is_stopped) in [
             (State::Absent, "it was never started", false),
             (State::Unusable("not JSON".into()), "it was never started", false),

@@ -13,7 +13,7 @@ use crate::settings::Setting;
 use crate::settings::role::{ContainerCommand, RoleChoice};
 use crate::settings::topology::TopologyChoice;
 use crate::volume::profiles;
-use crate::volume::state::{Key, Prior, RUNNING, STATE};
+use crate::volume::state::{Key, RUNNING, RecordedState, STATE};
 
 /// Returns the text for a front end's container.
 pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
@@ -153,7 +153,7 @@ impl Explain<'_> {
                 let label = profiles::label(&profile.name, &STATE);
                 format!("{} cannot be used: {reason}", FromVolume::path(&label))
             }
-            State::Recorded(Prior { key: Key::Gateway, word: Some(word) })
+            State::Recorded(RecordedState { key: Key::Gateway, word })
                 if matches!(word.as_str(), "starting" | "startup_failed") =>
             {
                 let (program, name) = (self.pass.console.program(), profile.name.text());

@@ -223,9 +223,9 @@ impl Reader<'_> {
         let state = match (state, unknown) {
             (Err(reason), _) => self.unusable_state(&name, reason),
             (_, Some(errno)) => self.unusable_state(&name, errno.into()),
-            (Ok(prior), None) if prior.word.is_some() => State::Recorded(prior),
-            (Ok(_), None) if name.is_root() => self.root_without_state(),
-            (Ok(_), None) => State::Absent,
+            (Ok(Some(state)), None) => State::Recorded(state),
+            (Ok(None), None) if name.is_root() => self.root_without_state(),
+            (Ok(None), None) => State::Absent,
         };
         let is_asked = !name.is_root() && self.pass.settings.topology.value != TopologyChoice::PerProfile;
         let is_standalone = is_asked && self.is_standalone(dir, &name);

@@ -4,7 +4,7 @@
 
 use hermes_init::fuzzing::json::Object;
 use hermes_init::fuzzing::PriorExit;
-use hermes_init::fuzzing::state::{self, Key, Prior};
+use hermes_init::fuzzing::state::{self, Key, RecordedState};
 use libfuzzer_sys::fuzz_target;
 use serde_json::{Map, Value};
 
@@ -12,17 +12,17 @@ const BOM: &[u8] = b"\xef\xbb\xbf";
 
 /// What the rules say of an object that serde_json has read; `None` where it says nothing usable.
 fn model(object: &Map<String, Value>) -> Option<(&str, Key)> {
-    fn prior(word: &str, key: Key) -> Option<(&str, Key)> {
+    fn state(word: &str, key: Key) -> Option<(&str, Key)> {
         // A longer one is no state.
         (word.len() <= 16_384).then_some((word, key))
     }
     match object.get("desired_state") {
-        Some(Value::String(word)) => return prior(word, Key::Desired),
+        Some(Value::String(word)) => return state(word, Key::Desired),
         Some(Value::Null) | None => (),
         Some(_) => return None,
     }
     match object.get("gateway_state") {
-        Some(Value::String(word)) => prior(word, Key::Gateway),
+        Some(Value::String(word)) => state(word, Key::Gateway),
         _ => None,
     }
 }
@@ -37,16 +37,16 @@ fuzz_target!(|text: &[u8]| {
         padded.splice(0..0, BOM.iter().copied());
         assert_eq!(state::parse(&padded), parsed);
     }
-    if let Ok(prior) = &parsed {
-        let word = prior.word.as_deref().unwrap_or_default();
-        let running = word == "running" || (prior.key == Key::Gateway && ["draining", "degraded"].contains(&word));
-        assert_eq!(prior.starts(), running);
+    if let Ok(state) = &parsed {
+        let word = state.word.as_str();
+        let running = word == "running" || (state.key == Key::Gateway && ["draining", "degraded"].contains(&word));
+        assert_eq!(state.starts(), running);
     }
     let bare = text.strip_prefix(BOM).unwrap_or(text);
     match serde_json::from_slice(bare) {
         Ok(Value::Object(object)) => {
             let parsed = parsed.as_ref().ok();
-            assert_eq!(parsed.map(|prior| (prior.word.as_deref().unwrap_or_default(), prior.key)), model(&object));
+            assert_eq!(parsed.map(|state| (state.word.as_str(), state.key)), model(&object));
             let expected = match object.get("phase").and_then(Value::as_str) {
                 Some("exited") => PriorExit::Clean,
                 Some("running") => PriorExit::Unclean,
@@ -60,8 +60,8 @@ fuzz_target!(|text: &[u8]| {
     }
     if let Ok(object) = Object::parse(text) {
         let set = object.with(&[("desired_state", "stopped".into())]);
-        let word = Some("stopped".to_owned());
-        assert_eq!(state::parse(set.as_bytes()), Ok(Prior { word, key: Key::Desired }));
+        let word = "stopped".to_owned();
+        assert_eq!(state::parse(set.as_bytes()), Ok(RecordedState { key: Key::Desired, word }));
         let again = Object::parse(set.as_bytes()).map(|object| object.get("gateway_state"));
         assert_eq!(again, Ok(object.get("gateway_state")));
     }
