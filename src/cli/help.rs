@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use super::commands::Name;
+use super::command::Name;
 use super::options::{Default, Opt, Row, Takes, Variable};
 
 /// Width of a page, in columns.

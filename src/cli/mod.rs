@@ -1,6 +1,6 @@
 //! The command line: parsed into a command with its arguments.
 
-pub mod commands;
+pub mod command;
 pub mod help;
 mod options;
 mod parse;
@@ -11,7 +11,7 @@ mod table;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-pub use commands::{Command, Name};
+pub use command::{Command, Name};
 use suggest::unknown;
 
 /// A parsed command line.

@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use lexopt::{Arg, Error, Parser};
 
 use super::Usage;
-use super::commands::Command;
+use super::command::Command;
 use super::options::{Opt, Takes};
 use super::suggest::unknown;
 use super::syntax::{Finish, Grammar, Operands, Syntax};

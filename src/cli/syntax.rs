@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::ops::RangeInclusive;
 
 use super::Usage;
-use super::commands::{Command, Name};
+use super::command::{Command, Name};
 use super::options::Opt;
 
 /// Says what is wrong with a value.

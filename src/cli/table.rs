@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use super::command;
-use super::commands::{Command, Name};
+use super::command::{Command, Name};
 use super::options::{Opt, WAIT};
 use super::syntax::{Finish, Grammar, MANY, Operands, Syntax, Taken, Wrong};
 use crate::boot::{fix_perms, reconcile};
@@ -14,8 +14,8 @@ use crate::output::Format;
 use crate::s6::{DefaultState, Mode};
 use crate::service;
 use crate::settings::Overrides;
+use crate::settings::bounds::{number, services};
 use crate::settings::choice::{Choices, choose};
-use crate::settings::number::{number, services};
 use crate::settings::{role, topology};
 
 /// Largest number of lines of a log.

@@ -9,7 +9,7 @@ use super::register::{self, Registration};
 use super::supervised::{DRAINING, ENDING, Ending, SupervisedGateway};
 use super::{Live, profiles, record, served};
 use crate::output::{Console, Error, Result, exit};
-use crate::s6::{DefaultState, ProfileName, control, supervision};
+use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::Overrides;
 use crate::sys::{Dir, Ownership};
 
@@ -156,7 +156,7 @@ fn restart(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mu
         Down::Newer | Down::Started => (),
         Down::Still => {
             // A gateway that does not stop is left up, and comes up again if it is killed.
-            control::svc("u", &gateway.slot)?;
+            commands::svc("u", &gateway.slot)?;
             return Err(gateway.still_up(limit));
         }
     }

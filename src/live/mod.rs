@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use crate::output::error::Object;
 use crate::output::{Console, Context, Error, Result, exit};
-use crate::s6::lock::{self, Held};
+use crate::s6::scandir_lock::{self, Held};
 use crate::s6::{ProfileName, Template, servicedir, supervision};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
@@ -81,7 +81,7 @@ impl<'a> Live<'a> {
 
     /// Locks the scan directory until the value is dropped.
     fn hold(&self) -> Result<Held<'_>> {
-        lock::scan_directory(&self.scandir, self.template.policy.mode).context("lock", self.path())
+        scandir_lock::hold(&self.scandir, self.template.policy.mode).context("lock", self.path())
     }
 
     /// Opens the slot of a profile for passage; `None` if there is none. Fails if the entry is no directory, which belongs to

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::s6::status::Stat;
+use crate::s6::status::{Process, Stat};
 use crate::s6::tai64n::Label;
 
 /// Time for which a gateway has to be up without a break to count as up: one that cannot work mostly ends within it.
@@ -27,8 +27,8 @@ impl Down {
     pub fn of(stat: Option<&Stat>, old: Option<u64>) -> Down {
         match stat {
             None => Down::Ended,
-            Some(stat) if stat.settled && !stat.wanted => Down::Ended,
-            Some(stat) if stat.up && stat.wanted && stat.pid != old => {
+            Some(stat) if stat.is_down() && !stat.is_wanted => Down::Ended,
+            Some(stat) if stat.is_up() && stat.is_wanted && stat.pid() != old => {
                 if old.is_some() {
                     Down::Newer
                 } else {
@@ -42,17 +42,17 @@ impl Down {
 
 /// Returns whether a gateway is on its way down. Its end would undo an order to be up: `finish` keeps it down if it ends with 0.
 pub fn is_ending(stat: Option<&Stat>) -> bool {
-    stat.is_some_and(|stat| !(stat.settled || stat.up && stat.wanted))
+    stat.is_some_and(|stat| !(stat.is_down() || stat.is_up() && stat.is_wanted))
 }
 
 /// Returns whether a gateway that was on its way down, with the process `old`, has come to its end.
 pub fn has_ended(stat: Option<&Stat>, old: Option<u64>) -> bool {
-    stat.is_none_or(|stat| stat.settled || stat.up && stat.pid != old)
+    stat.is_none_or(|stat| stat.is_down() || stat.is_up() && stat.pid() != old)
 }
 
 /// Returns whether a supervisor has taken an order to be up: it has the order, or the gateway has gone up or down since `before`.
 pub fn has_taken(stat: Option<&Stat>, before: Option<Label>) -> bool {
-    stat.is_some_and(|stat| stat.wanted || before != Some(stat.since))
+    stat.is_some_and(|stat| stat.is_wanted || before != Some(stat.since))
 }
 
 /// How far a gateway is that was ordered to be up.
@@ -70,8 +70,8 @@ impl Start {
     /// Returns what a look shows.
     pub fn of(stat: Option<&Stat>) -> Start {
         match stat {
-            Some(Stat { pid: Some(pid), wanted: true, .. }) => Start::Up(*pid),
-            Some(Stat { settled: true, wanted: false, .. }) => Start::Over,
+            Some(Stat { process: Process::Up { pid, .. }, is_wanted: true, .. }) => Start::Up(*pid),
+            Some(Stat { process: Process::Down, is_wanted: false, .. }) => Start::Over,
             _ => Start::NotYet,
         }
     }
@@ -109,13 +109,14 @@ mod tests {
     const LATER: Label = [2; 12];
 
     /// Returns the state of a gateway that has this process and is to be up or down; `finish` has ended if it has none.
-    fn stat(pid: Option<u64>, wanted: bool) -> Stat {
-        Stat { up: pid.is_some(), wanted, settled: pid.is_none(), ready: false, pid, since: BEFORE }
+    fn stat(pid: Option<u64>, is_wanted: bool) -> Stat {
+        let process = pid.map_or(Process::Down, |pid| Process::Up { pid, is_ready: false });
+        Stat { process, is_wanted, since: BEFORE }
     }
 
     /// Returns the state of a gateway that has ended, and whose `finish` runs.
     fn finishing(wanted: bool) -> Stat {
-        Stat { settled: false, ..stat(None, wanted) }
+        Stat { process: Process::Finishing, ..stat(None, wanted) }
     }
 
     /// All states that a supervisor can have written, and none, which is no supervisor.
@@ -156,7 +157,7 @@ mod tests {
     #[test]
     fn an_order_to_be_up_is_taken_once_it_shows() {
         for stat in all() {
-            let is_wanted = stat.is_some_and(|stat| stat.wanted);
+            let is_wanted = stat.is_some_and(|stat| stat.is_wanted);
             assert_eq!(has_taken(stat.as_ref(), Some(BEFORE)), is_wanted, "{stat:?}");
             // It has died since, and may have ended with 0.
             assert_eq!(has_taken(stat.as_ref(), Some(LATER)), stat.is_some(), "{stat:?}");

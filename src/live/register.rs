@@ -9,7 +9,7 @@ use super::{INTERVAL, Live, SUPERVISION, is_fully_supervised, profile, record, u
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::envdir::{self, Variable};
 use crate::s6::slot::{SlotState, check, publish, staging};
-use crate::s6::{DefaultState, ProfileName, control, supervision};
+use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::Overrides;
 use crate::sys::{Dir, Ownership, time};
 
@@ -84,7 +84,7 @@ pub(super) fn make(
         given => Cow::Borrowed(given),
     };
     publish::add(&held, profile, want, &variables, &live.template)?;
-    if let Err(error) = control::svscanctl("a", &live.scandir) {
+    if let Err(error) = commands::svscanctl("a", &live.scandir) {
         unregister::take_away(live, profile, &held)?;
         if !given.is_empty() {
             record::forget_variables(live, profile)?;
@@ -97,11 +97,11 @@ pub(super) fn make(
 
 /// Makes s6-svscan take a slot that nobody supervises. Returns the slot.
 pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
-    control::svscanctl("a", &live.scandir)?;
+    commands::svscanctl("a", &live.scandir)?;
     if live.scandir.may_write() && wait_until_taken(live, profile, MISSED).is_none() {
         renew(live, profile)?;
         // A supervisor that was only slow works in the old inode.
-        control::svscanctl("an", &live.scandir)?;
+        commands::svscanctl("an", &live.scandir)?;
     }
     wait_for_supervision(live, profile)
 }

@@ -8,7 +8,7 @@ use super::{INTERVAL, Live, logs, record};
 use crate::output::{Context, Error, Result, exit};
 use crate::s6::deaths::{self, Death};
 use crate::s6::status::{self, Stat};
-use crate::s6::{ProfileName, control, supervision};
+use crate::s6::{ProfileName, commands, supervision};
 use crate::sys::{Dir, Errno, Reason, time};
 use crate::volume::{planned_stop, profiles};
 
@@ -89,14 +89,14 @@ impl SupervisedGateway<'_> {
 
     fn order_down(&self, limit: Duration) -> Result<Down> {
         let Some(before) = self.stat()? else { return Ok(Down::Ended) };
-        if let Some(pid) = before.pid {
+        if let Some(pid) = before.pid() {
             self.mark(pid);
         }
-        control::svc("d", &self.slot)?;
-        let down = self.wait_down(before.pid, limit)?;
+        commands::svc("d", &self.slot)?;
+        let down = self.wait_down(before.pid(), limit)?;
         match down {
             Down::Ended => self.unmark(None),
-            Down::Newer => self.unmark(before.pid),
+            Down::Newer => self.unmark(before.pid()),
             // It has yet to read its marker, or none has been written.
             Down::Still | Down::Started => (),
         }
@@ -105,7 +105,7 @@ impl SupervisedGateway<'_> {
 
     /// Kills the gateway, and waits until it is down.
     pub fn kill(&self, limit: Duration) -> Result<Down> {
-        control::svc("dk", &self.slot)?;
+        commands::svc("dk", &self.slot)?;
         let down = self.wait_down(None, limit)?;
         self.unmark(None);
         Ok(down)
@@ -151,7 +151,7 @@ impl SupervisedGateway<'_> {
 
     /// Returns whether its supervisor has the order to keep it up.
     pub fn is_wanted(&self) -> Result<bool> {
-        Ok(self.stat()?.is_some_and(|stat| stat.wanted))
+        Ok(self.stat()?.is_some_and(|stat| stat.is_wanted))
     }
 
     /// Waits for the end of a gateway that is on its way down.
@@ -160,7 +160,7 @@ impl SupervisedGateway<'_> {
         if !is_ending(before.as_ref()) {
             return Ok(Ending::Absent);
         }
-        let old = before.and_then(|stat| stat.pid);
+        let old = before.and_then(|stat| stat.pid());
         let is_over = self.wait_until(limit, |stat| has_ended(stat, old))?;
         Ok(if is_over { Ending::Over } else { Ending::Continues })
     }
@@ -174,7 +174,7 @@ impl SupervisedGateway<'_> {
     pub fn order_up(&self) -> Result<Deaths> {
         let before = self.stat()?.map(|stat| stat.since);
         let deaths = deaths::read(&self.slot);
-        control::svc("u", &self.slot)?;
+        commands::svc("u", &self.slot)?;
         if self.wait_until(TAKING, |stat| has_taken(stat, before))? {
             return Ok(deaths);
         }

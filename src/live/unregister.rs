@@ -7,10 +7,10 @@ use super::progress::Down;
 use super::supervised::SupervisedGateway;
 use super::{INTERVAL, Live, SUPERVISION, foreign, is_fully_supervised, profile, record};
 use crate::output::{Console, Context, Error, Result, exit};
-use crate::s6::lock::Held;
+use crate::s6::scandir_lock::Held;
 use crate::s6::servicedir::LOG;
 use crate::s6::slot::staging;
-use crate::s6::{ProfileName, control, supervision};
+use crate::s6::{ProfileName, commands, supervision};
 use crate::settings::Overrides;
 use crate::sys::{Dir, Errno, Kind, Name, Ownership, remove, time};
 
@@ -180,7 +180,7 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
         slot => slot.context("open", hidden)?,
     };
     let starting = Some(&slot).filter(|slot| !is_fully_supervised(slot));
-    if let Err(error) = control::reap(&live.scandir, starting)
+    if let Err(error) = commands::reap(&live.scandir, starting)
         && supervision::is_supervised(&slot)
     {
         return Ok(End::Refused(error));
@@ -192,7 +192,7 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
             return Ok(End::Over);
         }
         // A logger that has just ended takes no command. Whether it is gone is checked below.
-        let _ = slot.open_path(&LOG).map(|log| control::svc(command, &log));
+        let _ = slot.open_path(&LOG).map(|log| commands::svc(command, &log));
     }
     if wait_until_ended(&slot, SUPERVISION) {
         return Ok(End::Over);

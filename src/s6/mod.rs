@@ -1,13 +1,13 @@
 //! s6: the scan directory, service directories and their supervisors, and the slots, which are the service directories of gateways.
 
-pub mod control;
+pub mod commands;
 pub mod deaths;
 pub mod envdir;
-pub mod lock;
 mod policy;
 pub mod profile_name;
 pub mod programs;
 pub mod scandir;
+pub mod scandir_lock;
 pub mod sealing;
 pub mod servicedir;
 pub mod skeleton;

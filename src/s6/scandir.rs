@@ -6,7 +6,7 @@ use super::profile_name::PREFIX;
 use super::sealing::stays_open;
 use super::servicedir::{CONTROL, LOG, SEALED_SUPERVISE, SUPERVISE};
 use super::slot::staging;
-use super::{Policy, lock};
+use super::{Policy, scandir_lock};
 use crate::output::{Context, Error, Result};
 use crate::sys::{Dir, Entry, Errno, Ids, Kind, Meta, Name, Ownership, Reason, present};
 
@@ -103,7 +103,7 @@ pub fn is_slot_name(name: &Name) -> bool {
 /// changed.
 pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Result<()> {
     let found = scandir.own_meta().context("look at the scan", "directory")?;
-    lock::remove_file(scandir).context("remove the lock of the scan", "directory")?;
+    scandir_lock::remove_file(scandir).context("remove the lock of the scan", "directory")?;
     let Some(svscan) = open_svscan(scandir)? else {
         return Err(Error::new(
             "hand over the scan",

@@ -10,24 +10,59 @@ use crate::sys::{Dir, Errno, Reason, file, time};
 /// The state of a service as its supervisor has written it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
-    /// Whether it is up.
-    pub up: bool,
-    /// Whether it is wanted up: its supervisor keeps it up.
-    pub wanted: bool,
-    /// Whether it is down and its `finish` has ended. A `finish` that still runs can revoke an order to be up.
-    pub settled: bool,
-    /// Whether it has reported that it is ready.
-    pub ready: bool,
-    /// Its process, while it is up.
-    pub pid: Option<u64>,
+    /// Its process.
+    pub process: Process,
+    /// Whether its supervisor has the order to keep it up.
+    pub is_wanted: bool,
     /// When it last went up or down.
     pub since: Label,
+}
+
+/// The process of a service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Process {
+    /// It is up.
+    Up {
+        /// The process ID.
+        pid: u64,
+        /// Whether it has reported that it is ready.
+        is_ready: bool,
+    },
+    /// It has ended, and its `finish` has not. A `finish` can revoke an order to be up.
+    Finishing,
+    /// It is down.
+    Down,
 }
 
 impl Stat {
     /// Returns when it last went up or down, in seconds since 1970.
     pub fn time(&self) -> i64 {
         tai64n::seconds(&self.since)
+    }
+
+    /// Returns the process ID, while it is up.
+    pub fn pid(&self) -> Option<u64> {
+        self.process.pid()
+    }
+
+    /// Returns whether it is up.
+    pub fn is_up(&self) -> bool {
+        self.pid().is_some()
+    }
+
+    /// Returns whether it is down and its `finish` has ended.
+    pub fn is_down(&self) -> bool {
+        self.process == Process::Down
+    }
+}
+
+impl Process {
+    /// Returns the process ID, while it is up.
+    pub fn pid(self) -> Option<u64> {
+        match self {
+            Process::Up { pid, .. } => Some(pid),
+            Process::Finishing | Process::Down => None,
+        }
     }
 }
 
@@ -70,15 +105,15 @@ fn parse(state: &[u8]) -> Option<Stat> {
     let (ready, rest) = rest.split_first_chunk::<12>()?;
     let pid = u64::from_be_bytes(*rest.first_chunk()?);
     let flags = state.last()?;
-    let up = pid != 0 && flags & FINISHING == 0;
-    Some(Stat {
-        up,
-        wanted: flags & WANTED != 0,
-        settled: !up && ready >= since,
-        ready: pid != 0 && flags & READY != 0,
-        pid: Some(pid).filter(|_| up),
-        since: *since,
-    })
+    let process = if pid != 0 && flags & FINISHING == 0 {
+        Process::Up { pid, is_ready: flags & READY != 0 }
+    } else if ready < since {
+        // Of a service that is down, the second moment is that of the end of its `finish`.
+        Process::Finishing
+    } else {
+        Process::Down
+    };
+    Some(Stat { process, is_wanted: flags & WANTED != 0, since: *since })
 }
 
 #[cfg(test)]
@@ -93,15 +128,18 @@ mod tests {
     #[test]
     fn both_formats_of_a_state_are_read() {
         for group in [&b""[..], &42_u64.to_be_bytes()] {
-            let fields = |state: Vec<u8>| {
-                parse(&state).map(|stat| (stat.up, stat.wanted, stat.settled, stat.ready, stat.pid))
-            };
-            assert_eq!(fields(state(11, 10, 42, group, 0)), Some((true, false, false, false, Some(42))));
-            assert_eq!(fields(state(11, 12, 42, group, 12)), Some((true, true, false, true, Some(42))));
-            // Its `finish` runs.
-            assert_eq!(fields(state(11, 10, 42, group, 6)), Some((false, true, false, false, None)));
-            assert_eq!(fields(state(11, 10, 0, group, 4)), Some((false, true, false, false, None)));
-            assert_eq!(fields(state(11, 11, 0, group, 0)), Some((false, false, true, false, None)));
+            let up = |is_ready| Process::Up { pid: 42, is_ready };
+            for (state, process, is_wanted) in [
+                (state(11, 10, 42, group, 0), up(false), false),
+                (state(11, 12, 42, group, 12), up(true), true),
+                (state(11, 10, 42, group, 6), Process::Finishing, true),
+                (state(11, 10, 0, group, 4), Process::Finishing, true),
+                (state(11, 11, 0, group, 0), Process::Down, false),
+                (state(11, 12, 0, group, 4), Process::Down, true),
+            ] {
+                let found = parse(&state).map(|stat| (stat.process, stat.is_wanted));
+                assert_eq!(found, Some((process, is_wanted)), "{state:?}");
+            }
             assert_eq!(parse(&state(11, 11, 0, group, 0)).map(|stat| stat.time()), Some(0x6a00_0000 - 37));
         }
         for length in [0, 34, 36, 42, 44, 100] {

@@ -1,9 +1,9 @@
 //! Settings: option, else environment, else container environment, else default. An empty value counts as unset.
 
+pub mod bounds;
 pub mod choice;
 mod environment;
 mod lookup;
-pub mod number;
 pub mod role;
 mod setting;
 pub mod topology;
@@ -23,7 +23,7 @@ use crate::output::escape::Shown;
 use crate::output::{Console, Context, Error, Object, Result};
 use crate::s6::{Mode, Policy, Template, scandir};
 use crate::sys::{Dir, Ids, Ownership, present};
-use number::services;
+use bounds::services;
 use role::RoleChoice;
 use topology::TopologyChoice;
 use user::owner;

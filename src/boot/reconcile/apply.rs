@@ -9,11 +9,11 @@ use super::slots::Slot;
 use super::{Effect, Pass, bootstrap, hold};
 use crate::output::{Context, Error, Format, Object, Result, exit};
 use crate::s6::envdir::Variable;
-use crate::s6::lock::Held;
 use crate::s6::scandir::{self, Entries};
+use crate::s6::scandir_lock::Held;
 use crate::s6::slot::staging::{self, Swept};
 use crate::s6::slot::{SlotState, check, publish};
-use crate::s6::{DefaultState, ProfileName, control, supervision};
+use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::zone;
 use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, present, time};
@@ -185,7 +185,7 @@ fn sweep_leftover(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
     if staging::is_unregistered(name)
         && let Some(slot) = present(scandir.dir(name)).context("look at the leftover", name)?
         && !supervision::is_slot_held(&slot).context("look at the leftover", name)?
-        && let Err(error) = control::reap(scandir, Some(&slot))
+        && let Err(error) = commands::reap(scandir, Some(&slot))
     {
         return Ok(Swept::Remains(error));
     }

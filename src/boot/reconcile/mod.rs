@@ -26,7 +26,7 @@ use crate::output::Console;
 use crate::output::escape::Shown;
 use crate::output::{Context, Error, Format, Object, Result, exit};
 use crate::s6::Template;
-use crate::s6::lock::{self, Held};
+use crate::s6::scandir_lock::{self, Held};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{Overrides, Settings};
@@ -232,7 +232,7 @@ fn hold<'a>(scandir: &'a Dir, template: &Template<'_>, console: &Console) -> Hel
     if template.policy.slot_owner.uid != template.ownership.process().uid && mode.is_sealed() {
         return Held::without_lock(scandir);
     }
-    lock::scan_directory(scandir, mode).unwrap_or_else(|errno| {
+    scandir_lock::hold(scandir, mode).unwrap_or_else(|errno| {
         console.failed(&Error::new("lock", Object::Term("the scan directory"), errno));
         Held::without_lock(scandir)
     })

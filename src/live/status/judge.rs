@@ -22,7 +22,7 @@ pub enum Fault {
 pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
     let is_up = row.shown() == Shown::Up;
     let logger = || match row.state() {
-        Some(state) if state.is_up && !state.is_looping() && state.logger == Logger::Dying => {
+        Some(state) if state.is_up() && !state.is_looping() && state.logger == Logger::Dying => {
             Some(Fault::Logger)
         }
         _ => None,

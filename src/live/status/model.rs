@@ -5,6 +5,7 @@ use super::row::{
     Deaths, Forecast, LastBoot, Logger, Missing, NextBoot, OrphanProfile, Row, State, Subject, Supervision,
 };
 use crate::s6::deaths::Death;
+use crate::s6::status::Process;
 use crate::sys::Kind;
 
 /// A profile that wants to run and is started at the next boot.
@@ -59,9 +60,7 @@ pub fn forecasts() -> Vec<Forecast> {
 /// A service that is up for an hour, and has the order to be.
 pub fn up() -> State {
     State {
-        is_up: true,
-        pid: Some(7),
-        is_ready: false,
+        process: Process::Up { pid: 7, is_ready: false },
         is_wanted: true,
         since: 1_000_000,
         age: 3600,
@@ -73,7 +72,7 @@ pub fn up() -> State {
 fn states() -> Vec<State> {
     let death = |code, signal| Some(Death { time: 1_000_000, code, signal });
     let deaths = |last, recent, pause_until| Ok(Deaths { last, recent, pause_until });
-    let down = |is_wanted, deaths| State { is_up: false, pid: None, is_wanted, deaths, ..up() };
+    let down = |is_wanted, deaths| State { process: Process::Down, is_wanted, deaths, ..up() };
     let mut states = vec![
         up(),
         State { is_wanted: false, ..up() },

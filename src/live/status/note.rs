@@ -64,7 +64,7 @@ pub fn note(row: &Row) -> Option<Note> {
             Some(Note::new(what).with(Remedy::Start))
         }
         Subject::Service => of_supervision(row).or_else(|| {
-            let state = row.state().filter(|state| !state.is_up && !state.is_wanted)?;
+            let state = row.state().filter(|state| !state.is_up() && !state.is_wanted)?;
             permanent_failure(row, state)
         }),
     }
@@ -136,7 +136,7 @@ fn of_state(row: &Row, state: &State) -> Option<Note> {
         return Some(Note { until, ..Note::new(what).with(its_log(row)) });
     }
     match &state.logger {
-        _ if !state.is_up && row.is_service() && state.is_wanted => {
+        _ if !state.is_up() && row.is_service() && state.is_wanted => {
             Some(Note::new("it is not up").with(Remedy::ContainerLog))
         }
         Logger::Fine => None,
@@ -210,6 +210,7 @@ mod tests {
     use super::super::row::Deaths;
     use super::*;
     use crate::s6::deaths::Death;
+    use crate::s6::status::Process;
 
     fn profile(forecast: Forecast, supervision: Supervision) -> Row {
         let (name, subject) = (b"x".to_vec(), Subject::Profile(forecast));
@@ -277,13 +278,11 @@ mod tests {
         let down = |death: Option<(u8, u8)>| {
             let last = death.map(|(code, signal)| Death { time: 0, code, signal });
             let deaths = Ok(Deaths { last, ..Deaths::default() });
-            Supervision::Supervised(State { is_up: false, pid: None, is_wanted: false, deaths, ..up() })
+            Supervision::Supervised(State { process: Process::Down, is_wanted: false, deaths, ..up() })
         };
-        let looping = |is_up| {
-            let last = Some(Death { time: 0, code: 3, signal: 0 });
-            let deaths = Ok(Deaths { last, recent: 4, pause_until: Some(9) });
-            Supervision::Supervised(State { is_up, deaths, ..up() })
-        };
+        let last = Some(Death { time: 0, code: 3, signal: 0 });
+        let deaths = Ok(Deaths { last, recent: 4, pause_until: Some(9) });
+        let looping = Supervision::Supervised(State { deaths, ..up() });
         let running = || Supervision::Supervised(up());
         let all: [Forecast; 13] = forecasts().try_into().expect("thirteen forecasts");
         let [_, stopped, by_default, served_stopped, unused, for_others, ..] = all;
@@ -329,7 +328,7 @@ mod tests {
             (profile(wanted(), down(Some((1, 0)))), Some("it has died (exit code 1): P start x")),
             (profile(wanted(), down(None)), Some("it has not been started since the boot: P start x")),
             (
-                profile(wanted(), looping(true)),
+                profile(wanted(), looping),
                 Some("dies again and again: 4 times within 180 seconds (exit code 3); see: P logs x"),
             ),
             (profile(wanted(), Supervision::Unsupervised), Some("s6-svscan does not know it yet: P start x")),

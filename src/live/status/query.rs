@@ -144,16 +144,14 @@ impl Query<'_> {
         };
         let since = stat.time();
         let mut state = State {
-            is_up: stat.up,
-            pid: stat.pid,
-            is_ready: stat.ready,
-            is_wanted: stat.wanted,
+            process: stat.process,
+            is_wanted: stat.is_wanted,
             since,
             age: self.now.saturating_sub(since).max(0).unsigned_abs(),
-            deaths: self.deaths(dir, stat.up),
+            deaths: self.deaths(dir, stat.is_up()),
             logger: Logger::Fine,
         };
-        if state.is_up && state.deaths.is_ok() && !state.is_looping() {
+        if state.is_up() && state.deaths.is_ok() && !state.is_looping() {
             state.logger = self.logger(dir);
         }
         Supervision::Supervised(state)

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::s6::deaths::Death;
+use crate::s6::status::Process;
 use crate::sys::Kind;
 
 /// What is known of one service.
@@ -117,12 +118,8 @@ pub enum Missing {
 /// The state of a supervised service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct State {
-    /// Whether it is up.
-    pub is_up: bool,
-    /// Its process, while it is up.
-    pub pid: Option<u64>,
-    /// Whether it has reported that it is ready. A gateway reports nothing.
-    pub is_ready: bool,
+    /// Its process. A gateway does not report that it is ready.
+    pub process: Process,
     /// Whether its supervisor has the order to keep it up.
     pub is_wanted: bool,
     /// When it last went up or down, in seconds since 1970.
@@ -208,7 +205,17 @@ pub const LOOP: usize = 2;
 pub const RECENT: i64 = 180;
 
 impl State {
-    /// Returns the number of recent deaths, if the service dies again and again.
+    /// Returns whether it is up.
+    pub fn is_up(&self) -> bool {
+        self.process.pid().is_some()
+    }
+
+    /// Returns whether it has reported that it is ready.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.process, Process::Up { is_ready: true, .. })
+    }
+
+    /// Returns whether the service dies again and again.
     pub fn is_looping(&self) -> bool {
         self.is_wanted && self.deaths.as_ref().is_ok_and(|deaths| deaths.recent >= LOOP)
     }
@@ -227,7 +234,7 @@ impl Row {
             Supervision::NotASlot(_) | Supervision::Unknown(_) | Supervision::NotAsked => Shown::Unknown,
             Supervision::Unsupervised => Shown::Unsupervised,
             Supervision::Supervised(state) if state.is_looping() => Shown::Restarting,
-            Supervision::Supervised(state) if state.is_up => Shown::Up,
+            Supervision::Supervised(state) if state.is_up() => Shown::Up,
             Supervision::Supervised(_) => Shown::Down,
         }
     }

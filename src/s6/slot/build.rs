@@ -3,7 +3,7 @@
 use super::template::{DOWN_FILE, File};
 use super::{DefaultState, Template, staging};
 use crate::output::{Error, Result};
-use crate::s6::lock::Held;
+use crate::s6::scandir_lock::Held;
 use crate::s6::servicedir::{DIRECTORY, ENV, LOG};
 use crate::s6::{ProfileName, envdir, skeleton};
 use crate::sys::{Dir, Errno, Name, file, remove};

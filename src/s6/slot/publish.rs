@@ -3,7 +3,7 @@
 
 use super::{DefaultState, SlotState, Template, build, check, staging, update};
 use crate::output::{Context, Error, Result};
-use crate::s6::lock::Held;
+use crate::s6::scandir_lock::Held;
 use crate::s6::{ProfileName, envdir, supervision};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
 

@@ -1,8 +1,8 @@
 //! Staging names, which begin with a dot so that s6-svscan does not see them, and the sweep of those that interrupted passes left.
 
 use crate::output::{Context, Error, Result};
-use crate::s6::lock::Held;
 use crate::s6::profile_name::PREFIX;
+use crate::s6::scandir_lock::Held;
 use crate::s6::{ProfileName, servicedir, supervision};
 use crate::sys::{Dir, Errno, Kind, Name, present, remove};
 

@@ -8,7 +8,7 @@ use super::template::{DOWN_FILE, File};
 use super::{DefaultState, Template, staging};
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::s6::lock::Held;
+use crate::s6::scandir_lock::Held;
 use crate::s6::sealing::{self, Sealing};
 use crate::s6::servicedir::{self, DIRECTORY, DOWN, EVENT, LOG, SUPERVISE};
 use crate::s6::skeleton::{self, Existing};

@@ -35,7 +35,7 @@ impl Deref for Held<'_> {
 
 /// Locks a scan directory. In sealed mode, the lock is a file that only its owner, root, can open; in delegated mode it is the
 /// directory itself, which the hermes user locks too. Fails with EAGAIN if somebody else holds the lock for five seconds.
-pub fn scan_directory(scandir: &Dir, mode: Mode) -> Result<Held<'_>, Errno> {
+pub fn hold(scandir: &Dir, mode: Mode) -> Result<Held<'_>, Errno> {
     let lock = match mode {
         Mode::Sealed => Lock::private_file(scandir, &FILE)?,
         Mode::Delegated => Lock::directory(scandir.readable()?)?,
