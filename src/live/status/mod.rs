@@ -28,7 +28,7 @@ use crate::volume::home::Trusted;
 use judge::Fault;
 use query::Query;
 use render::Line;
-use row::Row;
+use row::{OrphanProfile, Row};
 
 /// The arguments of `status` and `health`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -113,8 +113,8 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         if rows.iter().any(|row| row.name == name) {
             continue;
         }
-        if let Some(Err(error)) = query::has_profile(&settings, name) {
-            console.failed(&error);
+        if let OrphanProfile::Unknown(error) = query::find_profile(&settings, name) {
+            console.warn(format_args!("{error}"));
         } else {
             let shown = FromVolume(name);
             console.warn(format_args!("no such gateway {shown}; {program} register makes one"));

@@ -35,10 +35,14 @@ pub struct Query<'a> {
     pub console: &'a Console,
 }
 
-/// Returns whether there is a profile with this name; `None` if none can have it.
-pub fn has_profile(settings: &Settings, name: &[u8]) -> Option<Result<bool>> {
-    let name = ProfileName::parse(name).ok()?;
-    Some(record::has_profile(settings, &name))
+/// Looks for the profile of a slot.
+pub fn find_profile(settings: &Settings, name: &[u8]) -> OrphanProfile {
+    let Ok(name) = ProfileName::parse(name) else { return OrphanProfile::Impossible };
+    match record::has_profile(settings, &name) {
+        Ok(true) => OrphanProfile::New,
+        Ok(false) => OrphanProfile::Gone,
+        Err(error) => OrphanProfile::Unknown(error.to_string()),
+    }
 }
 
 impl Query<'_> {
@@ -63,12 +67,7 @@ impl Query<'_> {
     /// Returns the row of a slot without a profile; `name` is that of the profile.
     pub fn orphan(&self, name: &[u8], slot: &Name) -> Row {
         let supervision = self.slot(slot);
-        let profile = match has_profile(self.settings, name) {
-            Some(Ok(true)) => OrphanProfile::New,
-            Some(Ok(false)) => OrphanProfile::Gone,
-            Some(Err(error)) => OrphanProfile::Unknown(error.to_string()),
-            None => OrphanProfile::Impossible,
-        };
+        let profile = find_profile(self.settings, name);
         Row {
             name: name.to_vec(),
             subject: Subject::Orphan(profile),
