@@ -160,7 +160,7 @@ def test_a_death_behind_a_permanent_failure_is_told_by_itself(live):
     live.tell("coder", "sleep")
     live.init("start", "--wait", "coder", uid=HERMES)
     assert (row(live)["note"], row(live)["exit_code"]) == (None, 78)
-    assert live.run(["s6-svc", "-dk", live.slot("coder")]).returncode == 0
+    assert live.run(["s6-svc", "-kd", live.slot("coder")]).returncode == 0
     down(live)
     assert note(live) == "it has died (signal 9): hermes-init start coder"
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support.fake_container import Container
+from support.fake_container import FakeContainer
 from support.file_tree import identity
 from support.forged_state import OWNER, Forged
 from support.program import APART, HERMES, executable, run
@@ -271,7 +271,7 @@ def test_a_variable_about_the_foreground_that_cannot_be_read_starts_no_second_ga
     forged.profile("default", "running" if topology == "per-profile" else "stopped")
     forged.profile("coder", "running")
     where = ["--hermes-home", forged.home, "--scandir", forged.scandir, "--owner", OWNER, "--topology", topology]
-    with Container([["sh", "/opt/main-wrapper.sh", "gateway", "run"]], environment=others) as container:
+    with FakeContainer([["sh", "/opt/main-wrapper.sh", "gateway", "run"]], environment=others) as container:
         folder = f"/proc/{container.pid}/root/run/s6/container_environment/{variable}"
         os.mkdir(folder)
         done = container.reconcile(*where, code=None)

@@ -5,6 +5,7 @@ import time
 
 import pytest
 
+from support.file_tree import identity
 from support.program import HERMES, wait_for
 from support.testbed import DOCKER, Bed, replace_script
 
@@ -278,7 +279,6 @@ def test_a_log_directory_that_cannot_be_used_costs_no_lines(bed):
 
 
 def test_a_second_pass_on_a_live_container_changes_nothing(bed):
-    from tree import identity
 
     bed.profile("coder", "running")
     (bed.path("/opt/data/profiles/coder") / "processes.json").write_text("[]")

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from support.fake_container import Container
+from support.fake_container import FakeContainer
 from support.forged_state import EPOCH, OWNER, Forged, steadily
 from support.program import HERMES, executable, run
 from support.testbed import tai64_epoch
@@ -32,7 +32,7 @@ DIED = "it has died ({})"
 PERMANENT = "failed permanently ({}); see: " + PROGRAM + " logs {}"
 LOOP = "dies again and again: {} times within 180 seconds ({}); see: " + PROGRAM + " logs {}"
 WAITING = "; waiting, starts again at {}"
-LOGGER = "its logger dies again and again: the container's log says why"
+LOGGER = "its logger dies again and again; the container's log says why"
 UNSUPERVISED = "s6-svscan does not know it yet"
 NO_SLOT_OF_OURS = "{}, not a slot: leave it to what has made it"
 SLOT_IS_GONE = "the slot that the last boot made is gone"
@@ -362,7 +362,7 @@ def test_in_a_front_ends_container_the_note_says_so_and_there_is_no_next_boot(fo
 
 def in_container(forged, command, *argv, environment=None, role=()):
     """Runs a command of the executable in a container with this command. Returns its stdout."""
-    with Container([command], environment=environment) as container:
+    with FakeContainer([command], environment=environment) as container:
         where = ["--hermes-home", forged.home, "--scandir", forged.scandir, "--owner", OWNER]
         done = run(container.command([executable(), *argv, *where, *role]), env={"PATH": "/usr/bin:/bin", "TZ": "UTC0"}, cwd="/")
         return forged.plain(done.stdout)

@@ -16,7 +16,7 @@ NOT_UP = "it is not up; the container's log says why"
 PERMANENT = "failed permanently ({}); the container's log says why"
 LOOP = "dies again and again: {} times within 180 seconds ({}); the container's log says why"
 NEW = "up for {} seconds only"
-LOGGER = "its logger dies again and again: the container's log says why"
+LOGGER = "its logger dies again and again; the container's log says why"
 
 
 @pytest.fixture

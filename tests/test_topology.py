@@ -123,7 +123,7 @@ def test_note_says_whether_the_last_boot_made_a_slot(served):
     notes = {name: row["note"] for name, row in rows(served).items()}
     assert notes == {
         "default": None,
-        "idle": "its gateway has ended: /run/bed/bin/hermes-init start idle",
+        "idle": "its gateway has ended",
         "own": "the slot that the last boot made is gone: /run/bed/bin/hermes-init start own",
         "coder": "the slot that the last boot made is gone: the gateway of default serves it",
         "late": "made since the last boot: /run/bed/bin/hermes-init start late",

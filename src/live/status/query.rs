@@ -247,10 +247,10 @@ fn forecast(plan: &Plan, item: &Item) -> Forecast {
     }
 }
 
-/// Returns whether it is `default` and has never been used. It is on every volume.
+/// Returns whether it is `default`, has never been used, and could have a slot. It is on every volume.
 pub fn is_unused_root(item: &Item) -> bool {
     let is_unused = |state: &Recorded| matches!(state, Recorded::Absent);
-    item.profile.as_ref().is_some_and(|profile| profile.name.is_root() && is_unused(&profile.state))
+    item.with_slot().is_some_and(|profile| profile.name.is_root() && is_unused(&profile.state))
 }
 
 #[cfg(test)]
