@@ -125,3 +125,136 @@ fn object(plan: &Plan, item: &Item, scandir: &Path) -> String {
     ];
     json::object(members.into_iter().chain(folded))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::boot::reconcile::decide::{
+        Decision, Gateways, NoSlotReason, Profile, Situation, StartReason, State,
+    };
+    use crate::boot::reconcile::observe::NotProfiles;
+    use crate::boot::reconcile::signs::Topology;
+    use crate::sys::Name;
+    use crate::volume::state::{Key, RecordedState};
+
+    fn item(name: &str, word: Option<&str>, decision: Decision) -> Item {
+        let state = word.map_or(State::Absent, |word| {
+            State::Recorded(RecordedState { word: word.to_owned(), key: Key::Desired })
+        });
+        let profile = ProfileName::parse(name.as_bytes()).ok();
+        let profile = profile.map(|name| Profile { state, ..Profile::new(name) });
+        Item::new(name.as_bytes(), profile, decision)
+    }
+
+    fn plan(items: Vec<Item>, is_multiplex: bool) -> Plan {
+        let gateways = if is_multiplex { Gateways::OfDefault } else { Gateways::Own };
+        Plan {
+            items,
+            without_slot: Vec::new(),
+            refused: 0,
+            no_capacity: "no room".to_owned(),
+            others: Others::default(),
+            not_profiles: NotProfiles::default(),
+            topology: Topology { is_multiplex, sign: None },
+            situation: Situation { gateways, default_is_needed: is_multiplex, is_foreground: false },
+            is_complete: true,
+        }
+    }
+
+    fn text(plan: &Plan, form: Form<'_>) -> String {
+        parts(plan, form).collect()
+    }
+
+    fn items() -> Vec<Item> {
+        let unusable = Decision::NoSlot(NoSlotReason::Unusable("bad name".to_owned()));
+        vec![
+            item("default", None, Decision::Start(StartReason::Others)),
+            item("coder", Some("running"), Decision::ServedByDefault { wants: true }),
+            item("idle", Some("stopped"), Decision::ServedByDefault { wants: false }),
+            item("Bad Name", None, unusable),
+            item("own", Some("running"), Decision::Unknown("why".to_owned())),
+            item("late", Some("running"), Decision::NoSlot(NoSlotReason::Capacity)),
+        ]
+    }
+
+    #[test]
+    fn lines_have_name_state_action_and_reason() {
+        let lines = "reconcile: profile=default prior_state=None action=started\n\
+            reconcile: profile=coder prior_state=running action=registered\n\
+            reconcile: profile=idle prior_state=stopped action=registered\n\
+            reconcile: profile=\"Bad\\u0020Name\" prior_state=None action=skipped reason=\"bad name\"\n\
+            reconcile: profile=own prior_state=running action=failed reason=\"why\"\n\
+            reconcile: profile=late prior_state=running action=failed reason=\"no room\"\n";
+        let plan = plan(items(), false);
+        assert_eq!(text(&plan, Form::Lines), lines);
+        let failures: String = lines.split_inclusive('\n').filter(|line| line.contains("=failed")).collect();
+        assert_eq!(text(&plan, Form::Failures), failures);
+    }
+
+    #[test]
+    fn lines_of_the_log_have_the_exit_and_in_multiplex_who_is_folded() {
+        for (is_multiplex, folded) in [(false, [""; 3]), (true, ["True", "True", "False"])] {
+            let plan = plan(items(), is_multiplex);
+            let log = text(&plan, Form::Log("T"));
+            for (line, folded) in log.lines().zip(folded) {
+                let folded = if is_multiplex { format!(" folded_into_root={folded}") } else { String::new() };
+                assert!(line.starts_with("T profile="), "{line}");
+                assert!(line.ends_with(&format!(" prior_exit=unknown{folded}")), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn objects_have_a_slot_where_the_profile_has_one() {
+        let mut items = items();
+        items.truncate(4);
+        if let Some(coder) = items.get_mut(1) {
+            coder.outcome = Outcome::Changed;
+        }
+        let objects = text(&plan(items, true), Form::Objects(Path::new("/run/service")));
+        let lines: Vec<_> = objects.lines().collect();
+        assert_eq!(
+            lines.get(1),
+            Some(
+                &"{\"profile\": \"coder\", \"prior_state\": \"running\", \"action\": \"registered\", \"reason\": null, \
+                  \"changed\": true, \"slot\": \"/run/service/gateway-coder\", \"prior_exit\": \"unknown\", \
+                  \"folded_into_root\": true}"
+            )
+        );
+        assert_eq!(
+            lines.get(3),
+            Some(
+                &"{\"profile\": \"Bad Name\", \"prior_state\": null, \"action\": \"skipped\", \"reason\": \"bad name\", \
+                  \"changed\": false, \"slot\": null, \"prior_exit\": \"unknown\", \"folded_into_root\": false}"
+            )
+        );
+    }
+
+    #[test]
+    fn what_is_only_counted_is_the_last_line() {
+        for (skipped, failed, word) in [(3, 0, "skipped"), (0, 2, "failed"), (3, 2, "failed")] {
+            let plan = Plan { others: Others { skipped, failed }, ..plan(Vec::new(), false) };
+            let reason = format!("{skipped} more entries can have no slot, and {failed} were not looked at");
+            let line = format!("profiles action={word} reason=\"{reason}\"\n");
+            assert_eq!(text(&plan, Form::Lines), format!("reconcile: {line}"));
+            assert_eq!(text(&plan, Form::Log("T")), format!("T {line}"));
+            assert_eq!(text(&plan, Form::Objects(Path::new("/"))), "");
+            let is_shown = failed > 0;
+            assert_eq!(text(&plan, Form::Failures).is_empty(), !is_shown);
+        }
+        assert_eq!(text(&plan(Vec::new(), false), Form::Lines), "");
+    }
+
+    #[test]
+    fn profiles_without_room_come_last_and_a_report_comes_in_parts() {
+        let names = (0..2000).filter_map(|number| Name::new(format!("p{number:04}")));
+        let plan = Plan { without_slot: names.collect(), ..plan(items(), false) };
+        let all: Vec<String> = parts(&plan, Form::Lines).collect();
+        assert!(all.len() > 1 && all.iter().all(|part| part.ends_with('\n')));
+        assert!(all.iter().rev().skip(1).all(|part| (PART..PART + 200).contains(&part.len())));
+        let text = all.concat();
+        assert_eq!(text.lines().count(), 2006);
+        let last = "reconcile: profile=p1999 prior_state=None action=failed reason=\"no room\"";
+        assert_eq!(text.lines().last(), Some(last));
+    }
+}

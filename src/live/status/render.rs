@@ -131,7 +131,97 @@ fn object(line: &Line<'_>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::short;
+    use super::super::model::{rows, up, wanted};
+    use super::super::row::{Deaths, LastBoot, Missing, Subject, Supervision};
+    use super::*;
+    use crate::s6::status::Process;
+
+    fn row(name: &str, subject: Subject, supervision: Supervision) -> Row {
+        let directory = (!matches!(supervision, Supervision::NoSlot(_))).then(|| "/run/service/x".into());
+        Row { name: name.into(), subject, directory, supervision, last_boot: None }
+    }
+
+    fn sample() -> [Row; 3] {
+        let last = Some(Death { time: 0, code: 78, signal: 0 });
+        let down = State { process: Process::Down, deaths: Ok(Deaths { last, ..Deaths::default() }), ..up() };
+        let coder = Row {
+            last_boot: Some(LastBoot { action: "started".to_owned(), time: "T".to_owned() }),
+            ..row("coder", Subject::Profile(wanted()), Supervision::Supervised(down))
+        };
+        [
+            coder,
+            row("new", Subject::Profile(wanted()), Supervision::NoSlot(Missing::New)),
+            row("dashboard", Subject::Service, Supervision::Supervised(up())),
+        ]
+    }
+
+    fn lines(rows: &[Row]) -> Vec<Line<'_>> {
+        let line = |row| Line { row, note: Some("why".to_owned()), since: Some("T".to_owned()) };
+        rows.iter().map(line).collect()
+    }
+
+    #[test]
+    fn a_table_has_columns_notes_and_totals_of_gateways() {
+        let rows = sample();
+        let mut lines = lines(&rows);
+        if let Some(line) = lines.last_mut() {
+            line.note = None;
+        }
+        assert_eq!(
+            table(&lines),
+            "NAME       KIND     STATE    PID  SINCE  NEXT BOOT  LAST BOOT\n\
+             coder      gateway  down     -    60m    up         started T\n\
+             new        gateway  no slot  -    -      up         -\n\
+             dashboard  service  up       7    60m    -          -\n\
+             \ncoder: why\nnew: why\n\
+             \ngateways: 1 down, 1 no slot\n"
+        );
+        assert_eq!(table(&[]), "NAME  KIND  STATE  PID  SINCE  NEXT BOOT  LAST BOOT\n");
+        let services: Vec<_> = lines.into_iter().filter(|line| line.row.is_service()).collect();
+        assert!(!table(&services).contains("gateways"));
+    }
+
+    #[test]
+    fn an_object_has_what_is_known_and_null_for_the_rest() {
+        let [coder, new, dashboard] = sample();
+        let rows = [coder, new, dashboard];
+        let lines: Vec<_> = rows.iter().map(|row| Line { row, note: None, since: None }).collect();
+        let text = objects(&lines);
+        let objects: Vec<_> = text.lines().collect();
+        assert_eq!(
+            objects,
+            [
+                "{\"profile\": \"coder\", \"kind\": \"gateway\", \"slot\": \"/run/service/x\", \"state\": \"down\", \"pid\": null, \
+                  \"ready\": false, \"exit_code\": 78, \"signal\": null, \"deaths\": 0, \"since\": null, \"wanted\": \"up\", \
+                  \"last_boot\": \"started T\", \"note\": null}",
+                "{\"profile\": \"new\", \"kind\": \"gateway\", \"slot\": null, \"state\": \"no slot\", \"pid\": null, \"ready\": null, \
+                  \"exit_code\": null, \"signal\": null, \"deaths\": 0, \"since\": null, \"wanted\": \"up\", \"last_boot\": null, \
+                  \"note\": null}",
+                "{\"profile\": null, \"kind\": \"service\", \"slot\": \"/run/service/x\", \"state\": \"up\", \"pid\": 7, \"ready\": false, \
+                  \"exit_code\": null, \"signal\": null, \"deaths\": 0, \"since\": null, \"wanted\": null, \"last_boot\": null, \
+                  \"note\": null}",
+            ]
+        );
+    }
+
+    #[test]
+    fn table_and_object_agree_about_every_row() {
+        for row in rows() {
+            let cells = cells(&row);
+            let [_, kind, state, pid, _, next_boot, last_boot] = &cells;
+            let object = object(&Line { row: &row, note: None, since: None });
+            let text = |key: &str, value: &str| match value {
+                "" => format!("\"{key}\": null"),
+                value => format!("\"{key}\": \"{value}\""),
+            };
+            for (key, value) in
+                [("kind", kind), ("state", state), ("wanted", next_boot), ("last_boot", last_boot)]
+            {
+                assert!(object.contains(&text(key, value)), "{key} {value} {object}");
+            }
+            assert!(object.contains(&text("pid", pid).replace(&format!("\"{pid}\""), pid)), "{object}");
+        }
+    }
 
     #[test]
     fn a_time_span_has_two_digits_or_more_of_the_largest_unit() {

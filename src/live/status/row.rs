@@ -294,3 +294,58 @@ impl NextBoot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{forecasts, rows, wanted};
+    use super::*;
+
+    #[test]
+    fn a_front_ends_container_makes_no_slot_but_what_has_failed_is_not_known() {
+        let missing = || Supervision::NoSlot(Missing::FrontEnd("why".to_owned()));
+        for forecast in forecasts() {
+            let has_failed = forecast.has_failed;
+            let (name, subject) = (b"x".to_vec(), Subject::Profile(forecast.clone()));
+            let row = Row { name, subject, directory: None, supervision: missing(), last_boot: None };
+            let expected = if has_failed { forecast.next } else { NextBoot::NoSlot };
+            assert_eq!(row.next_boot(), Some(expected), "{forecast:?}");
+        }
+    }
+
+    #[test]
+    fn only_profiles_have_a_next_boot_and_one_that_is_not_known_is_said() {
+        for row in rows() {
+            let expected = match &row.subject {
+                Subject::Orphan(OrphanProfile::Unknown(_)) => Some(NextBoot::Unknown),
+                Subject::Orphan(_) | Subject::NotProfile | Subject::Service => None,
+                Subject::Profile(_) => continue,
+            };
+            assert_eq!(row.next_boot(), expected, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn two_recent_deaths_of_what_is_wanted_are_a_loop() {
+        let of = |is_wanted, recent| {
+            let deaths = Ok(Deaths { recent, ..Deaths::default() });
+            Supervision::Supervised(State { is_wanted, deaths, ..super::super::model::up() })
+        };
+        for (supervision, shown) in [
+            (of(true, 0), Shown::Up),
+            (of(true, 1), Shown::Up),
+            (of(true, 2), Shown::Restarting),
+            (of(true, 9), Shown::Restarting),
+            (of(false, 9), Shown::Up),
+        ] {
+            let subject = Subject::Profile(wanted());
+            let row = Row { name: b"x".to_vec(), subject, directory: None, supervision, last_boot: None };
+            assert_eq!(row.shown(), shown, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn each_state_has_its_word() {
+        let words: Vec<_> = Shown::ALL.into_iter().map(Shown::text).collect();
+        assert_eq!(words, ["up", "restarting", "down", "unsupervised", "no slot", "unknown"]);
+    }
+}
