@@ -336,4 +336,88 @@ mod tests {
         assert!(item.has_failed());
         assert!(item.obstacle().is_some());
     }
+
+    fn plan(items: Vec<Item>) -> Plan {
+        Plan {
+            items,
+            without_slot: vec![ProfileName::root().slot().clone()],
+            refused: 1,
+            no_capacity: "no room".to_owned(),
+            others: Others::default(),
+            not_profiles: NotProfiles::default(),
+            topology: Topology { is_multiplex: true, sign: None },
+            situation: Situation {
+                gateways: Gateways::OfDefault,
+                default_is_needed: true,
+                is_foreground: false,
+            },
+            is_complete: true,
+        }
+    }
+
+    fn named(name: &str) -> Option<Profile> {
+        ProfileName::parse(name.as_bytes()).ok().map(Profile::new)
+    }
+
+    #[test]
+    fn what_keeps_a_slot_away_is_said_before_what_its_gateway_lacks_and_that_before_a_useless_state() {
+        let plan = plan(Vec::new());
+        let unusable = || State::Unusable("not JSON".into());
+        let lacking = |state| {
+            named("coder").map(|profile| Profile { state, refusal: Some("refused".to_owned()), ..profile })
+        };
+        let foreground = || Decision::Down(DownReason::Foreground);
+        let down = || Decision::Down(DownReason::State);
+        for (profile, decision, outcome, reason) in [
+            (named("coder"), down(), Outcome::Unchanged, None),
+            (named("coder"), Decision::Start(StartReason::State), Outcome::Changed, None),
+            (named("coder"), foreground(), Outcome::Unchanged, Some(FOREGROUND)),
+            (lacking(State::Absent), foreground(), Outcome::Unchanged, Some("refused")),
+            (lacking(unusable()), down(), Outcome::Unchanged, Some("refused")),
+            (
+                named("coder").map(|profile| Profile { state: unusable(), ..profile }),
+                down(),
+                Outcome::Unchanged,
+                Some("gateway_state.json: not JSON"),
+            ),
+            (lacking(unusable()), down(), Outcome::Failed("failed".to_owned()), Some("failed")),
+            (
+                lacking(unusable()),
+                Decision::NoSlot(NoSlotReason::Capacity),
+                Outcome::Unchanged,
+                Some("no room"),
+            ),
+            (None, Decision::Unknown("unknown".to_owned()), Outcome::Unchanged, Some("unknown")),
+        ] {
+            let item = Item { outcome, ..Item::new(b"coder", profile, decision) };
+            assert_eq!(plan.reason(&item).as_deref(), reason, "{:?} {:?}", item.decision, item.outcome);
+            assert_eq!(plan.failure(&item).is_some(), item.action() == Action::Failed);
+        }
+    }
+
+    #[test]
+    fn eight_profiles_for_which_default_starts_are_named_and_more_are_counted() {
+        let served = |number: usize, wants| {
+            let name = format!("p{number}");
+            Item::new(name.as_bytes(), named(&name), Decision::ServedByDefault { wants })
+        };
+        for (count, text) in [
+            (0, ""),
+            (1, "p0"),
+            (8, "p0, p1, p2, p3, p4, p5, p6, p7"),
+            (9, "p0, p1, p2, p3, p4, p5, p6, p7 and 1 more"),
+            (20, "p0, p1, p2, p3, p4, p5, p6, p7 and 12 more"),
+        ] {
+            let mut items: Vec<_> = (0..count).map(|number| served(number, true)).collect();
+            items.push(served(99, false));
+            assert_eq!(plan(items).charges(), text);
+        }
+    }
+
+    #[test]
+    fn a_profile_without_room_that_was_not_read_has_failed_and_no_slot() {
+        for item in plan(Vec::new()).refused_items() {
+            assert_eq!((item.action(), item.at_boot(), item.slot_name()), (Action::Failed, "no slot", None));
+        }
+    }
 }
