@@ -61,7 +61,7 @@ fn last(plan: &Plan, form: Form<'_>) -> Option<String> {
 /// Returns what the entries are that are only counted, if there are any.
 pub fn sum(others: Others) -> Option<String> {
     let Others { skipped, failed } = others;
-    let text = || format!("{skipped} more entries can have no slot, and {failed} were not looked at");
+    let text = || format!("{skipped} more entries cannot have a slot, and {failed} were not inspected");
     (skipped + failed > 0).then(text)
 }
 
