@@ -113,7 +113,7 @@ def test_a_path_without_hermes_is_said_once(closed, path, found):
     closed.run(["sh", "-ec", "mkdir -m 700 /run/closed; cp /run/bed/bin/hermes /run/closed"])
     (closed.path("/run/s6/container_environment") / "PATH").write_text(path)
     done = closed.init("reconcile", code=int(not found))
-    text = f"unable to run hermes: no directory of the PATH that gateways get, {path}, has it for the hermes user"
+    text = f"unable to run hermes: the gateways' PATH, {path}, has no hermes that the hermes user can execute"
     assert done.stderr.decode() == ("" if found else f"hermes-init reconcile: warning: {text}\n")
     assert done.stdout.decode().count(f'reason="{text}"') == (0 if found else 2)
     if found:

@@ -82,7 +82,7 @@ def test_a_registration_that_is_refused_keeps_the_variables_of_an_earlier_one(ke
 
 def test_a_registration_of_what_is_there_keeps_the_variables_of_the_first_one(kept):
     kept.init("register", "--down", "new", uid=HERMES)
-    assert b"it is there already" in kept.init("register", "--env", "C=3", "new", uid=HERMES, code=1).stderr
+    assert b"it already exists" in kept.init("register", "--env", "C=3", "new", uid=HERMES, code=1).stderr
     assert stays(kept) and sorted(os.listdir(kept.path(kept.slot("new")) / "env")) == ["A", "B"]
 
 
@@ -129,7 +129,9 @@ def test_a_gateway_that_has_not_died_since_has_no_cause(live, uid):
     died(live, "exit 9")
     live.run(["mv", f"{live.slot('coder')}/run", "/run/taken"])
     done = live.init("start", "--wait=1", "coder", uid=uid, code=1)
-    assert b"unable to see in time gateway-coder: it is not up yet, or not for a second; the end of its log:" in done.stderr, done
+    assert b"unable to start gateway-coder: it is not up yet, or has been up for less than a second; the end of its log:" in done.stderr, (
+        done
+    )
     assert b"exit code" not in done.stderr
     live.run(["mv", "/run/taken", f"{live.slot('coder')}/run"])
 

@@ -181,7 +181,7 @@ def test_stop_of_a_profile_without_a_slot_keeps_the_word(live):
 @pytest.mark.parametrize("command", ["register", "unregister", "start", "stop", "restart"])
 def test_a_bad_name_is_refused_before_the_scan_directory_is_opened_and_before_anything_is_done(live, command):
     done = live.init(command, "Bad", "--scandir", "/nowhere", uid=HERMES, code=100)
-    assert b"take the profile" in done.stderr and b"scan directory" not in done.stderr
+    assert b"use the profile" in done.stderr and b"scan directory" not in done.stderr
     if command in ("stop", "restart"):
         pid = live.pid_of(live.slot("coder"))
         live.init(command, "coder", "Bad", uid=HERMES, code=100)
@@ -203,7 +203,7 @@ def test_a_command_that_nobody_follows_is_not_believed(live, command):
         start = time.monotonic()
         done = live.init(command, "coder", *([] if command == "start" else ["--wait=1"]), uid=HERMES, code=1)
         assert time.monotonic() - start < 12
-        assert (b"has not followed" if command == "start" else b"it is not down yet") in done.stderr
+        assert (b"has not obeyed" if command == "start" else b"it is not down yet") in done.stderr
     finally:
         live.run(["kill", "-CONT", str(pid)])
 
@@ -393,7 +393,7 @@ def test_nothing_is_asked_of_a_name_that_no_profile_has(live):
     live.rescan()
     wait_for(lambda: live.svstat("/run/service/gateway-Evil"), what="its supervisor")
     rows = {row["profile"]: row for row in map(json.loads, live.init("status", "--json").stdout.splitlines())}
-    assert rows["Evil"]["state"] == "unknown" and rows["Evil"]["note"] == "no profile can have this slot"
+    assert rows["Evil"]["state"] == "unknown" and rows["Evil"]["note"] == "no profile can have a slot of this name"
     lines = calls(live, "openat,openat2", "status")
     asked = {
         match[1] for line in lines if (match := re.search(r'/run/service/(gateway-\w+)[^>]*>, "(supervise/)?(status|death_tally)"', line))
@@ -644,7 +644,7 @@ def test_a_wait_for_a_supervisor_is_done_once_by_the_clock(live):
     try:
         start = time.monotonic()
         done = live.init("start", "quiet", uid=HERMES, code=1)
-        assert b"s6-svscan has not taken it" in done.stderr and 9 < time.monotonic() - start < 12.5
+        assert b"unable to start a supervisor for gateway-" in done.stderr and 9 < time.monotonic() - start < 12.5
         start = time.monotonic()
         live.init("start", "quiet", uid=HERMES, code=1)
         assert time.monotonic() - start < 12.5
@@ -673,6 +673,6 @@ def test_a_symlink_to_a_service_is_left_to_what_has_made_it(live, uid):
         assert b"a symlink, not a slot" in done.stderr, done
     assert b"a symlink, not a slot" in live.init("status", uid=uid).stdout
     done = live.init("reconcile", uid=uid, code=1)
-    assert b"sweep the leftover gateway-web.tmp" in done.stderr and b"a symlink" in done.stderr
+    assert b"remove the leftover gateway-web.tmp" in done.stderr and b"a symlink" in done.stderr
     assert live.pid_of("/run/service/gateway-web") == pid
     assert {"gateway-web", "gateway-web.tmp"} <= set(entries(live))

@@ -132,7 +132,7 @@ def test_a_state_of_default_that_cannot_be_looked_at_is_not_a_first_boot(volume,
 
 def test_a_scan_directory_that_cannot_be_handed_over_is_a_failure(volume):
     done = volume.reconcile(before=failing("fchown", str(volume.scandir)), code=1)
-    assert b"unable to hand over" in done.stderr and b"action=failed" not in done.stdout, done
+    assert b"unable to change the owner of " in done.stderr and b"action=failed" not in done.stdout, done
     assert volume.scandir.stat().st_uid == 0
     volume.reconcile()
     assert volume.scandir.stat().st_uid == HERMES
@@ -143,6 +143,6 @@ def test_a_log_that_cannot_be_read_does_not_say_when_a_profile_was_made(volume, 
     volume.reconcile()
     volume.profile("late", "stopped")
     argv = [executable(), "status", *volume.options()[:-2]]
-    assert b"made since the last boot" in run(argv, env=APART).stdout
+    assert b"created since the last boot" in run(argv, env=APART).stdout
     done = run([*failing("openat", name), *argv], env=APART)
     assert b"made since" not in done.stdout and b"it has no slot" in done.stdout and b"unable to " in done.stderr, done

@@ -11,10 +11,10 @@ import pytest
 from support.program import APART, HERMES, executable, run, wait_for
 
 # What is printed; `{}` are the parts that differ.
-NO_SUCH = "warning: unable to find gateway-{0}: no such gateway '{0}'; /run/bed/bin/hermes-init register {0} makes one; /run/bed/bin/hermes-init status shows all\n"
-CLOSED = "warning: unable to look at the supervisor of gateway-{}: Permission denied\n"
+NO_SUCH = "warning: unable to find gateway-{0}: no such gateway '{0}'; /run/bed/bin/hermes-init register {0} creates one; /run/bed/bin/hermes-init status lists all\n"
+CLOSED = "warning: unable to check for a supervisor of gateway-{}: Permission denied\n"
 GONE = "warning: unable to find the profile {}: it is not on the volume, so the next boot starts nothing\n"
-NOT_KEPT = "warning: unable to keep the request for {}: the next boot may not know that it is {}\n"
+NOT_KEPT = "warning: unable to record the desired state of {}: the next boot may not know that it should be {}\n"
 NO_STATE = "warning: unable to use profiles/{}/gateway_state.json: not a regular file\n"
 NO_LOG = "logs: warning: {} has no log yet: its gateway has not been started\n"
 NO_FILE = "logs: warning: unable to read logs/gateways/{}/current: not a regular file\n"

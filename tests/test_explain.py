@@ -32,7 +32,7 @@ def test_story(place, name):
         after = container.reconcile("--explain", *story.options(), timeout=10)
         assert identity(place) == before, "--explain wrote something"
     # After a boot, only the slots differ, unless the story says otherwise.
-    settled = done.stdout.replace(b" is missing\n", b" is up to date; no s6-supervise running\n")
+    settled = done.stdout.replace(b" is missing\n", b" is up to date; s6-supervise is not running\n")
     came["explain after a boot"] = story.text(after.stdout) if after.stdout != settled else []
     story.check(came)
 
@@ -57,8 +57,8 @@ def test_a_slot_that_runs_is_said_to_be_supervised(bed):
     assert slot() == "slot now: gateway-coder is missing"
     bed.init("reconcile")
     bed.rescan()
-    wait_for(lambda: slot() == "slot now: gateway-coder is up to date; s6-supervise runs", what="the slot")
+    wait_for(lambda: slot() == "slot now: gateway-coder is up to date; s6-supervise is running", what="the slot")
     bed.profile("coder", "stopped")
     before = identity(bed.path("/opt/data/profiles"))
-    assert slot() == "slot now: gateway-coder is not up to date; s6-supervise runs"
+    assert slot() == "slot now: gateway-coder is not up to date; s6-supervise is running"
     assert identity(bed.path("/opt/data/profiles")) == before and not bed.path("/run/service/gateway-coder/down").exists()

@@ -15,26 +15,28 @@ from support.program import APART, HERMES, executable, run
 pytestmark = [pytest.mark.root, pytest.mark.strace]
 
 # What is printed; `{}` are the parts that differ.
-LEFTOVER = "hermes-init reconcile: warning: unable to look at the leftover {}: I/O error\n"
-SUPERVISOR = "unable to find a supervisor of gateway-coder: I/O error"
+LEFTOVER = "hermes-init reconcile: warning: unable to inspect the leftover {}: I/O error\n"
+SUPERVISOR = "unable to check for a supervisor of gateway-coder: I/O error"
 FIFO = {
-    "status": "coder: unable to look at supervise/control: I/O error\n",
-    "health": "coder: unable to look at supervise/control: I/O error\n",
-    "stop": "hermes-init stop: warning: unable to look at the supervisor of gateway-coder: I/O error\n",
+    "status": "coder: unable to inspect supervise/control: I/O error\n",
+    "health": "coder: unable to inspect supervise/control: I/O error\n",
+    "stop": "hermes-init stop: warning: unable to check for a supervisor of gateway-coder: I/O error\n",
 }
-NOT_KNOWN = "  slot now: gateway-coder is up to date; whether s6-supervise runs is not known\n"
+NOT_KNOWN = "  slot now: gateway-coder is up to date; it is not known whether s6-supervise is running\n"
 STATE = "gateway_state.json: I/O error"
 STATE_SAID = "hermes-init reconcile: warning: unable to use gateway_state.json: I/O error\n"
-FOLDED = "hermes-init reconcile: warning: default starts, because its gateway serves profiles that want to run: coder\n"
-FOLDED_WHY = "  because: gateway_state.json cannot be used: I/O error; but its gateway serves profiles that want to run: coder\n"
-FOREGROUND = "the container's command, gateway run, is this gateway, in the foreground"
+FOLDED = "hermes-init reconcile: warning: default starts because its gateway serves profiles whose desired state is running: coder\n"
+FOLDED_WHY = (
+    "  because: gateway_state.json cannot be used: I/O error; but its gateway serves profiles whose desired state is running: coder\n"
+)
+FOREGROUND = "the container's command, gateway run, runs this gateway in the foreground"
 VARIABLE = "hermes-init reconcile: warning: unable to read /run/s6/container_environment/{}: not a regular file\n"
 LOG = "hermes-init logs: warning: unable to read logs/gateways/{}/current: not a regular file\n"
 LOGS = "hermes-init logs: warning: unable to open logs/gateways/{}: "
-NOT_ALL = "hermes-init health: warning: not everything could be looked at: /usr/bin/hermes-init status says why\n"
-SERVICE = "unable to look at dashboard: I/O error"
-STALE = "hermes-init reconcile: warning: unable to look at profiles/coder/{}: I/O error\n"
-REWRITTEN = "hermes-init reconcile: warning: unable to look at .multiplex_opt_out_rewritten: I/O error\n"
+NOT_ALL = "hermes-init health: warning: not everything could be inspected: /usr/bin/hermes-init status says why\n"
+SERVICE = "unable to inspect dashboard: I/O error"
+STALE = "hermes-init reconcile: warning: unable to inspect profiles/coder/{}: I/O error\n"
+REWRITTEN = "hermes-init reconcile: warning: unable to inspect .multiplex_opt_out_rewritten: I/O error\n"
 
 
 @pytest.fixture
@@ -101,7 +103,7 @@ def test_a_leftover_that_cannot_be_removed_fails_no_pass(forged):
     """It was looked at: nobody is kept from anything by it."""
     folder = forged.service(".gateway-a.tmp", held=False, logger=())
     done = forged.run("reconcile", before=failing(("unlinkat", "control", 1)), code=0)
-    assert done.stderr == "hermes-init reconcile: warning: unable to sweep the leftover .gateway-a.tmp: I/O error\n" and folder.exists(), (
+    assert done.stderr == "hermes-init reconcile: warning: unable to remove the leftover .gateway-a.tmp: I/O error\n" and folder.exists(), (
         done
     )
 
@@ -199,7 +201,7 @@ def test_a_static_service_that_cannot_be_looked_at_is_a_fault(forged):
 
 @pytest.mark.parametrize(
     "logger, reason",
-    [(False, "unable to read supervise/death_tally: not a regular file"), (True, "unable to look at log: not a regular file")],
+    [(False, "unable to read supervise/death_tally: not a regular file"), (True, "unable to inspect log: not a regular file")],
 )
 @pytest.mark.parametrize("name", ["dashboard", "gateway-coder"])
 def test_a_fifo_in_the_place_of_the_deaths_is_a_fault(forged, name, logger, reason):
@@ -376,4 +378,4 @@ def test_where_others_have_no_room_what_could_not_be_looked_at_is_still_111(forg
         forged.profile("coder", "running")
         close(forged.home / "profiles")
     done = forged.run("health", uid=HERMES, environment={"HERMES_INIT_MAX_SERVICES": "6" if what == "too many" else "4"})
-    assert "no room" in done.stdout and done.stderr == NOT_ALL and done.returncode == 111, done
+    assert "no capacity" in done.stdout and done.stderr == NOT_ALL and done.returncode == 111, done

@@ -16,15 +16,15 @@ pytestmark = pytest.mark.root
 OWNER = f"{HERMES}:{HERMES}"
 
 # What is printed.
-OVERLAYS = "s6-overlay's own"
-UNSUPERVISED = "nobody supervises it"
+OVERLAYS = "it belongs to s6-overlay"
+UNSUPERVISED = "it is not supervised"
 NOTHING = "fix-perms: nothing to do: {} is missing\n"
 SUMMARY = "fix-perms: {done} done, {skipped} skipped, {refused} refused, {failed} failed"
 LINKED = "{} has more than one hard link"
 DEEP = "{} is more than 32 directories deep"
-STAYS = "{} it stays uid 10000's: this process may not change owners"
-NOT_ALLOWED = "fix-perms: info: not allowed to change owners (Operation not permitted): what was made belongs to uid 0\n"
-NOT_PERMITTED = "fix-perms: info: not permitted to change everything (Operation not permitted): left as it is\n"
+STAYS = "{} it still belongs to uid 10000: this process may not change owners"
+NOT_ALLOWED = "fix-perms: info: not permitted to change owners (Operation not permitted): created files belong to uid 0\n"
+NOT_PERMITTED = "fix-perms: info: some owners or modes cannot be changed (Operation not permitted): they are left as they are\n"
 IO = "{}: I/O error"
 PERM = "{}: Operation not permitted"
 ACCESS = "{}: Permission denied"
@@ -113,12 +113,12 @@ REFUSED = {
     ("event", "file"): "event is a regular file, not a directory",
     ("event", "fifo"): "event is a FIFO, not a directory",
     ("supervise", "symlink"): "supervise is a symlink, not a directory",
-    ("supervise", "socket"): "supervise is neither file, directory, symlink nor FIFO, not a directory",
+    ("supervise", "socket"): "supervise is a socket or a device, not a directory",
     ("supervise/control", "symlink"): "supervise/control is a symlink, not a FIFO",
     ("supervise/control", "file"): "supervise/control is a regular file, not a FIFO",
-    ("supervise/control", "socket"): "supervise/control is neither file, directory, symlink nor FIFO, not a FIFO",
+    ("supervise/control", "socket"): "supervise/control is a socket or a device, not a FIFO",
     ("supervise/lock", "symlink"): "supervise/lock is a symlink",
-    ("supervise/lock", "socket"): "supervise/lock is neither file, directory, symlink nor FIFO",
+    ("supervise/lock", "socket"): "supervise/lock is a socket or a device",
     ("supervise/event", "symlink"): "supervise/event is a symlink",
     ("log", "symlink"): "log is a symlink",
     ("log/supervise/control", "file"): "log/supervise/control is a regular file, not a FIFO",
@@ -249,7 +249,7 @@ def test_sealed_root_that_may_not_change_owners_says_what_stays_open(services):
         lines[0].startswith("fix-perms: service=a action=failed reason=")
         and {path: line.split()[2] for path, line in snapshot(a).items()} == before
     )
-    stays = {reason.removesuffix(STAYS.format("")).removesuffix(":").removeprefix("unable to seal ") for reason in reasons}
+    stays = {reason.removesuffix(STAYS.format("")).removesuffix(":").removeprefix("unable to restrict access to ") for reason in reasons}
     assert stays >= {"event", "supervise", "supervise/control", "supervise/lock", "log/event", "log/supervise", "log/supervise/control"}, (
         reasons
     )

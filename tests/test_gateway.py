@@ -112,7 +112,7 @@ def test_a_gateway_that_dies_again_and_again_makes_pauses(bed):
     time.sleep(3.5)
     assert starts(bed, "coder") == 6
     # Each step is said once, in the container's log and in the gateway's own.
-    pause = b"coder dies again and again: it is started %d seconds after its last end"
+    pause = b"coder keeps dying: it starts again %d seconds after its last death"
     current = bed.path("/opt/data/logs/gateways/coder/current")
     assert [bed.log().count(pause % length) for length in (2, 4, 8)] == [1, 1, 0]
     assert [current.read_bytes().count(pause % length) for length in (2, 4, 8)] == [1, 1, 0]
@@ -176,14 +176,14 @@ def test_a_pass_says_when_nobody_can_become_the_hermes_user(bed):
     done = bed.run(["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "/run/bed/bin/hermes-init", "reconcile"])
     assert done.returncode == 1, done
     assert (
-        b"reconcile: warning: unable to change to the hermes user 10000:10000: Operation not permitted; no gateway can run" in done.stderr
+        b"reconcile: warning: unable to switch to the hermes user 10000:10000: Operation not permitted; no gateway can run" in done.stderr
     )
     assert bed.path(bed.slot("coder")).exists()
     # Where people look for the reason it is, too.
-    reason = b'reason="unable to change to the hermes user 10000:10000: Operation not permitted; no gateway can run: '
+    reason = b'reason="unable to switch to the hermes user 10000:10000: Operation not permitted; no gateway can run: '
     assert done.stdout.count(reason) == 2 and (bed.path("/opt/data/logs/container-boot.log")).read_bytes().count(reason) == 2
     explained = bed.run(["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "/run/bed/bin/hermes-init", "reconcile", "--explain"])
-    assert explained.stdout.count(b"  but: unable to change to the hermes user") == 2
+    assert explained.stdout.count(b"  but: unable to switch to the hermes user") == 2
     assert b"unable" not in bed.init("reconcile").stderr
 
 

@@ -400,7 +400,7 @@ def test_six_hundred_profiles_and_heaps_of_junk_take_little_memory_and_few_descr
     hermes_owns(volume.home)
     done = volume.reconcile(before=["prlimit", "--nofile=16", *limited(16)], timeout=60, code=1)
     assert done.stdout.count(b"action=registered") == 498 and done.stdout.count(b"action=failed") == 103
-    assert b"profiles without a slot: 103: no room: s6-svscan handles 1000" in done.stderr and len(entries_of(volume.scandir)) == 498
+    assert b"profiles without a slot: 103: no capacity: s6-svscan handles 1000" in done.stderr and len(entries_of(volume.scandir)) == 498
     for options, count in ([], 498), (["--max-services", "2000"], 601):
         done = volume.reconcile(*options, before=["prlimit", "--nofile=16", *limited(16)], timeout=60, code=int(not options))
         assert len(entries_of(volume.scandir)) == done.stdout.count(b"action=registered") == count

@@ -102,7 +102,7 @@ def test_more_than_can_be_kept_is_an_error(live):
     live.profile("new", "running")
     for options in (["--env", f"A={'x' * 65_536}"], [word for number in range(257) for word in ("--env", f"V{number}=")]):
         done = live.init("register", *options, "new", uid=HERMES, code=1)
-        assert b"unable to keep the variables in profiles/new/.hermes-init-env: File too large" in done.stderr
+        assert b"unable to store the variables in profiles/new/.hermes-init-env: File too large" in done.stderr
         assert env(live) and not live.path(FILE).exists()
         live.init("unregister", "new", uid=HERMES)
     # As much as can be kept comes back.
@@ -123,7 +123,7 @@ def test_variables_that_cannot_be_kept_are_an_error(live):
     live.profile("new", "running")
     live.run(["chown", "0:0", "/opt/data/profiles/new"])
     done = live.init("register", "--env", "A=1", "new", uid=HERMES, code=1)
-    assert b"unable to keep the variables in profiles/new/.hermes-init-env: Permission denied" in done.stderr
+    assert b"unable to store the variables in profiles/new/.hermes-init-env: Permission denied" in done.stderr
     assert env(live) == {"A": b"1\n"}
     wait_for(lambda: live.svstat(live.slot("new")) == "up", what="the gateway")
     # Nor forgotten.

@@ -75,14 +75,14 @@ def test_every_value_of_env_arrives_byte_by_byte(live, uid):
 def test_a_bad_key_is_refused_and_nothing_is_made(live, variable):
     before = entries(live)
     done = live.init("register", "new", "--env", variable, uid=HERMES, code=100)
-    assert b"take the variable" in done.stderr and entries(live) == before
+    assert b"use the variable" in done.stderr and entries(live) == before
 
 
 @pytest.mark.parametrize("name", ["Bad", "", "a/b", "../x", "x" * 216, "gateway.x"])
 @pytest.mark.parametrize("command", ["register", "unregister", "start", "stop", "restart"])
 def test_a_name_that_is_none_is_100(live, command, name):
     before = entries(live)
-    assert b"take the profile" in live.init(command, name, uid=HERMES, code=100).stderr
+    assert b"use the profile" in live.init(command, name, uid=HERMES, code=100).stderr
     assert entries(live) == before
 
 
@@ -100,7 +100,7 @@ def test_without_svscan_register_takes_its_slot_away_again():
         done = bed.init("register", "new", code=1)
         assert b"is s6-svscan running there" in done.stderr and entries(bed) == before
         done = bed.init("register", "new", "--scandir", "/nowhere", code=111)
-        assert b"there is no such scan directory" in done.stderr
+        assert b"it does not exist: is s6-svscan running?" in done.stderr
 
 
 @pytest.mark.parametrize("path", ["", "/nowhere"])
@@ -293,7 +293,7 @@ def test_status_shows_slots_and_profiles_side_by_side(live):
         coder = by_name["coder"]
         assert (coder["state"], coder["pid"], coder["wanted"]) == ("up", live.pid_of(live.slot("coder")), "up")
         assert coder["slot"] == live.slot("coder") and coder["last_boot"].startswith("started 20") and coder["note"] is None
-        assert by_name["Evil"]["note"] == "no profile can have this slot"
+        assert by_name["Evil"]["note"] == "no profile can have a slot of this name"
         assert by_name["orphan"]["wanted"] is None and "hermes-init unregister orphan" in by_name["orphan"]["note"]
         assert by_name["Bad"]["slot"] is None and "name is not" in by_name["Bad"]["note"]
         new = by_name["a-rather-long-name-for-a-profile"]
@@ -327,7 +327,7 @@ def test_sealed_the_hermes_user_controls_and_root_registers():
         before = bed.supervisors()
         for command, name in (("register", "new"), ("unregister", "coder")):
             done = bed.init(command, name, uid=HERMES, code=1)
-            assert b"belongs to uid 0: sealed" in done.stderr
+            assert b"belongs to uid 0 and may be sealed" in done.stderr
         assert bed.svstat(bed.slot("coder")) == "up" and bed.supervisors() == before
         bed.init("register", "new", "--env", "A=b")
         assert bed.record("new")[2][b"A"] == b"b"

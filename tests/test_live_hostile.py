@@ -79,7 +79,7 @@ def test_sealing_names_every_service_that_stays_the_hermes_users(bed, name):
         # A slot without a profile is corrected.
         assert path.stat().st_uid == 0 and (path / "run").read_text().endswith("gateway-run\n") and done.stderr == b""
     else:
-        assert f"seal the service {name}".encode() in done.stderr and os.lstat(path).st_uid == HERMES
+        assert f"unable to restrict access to the service {name}: ".encode() in done.stderr and os.lstat(path).st_uid == HERMES
     assert bed.init("reconcile", "--sealed", code=code).stderr == done.stderr
 
 

@@ -43,8 +43,8 @@ class Config:
     def claim(self, text):
         """Returns on, off or unsure, and the number of the deciding line, if any."""
         answer, why, said = self.ask(text)
-        doubt = why == "config.yaml cannot be read for certain"
-        assert doubt == ("unable to read multiplex_profiles for certain from config.yaml: line " in said) and (doubt or not said), (
+        doubt = why == "config.yaml is ambiguous"
+        assert doubt == ("unable to determine multiplex_profiles from config.yaml: line " in said) and (doubt or not said), (
             text,
             said,
         )
@@ -76,7 +76,7 @@ def test_the_variable_decides_before_config(config, word, answer, text):
 def test_another_word_is_as_if_unset_and_is_said(config, word):
     answer, why, said = config.ask("a: 1\nmultiplex_profiles: true\n", {"GATEWAY_MULTIPLEX_PROFILES": word})
     assert (answer, why) == ("on", "config.yaml line 2")
-    assert said.count("\n") == 1 and "warning: GATEWAY_MULTIPLEX_PROFILES=" in said and said.endswith(": taken as unset\n")
+    assert said.count("\n") == 1 and "warning: GATEWAY_MULTIPLEX_PROFILES=" in said and said.endswith(": treated as unset\n")
 
 
 def test_an_empty_word_is_unset(config):

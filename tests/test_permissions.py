@@ -237,7 +237,7 @@ def test_a_refused_chown_is_said_once_and_is_no_failure(place):
     done = run(
         ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", "sh", "-c", script, executable()], cwd=place
     )
-    assert done.returncode == 0 and done.stderr.count(b"\n") == 1 and b"not allowed to change owners" in done.stderr, done
+    assert done.returncode == 0 and done.stderr.count(b"\n") == 1 and b"not permitted to change owners" in done.stderr, done
     assert b"2 done" in done.stdout and snapshot(place / "services/a")[b"supervise"].startswith("dir 710 ")
 
 

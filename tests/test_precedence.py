@@ -113,7 +113,7 @@ def prefix(machine, arguments, **variables):
 def pauses(machine, arguments, **variables):
     machine.bed.tell("coder", "exit 7")
     done = machine.run(["sh", "-c", "cd /run/slot && exec /run/bed/bin/hermes-init gateway-run gateway-coder"], code=7, **variables)
-    return "pause" if b"dies again and again" in done.stdout else "none"
+    return "pause" if b"keeps dying" in done.stdout else "none"
 
 
 def dashboard(pattern, stream="stdout", **always):
@@ -301,30 +301,30 @@ def test_a_variable_says_whether_s6_supervises_the_containers_command(machine):
 @pytest.mark.parametrize(
     "name, odd, inner, seen, said",
     [
-        ("role", "odd", "frontend", "gateway (default", "HERMES_INIT_ROLE=odd is none of gateway, frontend, auto: taken as auto"),
+        ("role", "odd", "frontend", "gateway (default", "HERMES_INIT_ROLE=odd is not one of gateway, frontend, auto: treated as auto"),
         (
             "topology",
             "odd",
             "multiplex",
             "per-profile (default",
-            "HERMES_INIT_TOPOLOGY=odd is none of auto, per-profile, multiplex: taken as auto",
+            "HERMES_INIT_TOPOLOGY=odd is not one of auto, per-profile, multiplex: treated as auto",
         ),
-        ("max-services", "3", "5", "enough", "HERMES_INIT_MAX_SERVICES: 3 is no number of services, 4 to 160000; taken as 1000"),
+        ("max-services", "3", "5", "enough", "HERMES_INIT_MAX_SERVICES: 3 is not a number of services from 4 to 160000; treated as 1000"),
         (
             "multiplex",
             "odd",
             "0",
             "on config.yaml line 1",
-            "GATEWAY_MULTIPLEX_PROFILES=odd is none of 1, true, yes, on and none of 0, false, no, off: taken as unset",
+            "GATEWAY_MULTIPLEX_PROFILES=odd is not one of 1, true, yes, on, 0, false, no, off: treated as unset",
         ),
         (
             "log-prefix",
             "odd",
             "0",
             "prefix",
-            "HERMES_INIT_LOG_PREFIX=odd is none of 1, true, yes and none of 0, false, no, off: taken as unset",
+            "HERMES_INIT_LOG_PREFIX=odd is not one of 1, true, yes, 0, false, no, off: treated as unset",
         ),
-        ("backoff", "odd", "0", "pause", "HERMES_INIT_BACKOFF=odd is none of 1, true, yes and none of 0, false, no, off: taken as unset"),
+        ("backoff", "odd", "0", "pause", "HERMES_INIT_BACKOFF=odd is not one of 1, true, yes, 0, false, no, off: treated as unset"),
         ("bootstrap", "odd", "running", "nothing", None),
         ("dashboard", "odd", "1", "off", None),
     ],
@@ -339,7 +339,7 @@ def test_a_word_that_is_none_hides_the_one_behind_it(machine, name, odd, inner, 
     if setting.option:
         # An option leaves nothing to be said of a variable.
         assert setting.see(machine, [setting.option, setting.values[0]], **given).split(" ")[0] == setting.values[0]
-        assert b"taken as" not in machine.last.stderr
+        assert b"treated as" not in machine.last.stderr
 
 
 # The mode.
@@ -535,7 +535,7 @@ SIGNS = {
     "config": "multiplex is on",
     "served": "served_profiles in gateway_state.json",
     "standalone": "gateway.standalone in profiles/own/config.yaml",
-    "rewritten": "there is .multiplex_opt_out_rewritten",
+    "rewritten": ".multiplex_opt_out_rewritten exists",
 }
 
 
@@ -651,7 +651,7 @@ def test_each_command_takes_the_role_before_the_variable(live, command):
     ):
         (folder / "HERMES_INIT_ROLE").write_text(inner["HERMES_INIT_ROLE"])
         done = live.init(*arguments, *options, environment=environment, code=code)
-        assert (f"the role is frontend ({source}); do it there".encode() in done.stderr) == (code == 1), done
+        assert (f"the role is frontend ({source}); run the command there".encode() in done.stderr) == (code == 1), done
 
 
 @pytest.mark.parametrize("command", ["status", "health"])
@@ -659,9 +659,9 @@ def test_status_and_health_take_role_and_topology_before_the_variables(live, com
     live.profile("new", "running")
     why = b"the role is frontend (option)"
     done = live.init(command, "--role=frontend", environment={"HERMES_INIT_ROLE": "gateway"}, code=None)
-    assert (why in done.stdout) == (command == "status") and b"made since the last boot" not in done.stdout
+    assert (why in done.stdout) == (command == "status") and b"created since the last boot" not in done.stdout
     done = live.init(command, "--role=gateway", environment={"HERMES_INIT_ROLE": "frontend"}, code=None)
-    assert b"made since the last boot" in done.stdout
+    assert b"created since the last boot" in done.stdout
     for topology, variable in (("multiplex", "per-profile"), ("per-profile", "multiplex")):
         done = live.init(command, "--json", f"--topology={topology}", environment={"HERMES_INIT_TOPOLOGY": variable}, code=None)
         rows = {row["profile"]: row for row in map(json.loads, done.stdout.splitlines())}

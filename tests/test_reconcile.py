@@ -220,7 +220,7 @@ def test_the_reserved_name_has_one_result_the_root_profiles(volume, what):
     warned = [line for line in done.stderr.decode().splitlines() if "unable to use profiles/default: " in line]
     assert len(warned) == (0 if what == "no soul" else 1) and sorted(entries_of(volume.scandir)) == ["gateway-default"]
     explained = volume.reconcile("--explain").stdout.decode()
-    assert explained.count("\nprofiles/default is no profile\n") == 1 and explained.count("\nprofile default\n") == 1
+    assert explained.count("\nprofiles/default is not a profile\n") == 1 and explained.count("\nprofile default\n") == 1
     assert os.path.isdir(directory)
 
 
@@ -339,7 +339,7 @@ def test_what_is_missing_is_made(volume):
     volume.home = volume.place / "a/b/home"
     volume.scandir = volume.place / "c/d"
     done = volume.reconcile()
-    assert b"was missing and has been made" in done.stderr
+    assert b"did not exist and has been created" in done.stderr
     assert volume.home.stat().st_uid == HERMES and volume.log() and volume.slot("default").is_dir()
     assert (volume.place / "a").stat().st_uid == 0
 
@@ -459,7 +459,7 @@ def test_a_leftover_that_cannot_be_removed_stops_nothing(volume):
     os.chown(volume.scandir, HERMES, HERMES)
     (volume.scandir / ".gateway-default.tmp/inner").mkdir(parents=True)
     done = volume.reconcile(before=["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups"])
-    assert b"sweep the leftover .gateway-default.tmp" in done.stderr
+    assert b"remove the leftover .gateway-default.tmp" in done.stderr
     assert snapshot(volume.slot("default")) == expected_slot(down=True)
 
 
@@ -469,7 +469,7 @@ def test_a_dangling_slot_goes_and_another_dangling_link_is_said(volume):
     (volume.scandir / "other").symlink_to("/nowhere")
     done = volume.reconcile()
     assert not os.path.lexists(volume.scandir / "gateway-old") and os.path.lexists(volume.scandir / "other")
-    assert b"accept the symlink other" in done.stderr and b"s6-svscan 2.12" in done.stderr
+    assert b"use the dangling symlink other" in done.stderr and b"s6-svscan 2.12" in done.stderr
 
 
 CALLS = ["mkdirat", "openat", "write", "fchmod", "fchown", "fchownat", "mknodat", "renameat2", "renameat", "unlinkat", "close"]
@@ -513,7 +513,7 @@ def test_not_being_allowed_to_chown_is_said_once_and_tolerated(volume, errno):
     volume.profile("writer", "running")
     inject = ["strace", "-f", "-o", "/dev/null", "-e", f"inject=fchown,fchownat:error={errno}:when=1+"]
     done = volume.reconcile(before=inject)
-    assert done.stderr.count(b"not allowed to change owners") == 1 and done.stderr.count(b"\n") == 1
+    assert done.stderr.count(b"not permitted to change owners") == 1 and done.stderr.count(b"\n") == 1
     # The directory that the pass has made belongs to root.
     os.chown(volume.home / "logs", HERMES, HERMES)
     assert snapshot(volume.slot("coder")) == expected_slot(down=False, owner="0:0", skeleton="0:0")
@@ -529,7 +529,7 @@ def test_with_cap_chown_alone_modes_and_owners_are_exact(volume):
     for directory in (volume.home, volume.home / "profiles", volume.home / "profiles/coder"):
         directory.chmod(0o777)
     done = volume.reconcile(before=["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}"], code=1)
-    assert b"unable to change to the hermes user" in done.stderr
+    assert b"unable to switch to the hermes user" in done.stderr
     assert snapshot(volume.slot("coder")) == expected_slot(down=False)
 
 
@@ -542,8 +542,8 @@ def test_a_user_namespace_that_maps_nobody_else_is_tolerated(place):
     done = run(
         ["setpriv", "--reuid", "12345", "--regid", "12345", "--clear-groups", "unshare", "-Ur", "sh", "-c", script, executable()], cwd=place
     )
-    assert done.returncode == 1 and done.stderr.count(b"not allowed to change owners") == 1, done
-    assert done.stderr.count(b"reconcile: warning: unable to change to the hermes user 10000:10000: ") == 1, done
+    assert done.returncode == 1 and done.stderr.count(b"not permitted to change owners") == 1, done
+    assert done.stderr.count(b"reconcile: warning: unable to switch to the hermes user 10000:10000: ") == 1, done
     done = run(
         [
             "setpriv",
@@ -672,10 +672,9 @@ def test_where_s6_svscan_does_not_run_nothing_is_handed_over(volume):
     (volume.scandir / "other").mkdir()
     volume.scandir.chmod(0o1777)
     done = volume.reconcile()
-    assert done.stderr == (
-        b"hermes-init reconcile: warning: unable to hand over the scan directory: there is no .s6-svscan in it: "
-        b"s6-svscan does not run there\n"
-    )
+    reason = "it contains no .s6-svscan, so s6-svscan is not running there"
+    warning = f"hermes-init reconcile: warning: unable to change the owner of {volume.scandir}: {reason}\n"
+    assert done.stderr == warning.encode()
     assert volume.scandir.stat().st_uid == 0 and volume.scandir.stat().st_mode & 0o7777 == 0o1777
     assert (volume.scandir / "other").stat().st_uid == 0 and snapshot(volume.slot("coder")) == expected_slot(down=False)
     # Sealed, there is nothing to hand over.
@@ -690,4 +689,4 @@ def test_what_is_not_svscans_is_not_handed_over(volume):
     (svscan / "control").symlink_to(outside)
     done = volume.reconcile()
     assert outside.stat().st_uid == 0 and os.lstat(svscan / "control").st_uid == 0
-    assert b"hand over .s6-svscan" in done.stderr
+    assert b"unable to change the owner of .s6-svscan/" in done.stderr

@@ -84,7 +84,7 @@ def where(place):
     return ["--hermes-home", place / "home", "--scandir", place / "service", "--owner", OWNER]
 
 
-WHY = "this container's command is {}, a front end; gateways belong to the gateway's container\n"
+WHY = "this container's command is {}, a front end; gateways belong in the gateway's container\n"
 
 
 @pytest.mark.parametrize("name", SHAPES)
@@ -152,7 +152,7 @@ def test_a_role_that_is_none_is_said_and_the_command_decides(home, word):
         done = container.reconcile(*where(home))
     shown = json.dumps(word) if word in ("x\ny", "frontend ") else word
     assert done.stderr.decode() == (
-        f"hermes-init reconcile: warning: HERMES_INIT_ROLE={shown} is none of gateway, frontend, auto: taken as auto\n"
+        f"hermes-init reconcile: warning: HERMES_INIT_ROLE={shown} is not one of gateway, frontend, auto: treated as auto\n"
     )
     assert b"nothing to do" in done.stdout
 

@@ -82,7 +82,7 @@ def test_sealed_a_pass_of_the_hermes_user_finds_roots_slots_as_desired_and_says_
     before = identity(sealed.path("/run/service"))
     done = sealed.init("reconcile", "--json", uid=HERMES)
     assert done.stdout.count(b'"changed": false') == 2 and done.stderr == b"", done
-    assert b"gateway-coder is up to date; s6-supervise runs" in sealed.init("reconcile", "--explain", uid=HERMES).stdout
+    assert b"gateway-coder is up to date; s6-supervise is running" in sealed.init("reconcile", "--explain", uid=HERMES).stdout
     sealed.profile("new", "running")
     done = sealed.init("reconcile", uid=HERMES, code=1)
     assert b"profile=new prior_state=running action=failed" in done.stdout and b"coder prior_state=running action=started" in done.stdout
@@ -178,7 +178,7 @@ def test_sealing_takes_away_what_the_hermes_user_had_put_in(bed):
     wait_for(lambda: len(bed.supervisors()) == 7, what="all supervisors")
     supervisors, pid = bed.supervisors(), bed.pid_of(slot)
     done = bed.init("reconcile", "--sealed", code=1)
-    assert b"seal the service mine" in done.stderr
+    assert b"unable to restrict access to the service mine: " in done.stderr
     for path, line in snapshot(bed.path(slot)).items():
         assert line.split()[2].startswith("0:"), (path, line)
     tree = snapshot(bed.path(slot))

@@ -97,7 +97,7 @@ def test_a_wrong_type_is_named_and_the_others_are_done(place, name, kind):
 @pytest.mark.parametrize("errno", ["EPERM", "EINVAL"])
 def test_a_refused_chown_is_said_once(place, errno):
     done = seed(place, before=["strace", "-o", "/dev/null", "-e", f"inject=fchown,fchownat:error={errno}"])
-    assert done.stderr.count(b"not allowed to change owners") == 1
+    assert done.stderr.count(b"not permitted to change owners") == 1
     assert snapshot(place) == {b".": "dir 755 0:0"} | skeleton("0:0")
 
 

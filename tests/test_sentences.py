@@ -24,41 +24,41 @@ WORDS = {
     "request": "stopped on request",
     "other": "{} is {}",
 }
-RUNS = "it runs, and the next boot keeps it down: {}"
-RUNS_SERVED = "it runs, and from the next boot on the gateway of default serves it"
+RUNS = "it is running, but the next boot keeps it down: {}"
+RUNS_SERVED = "it is running, but from the next boot on the gateway of default serves it"
 NOT_STARTED = "it has not been started since the boot"
-ENDED = "it has ended, or was stopped for now"
+ENDED = "it has exited, or was stopped temporarily"
 DIED = "it has died ({})"
 PERMANENT = "failed permanently ({}); see: " + PROGRAM + " logs {}"
-LOOP = "dies again and again: {} times within 180 seconds ({}); see: " + PROGRAM + " logs {}"
+LOOP = "keeps dying: {} times within 180 seconds ({}); see: " + PROGRAM + " logs {}"
 WAITING = "; waiting, starts again at {}"
-LOGGER = "its logger dies again and again; the container's log says why"
-UNSUPERVISED = "s6-svscan does not know it yet"
-NO_SLOT_OF_OURS = "{}, not a slot: leave it to what has made it"
-SLOT_IS_GONE = "the slot that the last boot made is gone"
-NO_SLOT_MADE = "the last boot made no slot"
-MADE_SINCE = "made since the last boot"
+LOGGER = "its logger keeps dying; the container's log says why"
+UNSUPERVISED = "it is not supervised yet"
+NO_SLOT_OF_OURS = "{}, not a slot: leave it to the program that created it"
+SLOT_IS_GONE = "the slot that the last boot created is gone"
+NO_SLOT_MADE = "the last boot created no slot"
+MADE_SINCE = "created since the last boot"
 NO_SLOT = "it has no slot"
 SERVED = "{}: the gateway of default serves it"
-NO_SOUL = "there is no SOUL.md in it, so it is no profile; put the file back, then"
-NO_SOUL_SLOT = "unable to use the profile profiles/{}: it has no SOUL.md, so it is no profile"
+NO_SOUL = "it has no SOUL.md, so it is not a profile; restore the file, then"
+NO_SOUL_SLOT = "unable to use the profile profiles/{}: it has no SOUL.md, so it is not a profile"
 PROFILE_GONE = "its profile is gone: " + PROGRAM + " unregister {}"
-NOBODYS_SLOT = "no profile can have this slot"
-LAST_PASS = "the last pass failed at it, as the boot log says: " + PROGRAM + " reconcile"
+NOBODYS_SLOT = "no profile can have a slot of this name"
+LAST_PASS = "the last boot pass failed for it; the boot log says why: " + PROGRAM + " reconcile"
 CLOSED = (
     "hermes-init {}: warning: unable to use the profile profiles/{}: Permission denied (/place/home/profiles belongs to 0:0, mode 0700; as root: "
     "chown -hR 10000 /place/home/profiles)\n"
 )
-LACKS = "unable to use profiles/{}/.hermes-init-env: it is not the hermes user's, or has another hard link"
-NEW = "up for {} seconds only"
+LACKS = "unable to use profiles/{}/.hermes-init-env: it does not belong to the hermes user, or has another hard link"
+NEW = "up for only {} seconds"
 BAD_NAME = "name is not [a-z0-9][a-z0-9_-]*"
 BAD_STATE = "gateway_state.json: {}"
 FRONTEND = "the role is frontend ({})"
-FRONTENDS_COMMAND = "this container's command is dashboard, a front end; gateways belong to the gateway's container"
-FOREGROUND = "the container's command, gateway run, is this gateway, in the foreground"
-UNKNOWN = "hermes-init {}: warning: no such gateway {}; " + PROGRAM + " register makes one\n"
-NO_ROOM = "no room: s6-svscan handles {} services (--max-services), a slot and its logger are two, and 4 stay free"
-REST = "{} more entries can have no slot, and {} were not looked at"
+FRONTENDS_COMMAND = "this container's command is dashboard, a front end; gateways belong in the gateway's container"
+FOREGROUND = "the container's command, gateway run, runs this gateway in the foreground"
+UNKNOWN = "hermes-init {}: warning: no such gateway {}; " + PROGRAM + " register creates one\n"
+NO_ROOM = "no capacity: s6-svscan handles {} services (--max-services), a slot and its logger count as two, and 4 stay free"
+REST = "{} more entries cannot have a slot, and {} were not inspected"
 
 # Of the boots in the boot log; the last one is that of default's line.
 LAST, EARLIER = "2026-03-02T01:01:01+0000", "2026-03-01T01:01:01+0000"
@@ -630,10 +630,12 @@ def test_explain_of_default_that_starts_for_others(forged, state, own, count):
     forged.profile("default", state)
     _, seen = explain(forged, "--topology", "multiplex")
     shown = ", ".join(names[:8]) + (f" and {count - 8} more" if count > 8 else "")
-    assert seen["default"][:2] == [EXPLAINED["started"], f"because: {own}; but its gateway serves profiles that want to run: {shown}"]
+    assert seen["default"][:2] == [
+        EXPLAINED["started"],
+        f"because: {own}; but its gateway serves profiles whose desired state is running: {shown}",
+    ]
     assert all(
-        seen[name][:2] == [EXPLAINED["down"], "because: gateway_state is running: it wants to run; served by the gateway of default"]
-        for name in names
+        seen[name][:2] == [EXPLAINED["down"], "because: gateway_state is running; the gateway of default serves it"] for name in names
     )
     # Who does not want to run is not served, and who has a gateway of its own says so.
     forged.profile("rests", desired("stopped"))
@@ -652,19 +654,19 @@ def test_explain_of_slots(forged):
 
     assert slot() == ["slot now: gateway-coder is missing"]
     forged.run("reconcile", code=0)
-    assert slot() == ["slot now: gateway-coder is up to date; no s6-supervise running"]
+    assert slot() == ["slot now: gateway-coder is up to date; s6-supervise is not running"]
     forged.profile("coder", desired("stopped"))
-    assert slot() == ["slot now: gateway-coder is not up to date; no s6-supervise running"]
+    assert slot() == ["slot now: gateway-coder is not up to date; s6-supervise is not running"]
     control = forged.scandir / "gateway-coder/supervise/control"
     forged.held[control] = os.open(control, os.O_RDONLY | os.O_NONBLOCK)
-    assert slot() == ["slot now: gateway-coder is not up to date; s6-supervise runs"]
+    assert slot() == ["slot now: gateway-coder is not up to date; s6-supervise is running"]
     (forged.scandir / "gateway-coder/run").write_text("#!/bin/sh\nexec sleep 1\n")
     assert slot() == [
-        "slot now: gateway-coder was made by another program; s6-supervise runs: it is left as it is, unless --adopt is given"
+        "slot now: gateway-coder was created by another program; s6-supervise is running: it is left as it is unless --adopt is given"
     ]
-    assert slot("--adopt") == slot("--sealed") == ["slot now: gateway-coder is not up to date; s6-supervise runs"]
+    assert slot("--adopt") == slot("--sealed") == ["slot now: gateway-coder is not up to date; s6-supervise is running"]
     failing = ["strace", "-f", "-o", "/dev/null", "-P", "gateway-coder", "-e", "inject=openat:error=EIO:when=1"]
-    assert explain(forged, before=failing)[1]["coder"] == [EXPLAINED["left"], "because: unable to look at gateway-coder: I/O error"]
+    assert explain(forged, before=failing)[1]["coder"] == [EXPLAINED["left"], "because: unable to inspect gateway-coder: I/O error"]
     subprocess.run(["rm", "-r", forged.scandir], check=True)
     assert slot() == ["slot now: gateway-coder is missing"]
 
@@ -678,12 +680,12 @@ def test_explain_of_what_can_have_no_slot_or_is_no_profile(forged):
         (forged.home / f"profiles/empty{number:02}").mkdir()
     _, seen = explain(forged)
     assert seen["Bad"] == seen["a.b"] == [EXPLAINED["none"], f"because: {BAD_NAME}"]
-    assert seen["profiles/default is no profile"] == ["because: the name is reserved for the profile at HERMES_HOME"]
+    assert seen["profiles/default is not a profile"] == ["because: the name is reserved for the profile at HERMES_HOME"]
     empty = [name for name in seen if name.startswith("profiles/empty")]
     # The reserved name is one of the twenty.
-    assert empty == [f"profiles/empty{number:02} is no profile" for number in range(19)]
-    assert {tuple(seen[name]) for name in empty} == {("because: there is no SOUL.md in it",)}
-    assert seen["2 more directories are no profiles"] == ["because: there is no SOUL.md in them"]
+    assert empty == [f"profiles/empty{number:02} is not a profile" for number in range(19)]
+    assert {tuple(seen[name]) for name in empty} == {("because: it contains no SOUL.md",)}
+    assert seen["2 more directories are not profiles"] == ["because: they contain no SOUL.md"]
     assert not [name for name in seen if "profiles/file" in name or "more entries" in name]
     for number in range(20):
         forged.profile(f"B{number:02}")
@@ -724,7 +726,7 @@ def test_explain_where_there_is_no_room(forged):
         (None, {"GATEWAY_MULTIPLEX_PROFILES": "1"}, "multiplex: on (GATEWAY_MULTIPLEX_PROFILES (environment))"),
         ("\nmultiplex_profiles: false\n", {}, "multiplex: off (config.yaml line 2)"),
         ("multiplex_profiles: true\n", {}, "multiplex: on (config.yaml line 1)"),
-        ("multiplex_profiles: [\n", {}, "multiplex: off (config.yaml cannot be read for certain)"),
+        ("multiplex_profiles: [\n", {}, "multiplex: off (config.yaml is ambiguous)"),
         ("FIFO", {}, "multiplex: off (config.yaml cannot be read)"),
     ],
 )
@@ -753,7 +755,7 @@ def test_explain_of_the_topology(forged, sign):
         "on": "multiplex (default; auto: multiplex is on)",
         "served": "multiplex (default; auto: served_profiles in gateway_state.json)",
         "standalone": "multiplex (default; auto: gateway.standalone in profiles/coder/config.yaml)",
-        "rewritten": "multiplex (default; auto: there is .multiplex_opt_out_rewritten)",
+        "rewritten": "multiplex (default; auto: .multiplex_opt_out_rewritten exists)",
     }[sign]
     environment = {"GATEWAY_MULTIPLEX_PROFILES": "1"} if sign == "on" else {}
     assert f"topology: {text}" in explain(forged, environment=environment)[0]
@@ -845,7 +847,7 @@ def test_a_quiet_boot_says_which_slot_could_not_be_made(forged):
     forged.profile("coder", "running")
     failing = ["strace", "-f", "-o", "/dev/null", "-P", "gateway-coder", "-e", "inject=openat:error=EIO"]
     quiet, loud = boot(forged, code=1, before=failing)
-    failed = line("coder", "running", "failed", "unable to look at gateway-coder: I/O error")
+    failed = line("coder", "running", "failed", "unable to inspect gateway-coder: I/O error")
     assert quiet == failed and loud == line("default", "None", "registered") + failed
 
 

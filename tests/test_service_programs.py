@@ -18,7 +18,7 @@ NO_EXEC = "gateway-run: fatal: unable to run {}: {}\n"
 NO_HOME = "gateway-run: fatal: unable to change to {}: {}\n"
 NO_ENV = "gateway-run: fatal: unable to open env: Permission denied\n"
 NO_RUN = "gateway-run: fatal: unable to read run: Permission denied\n"
-PAUSE = "hermes-init gateway-run: warning: coder dies again and again: it is started {} seconds after its last end\n"
+PAUSE = "hermes-init gateway-run: warning: coder keeps dying: it starts again {} seconds after its last death\n"
 
 KEPT_DOWN, STARTED_AGAIN = 125, 0
 

@@ -14,9 +14,9 @@ pytestmark = pytest.mark.root
 # What is printed.
 NOT_UP = "it is not up; the container's log says why"
 PERMANENT = "failed permanently ({}); the container's log says why"
-LOOP = "dies again and again: {} times within 180 seconds ({}); the container's log says why"
-NEW = "up for {} seconds only"
-LOGGER = "its logger dies again and again; the container's log says why"
+LOOP = "keeps dying: {} times within 180 seconds ({}); the container's log says why"
+NEW = "up for only {} seconds"
+LOGGER = "its logger keeps dying; the container's log says why"
 
 
 @pytest.fixture

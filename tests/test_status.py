@@ -115,7 +115,7 @@ def test_a_logger_that_restarts_has_a_note(live):
     for text, note in (
         (death_tally(400, 300), None),
         (death_tally(400, 10), None),
-        (death_tally(70, 10), "its logger dies again and again"),
+        (death_tally(70, 10), "its logger keeps dying"),
         (b"x" * 27, None),
         (b"\xff" * 28, None),
     ):
@@ -131,7 +131,7 @@ def test_a_gateway_that_makes_a_pause_has_a_note(live):
     # Where it makes none, nothing is said of one.
     assert "waiting" not in (rows(live, uid=HERMES, environment={"HERMES_INIT_BACKOFF": "0"})["coder"]["note"] or "")
     assert row["state"] == "restarting" and row["deaths"] >= 5
-    said = f"dies again and again: {row['deaths']} times within 180 seconds (exit code 1); see: /run/bed/bin/hermes-init logs coder; waiting, starts again at 20"
+    said = f"keeps dying: {row['deaths']} times within 180 seconds (exit code 1); see: /run/bed/bin/hermes-init logs coder; waiting, starts again at 20"
     assert row["note"].startswith(said)
 
 

@@ -80,7 +80,7 @@ def test_a_stop_that_is_out_of_time_leaves_the_gateway_wanted_down(live, uid):
 @pytest.mark.parametrize("uid", [HERMES, 0])
 def test_a_start_of_what_does_not_come_to_its_end_is_an_error_only_if_it_was_to_be_waited_for(live, uid):
     pid = stubborn(live)
-    why = b"unable to start gateway-coder: it is still going down: start it again when it is down"
+    why = b"unable to start gateway-coder: it is still stopping: start it again when it is down"
     for options, limit, code in ((["--wait=1"], 1, 1), ([], 5, 0)):
         live.init("stop", "--wait=1", "coder", uid=uid, code=1)
         start = time.monotonic()
@@ -143,7 +143,7 @@ def test_unregister_of_what_survives_sigkill_leaves_slot_and_variables(kept):
     start = time.monotonic()
     said = unregistering.communicate(timeout=30)[1]
     assert 5 <= time.monotonic() - start < 12 and unregistering.returncode == 1
-    assert b"unable to stop gateway-new: it survived SIGKILL for 5 seconds: try again later" in said
+    assert b"unable to stop gateway-new: it is still up 5 seconds after SIGKILL: try again later" in said
     assert "gateway-new" in os.listdir(kept.path("/run/service"))
     ends(kept)
 
@@ -151,23 +151,24 @@ def test_unregister_of_what_survives_sigkill_leaves_slot_and_variables(kept):
 def test_unregister_whose_supervisors_do_not_end_is_finished_by_the_next_one(kept):
     kept.run(["kill", "-STOP", str(kept.supervisor)])
     done = kept.init("unregister", "--wait=1", "new", uid=HERMES, code=1)
-    assert b"unable to end .gateway-new.gone.tmp: its supervisors are still there after 10 seconds: call unregister again" in done.stderr, (
-        done
-    )
+    assert (
+        b"unable to end the supervisors of .gateway-new.gone.tmp: they are still running after 10 seconds: run unregister again"
+        in done.stderr
+    ), done
     assert ".gateway-new.gone.tmp" in os.listdir(kept.path("/run/service"))
     ends(kept)
 
 
 # How long. Each with a gateway of its own, all at once: the command, what it says, the exit code and the seconds.
-NOT_DOWN, NOT_UP = "it is not down yet after {} seconds, and may still write", "it is not up yet, or not for a second"
+NOT_DOWN, NOT_UP = "it is not down yet after {} seconds, and may still overwrite", "it is not up yet, or has been up for less than a second"
 WAITS = {
     "a": (["stop"], NOT_DOWN.format(30), 1, 30),
     "b": (["stop", "--wait"], NOT_DOWN.format(30), 1, 30),
     "c": (["stop", "--wait=3"], NOT_DOWN.format(3), 1, 3),
     "d": (["restart"], NOT_DOWN.format(30), 1, 30),
     "e": (["restart", "--wait"], NOT_DOWN.format(30), 1, 30),
-    "f": (["unregister"], "f does not stop: it is killed", 0, 10),
-    "g": (["unregister", "--wait"], "g does not stop: it is killed", 0, 30),
+    "f": (["unregister"], "f has not stopped in time: killing it", 0, 10),
+    "g": (["unregister", "--wait"], "g has not stopped in time: killing it", 0, 30),
     # It has as long as it is given to come up, and a second to stay so.
     "h": (["start", "--wait"], NOT_UP, 1, 31),
     "i": (["start", "--wait=3"], NOT_UP, 1, 4),
@@ -256,7 +257,7 @@ def test_nobody_waits_any_more_once_the_pause_is_over(live, deaths):
         deaths(*ages)
         found = row(live)
         assert (found["state"], "; waiting, starts again at " in (found["note"] or "")) == (state, is_waiting), (list(ages), found)
-        assert (found["note"] or "dies again and again").startswith("dies again and again")
+        assert (found["note"] or "keeps dying").startswith("keeps dying")
 
 
 def test_a_gateway_that_runs_after_its_pause_is_not_said_to_wait(live):

@@ -124,21 +124,21 @@ def test_note_says_whether_the_last_boot_made_a_slot(served):
     assert notes == {
         "default": None,
         "idle": "its gateway has ended",
-        "own": "the slot that the last boot made is gone: /run/bed/bin/hermes-init start own",
-        "coder": "the slot that the last boot made is gone: the gateway of default serves it",
-        "late": "made since the last boot: /run/bed/bin/hermes-init start late",
-        "later": "made since the last boot: the gateway of default serves it",
+        "own": "the slot that the last boot created is gone: /run/bed/bin/hermes-init start own",
+        "coder": "the slot that the last boot created is gone: the gateway of default serves it",
+        "late": "created since the last boot: /run/bed/bin/hermes-init start late",
+        "later": "created since the last boot: the gateway of default serves it",
     }
     # A line of an earlier boot is none of the last one.
     log = served.path("/opt/data/logs/container-boot.log")
     log.write_text(
         log.read_text().replace(" profile=late ", " profile=x ") + "2020-01-01T00:00:00+0000 profile=late prior_state=None action=started\n"
     )
-    assert rows(served)["late"]["note"].startswith("made since the last boot: ")
+    assert rows(served)["late"]["note"].startswith("created since the last boot: ")
     log.write_text(
         log.read_text().replace("profile=own prior_state=stopped action=registered", "profile=own prior_state=stopped action=failed")
     )
-    assert rows(served)["own"]["note"].startswith("the last boot made no slot: ")
+    assert rows(served)["own"]["note"].startswith("the last boot created no slot: ")
 
 
 FOREIGN = "#!/command/with-contenv sh\nexport COLOUR='red'\nexec sleep 1000\n"
@@ -168,7 +168,7 @@ def test_a_supervised_slot_of_another_program_is_left_as_it_is(foreign):
     before = snapshot(slot)
     explained = foreign.init("reconcile", "--explain").stdout.decode()
     assert (
-        "slot now: gateway-coder was made by another program; s6-supervise runs: it is left as it is, unless --adopt is given\n"
+        "slot now: gateway-coder was created by another program; s6-supervise is running: it is left as it is unless --adopt is given\n"
         in explained
     )
     found = outcomes(foreign)
@@ -180,7 +180,7 @@ def test_a_supervised_slot_of_another_program_is_left_as_it_is(foreign):
 @pytest.mark.parametrize("option", ["--adopt", "--sealed"])
 def test_an_adopted_slot_is_ours(foreign, option):
     explained = foreign.init("reconcile", "--explain", option).stdout.decode()
-    assert "gateway-coder is not up to date; s6-supervise runs\n" in explained
+    assert "gateway-coder is not up to date; s6-supervise is running\n" in explained
     assert outcomes(foreign, option)["coder"]["changed"] is True
     slot = foreign.path(foreign.slot("coder"))
     assert (slot / "run").read_text() == "#!/run/bed/bin/hermes-init gateway-run\n" and not (slot / "down").exists()
@@ -294,7 +294,7 @@ def test_standalone_is_what_the_python_says_or_a_doubt(place, value):
     outcome = {outcome["profile"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}["own"]
     standalone = outcome["action"] == "started"
     assert outcome["folded_into_root"] == (not standalone)
-    doubt = b"unable to read gateway.standalone for certain from profiles/own/config.yaml: line " in done.stderr
+    doubt = b"unable to determine gateway.standalone from profiles/own/config.yaml: line " in done.stderr
     try:
         meant = yaml.safe_load(text)["gateway"]["standalone"]
         meant = meant.strip().lower() in ("1", "true", "yes", "on") if isinstance(meant, str) else bool(meant)

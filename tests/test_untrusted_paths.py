@@ -371,7 +371,7 @@ def test_an_owner_change_that_the_volume_refuses_says_nothing_about_the_scan_dir
         before=["unshare", "--mount", "--propagation", "private", "sh", "-c", script, volume.home, *inject],
         environment={"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"},
     )
-    assert done.stderr.count(b"not allowed to change owners") == 1
+    assert done.stderr.count(b"not permitted to change owners") == 1
     assert snapshot(volume.slot("coder")) == expected_slot(down=True) and volume.scandir.stat().st_uid == HERMES
 
 
@@ -392,7 +392,7 @@ def test_beyond_twenty_what_is_no_profile_is_one_line(volume):
         (volume.home / f"profiles/Gone{number}").symlink_to("/nowhere")
     volume.profile("coder", "running")
     done = volume.reconcile()
-    line = 'action=skipped reason="60 more entries can have no slot, and 0 were not looked at"'
+    line = 'action=skipped reason="60 more entries cannot have a slot, and 0 were not inspected"'
     assert done.stdout.count(b"action=skipped") == 21 and f"reconcile: profiles {line}\n".encode() in done.stdout
     assert volume.log().count("action=skipped") == 21 and f" profiles {line}\n" in volume.log()
     assert done.stderr.count(b"\n") <= 21 and b"profiles: 60 more entries" in done.stderr
@@ -414,8 +414,8 @@ def test_s6_svscan_gets_no_service_too_many_and_those_that_run_come_first(volume
     slots = sorted(name for name in entries_of(volume.scandir) if name.startswith("gateway-"))
     assert slots == [f"gateway-{name}" for name in ("default", "p00", "p01", "p02", "p03", "p04", "p25", "p29")]
     assert done.stdout.count(b"action=started") == 3 and done.stdout.count(b"action=registered") == 5
-    assert done.stdout.count(b'action=failed reason="no room: s6-svscan handles 24 services') == 23
-    assert volume.log().count("\n") == 31 and b"profiles without a slot: 23: no room" in done.stderr
+    assert done.stdout.count(b'action=failed reason="no capacity: s6-svscan handles 24 services') == 23
+    assert volume.log().count("\n") == 31 and b"profiles without a slot: 23: no capacity" in done.stderr
     # What has a slot keeps it, also when others would come first now; a dry run says the same.
     volume.profile("p10", "running")
     before = identity(volume.scandir)
@@ -443,7 +443,7 @@ def test_default_has_a_slot_whoever_else_wants_one(volume):
 @pytest.mark.parametrize("word, shown", [("0", "0"), ("x", "x"), ("200000", "200000"), ("-1", "-1"), ("1e3", "1e3")])
 def test_a_number_of_services_that_is_none_is_said(volume, word, shown):
     done = volume.reconcile(environment={"HERMES_INIT_MAX_SERVICES": word})
-    assert f"HERMES_INIT_MAX_SERVICES: {shown} is no number of services, 4 to 160000; taken as 1000".encode() in done.stderr
+    assert f"HERMES_INIT_MAX_SERVICES: {shown} is not a number of services from 4 to 160000; treated as 1000".encode() in done.stderr
     assert b"is no number of services" in volume.reconcile(f"--max-services={word}", code=100).stderr
 
 

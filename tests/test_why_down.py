@@ -127,13 +127,13 @@ def test_health_is_silent_where_all_is_as_it_should_be(live):
         assert live.init("health", "--json", "coder", uid=uid).stdout == b""
     # It has not been up for so long.
     [line] = health(live, "--min-up=3600", uid=HERMES)
-    assert re.fullmatch(r"coder: up for \d+ seconds only", line)
+    assert re.fullmatch(r"coder: up for only \d+ seconds", line)
     [row] = [json.loads(line) for line in live.init("health", "--json", "--min-up=3600", code=1).stdout.splitlines()]
     assert (row["profile"], row["state"], row["kind"]) == ("coder", "up", "gateway")
     # Stopped for s6 alone, it is wanted; stopped for good, it is not.
     assert live.run(["s6-svc", "-d", live.slot("coder")]).returncode == 0
     wait_for(lambda: live.svstat(live.slot("coder")) == "down", what="the end")
-    assert health(live) == ["coder: it has ended, or was stopped for now: /usr/bin/hermes-init start coder"]
+    assert health(live) == ["coder: it has exited, or was stopped temporarily: /usr/bin/hermes-init start coder"]
     live.init("stop", "coder", uid=HERMES)
     assert health(live, code=0) == []
     assert health(live, "typo") == []
@@ -150,7 +150,7 @@ def test_health_cannot_look_and_says_so_with_111(live):
     live.run(["chown", "0:0", "/opt/data/profiles"])
     live.run(["chmod", "700", "/opt/data/profiles"])
     done = live.init("health", uid=HERMES, code=111)
-    assert b"not everything could be looked at: /run/bed/bin/hermes-init status says why" in done.stderr
+    assert b"not everything could be inspected: /run/bed/bin/hermes-init status says why" in done.stderr
     assert b"profiles" in live.init("status", uid=HERMES).stderr
     live.run(["chown", "0:0", "/opt/data"])
     live.run(["chmod", "700", "/opt/data"])
@@ -159,7 +159,7 @@ def test_health_cannot_look_and_says_so_with_111(live):
 
 def test_what_the_last_boot_failed_at_is_a_fault_until_it_is_mended(live):
     new = live.profile("new", "running")
-    assert health(live) == ["new: made since the last boot: /usr/bin/hermes-init start new"]
+    assert health(live) == ["new: created since the last boot: /usr/bin/hermes-init start new"]
     live.run(["chmod", "0", "/opt/data/profiles/new"])
     live.run(["chown", "0:0", "/opt/data/profiles/new"])
     [line] = health(live, uid=HERMES)
@@ -178,9 +178,9 @@ def test_what_the_last_pass_failed_at_is_a_fault_until_a_pass_does_not(live):
     assert b"profile=lost prior_state=None action=failed" in live.init("reconcile", uid=HERMES, code=1).stdout
     os.chmod(lost, 0o755)
     os.chown(lost, HERMES, HERMES)
-    assert health(live) == ["lost: the last boot made no slot: /usr/bin/hermes-init start lost"]
+    assert health(live) == ["lost: the last boot created no slot: /usr/bin/hermes-init start lost"]
     live.init("start", "--wait", "lost", uid=HERMES)
-    assert health(live) == ["lost: the last pass failed at it, as the boot log says: /usr/bin/hermes-init reconcile"]
+    assert health(live) == ["lost: the last boot pass failed for it; the boot log says why: /usr/bin/hermes-init reconcile"]
     live.init("reconcile", uid=HERMES)
     assert health(live, code=0) == []
 
@@ -206,7 +206,7 @@ def test_of_many_directories_without_soul_md_twenty_are_listed_and_the_others_co
     listed = [json.loads(line)["profile"] for line in done.stdout.splitlines()]
     # The one with an impossible name is the first in byte order, and not worth a row.
     assert listed == ["coder", *(f"backup-{number:02}" for number in range(19))]
-    assert b"6 more directories of profiles have no SOUL.md" in done.stderr
+    assert b"6 more directories in profiles have no SOUL.md" in done.stderr
     assert bed.init("health", uid=HERMES, code=None).stderr == b""
 
 
@@ -231,7 +231,7 @@ def test_what_cannot_be_looked_at_is_not_healthy(live, uid):
                 assert done.returncode in (1, 111) and (done.stdout or done.stderr), (name, call, when, done)
 
 
-@pytest.mark.parametrize("where, named", [("supervise", "read supervise/death_tally"), ("log/supervise", "look at log")])
+@pytest.mark.parametrize("where, named", [("supervise", "read supervise/death_tally"), ("log/supervise", "inspect log")])
 def test_deaths_that_cannot_be_read_are_a_fault(live, where, named):
     live.run(["sh", "-ec", f"cd {live.slot('coder')}/{where}; rm -f death_tally; mkfifo death_tally"])
     for uid in (HERMES, 0):
@@ -298,7 +298,7 @@ def test_in_a_front_ends_container_only_static_services_can_be_faults(bed):
     def fault():
         return [re.sub(r"\d+ times", "N times", line) for line in health(bed, "--role", "frontend", uid=HERMES, code=None)]
 
-    why = "dies again and again: N times within 180 seconds (exit code 1); the container's log says why"
+    why = "keeps dying: N times within 180 seconds (exit code 1); the container's log says why"
     wait_for(lambda: fault() == [f"dashboard: {why}"], what="the loop")
     replace_script(bed.path("/run/static/dashboard/run"), "#!/bin/sh\nexec sleep 1000\n")
     bed.run(["s6-svc", "-t", "/run/service/dashboard"])
@@ -337,9 +337,9 @@ def test_exit_codes_signals_and_deaths_are_in_json(live):
 
 def test_where_next_boot_and_state_disagree_the_note_tells_why(live):
     live.profile("coder", '{"gateway_state": "starting"}')
-    assert rows(live)["coder"]["note"] == "it runs, and the next boot keeps it down: the last start failed; not retried at boot"
+    assert rows(live)["coder"]["note"] == "it is running, but the next boot keeps it down: the last start failed; not retried at boot"
     live.profile("coder", '{"desired_state": "paused"}')
-    assert rows(live)["coder"]["note"] == "it runs, and the next boot keeps it down: desired_state is paused"
+    assert rows(live)["coder"]["note"] == "it is running, but the next boot keeps it down: desired_state is paused"
     live.profile("idle", "stopped")
     live.init("reconcile")
     live.rescan()

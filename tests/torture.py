@@ -294,7 +294,7 @@ class Offline:
         wrong += torn(folder / "home") + self.lost(folder / "home", case)
         refused = case.call in OWNER_CALLS or b"not permitted to change" in done.stderr
         # A switch that cannot be read shuts.
-        shut = b"taken as sealed" in done.stderr
+        shut = b"treated as sealed" in done.stderr
         if done.returncode == 0 and case.errno and not shut and visible(result, refused) != visible(self.good, refused):
             wrong.append("exit code 0, and not everything was done")
         again = self.run(folder)
@@ -522,7 +522,7 @@ class Service:
         missing = [b"%s=" % name for name in re.findall(rb"unable to read /run/s6/container_environment/(\w+): ", done.stderr)]
         expected = [line for line in self.good.splitlines() if not line.startswith(tuple(missing))]
         came = [line for line in done.stdout.splitlines() if not line.startswith(tuple(missing))]
-        if b"taken as sealed" in done.stderr:
+        if b"treated as sealed" in done.stderr:
             expected = [b"NoNewPrivs:\t1" if line.startswith(b"NoNewPrivs:") else line for line in expected]
         return came == expected and len(missing) < 2
 
@@ -559,7 +559,7 @@ def outcome(case, done, codes=(0, 1, 111)):
     if b"panicked" in done.stderr and case.errno != "ENOMEM":
         wrong.append("it panicked")
     # A report says it in its own lines: `action=failed`, `reason=`, or the note of a row.
-    said = done.stderr or any(word in done.stdout for word in (b"failed", b"reason=", b"unable to ", b" seconds only"))
+    said = done.stderr or any(word in done.stdout for word in (b"failed", b"reason=", b"unable to ", b"up for only "))
     # Nobody reads what `health` says.
     is_unread = case.call == "write" and case.errno == "EPIPE"
     if done.returncode in (1, 111) and not said and not is_unread:

@@ -313,7 +313,7 @@ mod tests {
             let usage = parsed(&["stop", word, "x"]).unwrap_err();
             assert!(
                 usage.starts_with("stop: --wait: ")
-                    && usage.ends_with(" is no number of seconds, 1 to 86400")
+                    && usage.ends_with(" is not a number of seconds from 1 to 86400")
             );
         }
     }
@@ -345,15 +345,15 @@ mod tests {
             (&["reconcile", "--owner="], "reconcile: --owner: empty value"),
             (&["reconcile", "--scandir", ""], "reconcile: --scandir: empty value"),
             (&["reconcile", "--role="], "reconcile: --role: empty value"),
-            (&["status", "--role=x"], "status: --role: x is none of gateway, frontend, auto"),
-            (&["status", "--topology=x"], "status: --topology: x is none of auto, per-profile, multiplex"),
+            (&["status", "--role=x"], "status: --role: x is not one of gateway, frontend, auto"),
+            (&["status", "--topology=x"], "status: --topology: x is not one of auto, per-profile, multiplex"),
             (&["reconcile", "--max-services="], "reconcile: --max-services: empty value"),
             (
                 &["reconcile", "--max-services=3"],
-                "reconcile: --max-services: 3 is no number of services, 4 to 160000",
+                "reconcile: --max-services: 3 is not a number of services from 4 to 160000",
             ),
-            (&["logs", "-n", "x", "a"], "logs: --lines: x is no number of lines, 0 to 1000000"),
-            (&["health", "--min-up=x"], "health: --min-up: x is no number of seconds, 0 to 86400"),
+            (&["logs", "-n", "x", "a"], "logs: --lines: x is not a number of lines from 0 to 1000000"),
+            (&["health", "--min-up=x"], "health: --min-up: x is not a number of seconds from 0 to 86400"),
         ] {
             assert_eq!(parsed(words).unwrap_err(), usage);
         }

@@ -128,8 +128,9 @@ impl<'a> Request<'a> {
         let Err(error) = self.recorded else { return done };
         self.live.console.failed(&error);
         done?;
-        let reason = format!("the next boot may not know that it is {}", self.desired.text());
-        Err(Error::new("keep the request for", self.profile.text(), reason).with_code(exit::INCOMPLETE))
+        let reason = format!("the next boot may not know that it should be {}", self.desired.text());
+        Err(Error::new("record the desired state of", self.profile.text(), reason)
+            .with_code(exit::INCOMPLETE))
     }
 }
 
@@ -244,7 +245,9 @@ fn find(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Result<Option<Dir
             return register::wait_for_supervision(live, profile).map(Some);
         }
         Preparation::NoSlot => format!("its profile has no slot: {program} start {name}"),
-        Preparation::NoGateway => format!("{program} register {name} makes one; {program} status shows all"),
+        Preparation::NoGateway => {
+            format!("{program} register {name} creates one; {program} status lists all")
+        }
     };
     let reason = format!("no such gateway '{name}'; {how}");
     Err(Error::new("find", profile.slot(), reason).with_code(exit::INCOMPLETE))

@@ -46,9 +46,7 @@ impl<'a> Live<'a> {
         let template = settings.template(console.executable(), ownership)?;
         let path = &settings.scandir.value;
         let scandir = Dir::at(path).map_err(|errno| match errno {
-            Errno::NOENT => {
-                Error::new("open", path, "there is no such scan directory: is s6-svscan running?")
-            }
+            Errno::NOENT => Error::new("open", path, "it does not exist: is s6-svscan running?"),
             errno => Error::new("open", path, errno),
         })?;
         Ok(Live { settings, scandir, template, console })
@@ -65,8 +63,7 @@ impl<'a> Live<'a> {
             return Ok(());
         }
         let owner = self.scandir.own_meta().map_or(0, |meta| meta.ids.uid);
-        let reason =
-            format!("it belongs to uid {owner}: sealed, or not handed over to you; do it as that user");
+        let reason = format!("it belongs to uid {owner} and may be sealed: run the command as that user");
         Err(Error::new("change", self.path(), reason).with_code(exit::INCOMPLETE))
     }
 
@@ -74,9 +71,9 @@ impl<'a> Live<'a> {
     fn require_gateway_container(&self, overrides: &Overrides) -> Result<()> {
         let role = self.settings.role(overrides, self.console)?;
         let Some(why) = role::front_end(&role, &ContainerCommand::default())? else { return Ok(()) };
-        let reason = format!("{why}; do it there (--role gateway overrides this)");
-        let container = Object::Term("container");
-        Err(Error::new("run a gateway in this", container, reason).with_code(exit::INCOMPLETE))
+        let reason = format!("{why}; run the command there (--role gateway overrides this)");
+        let container = Object::Term("this container");
+        Err(Error::new("run a gateway in", container, reason).with_code(exit::INCOMPLETE))
     }
 
     /// Locks the scan directory until the value is dropped.
@@ -93,7 +90,7 @@ impl<'a> Live<'a> {
             Err(Errno::NOTDIR | Errno::LOOP) => (),
             slot => return slot.map(Some).context("open", name),
         }
-        let kind = self.scandir.meta(name).context("look at", name)?.kind;
+        let kind = self.scandir.meta(name).context("inspect", name)?.kind;
         Err(foreign(name, kind))
     }
 
@@ -105,7 +102,7 @@ impl<'a> Live<'a> {
 
 /// Parses the name of a profile on the command line.
 fn profile(operand: &OsStr) -> Result<ProfileName> {
-    ProfileName::parse(operand.as_bytes()).map_err(|why| Error::usage("take the profile", operand, why))
+    ProfileName::parse(operand.as_bytes()).map_err(|why| Error::usage("use the profile", operand, why))
 }
 
 /// Parses the names of profiles on the command line.
@@ -115,7 +112,7 @@ fn profiles(operands: &[OsString]) -> Result<Vec<ProfileName>> {
 
 /// Makes the error of an entry that has the name of a slot and is no directory.
 fn foreign(name: &Name, kind: Kind) -> Error {
-    let reason = format!("it is {}, not a slot: leave it to what has made it", kind.text());
+    let reason = format!("it is {}, not a slot: leave it to the program that created it", kind.text());
     Error::new("use", name, reason).with_code(exit::INCOMPLETE)
 }
 

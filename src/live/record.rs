@@ -68,8 +68,10 @@ pub fn set_desired(
         let aside = desired_state::set(dir, profile, desired, write, owner, live.template.ownership)?;
         if let Some(aside) = aside {
             let shown = FromVolume(aside.bytes());
-            live.console
-                .warn(format_args!("the state file of {} was broken: it is now {shown}", profile.text()));
+            live.console.warn(format_args!(
+                "the state file of {} was broken and has been renamed to {shown}",
+                profile.text()
+            ));
         }
         Ok(())
     })
@@ -97,7 +99,7 @@ pub fn keep_variables(live: &Live<'_>, profile: &ProfileName, variables: &[Varia
     }
     change(live, profile, |dir| {
         let done = kept_env::write(dir, variables, live.settings.owner.value, live.template.ownership);
-        done.context("keep the variables in", label(profile))
+        done.context("store the variables in", label(profile))
     })
 }
 

@@ -45,7 +45,7 @@ fn register(args: &Args, console: &Console) -> Result<u8> {
         console.failed(&error);
     }
     if make(&live, &profile, args.default_state, &variables)? == Registration::Present {
-        let reason = "it is there already: unregister it first, or start it";
+        let reason = "it already exists: unregister it first, or start it";
         return Err(Error::new("register", profile.slot(), reason).with_code(exit::INCOMPLETE));
     }
     wait_for_supervision(&live, &profile)?;
@@ -89,7 +89,7 @@ pub(super) fn make(
         if !given.is_empty() {
             record::forget_variables(live, profile)?;
         }
-        let reason = format!("{error}; is s6-svscan running there, and are its commands yours to give?");
+        let reason = format!("{error}; is s6-svscan running there, and may this user command it?");
         return Err(Error::new("register", profile.slot(), reason).with_code(exit::INCOMPLETE));
     }
     kept.map(|()| Registration::Made)
@@ -110,7 +110,7 @@ pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
 fn renew(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     let held = live.hold()?;
     let Some(old) = live.slot(profile)? else { return Ok(()) };
-    let want = DefaultState::of(&old).context("look at", profile.slot())?;
+    let want = DefaultState::of(&old).context("inspect", profile.slot())?;
     let is_up_to_date = check::inspect(&live.scandir, profile, want, &live.template)? == SlotState::UpToDate;
     if is_up_to_date && !supervision::is_supervised(&old) {
         publish::publish(&held, profile, want, SlotState::Differs, &[], &live.template)?;
@@ -132,9 +132,9 @@ pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Re
     wait_until_taken(live, profile, SUPERVISION).ok_or_else(|| {
         let limit = SUPERVISION.as_secs();
         let reason = format!(
-            "s6-svscan has not taken it within {limit} seconds: is there a dangling symlink beside it, or too many services?"
+            "s6-svscan has not started one within {limit} seconds: is there a dangling symlink in the scan directory, or are there too many services?"
         );
-        Error::new("have a supervisor for", profile.slot(), reason).with_code(exit::INCOMPLETE)
+        Error::new("start a supervisor for", profile.slot(), reason).with_code(exit::INCOMPLETE)
     })
 }
 
@@ -143,7 +143,7 @@ fn variables(arguments: &[OsString]) -> Result<Vec<Variable>> {
     let mut variables = Vec::new();
     for argument in arguments {
         envdir::add(&mut variables, argument.as_bytes())
-            .map_err(|why| Error::usage("take the variable", argument, why))?;
+            .map_err(|why| Error::usage("use the variable", argument, why))?;
     }
     Ok(variables)
 }

@@ -52,7 +52,7 @@ impl SupervisedGateway<'_> {
 
     /// Returns its state; `None` if nobody supervises it.
     fn stat(&self) -> Result<Option<Stat>> {
-        if !supervision::is_held(&self.slot).context("look at the supervisor of", self.profile.slot())? {
+        if !supervision::is_held(&self.slot).context("check for a supervisor of", self.profile.slot())? {
             return Ok(None);
         }
         status::svstat(&self.slot)
@@ -142,7 +142,7 @@ impl SupervisedGateway<'_> {
         self.fail(
             "stop",
             format!(
-                "it is not down yet after {} seconds, and may still write over what the next boot is to know: \
+                "it is not down yet after {} seconds, and may still overwrite its desired state: \
                  {program} stop --wait=SECONDS {name}",
                 limit.as_secs()
             ),
@@ -167,7 +167,7 @@ impl SupervisedGateway<'_> {
 
     /// Returns the error of a gateway that was to be up and is still on its way down.
     pub fn still_ending(&self) -> Error {
-        self.fail("start", "it is still going down: start it again when it is down")
+        self.fail("start", "it is still stopping: start it again when it is down")
     }
 
     /// Orders the gateway to be up, and waits until its supervisor has taken the order. Returns its deaths up to then.
@@ -180,7 +180,7 @@ impl SupervisedGateway<'_> {
         }
         let limit = TAKING.as_secs();
         let reason = format!(
-            "its supervisor has not followed for {limit} seconds: does another process read its FIFO?"
+            "its supervisor has not obeyed for {limit} seconds: does another process read its control FIFO?"
         );
         Err(self.fail("start", reason))
     }
@@ -194,11 +194,11 @@ impl SupervisedGateway<'_> {
             Some(seen) => seen,
             None => Start::of(self.stat()?.as_ref()),
         };
-        let (verb, what) = match last {
-            Start::Over => ("keep up", "it has ended, and stays down"),
-            Start::Up(_) | Start::NotYet => ("see in time", "it is not up yet, or not for a second"),
+        let what = match last {
+            Start::Over => "it has exited, and stays down",
+            Start::Up(_) | Start::NotYet => "it is not up yet, or has been up for less than a second",
         };
-        Err(self.fail(verb, format!("{what}{}{}", self.cause(deaths), self.end_of_log())))
+        Err(self.fail("start", format!("{what}{}{}", self.cause(deaths), self.end_of_log())))
     }
 
     /// Returns how the gateway has died since its `deaths` were read.

@@ -53,7 +53,7 @@ fn unregister(args: &Args, console: &Console) -> Result<u8> {
             }
             remove_slot(live, profile)?;
         }
-        Err(errno) => return Err(Error::new("look at", profile.slot(), errno)),
+        Err(errno) => return Err(Error::new("inspect", profile.slot(), errno)),
     }
     record::forget_variables(live, profile)?;
     live.note_refusal();
@@ -74,11 +74,11 @@ fn stop_or_kill(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Resu
     if gateway.bring_down(limit)? != Down::Still {
         return Ok(());
     }
-    live.console.warn(format_args!("{} does not stop: it is killed", profile.text()));
+    live.console.warn(format_args!("{} has not stopped in time: killing it", profile.text()));
     if gateway.kill(KILLED)? != Down::Still {
         return Ok(());
     }
-    let reason = format!("it survived SIGKILL for {} seconds: try again later", KILLED.as_secs());
+    let reason = format!("it is still up {} seconds after SIGKILL: try again later", KILLED.as_secs());
     Err(Error::new("stop", profile.slot(), reason).with_code(exit::INCOMPLETE))
 }
 
@@ -109,7 +109,7 @@ fn hide(live: &Live<'_>, profile: &ProfileName, _held: &Held) -> Result<Option<N
     let hidden = staging::unregistered(profile);
     match live.scandir.rename_new(profile.slot(), &hidden) {
         Err(Errno::NOENT) => Ok(None),
-        done => done.context("take out of sight", profile.slot()).map(|()| Some(hidden)),
+        done => done.context("rename", profile.slot()).map(|()| Some(hidden)),
     }
 }
 
@@ -157,7 +157,7 @@ fn end_earlier(live: &Live<'_>, profile: &ProfileName) -> Result<Option<Name>> {
 /// Removes a hidden slot whose supervisors have ended. Without the lock, two processes that remove one tree would be in each other's
 /// way.
 fn remove_ended(live: &Live<'_>, hidden: &Name, _held: &Held) -> Result<()> {
-    if staging::is_supervised(&live.scandir, hidden).context("look at", hidden)? {
+    if staging::is_supervised(&live.scandir, hidden).context("inspect", hidden)? {
         // Another process has hidden a new one of this name, and ends it.
         return Ok(());
     }
@@ -198,8 +198,8 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
         return Ok(End::Over);
     }
     let limit = SUPERVISION.as_secs();
-    let reason = format!("its supervisors are still there after {limit} seconds: call unregister again");
-    Err(Error::new("end", hidden, reason).with_code(exit::INCOMPLETE))
+    let reason = format!("they are still running after {limit} seconds: run unregister again");
+    Err(Error::new("end the supervisors of", hidden, reason).with_code(exit::INCOMPLETE))
 }
 
 /// Waits until neither slot nor logger is supervised. Returns false if one still is after `limit`.

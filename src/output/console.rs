@@ -92,7 +92,7 @@ impl Console {
         if let Some(errno) = ownership.refused() {
             let (reason, Ids { uid, .. }) = (Reason::from(errno), ownership.process());
             self.note(format_args!(
-                "not allowed to change owners ({reason}): what was made belongs to uid {uid}"
+                "not permitted to change owners ({reason}): created files belong to uid {uid}"
             ));
         }
     }

@@ -148,10 +148,13 @@ mod tests {
 
     #[test]
     fn a_word_of_the_command_line_keeps_its_blanks_and_a_term_is_bare() {
-        let error = Error::usage("take the variable", OsStr::new("A B=c"), "it is not KEY=VALUE");
-        assert_eq!(error.to_string(), r#"unable to take the variable "A B=c": it is not KEY=VALUE"#);
+        let error = Error::usage("use the variable", OsStr::new("A B=c"), "it is not of the form KEY=VALUE");
+        assert_eq!(
+            error.to_string(),
+            r#"unable to use the variable "A B=c": it is not of the form KEY=VALUE"#
+        );
         assert_eq!(error.code(), exit::USAGE);
-        let error = Error::new("ask for", Object::Term("the capabilities"), Errno::PERM);
-        assert_eq!(error.to_string(), "unable to ask for the capabilities: Operation not permitted");
+        let error = Error::new("read", Object::Term("the capabilities"), Errno::PERM);
+        assert_eq!(error.to_string(), "unable to read the capabilities: Operation not permitted");
     }
 }

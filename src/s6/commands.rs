@@ -19,8 +19,8 @@ const LIMIT: Duration = Duration::from_secs(5);
 fn command(place: &Dir, directory: &Name, commands: &str) -> Result<()> {
     try_command(place, directory, commands).map_err(|reason| {
         let reason = match reason {
-            Reason::Errno(Errno::NXIO) => "nobody reads it".into(),
-            Reason::Errno(Errno::AGAIN) => "it is full: nobody has read it for long".into(),
+            Reason::Errno(Errno::NXIO) => "no process reads it".into(),
+            Reason::Errno(Errno::AGAIN) => "it is full: its reader has not read it for some time".into(),
             reason => reason,
         };
         Error::new("write to", Path::new(directory).join(&CONTROL), reason)
@@ -61,10 +61,11 @@ const STARTING: Duration = Duration::from_millis(100);
 /// Makes s6-svscan end the supervisors of services that it no longer sees. Returns when it has sent them their signals, or false if
 /// no s6-svscan runs. If a supervisor of `hidden` was just being started, it then is supervised, or the supervisor has ended.
 pub fn reap(scandir: &Dir, hidden: Option<&Dir>) -> Result<bool> {
+    let control = || Path::new(&SVSCAN).join(&CONTROL);
     let Some(svscan) = present(scandir.open_path(&SVSCAN)).context("open", &SVSCAN)? else {
         return Ok(false);
     };
-    if !fifo::is_held(&svscan, &CONTROL).context("look at the control of", &SVSCAN)? {
+    if !fifo::is_held(&svscan, &CONTROL).context("inspect", control())? {
         return Ok(false);
     }
     // s6-svscan carries out what it has read before it reads again: once it has read the second command, the first one is done.
@@ -77,8 +78,14 @@ pub fn reap(scandir: &Dir, hidden: Option<&Dir>) -> Result<bool> {
                 Err(reason) => Some(Err(reason)),
             });
         match is_read {
-            Some(read) => read.context("look at the control of", &SVSCAN)?,
-            None => return Err(Error::new("command", "s6-svscan", "it has read nothing for 5 seconds")),
+            Some(read) => read.context("inspect", control())?,
+            None => {
+                return Err(Error::new(
+                    "send a command to",
+                    "s6-svscan",
+                    "it has not read its control FIFO for 5 seconds",
+                ));
+            }
         }
     }
     if let Some(hidden) = hidden {

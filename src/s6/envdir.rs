@@ -44,7 +44,7 @@ pub fn encode(value: &[u8]) -> Vec<u8> {
 
 /// Adds a variable `KEY=VALUE`; one that has the key already is replaced. The error says what is wrong with the text.
 pub fn add(variables: &mut Vec<Variable>, text: &[u8]) -> Result<(), &'static str> {
-    let equals = text.iter().position(|byte| *byte == b'=').ok_or("it is not KEY=VALUE")?;
+    let equals = text.iter().position(|byte| *byte == b'=').ok_or("it is not of the form KEY=VALUE")?;
     let (key, value) = text.split_at(equals);
     let key = new_key(key).ok_or("the key is not [A-Za-z_][A-Za-z0-9_]*, at most 255 bytes")?;
     variables.retain(|(present, _)| *present != key);

@@ -100,52 +100,51 @@ pub fn is_slot_name(name: &Name) -> bool {
 
 /// Delegated mode, as root: makes the owner the owner of the scan directory and of the files that s6-svscanctl needs, and takes the
 /// write permission of all others away. Writes only what differs. A directory that s6-svscan has never used, /tmp for example, is not
-/// changed.
-pub fn hand_over(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Result<()> {
-    let found = scandir.own_meta().context("look at the scan", "directory")?;
-    scandir_lock::remove_file(scandir).context("remove the lock of the scan", "directory")?;
+/// changed. `path` is the path of the scan directory, for messages.
+pub fn hand_over(scandir: &Dir, path: &Path, policy: &Policy, ownership: &Ownership) -> Result<()> {
+    let found = scandir.own_meta().context("inspect", path)?;
+    scandir_lock::remove_file(scandir).context("remove the lock file of", path)?;
     let Some(svscan) = open_svscan(scandir)? else {
-        return Err(Error::new(
-            "hand over the scan",
-            "directory",
-            "there is no .s6-svscan in it: s6-svscan does not run there",
-        ));
+        let reason = "it contains no .s6-svscan, so s6-svscan is not running there";
+        return Err(Error::new("change the owner of", path, reason));
     };
     if found.mode & 0o022 != 0 {
-        scandir.chmod(found.mode & !0o022).context("close to other users the scan", "directory")?;
+        scandir.chmod(found.mode & !0o022).context("change the mode of", path)?;
     }
     if found.ids != policy.owner {
-        ownership.change(scandir, policy.owner).context("hand over the scan", "directory")?;
+        ownership.change(scandir, policy.owner).context("change the owner of", path)?;
     }
-    let meta = svscan.own_meta().context("look at", &SVSCAN)?;
+    let meta = svscan.own_meta().context("inspect", &SVSCAN)?;
     if meta.ids.uid != ownership.process().uid {
         // Not s6-svscan's own: its files must not be handed over.
         return Ok(());
     }
     if meta.mode & 0o011 != 0o011 {
-        svscan.chmod(meta.mode | 0o011).context("open for passage", &SVSCAN)?;
+        svscan.chmod(meta.mode | 0o011).context("change the mode of", &SVSCAN)?;
     }
     for &(name, kind) in &[(&CONTROL, Kind::Fifo), (&LOCK, Kind::Regular)] {
-        let path = Path::new(&SVSCAN).join(name);
+        let entry = Path::new(&SVSCAN).join(name);
         match svscan.meta(name) {
             Err(Errno::NOENT) => (),
             Ok(meta) if meta.ids == policy.owner => (),
             // Nobody but root can write this directory, so the name still stands for the same file.
             Ok(meta) if meta.kind == kind && (kind == Kind::Fifo || meta.links == 1) => {
-                ownership.change_at(&svscan, name, policy.owner).context("hand over", path)?;
+                ownership.change_at(&svscan, name, policy.owner).context("change the owner of", entry)?;
             }
-            Ok(meta) => return Err(Error::new("hand over", path, format!("is {}", meta.kind.text()))),
-            Err(errno) => return Err(Error::new("look at", path, errno)),
+            Ok(meta) => {
+                return Err(Error::new("change the owner of", entry, format!("is {}", meta.kind.text())));
+            }
+            Err(errno) => return Err(Error::new("inspect", entry, errno)),
         }
     }
     Ok(())
 }
 
 /// Sealed mode, as root: makes root the owner of the scan directory and of s6-svscan's own files, and removes the write permission
-/// of all others. Returns an error for each of the two that stays open.
-pub fn seal(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Vec<Error> {
-    let top = seal_top(scandir, policy, ownership).context("seal the scan", "directory");
-    let svscan = seal_svscan(scandir, policy, ownership).context("seal", &SVSCAN);
+/// of all others. Returns an error for each of the two that stays open. `path` is the path of the scan directory, for messages.
+pub fn seal(scandir: &Dir, path: &Path, policy: &Policy, ownership: &Ownership) -> Vec<Error> {
+    let top = seal_top(scandir, policy, ownership).context("restrict access to", path);
+    let svscan = seal_svscan(scandir, policy, ownership).context("restrict access to", &SVSCAN);
     [top, svscan].into_iter().filter_map(Result::err).collect()
 }
 
@@ -167,7 +166,7 @@ fn seal_top(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Sealed {
 fn seal_svscan(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Sealed {
     let Some(svscan) = absent_or(scandir.dir(&SVSCAN))? else { return Ok(()) };
     if svscan.own_meta()?.ids.uid != policy.slot_owner.uid {
-        return Err("it is another user's, so s6-svscan's commands may be: restart the container".into());
+        return Err("it belongs to another user, who can command s6-svscan: restart the container".into());
     }
     for &(name, path) in &[(&CONTROL, c"control"), (&LOCK, c"lock")] {
         let Some(mut found) = present(svscan.meta(name))? else { continue };

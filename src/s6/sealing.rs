@@ -33,7 +33,7 @@ pub fn directory(
     ownership: &Ownership,
     rule: impl Fn(&Name, &Meta) -> Sealing,
 ) -> Result<bool> {
-    seal_entries(dir, mode, ids, ownership, rule).context("seal", path)
+    seal_entries(dir, mode, ids, ownership, rule).context("restrict access to", path)
 }
 
 fn seal_entries(
@@ -99,7 +99,7 @@ pub fn of_supervise(name: &Name, meta: &Meta) -> Sealing {
 
 /// Returns why a part that the kernel leaves to another user is not sealed.
 pub fn stays_open(ids: Ids) -> Reason {
-    format!("it stays uid {}'s: this process may not change owners", ids.uid).into()
+    format!("it still belongs to uid {}: this process may not change owners", ids.uid).into()
 }
 
 #[cfg(test)]

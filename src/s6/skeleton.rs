@@ -120,9 +120,9 @@ impl Completion<'_> {
         let is_new = match supervise.mkfifo(&CONTROL, self.policy.control) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
-            Err(errno) => return Err(Error::new("make", path, errno)),
+            Err(errno) => return Err(Error::new("create", path, errno)),
         };
-        let found = supervise.meta(&CONTROL).context("look at", path)?;
+        let found = supervise.meta(&CONTROL).context("inspect", path)?;
         if found.kind != Kind::Fifo {
             return Err(Error::new("use", path, wrong_type(found.kind, "a FIFO")));
         }
@@ -144,7 +144,7 @@ impl Part {
         let is_new = match parent.mkdir(name, mode) {
             Ok(()) => true,
             Err(Errno::EXIST) => false,
-            Err(errno) => return Err(Error::new("make", path, errno)),
+            Err(errno) => return Err(Error::new("create", path, errno)),
         };
         let opened = match parent.dir(name) {
             // `event` cannot be read by other users.
@@ -227,7 +227,7 @@ fn set_fifo_attributes(
     }
     let (fifo, meta) = file::open_checked(supervise, &CONTROL)?;
     if meta.kind != Kind::Fifo {
-        return Err("was exchanged meanwhile".into());
+        return Err("was replaced meanwhile".into());
     }
     set(fifo.as_fd(), meta, Some(policy.control), policy.supervise_owner, supervise, ownership)?;
     Ok(())

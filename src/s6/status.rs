@@ -78,7 +78,7 @@ pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
         Ok(false) => return Ok(None),
         // Who may not command it may still read its state.
         Ok(true) | Err(Errno::ACCESS) => (),
-        Err(errno) => return Err(Error::new("look at", "supervise/control", errno)),
+        Err(errno) => return Err(Error::new("inspect", "supervise/control", errno)),
     }
     let mut read = file::read_below(service, &STATUS, STATE_CAP);
     if read.as_ref().err() == Some(&Reason::Errno(Errno::NOENT)) {
@@ -89,7 +89,7 @@ pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
     let (state, _) = read.context("read", OBJECT)?;
     parse(&state)
         .map(Some)
-        .ok_or_else(|| Error::new("understand", OBJECT, "its format is new: update hermes-init"))
+        .ok_or_else(|| Error::new("parse", OBJECT, "its format is unknown: update hermes-init"))
 }
 
 /// Parses `supervise/status`: the moments of the last change and of readiness, the process ID (8 bytes, big-endian) and, at the end,

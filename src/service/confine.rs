@@ -37,7 +37,7 @@ fn close_inherited(again: &[OsString], console: &Console) -> Result<()> {
     let (Some(fdclose), Some(executable)) =
         (process::find_on_path(OsStr::new(FDCLOSE), OsStr::new(PLACES)), console.executable())
     else {
-        let reason = "descriptors above 2 are inherited, and it is not in /command: install execline";
+        let reason = "it must close inherited file descriptors above 2, and was not found: install execline";
         return Err(Error::new("run", Object::Term(FDCLOSE), reason));
     };
     // Each fdclose closes one descriptor and executes the rest.
@@ -52,8 +52,8 @@ fn is_sealed(console: &Console) -> Result<bool> {
     if Lookup::new()?.sealed(console).is_some_and(|sealed| sealed.value) {
         return Ok(true);
     }
-    let here = Dir::at(Path::new(".")).context("open the service", Object::Term("directory"))?;
-    let event = present(here.meta(&EVENT)).context("look at", &EVENT)?;
+    let here = Dir::at(Path::new(".")).context("open", Object::Term("the service directory"))?;
+    let event = present(here.meta(&EVENT)).context("inspect", &EVENT)?;
     Ok(event.is_some_and(|event| {
         event.kind == Kind::Directory && event.mode == SEALED_EVENT && event.ids.uid == 0
     }))

@@ -35,7 +35,7 @@ fn launch(args: &Args, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
     if !is_on(&lookup, SWITCH)? {
         if args.effect == Effect::Print {
-            console.print(&format!("off: {SWITCH} is none of {}\n", ON.join(", ")));
+            console.print(&format!("off: {SWITCH} is not one of {}\n", ON.join(", ")));
         }
         return Ok(0);
     }

@@ -89,7 +89,7 @@ fn make_pause(profile: &ProfileName, console: &Console) {
     if !is_repeated {
         // On stdout, which the logger reads: the message gets into the gateway's log and the container's.
         console.print(&format!(
-            "hermes-init gateway-run: warning: {} dies again and again: it is started {length} seconds after its last end\n",
+            "hermes-init gateway-run: warning: {} keeps dying: it starts again {length} seconds after its last death\n",
             profile.text()
         ));
     }

@@ -35,7 +35,7 @@ impl Args {
     pub(super) fn profile(&self) -> std::result::Result<ProfileName, String> {
         let service = self.words.last().map_or(&b""[..], |service| service.as_bytes());
         ProfileName::of_service(service)
-            .ok_or_else(|| format!("{} is no service of a gateway, gateway-PROFILE", Shown(service)))
+            .ok_or_else(|| format!("{} is not the service of a gateway, gateway-PROFILE", Shown(service)))
     }
 
     /// Opens the service directory `service`, if it exists. s6-supervise starts the program in it; for `--print` it is looked up in the
@@ -76,7 +76,7 @@ mod tests {
             (&["gateway-A b"], "\"gateway-A b\""),
             (&[], "\"\""),
         ] {
-            let why = format!("{shown} is no service of a gateway, gateway-PROFILE");
+            let why = format!("{shown} is not the service of a gateway, gateway-PROFILE");
             assert_eq!(profile(words), Err(why), "{words:?}");
         }
     }

@@ -58,7 +58,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
             let usable = prepare(&directory, &home, &runner);
             if let Err(error) = &usable {
                 console.failed(error);
-                console.warn(format_args!("the gateway's lines go to the container's log only"));
+                console.warn(format_args!("the gateway's output goes to the container's log only"));
             }
             (found.unwrap_or_else(|| S6_LOG.into()), usable.is_ok())
         }

@@ -9,7 +9,7 @@ use crate::sys::number::decimal;
 /// Parses a number of `what`, `least` to `most`. The error names `text` and the limits.
 pub fn number(text: &OsStr, what: &str, least: u64, most: u64) -> Result<u64, String> {
     let text = text.as_bytes();
-    let wrong = || format!("{} is no number of {what}, {least} to {most}", Shown(text));
+    let wrong = || format!("{} is not a number of {what} from {least} to {most}", Shown(text));
     decimal(text).filter(|number| (least..=most).contains(number)).ok_or_else(wrong)
 }
 
@@ -38,7 +38,7 @@ mod tests {
         }
         assert_eq!(
             number(OsStr::new("x y"), "seconds", 1, 9),
-            Err("\"x y\" is no number of seconds, 1 to 9".into())
+            Err("\"x y\" is not a number of seconds from 1 to 9".into())
         );
     }
 }

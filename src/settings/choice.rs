@@ -13,7 +13,7 @@ pub fn choose<T: Copy>(choices: &Choices<T>, word: &OsStr) -> Result<T, String> 
     let found = choices.iter().find(|(choice, _)| *choice == word).map(|(_, meaning)| *meaning);
     found.ok_or_else(|| {
         let choices: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
-        format!("{} is none of {}", Shown(word.as_bytes()), choices.join(", "))
+        format!("{} is not one of {}", Shown(word.as_bytes()), choices.join(", "))
     })
 }
 
@@ -39,7 +39,7 @@ impl Switch {
             (_, true) => Ok(false),
             _ => {
                 let (word, yes, no) = (Shown(word.as_bytes()), self.yes.join(", "), NO.join(", "));
-                Err(format!("{word} is none of {yes} and none of {no}"))
+                Err(format!("{word} is not one of {yes}, {no}"))
             }
         }
     }
@@ -55,11 +55,11 @@ mod tests {
         assert_eq!(choose(&choices, OsStr::new("two")), Ok(2));
         for word in ["", "One", "one ", "three"] {
             let why = choose(&choices, OsStr::new(word)).unwrap_err();
-            assert!(why.ends_with(" is none of one, two"), "{why}");
+            assert!(why.ends_with(" is not one of one, two"), "{why}");
         }
         assert_eq!(
             choose(&choices, OsStr::from_bytes(b"a\n")),
-            Err("\"a\\n\" is none of one, two".to_owned())
+            Err("\"a\\n\" is not one of one, two".to_owned())
         );
     }
 
@@ -85,7 +85,7 @@ mod tests {
             let word = OsStr::new(word);
             assert_eq!((YES.parse(word).ok(), YES_OR_ON.parse(word).ok()), (yes, yes_or_on), "{word:?}");
         }
-        let why = "x is none of 1, true, yes and none of 0, false, no, off";
+        let why = "x is not one of 1, true, yes, 0, false, no, off";
         assert_eq!(YES.parse(OsStr::new("x")), Err(why.to_owned()));
     }
 }

@@ -61,7 +61,7 @@ impl Lookup {
         match switch.parse(&word) {
             Ok(value) => Ok(Some(Setting { value, source })),
             Err(why) => {
-                console.warn(format_args!("{variable}={why}: taken as unset"));
+                console.warn(format_args!("{variable}={why}: treated as unset"));
                 Ok(None)
             }
         }
@@ -79,12 +79,12 @@ impl Lookup {
             Ok(None) => None,
             Ok(Some(word)) => Some(word.map(|word| {
                 YES.parse(&word).unwrap_or_else(|why| {
-                    console.warn(format_args!("{SEALED_VARIABLE}={why}: taken as sealed"));
+                    console.warn(format_args!("{SEALED_VARIABLE}={why}: treated as sealed"));
                     true
                 })
             })),
             Err(error) => {
-                console.warn(format_args!("{error}: taken as sealed"));
+                console.warn(format_args!("{error}: treated as sealed"));
                 Some(Setting { value: true, source: Source::Container })
             }
         }
@@ -105,7 +105,7 @@ impl Lookup {
         if let Some(Setting { value: word, source }) = self.get(variable)? {
             match choose(choices, &word) {
                 Ok(value) => return Ok(Setting { value, source }),
-                Err(why) => console.warn(format_args!("{variable}={why}: taken as auto")),
+                Err(why) => console.warn(format_args!("{variable}={why}: treated as auto")),
             }
         }
         Ok(Setting { value: auto, source: Source::Default })

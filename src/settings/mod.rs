@@ -117,7 +117,7 @@ impl Settings {
     /// their scripts name.
     pub fn template<'a>(&self, executable: Option<&Path>, ownership: &'a Ownership) -> Result<Template<'a>> {
         let executable = executable.ok_or_else(|| {
-            let reason = "there is no /proc, and argv[0] is no absolute path";
+            let reason = "there is no /proc, and argv[0] is not an absolute path";
             Error::new("find", Object::Term("the path of this executable"), reason)
         })?;
         let mut slot_owner = ownership.process();
@@ -125,7 +125,7 @@ impl Settings {
             // Sealed slots are root's; without root, they belong to the owner of the scan directory.
             let path = &self.scandir.value;
             let owner =
-                present(Dir::at(path).and_then(|scandir| scandir.own_meta())).context("look at", path)?;
+                present(Dir::at(path).and_then(|scandir| scandir.own_meta())).context("inspect", path)?;
             slot_owner = owner.map_or(slot_owner, |meta| meta.ids);
         }
         let home = &self.home.value;
@@ -155,13 +155,13 @@ fn mode(option: Option<Mode>, lookup: &Lookup, path: &Path, console: &Console) -
     }
     let is_sealed = match present(Dir::at(path)).context("open", path)? {
         None => false,
-        Some(dir) => scandir::is_sealed(&dir).context("look at", path)?,
+        Some(dir) => scandir::is_sealed(&dir).context("inspect", path)?,
     };
     if !is_sealed {
         return Ok(Setting { value: Mode::Delegated, source: Source::Default });
     }
     let shown = Shown(path.as_os_str().as_bytes());
-    console.note(format_args!("{shown} is sealed, and stays so; --delegated hands it over"));
+    console.note(format_args!("{shown} is sealed and stays sealed; --delegated gives it to the hermes user"));
     Ok(Setting { value: Mode::Sealed, source: Source::ScanDirectory })
 }
 
@@ -171,7 +171,7 @@ fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Re
     }
     let Some(variable) = lookup.get(MAX_SERVICES_VARIABLE)? else { return Ok(SERVICES) };
     Ok(services(&variable.value).unwrap_or_else(|why| {
-        console.warn(format_args!("{MAX_SERVICES_VARIABLE}: {why}; taken as {SERVICES}"));
+        console.warn(format_args!("{MAX_SERVICES_VARIABLE}: {why}; treated as {SERVICES}"));
         SERVICES
     }))
 }

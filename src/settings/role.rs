@@ -106,7 +106,7 @@ pub fn front_end(role: &Setting<RoleChoice>, command: &ContainerCommand) -> Resu
         RoleChoice::Frontend => Some(format!("the role is frontend ({})", role.source.text())),
         RoleChoice::Auto => command.frontend()?.map(|word| {
             format!(
-                "this container's command is {}, a front end; gateways belong to the gateway's container",
+                "this container's command is {}, a front end; gateways belong in the gateway's container",
                 Shown(word)
             )
         }),
@@ -138,7 +138,7 @@ mod tests {
         {
             assert_eq!(choose(&CHOICES, OsStr::new(word)), Ok(role));
         }
-        let why = "front is none of gateway, frontend, auto";
+        let why = "front is not one of gateway, frontend, auto";
         assert_eq!(choose(&CHOICES, OsStr::new("front")), Err(why.to_owned()));
     }
 

@@ -41,7 +41,7 @@ fn hermes(passwd: &[u8]) -> Option<User> {
 /// Parses `USER|UID[:GID]`. A number need not be in `passwd`; its group is then the same number. `group` reads
 /// /etc/group, which is needed only for a name.
 fn named_owner(text: &OsStr, passwd: &[u8], group: impl FnOnce() -> Result<Vec<u8>>) -> Result<Ids> {
-    let wrong = |why: &'static str| Error::usage("take the owner", text, why);
+    let wrong = |why: &'static str| Error::usage("use the owner", text, why);
     let mut parts = text.as_bytes().splitn(2, |byte| *byte == b':');
     let (user, name) = (parts.next().unwrap_or_default(), parts.next());
     let uid = users::number(user);

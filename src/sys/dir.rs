@@ -46,7 +46,7 @@ impl Kind {
             Kind::Directory => "a directory",
             Kind::Symlink => "a symlink",
             Kind::Fifo => "a FIFO",
-            Kind::Other => "neither file, directory, symlink nor FIFO",
+            Kind::Other => "a socket or a device",
         }
     }
 }

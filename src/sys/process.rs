@@ -142,7 +142,7 @@ pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, U
         let checked = if entry.starts_with(b"/") {
             walk::check_program(&found)
         } else {
-            Err("its directory on PATH is not absolute".into())
+            Err("its entry in PATH is not an absolute path".into())
         };
         match checked {
             Ok(()) => return Ok(Some(found)),

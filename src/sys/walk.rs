@@ -88,7 +88,9 @@ fn walk<F: Fn(u32) -> bool>(path: &Path, missing: Missing, rule: &Rule<F>) -> Re
     loop {
         let is_safe = is_roots(dir.own_meta()?);
         if !is_safe && matches!(rule, Rule::Program) {
-            return Err("a directory on its path is not root's, or others can write it".into());
+            return Err(
+                "a directory on its path does not belong to root, or other users can write to it".into()
+            );
         }
         let name = match left.pop() {
             None => return Ok(Opened { dir, is_new }),
@@ -136,7 +138,9 @@ fn walk<F: Fn(u32) -> bool>(path: &Path, missing: Missing, rule: &Rule<F>) -> Re
             (Kind::Regular, Rule::Program) if left.is_empty() && is_roots(found) => {
                 return Ok(Opened { dir, is_new: false });
             }
-            (Kind::Regular, Rule::Program) => return Err("it is not root's, or others can write it".into()),
+            (Kind::Regular, Rule::Program) => {
+                return Err("it does not belong to root, or other users can write to it".into());
+            }
             _ => return Err(Errno::NOTDIR.into()),
         }
     }

@@ -187,7 +187,7 @@ fn logs(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Res
     }
     match home.dir.mkdir(&LOGS, 0o755) {
         Ok(()) | Err(Errno::EXIST) => (),
-        Err(errno) => return Err(Error::new("make", &LOGS, errno)),
+        Err(errno) => return Err(Error::new("create", &LOGS, errno)),
     }
     let logs = home.dir.dir(&LOGS).context("open", &LOGS)?;
     home::hand_over_new(&logs, owner, ownership, &[]).context("change the owner of", &LOGS)?;

@@ -62,14 +62,14 @@ const MULTIPLEX: Place = Place {
     key: "multiplex_profiles",
     boolean: plain,
     unclear: "multiplex_profiles is neither true nor false",
-    twice: "multiplex_profiles stands twice",
+    twice: "multiplex_profiles occurs twice",
 };
 const STANDALONE: Place = Place {
     section: Some(GATEWAY),
     key: "standalone",
     boolean: truth,
-    unclear: "gateway.standalone is neither yes nor no for certain",
-    twice: "gateway.standalone stands twice",
+    unclear: "gateway.standalone is not clearly yes or no",
+    twice: "gateway.standalone occurs twice",
 };
 
 /// Reads `gateway.standalone` in the config.yaml of a profile's directory; [`Answer::Absent`] if there is no such file.
@@ -90,7 +90,7 @@ pub fn multiplex(text: &[u8]) -> Answer {
         (Answer::Unsure { line: one, .. }, Answer::Unsure { line: other, .. }) if other < one => nested,
         (Answer::Unsure { .. }, _) | (_, Answer::Absent) => top,
         (Answer::True { line }, Answer::False { .. }) | (Answer::False { line }, Answer::True { .. }) => {
-            Answer::Unsure { line, why: "multiplex_profiles stands twice, and not the same" }
+            Answer::Unsure { line, why: "multiplex_profiles occurs twice, with different values" }
         }
         (Answer::Absent, _) | (_, Answer::Unsure { .. }) => nested,
         _ => top,
@@ -148,7 +148,7 @@ fn check(text: &[u8]) -> Result<(), Doubt> {
             _ => character >= '\u{a0}',
         };
         if !is_allowed {
-            return Err("a character that YAML does not take, or a line break that is no newline");
+            return Err("a character that YAML does not allow, or a line break other than a newline");
         }
     }
     Ok(())
@@ -253,7 +253,7 @@ impl<'a> Reader<'a> {
         let name = match (mapping, head.key) {
             (Mapping::Other, _) => &b""[..],
             (_, Key::Named(name)) => name,
-            (_, Key::Any) => return Err("a key that could be any"),
+            (_, Key::Any) => return Err("a key that cannot be determined"),
             (_, Key::Missing) => return Err("a line without a key"),
         };
         let holder = if self.place.section.is_some() { Mapping::Section } else { Mapping::Top };
@@ -296,7 +296,7 @@ impl<'a> Reader<'a> {
     fn enter(&mut self, value: Value, text: &[u8]) -> Result<(), Doubt> {
         let is_second = std::mem::replace(&mut self.has_section, true);
         match (value, text) {
-            _ if is_second => Err("gateway stands twice"),
+            _ if is_second => Err("gateway occurs twice"),
             (Value::Nothing, b"") => {
                 self.section = Section::Begun;
                 Ok(())

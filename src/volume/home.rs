@@ -60,7 +60,7 @@ impl Home {
             None => work(),
             Some(ids) => {
                 let done = as_user(ids, &[], work);
-                done.context("change to the hermes user", ids)?
+                done.context("switch to the hermes user", ids)?
             }
         }
     }
@@ -143,9 +143,7 @@ pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result
         return Err(Refusal::NotADirectory(kind));
     }
     let dir = parent.open_path_following(name).map_err(|errno| match errno {
-        Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG => {
-            Refusal::Dangling("is a symlink that leads nowhere")
-        }
+        Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG => Refusal::Dangling("is a dangling symlink"),
         Errno::NOTDIR => Refusal::Dangling("is a symlink, but not to a directory"),
         errno => Refusal::Failed(errno),
     })?;

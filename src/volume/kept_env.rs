@@ -21,7 +21,7 @@ pub fn read(dir: &Dir, trusted: Trusted) -> Result<Vec<Variable>, Reason> {
     };
     // It may be a link to what only root can read.
     if meta.links != 1 || !trusted.includes(meta.ids.uid) {
-        return Err("it is not the hermes user's, or has another hard link".into());
+        return Err("it does not belong to the hermes user, or has another hard link".into());
     }
     Ok(parse(&text)?)
 }

@@ -135,7 +135,7 @@ pub fn directory(home: &Home, trusted: Trusted, profile: &ProfileName) -> Result
     let reason = match profiles.profile(profile) {
         Found::Profile(_, dir) => return Ok(Some(dir)),
         Found::Failed(reason) | Found::Skipped(reason) | Found::Dangling(reason) => reason,
-        Found::NoProfile if profiles.has(profile) => "it has no SOUL.md, so it is no profile".into(),
+        Found::NoProfile if profiles.has(profile) => "it has no SOUL.md, so it is not a profile".into(),
         Found::NoProfile => return Ok(None),
     };
     Err(Error::new("use the profile", place(profile), reason))

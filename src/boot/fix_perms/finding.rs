@@ -127,11 +127,11 @@ mod tests {
     static SERVICE: Name = Name::fixed(c"web");
 
     fn all() -> [(Finding, Action, &'static str); 7] {
-        let sealed = Error::new("seal", Path::new("event"), Errno::ROFS);
+        let sealed = Error::new("restrict access to", Path::new("event"), Errno::ROFS);
         [
             (Finding::Right, Action::Done, ""),
             (Finding::Changed, Action::Done, ""),
-            (Finding::Left("nobody supervises it"), Action::Skipped, "nobody supervises it"),
+            (Finding::Left("it is not supervised"), Action::Skipped, "it is not supervised"),
             (
                 Finding::Denied("supervise".into(), Errno::PERM),
                 Action::Skipped,
@@ -143,7 +143,11 @@ mod tests {
                 r#""a\u0020b" is a symlink"#,
             ),
             (Finding::Failed("event".into(), Errno::IO.into()), Action::Failed, "event: I/O error"),
-            (Finding::Unsealed(sealed), Action::Failed, "unable to seal event: Read-only file system"),
+            (
+                Finding::Unsealed(sealed),
+                Action::Failed,
+                "unable to restrict access to event: Read-only file system",
+            ),
         ]
     }
 

@@ -73,7 +73,9 @@ fn fix_all(args: &Args, console: &Console) -> Result<u8> {
     console.print(&report::text(&outcomes, form));
     if let Some(errno) = outcomes.iter().filter_map(|outcome| outcome.denied).next_back() {
         let reason = Reason::from(errno);
-        console.note(format_args!("not permitted to change everything ({reason}): left as it is"));
+        console.note(format_args!(
+            "some owners or modes cannot be changed ({reason}): they are left as they are"
+        ));
     } else {
         console.note_refusal(&ownership);
     }

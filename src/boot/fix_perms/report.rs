@@ -97,7 +97,7 @@ mod tests {
         };
         [
             outcome("dashboard", Finding::Right),
-            outcome("idle", Finding::Left("nobody supervises it")),
+            outcome("idle", Finding::Left("it is not supervised")),
             outcome("a b", Finding::Refused("log".into(), "is a symlink".into())),
             outcome("web", Finding::Failed("event".into(), Errno::IO.into())),
         ]
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(
             text(&outcomes(), Form::Lines),
             "fix-perms: service=dashboard action=done\n\
-             fix-perms: service=idle action=skipped reason=\"nobody supervises it\"\n\
+             fix-perms: service=idle action=skipped reason=\"it is not supervised\"\n\
              fix-perms: service=\"a\\u0020b\" action=refused reason=\"log is a symlink\"\n\
              fix-perms: service=web action=failed reason=\"event: I/O error\"\n\
              fix-perms: 1 done, 1 skipped, 1 refused, 1 failed\n"
@@ -134,7 +134,7 @@ mod tests {
         assert_eq!(
             text(&outcomes(), Form::Objects),
             "{\"service\": \"dashboard\", \"action\": \"done\", \"reason\": null, \"changed\": true}\n\
-             {\"service\": \"idle\", \"action\": \"skipped\", \"reason\": \"nobody supervises it\", \"changed\": true}\n\
+             {\"service\": \"idle\", \"action\": \"skipped\", \"reason\": \"it is not supervised\", \"changed\": true}\n\
              {\"service\": \"a b\", \"action\": \"refused\", \"reason\": \"log is a symlink\", \"changed\": true}\n\
              {\"service\": \"web\", \"action\": \"failed\", \"reason\": \"event: I/O error\", \"changed\": true}\n\
              {\"done\": 1, \"skipped\": 1, \"refused\": 1, \"failed\": 1}\n"

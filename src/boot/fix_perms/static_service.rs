@@ -47,7 +47,7 @@ impl<'a> Fix<'a> {
     /// Fixes an entry of the directory of services; `None` if it is not a service.
     pub fn service(&self, services: &Dir, name: &Name) -> Option<Outcome> {
         let findings = if is_internal(name) {
-            vec![Finding::Left("s6-overlay's own")]
+            vec![Finding::Left("it belongs to s6-overlay")]
         } else {
             self.entry_of_services(services, name)?
         };
@@ -71,7 +71,7 @@ impl<'a> Fix<'a> {
     fn service_directory(&self, service: &Dir) -> Vec<Finding> {
         let mut findings = self.parts(service, Path::new(""));
         if findings.is_empty() {
-            findings.push(Finding::Left("nobody supervises it"));
+            findings.push(Finding::Left("it is not supervised"));
         }
         findings.extend(self.logger(service));
         findings
@@ -216,7 +216,7 @@ impl<'a> Fix<'a> {
         }
         match file::open_checked(dir, name) {
             Ok((_, opened)) if is_control && opened.kind != Kind::Fifo => {
-                Some(Finding::Refused(path.to_owned(), "was exchanged for something else".into()))
+                Some(Finding::Refused(path.to_owned(), "was replaced meanwhile".into()))
             }
             Ok((file, found)) => {
                 self.set(&Target { fd: file.as_fd(), found: &found, path, near: dir }, mode, ids)
@@ -281,11 +281,11 @@ mod tests {
             (true, Kind::Regular, Some("is a regular file, not a FIFO")),
             (true, Kind::Directory, Some("is a directory, not a FIFO")),
             (true, Kind::Symlink, Some("is a symlink, not a FIFO")),
-            (true, Kind::Other, Some("is neither file, directory, symlink nor FIFO, not a FIFO")),
+            (true, Kind::Other, Some("is a socket or a device, not a FIFO")),
             (false, Kind::Fifo, None),
             (false, Kind::Regular, None),
             (false, Kind::Symlink, Some("is a symlink")),
-            (false, Kind::Other, Some("is neither file, directory, symlink nor FIFO")),
+            (false, Kind::Other, Some("is a socket or a device")),
         ] {
             let reason = refusal(is_control, kind).map(|reason| reason.to_string());
             assert_eq!(reason.as_deref(), expected, "{is_control} {kind:?}");

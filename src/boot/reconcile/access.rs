@@ -75,11 +75,11 @@ impl Look<'_> {
     /// Root cannot in a user namespace that does not map the user, nor without the capabilities SETUID and SETGID.
     fn cannot_drop(&self, user: Ids, errno: Errno) -> String {
         let reason = format!(
-            "{}; no gateway can run: the container's user namespace needs this user and group, and root the \
+            "{}; no gateway can run: the container's user namespace must map this user and group, and root needs the \
              capabilities SETUID and SETGID",
             Reason::from(errno)
         );
-        self.pass.console.reported(&Error::new("change to the hermes user", user, reason))
+        self.pass.console.reported(&Error::new("switch to the hermes user", user, reason))
     }
 
     fn refused(&self, label: &Path) -> String {
@@ -130,7 +130,7 @@ impl Look<'_> {
             }
         }
         let reason = format!(
-            "no directory of the PATH that gateways get, {}, has it for the hermes user",
+            "the gateways' PATH, {}, has no hermes that the hermes user can execute",
             Shown(path.as_bytes())
         );
         Some(self.pass.console.reported(&Error::new("run", "hermes", reason)))

@@ -1,13 +1,15 @@
 //! Carries out the plan: sweep, slots, hand-over or seal, log.
 
 use std::collections::BTreeSet;
+use std::os::unix::ffi::OsStrExt;
 
 use super::decide::{Decision, Profile, StartReason, Variables};
 use super::plan::{Item, Outcome, Plan};
 use super::report::{self, Form};
 use super::slots::Slot;
 use super::{Effect, Pass, bootstrap, hold};
-use crate::output::{Context, Error, Format, Object, Result, exit};
+use crate::output::escape::Shown;
+use crate::output::{Context, Error, Format, Result, exit};
 use crate::s6::envdir::Variable;
 use crate::s6::scandir::{self, Entries};
 use crate::s6::scandir_lock::Held;
@@ -19,8 +21,6 @@ use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, present, time};
 use crate::volume::profiles;
 use crate::volume::{Home, bootlog, kept_env};
-
-const SCAN_DIRECTORY: Object = Object::Term("the scan directory");
 
 /// Runs the pass, or only plans it in a dry run, and reports it. Returns the exit code.
 pub fn run(pass: &Pass<'_>, effect: Effect, format: Format) -> u8 {
@@ -50,7 +50,7 @@ fn warn(pass: &Pass<'_>, plan: &Plan) {
     if plan.items.iter().any(|item| item.decision == Decision::Start(StartReason::Others)) {
         let names = plan.charges();
         pass.console.warn(format_args!(
-            "default starts, because its gateway serves profiles that want to run: {names}"
+            "default starts because its gateway serves profiles whose desired state is running: {names}"
         ));
     }
     if let Some(sum) = report::sum(plan.others) {
@@ -90,21 +90,23 @@ fn dry_run(pass: &Pass<'_>) -> Plan {
 fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     let ownership = pass.template.ownership;
     let is_sealed = pass.template.policy.mode.is_sealed();
+    let path = &pass.settings.scandir.value;
     if scandir.is_noexec() {
         pass.console.warn(format_args!(
-            "the scan directory is mounted noexec: s6 can run none of the slots; mount it with exec"
+            "{} is mounted noexec, so s6 cannot run any slot: mount it with exec",
+            Shown(path.as_os_str().as_bytes())
         ));
     }
     // Sealing comes first: nobody else can replace what is made after it, and the lock is such a file.
     let mut is_complete = true;
     if is_sealed && ownership.is_root() {
-        let open = scandir::seal(scandir, &pass.template.policy, ownership);
+        let open = scandir::seal(scandir, path, &pass.template.policy, ownership);
         is_complete = open.is_empty();
         for error in &open {
             pass.console.failed(error);
         }
     }
-    let held = hold(scandir, &pass.template, pass.console);
+    let held = hold(pass, scandir);
     let swept = sweep(pass, &held);
     write_bootstrap(pass);
     if let Some(home) = &pass.home {
@@ -125,7 +127,7 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     }
     // The hand-over comes last.
     if !is_sealed && ownership.is_root() {
-        let handed_over = scandir::hand_over(scandir, &pass.template.policy, ownership);
+        let handed_over = scandir::hand_over(scandir, path, &pass.template.policy, ownership);
         // What is not s6-svscan's own is refused by a rule; an errno leaves something undone.
         plan.is_complete &= handed_over.as_ref().err().and_then(Error::errno).is_none();
         report_failure(pass, handed_over);
@@ -149,7 +151,7 @@ struct Remaining {
 
 /// Sweeps leftovers and dangling slots.
 fn sweep(pass: &Pass<'_>, scandir: &Held<'_>) -> Remaining {
-    let entries = match scandir::list(scandir).context("list", SCAN_DIRECTORY) {
+    let entries = match scandir::list(scandir).context("list", &pass.settings.scandir.value) {
         Ok(entries) => entries,
         Err(error) => {
             pass.console.failed(&error);
@@ -172,9 +174,8 @@ fn sweep(pass: &Pass<'_>, scandir: &Held<'_>) -> Remaining {
             let removed = staging::hide_and_remove(scandir, name);
             report_failure(pass, removed.context("remove the dangling symlink", name));
         } else {
-            let reason =
-                "it leads nowhere, and s6-svscan 2.12 and later starts nothing new until it is removed";
-            pass.console.failed(&Error::new("accept the symlink", name, reason));
+            let reason = "s6-svscan 2.12 and later starts no new service until it is removed";
+            pass.console.failed(&Error::new("use the dangling symlink", name, reason));
         }
     }
     Remaining { entries, is_complete }
@@ -183,8 +184,8 @@ fn sweep(pass: &Pass<'_>, scandir: &Held<'_>) -> Remaining {
 /// Removes a leftover. In a slot that is being unregistered, supervisors may only be starting.
 fn sweep_leftover(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
     if staging::is_unregistered(name)
-        && let Some(slot) = present(scandir.dir(name)).context("look at the leftover", name)?
-        && !supervision::is_slot_held(&slot).context("look at the leftover", name)?
+        && let Some(slot) = present(scandir.dir(name)).context("inspect the leftover", name)?
+        && !supervision::is_slot_held(&slot).context("inspect the leftover", name)?
         && let Err(error) = commands::reap(scandir, Some(&slot))
     {
         return Ok(Swept::Remains(error));
@@ -231,7 +232,7 @@ fn make(
 ) -> Result<Removed> {
     let name = &profile.name;
     let is_supervised =
-        || staging::is_supervised(scandir, name.slot()).context("find a supervisor of", name.slot());
+        || staging::is_supervised(scandir, name.slot()).context("check for a supervisor of", name.slot());
     let removed = if profile.stale.is_empty() || is_supervised()? {
         Removed::Nothing
     } else {
@@ -316,7 +317,7 @@ fn update_other_slots(pass: &Pass<'_>, scandir: &Held<'_>, slots: &[Name], items
 }
 
 fn update_other_slot(pass: &Pass<'_>, scandir: &Held<'_>, name: &ProfileName) -> Result<()> {
-    let Some(default_state) = other_slot(pass, scandir, name).context("look at", name.slot())? else {
+    let Some(default_state) = other_slot(pass, scandir, name).context("inspect", name.slot())? else {
         return Ok(());
     };
     match check::inspect(scandir, name, default_state, &pass.template)? {
@@ -349,11 +350,11 @@ fn has_foreign_services(pass: &Pass<'_>, scandir: &Dir, entries: &Entries) -> bo
     let error = |name: &Name| match scandir::owner_of(scandir, name) {
         Ok(ids) if ids.uid == pass.template.policy.slot_owner.uid => None,
         Ok(_) => {
-            let reason = "it is not root's, and s6-svscan runs it as root: remove it or give it to root";
-            Some(Error::new("seal the service", name, reason))
+            let reason = "it does not belong to root, and s6-svscan runs it as root: remove it or change its owner to root";
+            Some(Error::new("restrict access to the service", name, reason))
         }
         Err(Errno::NOENT) => None,
-        Err(errno) => Some(Error::new("look at the service", name, errno)),
+        Err(errno) => Some(Error::new("inspect the service", name, errno)),
     };
     let errors: Vec<_> = entries.slots.iter().chain(&entries.others).filter_map(error).collect();
     for error in &errors {

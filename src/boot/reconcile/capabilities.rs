@@ -2,15 +2,16 @@
 
 use crate::output::Console;
 use crate::output::Error;
+use crate::output::error::Object;
 use crate::sys::capability::{self, CapabilitySet};
 
 /// What fails without a capability of root; in both modes, or in delegated mode only.
 static NEEDED: [(CapabilitySet, &str, bool); 3] = [
-    (CapabilitySet::CHOWN, "CHOWN: the hermes user cannot command what is root's", false),
-    (CapabilitySet::KILL, "KILL: s6-supervise cannot end a gateway", false),
+    (CapabilitySet::CHOWN, "CHOWN: the hermes user cannot control services that belong to root", false),
+    (CapabilitySet::KILL, "KILL: s6-supervise cannot stop a gateway", false),
     (
         CapabilitySet::DAC_OVERRIDE,
-        "DAC_OVERRIDE: s6-supervise cannot work in what the hermes user owns; add it, or use --sealed",
+        "DAC_OVERRIDE: s6-supervise cannot write to directories of the hermes user; add it, or use --sealed",
         true,
     ),
 ];
@@ -20,7 +21,7 @@ pub fn lacks(sealed: bool, console: &Console) -> bool {
     let effective = match capability::effective() {
         Ok(effective) => effective,
         Err(errno) => {
-            console.failed(&Error::new("ask for the", "capabilities", errno));
+            console.failed(&Error::new("read", Object::Term("the capabilities"), errno));
             return true;
         }
     };

@@ -73,7 +73,7 @@ impl Capacity {
     /// Returns why a profile gets no slot.
     pub fn reason(&self) -> String {
         format!(
-            "no room: s6-svscan handles {} services (--max-services), a slot and its logger are two, and {KEPT_FREE} stay free",
+            "no capacity: s6-svscan handles {} services (--max-services), a slot and its logger count as two, and {KEPT_FREE} are kept free",
             self.max
         )
     }
@@ -125,6 +125,6 @@ mod tests {
             [Admitted, Admitted, Admitted, Admitted, Refused, Replaces(3), Replaces(1), Refused, Refused]
         );
         assert_eq!(capacity.without_slot(), 5);
-        assert!(capacity.reason().starts_with("no room: s6-svscan handles 12 services "));
+        assert!(capacity.reason().starts_with("no capacity: s6-svscan handles 12 services "));
     }
 }

@@ -94,7 +94,7 @@ impl Explain<'_> {
             Decision::Start(StartReason::State) => self.why_started(profile),
             Decision::Start(StartReason::Others) => {
                 let (own, names) = (self.state(profile), self.plan.charges());
-                format!("{own}; but its gateway serves profiles that want to run: {names}")
+                format!("{own}; but its gateway serves profiles whose desired state is running: {names}")
             }
             _ => self.why_down(profile, &item.decision),
         };
@@ -140,7 +140,7 @@ impl Explain<'_> {
                 )
             }
             Decision::ServedByDefault { wants: true } => {
-                format!("{}: it wants to run; served by the gateway of default", profile.state.sentence())
+                format!("{}; the gateway of default serves it", profile.state.sentence())
             }
             _ => self.state(profile),
         }
@@ -170,16 +170,16 @@ impl Explain<'_> {
         let is_supervised =
             self.pass.scandir.as_ref().map_or(Ok(false), |scandir| staging::is_supervised(scandir, entry));
         let supervisor = match is_supervised {
-            Ok(true) => "s6-supervise runs",
-            Ok(false) => "no s6-supervise running",
-            Err(_) => "whether s6-supervise runs is not known",
+            Ok(true) => "s6-supervise is running",
+            Ok(false) => "s6-supervise is not running",
+            Err(_) => "it is not known whether s6-supervise is running",
         };
         match slot {
             Slot::Absent | Slot::Unknown => format!("{shown} is missing"),
             Slot::UpToDate => format!("{shown} is up to date; {supervisor}"),
             Slot::Differs => format!("{shown} is not up to date; {supervisor}"),
             Slot::Foreign => format!(
-                "{shown} was made by another program; {supervisor}: it is left as it is, unless --adopt is given"
+                "{shown} was created by another program; {supervisor}: it is left as it is unless --adopt is given"
             ),
         }
     }
@@ -191,17 +191,17 @@ impl Explain<'_> {
             let why = if observe::is_reserved(name) {
                 "the name is reserved for the profile at HERMES_HOME"
             } else {
-                "there is no SOUL.md in it"
+                "it contains no SOUL.md"
             };
             lines.push(format!(
-                "\n{} is no profile\n  because: {why}",
+                "\n{} is not a profile\n  because: {why}",
                 FromVolume::path(&profiles::label_of(name))
             ));
         }
         let more = self.plan.not_profiles.more;
         if more > 0 {
             lines.push(format!(
-                "\n{more} more directories are no profiles\n  because: there is no SOUL.md in them"
+                "\n{more} more directories are not profiles\n  because: they contain no SOUL.md"
             ));
         }
         if let Some(sum) = report::sum(self.plan.others) {

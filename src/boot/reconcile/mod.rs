@@ -24,7 +24,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::output::Console;
 use crate::output::escape::Shown;
-use crate::output::{Context, Error, Format, Object, Result, exit};
+use crate::output::{Context, Error, Format, Result, exit};
 use crate::s6::Template;
 use crate::s6::scandir_lock::{self, Held};
 use crate::settings::role::{self, ContainerCommand};
@@ -209,7 +209,7 @@ fn open_home(
     let home = Home::open_or_make(path, ownership, settings.owner.value)?;
     if home.made {
         let shown = Shown(path.as_os_str().as_bytes());
-        console.warn(format_args!("{shown} was missing and has been made: is the volume mounted?"));
+        console.warn(format_args!("{shown} did not exist and has been created: is the volume mounted?"));
     }
     Ok(Some(home))
 }
@@ -227,13 +227,14 @@ fn open_scandir(settings: &Settings, effect: Effect) -> Result<Option<Dir>> {
 
 /// Locks the scan directory for this pass. A lock that somebody else keeps is reported; it stops no boot. A sealed one can be
 /// changed, and so locked, by its owner alone.
-fn hold<'a>(scandir: &'a Dir, template: &Template<'_>, console: &Console) -> Held<'a> {
+fn hold<'a>(pass: &Pass<'_>, scandir: &'a Dir) -> Held<'a> {
+    let template = &pass.template;
     let mode = template.policy.mode;
     if template.policy.slot_owner.uid != template.ownership.process().uid && mode.is_sealed() {
         return Held::without_lock(scandir);
     }
     scandir_lock::hold(scandir, mode).unwrap_or_else(|errno| {
-        console.failed(&Error::new("lock", Object::Term("the scan directory"), errno));
+        pass.console.failed(&Error::new("lock", &pass.settings.scandir.value, errno));
         Held::without_lock(scandir)
     })
 }

@@ -45,9 +45,9 @@ impl Multiplexing {
             Answer::False { line } => Multiplexing::off(&format!("config.yaml line {line}")),
             Answer::Unsure { line, why } => {
                 let reason =
-                    format!("line {line}: {why}; taken as off: set GATEWAY_MULTIPLEX_PROFILES to decide");
-                console.failed(&Error::new("read multiplex_profiles for certain from", &CONFIG, reason));
-                Multiplexing::off("config.yaml cannot be read for certain")
+                    format!("line {line}: {why}; treated as off: set GATEWAY_MULTIPLEX_PROFILES to decide");
+                console.failed(&Error::new("determine multiplex_profiles from", &CONFIG, reason));
+                Multiplexing::off("config.yaml is ambiguous")
             }
         }
     }

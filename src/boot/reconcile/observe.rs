@@ -274,7 +274,7 @@ impl Reader<'_> {
             Err(Errno::NOENT) => false,
             Err(errno) => {
                 let label = profiles::label(name, file);
-                self.pass.console.failed(&Error::new("look at", label, errno));
+                self.pass.console.failed(&Error::new("inspect", label, errno));
                 false
             }
         };
@@ -292,9 +292,9 @@ impl Reader<'_> {
     }
 
     fn doubt(&self, name: &ProfileName, reason: &Reason) -> bool {
-        let reason = format!("{reason}; taken as not standalone");
+        let reason = format!("{reason}; treated as not standalone");
         let label = profiles::label(name, &CONFIG);
-        self.pass.console.failed(&Error::new("read gateway.standalone for certain from", label, reason));
+        self.pass.console.failed(&Error::new("determine gateway.standalone from", label, reason));
         false
     }
 
@@ -303,7 +303,7 @@ impl Reader<'_> {
         let choice = self.pass.settings.topology.value;
         if choice == TopologyChoice::Auto && signs.first().is_none() {
             signs.is_rewritten = home.dir.has(&REWRITTEN).unwrap_or_else(|errno| {
-                self.pass.console.failed(&Error::new("look at", &REWRITTEN, errno));
+                self.pass.console.failed(&Error::new("inspect", &REWRITTEN, errno));
                 false
             });
         }

@@ -6,7 +6,7 @@ use super::observe::{self, Entry, NotProfiles, Observed};
 use super::signs::Topology;
 use super::slots::{self, Slot};
 use super::{Pass, bootstrap};
-use crate::output::{Error, Object};
+use crate::output::Error;
 use crate::s6::scandir::{self, Entries};
 use crate::s6::{DefaultState, ProfileName};
 use crate::sys::Name;
@@ -158,7 +158,7 @@ pub struct Plan {
 }
 
 /// Why `default` stays down although it wants to run.
-pub const FOREGROUND: &str = "the container's command, gateway run, is this gateway, in the foreground";
+pub const FOREGROUND: &str = "the container's command, gateway run, runs this gateway in the foreground";
 
 /// Largest number of profiles that a message names.
 const NAMED: usize = 8;
@@ -167,7 +167,7 @@ impl Plan {
     /// Plans a pass that changes nothing.
     pub(super) fn dry(pass: &Pass<'_>) -> Plan {
         let listed = pass.scandir.as_ref().map(scandir::list).transpose().unwrap_or_else(|errno| {
-            pass.console.failed(&Error::new("list", Object::Term("the scan directory"), errno));
+            pass.console.failed(&Error::new("list", &pass.settings.scandir.value, errno));
             None
         });
         Plan::new(pass, listed.as_ref())

@@ -61,7 +61,7 @@ fn last(plan: &Plan, form: Form<'_>) -> Option<String> {
 /// Returns what the entries are that are only counted, if there are any.
 pub fn sum(others: Others) -> Option<String> {
     let Others { skipped, failed } = others;
-    let text = || format!("{skipped} more entries can have no slot, and {failed} were not looked at");
+    let text = || format!("{skipped} more entries cannot have a slot, and {failed} were not inspected");
     (skipped + failed > 0).then(text)
 }
 
@@ -234,7 +234,7 @@ mod tests {
     fn what_is_only_counted_is_the_last_line() {
         for (skipped, failed, word) in [(3, 0, "skipped"), (0, 2, "failed"), (3, 2, "failed")] {
             let plan = Plan { others: Others { skipped, failed }, ..plan(Vec::new(), false) };
-            let reason = format!("{skipped} more entries can have no slot, and {failed} were not looked at");
+            let reason = format!("{skipped} more entries cannot have a slot, and {failed} were not inspected");
             let line = format!("profiles action={word} reason=\"{reason}\"\n");
             assert_eq!(text(&plan, Form::Lines), format!("reconcile: {line}"));
             assert_eq!(text(&plan, Form::Log("T")), format!("T {line}"));

@@ -38,7 +38,7 @@ impl Signs {
         } else if let Some(config) = &self.standalone {
             Some(format!("gateway.standalone in {}", config.display()))
         } else if self.is_rewritten {
-            Some("there is .multiplex_opt_out_rewritten".to_owned())
+            Some(".multiplex_opt_out_rewritten exists".to_owned())
         } else {
             None
         }
@@ -94,7 +94,7 @@ mod tests {
                 Signs { standalone: Some(_), .. } => {
                     (true, "gateway.standalone in profiles/coder/config.yaml")
                 }
-                Signs { is_rewritten: true, .. } => (true, "there is .multiplex_opt_out_rewritten"),
+                Signs { is_rewritten: true, .. } => (true, ".multiplex_opt_out_rewritten exists"),
                 _ => (false, "nothing on the volume shows a gateway that serves all profiles"),
             };
             let topology = Topology { is_multiplex, sign: Some(sign.to_owned()) };

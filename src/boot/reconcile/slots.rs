@@ -61,6 +61,6 @@ fn find(pass: &Pass<'_>, name: &ProfileName, wanted: Wanted) -> Result<(Slot, De
 
 /// Returns the default state of the slot that is there; down if there is none.
 fn of_slot(scandir: &Dir, name: &ProfileName) -> Result<DefaultState> {
-    let slot = present(scandir.dir(name.slot())).context("look at", name.slot())?;
-    slot.map_or(Ok(DefaultState::Down), |slot| DefaultState::of(&slot)).context("look at", name.slot())
+    let slot = present(scandir.dir(name.slot())).context("inspect", name.slot())?;
+    slot.map_or(Ok(DefaultState::Down), |slot| DefaultState::of(&slot)).context("inspect", name.slot())
 }

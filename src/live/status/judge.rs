@@ -81,11 +81,12 @@ impl Fault {
     pub fn note(&self) -> Note {
         let (what, remedy) = match self {
             Fault::Unknown | Fault::NotUp => ("it is not up".to_owned(), None),
-            Fault::Logger => ("its logger dies again and again".to_owned(), Some(Remedy::ContainerLog)),
-            Fault::LastBoot => {
-                ("the last pass failed at it, as the boot log says".to_owned(), Some(Remedy::Reconcile))
-            }
-            Fault::New(seconds) => (format!("up for {seconds} seconds only"), None),
+            Fault::Logger => ("its logger keeps dying".to_owned(), Some(Remedy::ContainerLog)),
+            Fault::LastBoot => (
+                "the last boot pass failed for it; the boot log says why".to_owned(),
+                Some(Remedy::Reconcile),
+            ),
+            Fault::New(seconds) => (format!("up for only {seconds} seconds"), None),
         };
         Note { what, remedy, until: None }
     }

@@ -85,7 +85,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         }
     };
     if let Some(more) = plan.as_ref().map(|plan| plan.not_profiles.more).filter(|more| *more > 0) {
-        reporter.note(format_args!("{more} more directories of profiles have no SOUL.md"));
+        reporter.note(format_args!("{more} more directories in profiles have no SOUL.md"));
     }
     let boot_log = boot_log(&settings);
     for error in &boot_log.errors {
@@ -117,7 +117,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
             console.warn(format_args!("{error}"));
         } else {
             let shown = FromVolume(name);
-            console.warn(format_args!("no such gateway {shown}; {program} register makes one"));
+            console.warn(format_args!("no such gateway {shown}; {program} register creates one"));
         }
         code = exit::INCOMPLETE;
     }
@@ -141,7 +141,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         _ => render::table(&lines),
     });
     if is_health && !is_complete {
-        console.warn(format_args!("not everything could be looked at: {program} status says why"));
+        console.warn(format_args!("not everything could be inspected: {program} status says why"));
         code = exit::SYSTEM;
     }
     Ok(code)

@@ -52,7 +52,10 @@ pub fn forecasts() -> Vec<Forecast> {
             "it cannot be read",
             Forecast { next: NextBoot::Unknown, is_hindered: true, has_failed: true, ..wanted() },
         ),
-        reason("no room: --max-services", Forecast { next: NextBoot::Unknown, has_failed: true, ..wanted() }),
+        reason(
+            "no capacity: --max-services",
+            Forecast { next: NextBoot::Unknown, has_failed: true, ..wanted() },
+        ),
         reason("name is longer than 215 bytes", Forecast { next: NextBoot::NoSlot, ..wanted() }),
     ]
 }
@@ -78,7 +81,7 @@ fn states() -> Vec<State> {
         State { is_wanted: false, ..up() },
         State { age: 3, ..up() },
         State { logger: Logger::Dying, ..up() },
-        State { logger: Logger::Unknown("unable to look at log".to_owned()), ..up() },
+        State { logger: Logger::Unknown("unable to inspect log".to_owned()), ..up() },
         State { deaths: Err("unable to read supervise/death_tally".to_owned()), ..up() },
         State { deaths: deaths(death(1, 0), 2, None), ..up() },
         State { deaths: deaths(death(1, 0), 7, Some(1_000_060)), ..up() },

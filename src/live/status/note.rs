@@ -60,7 +60,7 @@ pub fn note(row: &Row) -> Option<Note> {
         Subject::Profile(forecast) => of_profile(row, forecast),
         Subject::Orphan(profile) => of_orphan(row, profile),
         Subject::NotProfile => {
-            let what = "there is no SOUL.md in it, so it is no profile; put the file back, then";
+            let what = "it has no SOUL.md, so it is not a profile; restore the file, then";
             Some(Note::new(what).with(Remedy::Start))
         }
         Subject::Service => of_supervision(row).or_else(|| {
@@ -97,9 +97,9 @@ impl Missing {
     fn words(&self) -> &'static str {
         match self {
             Missing::Unknown | Missing::FrontEnd(_) => "it has no slot",
-            Missing::Gone => "the slot that the last boot made is gone",
-            Missing::NotMade => "the last boot made no slot",
-            Missing::New => "made since the last boot",
+            Missing::Gone => "the slot that the last boot created is gone",
+            Missing::NotMade => "the last boot created no slot",
+            Missing::New => "created since the last boot",
         }
     }
 }
@@ -109,13 +109,13 @@ fn of_supervision(row: &Row) -> Option<Note> {
     match &row.supervision {
         Supervision::NoSlot(_) | Supervision::NotAsked => None,
         Supervision::NotASlot(kind) => {
-            Some(Note::new(format!("{}, not a slot: leave it to what has made it", kind.text())))
+            Some(Note::new(format!("{}, not a slot: leave it to the program that created it", kind.text())))
         }
         Supervision::Unsupervised if row.is_service() => {
             Some(Note::new("it is not up").with(Remedy::ContainerLog))
         }
         Supervision::Unsupervised => {
-            let note = Note::new("s6-svscan does not know it yet");
+            let note = Note::new("it is not supervised yet");
             Some(if row.is_served() { note } else { note.with(Remedy::Start) })
         }
         Supervision::Unknown(error) => Some(Note::new(error.clone())),
@@ -131,7 +131,7 @@ fn of_state(row: &Row, state: &State) -> Option<Note> {
     if state.is_looping() {
         let how = deaths.last.map(|death| death.to_string()).unwrap_or_default();
         let count = deaths.recent;
-        let what = format!("dies again and again: {count} times within {RECENT} seconds ({how})");
+        let what = format!("keeps dying: {count} times within {RECENT} seconds ({how})");
         let until = deaths.pause_until.filter(|_| !row.is_service());
         return Some(Note { until, ..Note::new(what).with(its_log(row)) });
     }
@@ -140,7 +140,7 @@ fn of_state(row: &Row, state: &State) -> Option<Note> {
             Some(Note::new("it is not up").with(Remedy::ContainerLog))
         }
         Logger::Fine => None,
-        Logger::Dying => Some(Note::new("its logger dies again and again").with(Remedy::ContainerLog)),
+        Logger::Dying => Some(Note::new("its logger keeps dying").with(Remedy::ContainerLog)),
         Logger::Unknown(error) => Some(Note::new(error.clone())),
     }
 }
@@ -164,9 +164,11 @@ fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
     let words = &forecast.words;
     if matches!(row.shown(), Shown::Up | Shown::Restarting) {
         return match forecast.next {
-            NextBoot::Down => Some(Note::new(format!("it runs, and the next boot keeps it down: {words}"))),
+            NextBoot::Down => {
+                Some(Note::new(format!("it is running, but the next boot keeps it down: {words}")))
+            }
             NextBoot::ByDefault => {
-                Some(Note::new("it runs, and from the next boot on the gateway of default serves it"))
+                Some(Note::new("it is running, but from the next boot on the gateway of default serves it"))
             }
             NextBoot::Up | NextBoot::NoSlot | NextBoot::Unknown => None,
         };
@@ -181,7 +183,7 @@ fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
     }
     let what = match state.last_death() {
         _ if forecast.next == NextBoot::Down => words.clone(),
-        Some(death) if death.is_wanted() => "it has ended, or was stopped for now".to_owned(),
+        Some(death) if death.is_wanted() => "it has exited, or was stopped temporarily".to_owned(),
         Some(death) => format!("it has died ({death})"),
         None => "it has not been started since the boot".to_owned(),
     };
@@ -198,7 +200,7 @@ fn of_orphan(row: &Row, profile: &OrphanProfile) -> Option<Note> {
         OrphanProfile::Unknown(error) => Some(Note::new(error.clone())),
         OrphanProfile::New => of_supervision(row),
         OrphanProfile::Impossible => {
-            Some(Note::new(row.failed_look().unwrap_or("no profile can have this slot")))
+            Some(Note::new(row.failed_look().unwrap_or("no profile can have a slot of this name")))
         }
     }
 }
@@ -291,11 +293,11 @@ mod tests {
             (profile(wanted(), running()), None),
             (
                 profile(stopped.clone(), running()),
-                Some("it runs, and the next boot keeps it down: stopped on request"),
+                Some("it is running, but the next boot keeps it down: stopped on request"),
             ),
             (
                 profile(by_default.clone(), running()),
-                Some("it runs, and from the next boot on the gateway of default serves it"),
+                Some("it is running, but from the next boot on the gateway of default serves it"),
             ),
             (profile(by_default.clone(), down(None)), None),
             (profile(served_stopped.clone(), down(None)), Some("stopped on request")),
@@ -320,27 +322,30 @@ mod tests {
                 Some("failed permanently (127: the program is not found); see: P logs x"),
             ),
             (profile(wanted(), down(Some((78, 9)))), Some("it has died (signal 9): P start x")),
-            (profile(wanted(), down(Some((0, 0)))), Some("it has ended, or was stopped for now: P start x")),
+            (
+                profile(wanted(), down(Some((0, 0)))),
+                Some("it has exited, or was stopped temporarily: P start x"),
+            ),
             (
                 profile(wanted(), down(Some((143, 15)))),
-                Some("it has ended, or was stopped for now: P start x"),
+                Some("it has exited, or was stopped temporarily: P start x"),
             ),
             (profile(wanted(), down(Some((1, 0)))), Some("it has died (exit code 1): P start x")),
             (profile(wanted(), down(None)), Some("it has not been started since the boot: P start x")),
             (
                 profile(wanted(), looping),
-                Some("dies again and again: 4 times within 180 seconds (exit code 3); see: P logs x"),
+                Some("keeps dying: 4 times within 180 seconds (exit code 3); see: P logs x"),
             ),
-            (profile(wanted(), Supervision::Unsupervised), Some("s6-svscan does not know it yet: P start x")),
-            (profile(served_stopped, Supervision::Unsupervised), Some("s6-svscan does not know it yet")),
+            (profile(wanted(), Supervision::Unsupervised), Some("it is not supervised yet: P start x")),
+            (profile(served_stopped, Supervision::Unsupervised), Some("it is not supervised yet")),
             (
                 profile(wanted(), missing(Missing::Gone)),
-                Some("the slot that the last boot made is gone: P start x"),
+                Some("the slot that the last boot created is gone: P start x"),
             ),
-            (profile(wanted(), missing(Missing::New)), Some("made since the last boot: P start x")),
+            (profile(wanted(), missing(Missing::New)), Some("created since the last boot: P start x")),
             (
                 profile(by_default, missing(Missing::NotMade)),
-                Some("the last boot made no slot: the gateway of default serves it"),
+                Some("the last boot created no slot: the gateway of default serves it"),
             ),
             (profile(wanted(), missing(Missing::FrontEnd("why".to_owned()))), Some("why")),
         ];

@@ -101,7 +101,7 @@ impl Query<'_> {
         let supervision = match looked {
             // No service, or one that this user may not look at.
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return None,
-            Err(errno) => Supervision::Unknown(Error::new("look at", name, errno).to_string()),
+            Err(errno) => Supervision::Unknown(Error::new("inspect", name, errno).to_string()),
             Ok((control, dir)) => {
                 let is_group = control.ids.gid == owner.gid && control.mode & 0o020 != 0;
                 if control.ids.uid != owner.uid && !is_group {
@@ -125,7 +125,7 @@ impl Query<'_> {
         match scandir.open_path(slot) {
             Err(Errno::NOTDIR | Errno::LOOP) => match scandir.meta(slot) {
                 Ok(meta) => Supervision::NotASlot(meta.kind),
-                Err(errno) => Supervision::Unknown(Error::new("look at", slot, errno).to_string()),
+                Err(errno) => Supervision::Unknown(Error::new("inspect", slot, errno).to_string()),
             },
             Err(errno) => Supervision::Unknown(Error::new("open", slot, errno).to_string()),
             Ok(dir) if matches!(supervision::is_held(&dir), Ok(false)) => Supervision::Unsupervised,
@@ -178,7 +178,7 @@ impl Query<'_> {
         match log.and_then(|log| log.map_or(Ok(Vec::new()), |log| deaths::read(&log))) {
             // The logger of a static service may be root's alone.
             Err(Reason::Errno(Errno::ACCESS)) => Logger::Fine,
-            Err(reason) => Logger::Unknown(Error::new("look at", &LOG, reason).to_string()),
+            Err(reason) => Logger::Unknown(Error::new("inspect", &LOG, reason).to_string()),
             Ok(deaths) if self.recent(deaths.iter()) < LOOP => Logger::Fine,
             Ok(_) => Logger::Dying,
         }

@@ -94,7 +94,7 @@ pub enum Supervision {
     Unsupervised,
     /// It could not be asked; the error.
     Unknown(String),
-    /// There is nothing to ask: no profile can have this slot.
+    /// There is nothing to ask: no profile can have a slot of this name.
     NotAsked,
     /// Its supervisor tells.
     Supervised(State),
@@ -111,7 +111,7 @@ pub enum Missing {
     Gone,
     /// The last boot made none.
     NotMade,
-    /// The profile was made since the last boot.
+    /// The profile was created since the last boot.
     New,
 }
 

@@ -16,7 +16,7 @@ pub fn build(
     vars: &[envdir::Variable],
     template: &Template<'_>,
 ) -> Result<Name> {
-    let fail = |errno| Error::new("build", profile.slot(), errno);
+    let fail = |errno| Error::new("create", profile.slot(), errno);
     // Closed to other users until `fill` has checked that it is this process's own.
     let name = staging::free(profile, |name| scandir.mkdir(name, 0o700)).map_err(fail)?;
     match fill(scandir, &name, want, vars, template) {

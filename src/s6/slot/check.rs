@@ -38,7 +38,7 @@ pub fn inspect(
         Ok(false) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => {
             Ok(SlotState::Differs)
         }
-        Err(reason) => Err(Error::new("look at", profile.slot(), reason)),
+        Err(reason) => Err(Error::new("inspect", profile.slot(), reason)),
     }
 }
 

@@ -9,8 +9,8 @@ use crate::sys::{Dir, Kind, file, present};
 /// hold variables that are nowhere else.
 pub fn is_in_use(scandir: &Dir, profile: &ProfileName) -> Result<bool> {
     let slot = profile.slot();
-    match present(scandir.dir(slot)).context("look at", slot)? {
-        Some(dir) => Ok(has_foreign_run(&dir) && supervision::is_slot_held(&dir).context("look at", slot)?),
+    match present(scandir.dir(slot)).context("inspect", slot)? {
+        Some(dir) => Ok(has_foreign_run(&dir) && supervision::is_slot_held(&dir).context("inspect", slot)?),
         None => Ok(false),
     }
 }

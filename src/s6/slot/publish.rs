@@ -25,8 +25,8 @@ pub fn publish(
             if template.policy.mode.is_sealed()
                 && check::inspect(scandir, profile, want, template)? != SlotState::UpToDate
             {
-                let reason = "it stays open: this process may not change all owners in it";
-                return Err(Error::new("seal", profile.slot(), reason));
+                let reason = "this process may not change the owner of everything in it";
+                return Err(Error::new("restrict access to", profile.slot(), reason));
             }
             Ok(())
         }
@@ -42,7 +42,7 @@ pub fn add(
     template: &Template<'_>,
 ) -> Result<()> {
     let staged = build::build(scandir, profile, want, vars, template)?;
-    let published = scandir.rename_new(&staged, profile.slot()).context("publish", profile.slot());
+    let published = scandir.rename_new(&staged, profile.slot()).context("create", profile.slot());
     published.inspect_err(|_| discard(scandir, &staged))
 }
 
@@ -75,7 +75,7 @@ fn look(scandir: &Dir, slot: &Name) -> std::result::Result<Old, Reason> {
         Some(old) if supervision::is_slot_held(&old)? => Ok(Old::Supervised(old)),
         Some(old) => Ok(Old::Idle(envdir::of_slot(&old)?)),
         None if is_link_in_use(scandir, slot)? => {
-            Err("a symlink of this name leads to a service that is supervised: remove the link first".into())
+            Err("it is a symlink to a supervised service: remove the symlink first".into())
         }
         None => Ok(Old::Idle(Vec::new())),
     }
@@ -96,15 +96,15 @@ fn exchange(scandir: &Held<'_>, staged: &Name, profile: &ProfileName) -> Result<
         // Some file systems do not support it, and some seccomp filters refuse it.
         Err(Errno::INVAL | Errno::NOSYS | Errno::PERM) => {
             let outgoing = staging::outgoing(profile);
-            scandir.rename_new(slot, &outgoing).context("move aside", slot)?;
+            scandir.rename_new(slot, &outgoing).context("replace", slot)?;
             if let Err(errno) = scandir.rename_new(staged, slot) {
                 // An old slot is better than none.
                 let _ = scandir.rename_new(&outgoing, slot);
-                return Err(Error::new("publish", slot, errno));
+                return Err(Error::new("replace", slot, errno));
             }
             discard(scandir, &outgoing);
         }
-        Err(errno) => return Err(Error::new("publish", slot, errno)),
+        Err(errno) => return Err(Error::new("replace", slot, errno)),
     }
     Ok(())
 }

@@ -93,11 +93,11 @@ impl Swept {
 /// being replaced and has no successor gets its name back, so that its environment is not lost. One that is supervised is left as it
 /// is. Fails if the leftover cannot be looked at, and leaves it too.
 pub fn sweep(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
-    let look = "look at the leftover";
-    let remains = |reason: &'static str| Ok(Swept::Remains(Error::new("sweep the leftover", name, reason)));
+    let look = "inspect the leftover";
+    let remains = |reason: &'static str| Ok(Swept::Remains(Error::new("remove the leftover", name, reason)));
     if is_supervised(scandir, name).context(look, name)? {
         return remains(
-            "supervisors live in it: unregister the profile, or run s6-svscanctl -an, to end them",
+            "it is supervised: to end its supervisors, unregister the profile or run s6-svscanctl -an",
         );
     }
     let is_visible = !name.bytes().starts_with(b".");
@@ -105,7 +105,9 @@ pub fn sweep(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
         && let Some(found) = present(scandir.meta(name)).context(look, name)?
         && found.kind == Kind::Symlink
     {
-        return remains("it is a symlink, which no pass makes: leave it to what has made it");
+        return remains(
+            "it is a symlink, which hermes-init never creates: leave it to the program that created it",
+        );
     }
     if let Some(profile) = replaced(name)
         && is_whole(scandir, name).context(look, name)?
@@ -113,10 +115,10 @@ pub fn sweep(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
         match scandir.rename_new(name, profile.slot()) {
             // It has a successor.
             Err(Errno::EXIST | Errno::NOTEMPTY) => (),
-            done => return Ok(Swept::of(done.context("put back", name))),
+            done => return Ok(Swept::of(done.context("restore", name))),
         }
     }
-    Ok(Swept::of(hide_and_remove(scandir, name).context("sweep the leftover", name)))
+    Ok(Swept::of(hide_and_remove(scandir, name).context("remove the leftover", name)))
 }
 
 /// Returns whether a service directory of the scan directory, or its logger's, is supervised; false for anything else.

@@ -46,7 +46,7 @@ impl<'a> Template<'a> {
     ) -> Result<Template<'a>, &'static str> {
         let executable = executable.as_os_str().as_bytes();
         if executable.iter().any(u8::is_ascii_whitespace) {
-            return Err("a #! line cannot name a path with white space in it: install it elsewhere");
+            return Err("a #! line cannot contain a path with white space: install it elsewhere");
         }
         let home = home.map(|home| [HOME_IS, home.as_os_str().as_bytes(), b"\n"].concat());
         let home = home.as_deref().unwrap_or_default();

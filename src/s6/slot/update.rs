@@ -27,13 +27,13 @@ pub fn in_place(
     let path: &Path = profile.slot().as_ref();
     let log_path = &path.join(&LOG);
     update.take(slot, path)?;
-    let log = present(slot.meta(&LOG)).context("look at", log_path)?;
+    let log = present(slot.meta(&LOG)).context("inspect", log_path)?;
     if log.is_some_and(|meta| meta.kind != Kind::Directory) {
         remove::tree(slot, &LOG).context("remove", log_path)?;
     }
     match slot.mkdir(&LOG, DIRECTORY) {
         Ok(()) | Err(Errno::EXIST) => (),
-        Err(errno) => return Err(Error::new("make", log_path, errno)),
+        Err(errno) => return Err(Error::new("create", log_path, errno)),
     }
     let log = slot.dir(&LOG).context("open", log_path)?;
     update.take(&log, log_path)?;
@@ -101,7 +101,7 @@ impl Update<'_> {
             Err(reason) => return Err(Error::new("read", path, reason)),
         }
         // A directory cannot be replaced by the rename of a file.
-        let found = present(dir.meta(what.name)).context("look at", path)?;
+        let found = present(dir.meta(what.name)).context("inspect", path)?;
         if found.is_some_and(|meta| meta.kind == Kind::Directory) {
             remove::tree(dir, what.name).context("remove", path)?;
         }

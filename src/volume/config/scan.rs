@@ -36,7 +36,7 @@ pub enum Key<'a> {
 }
 
 /// The doubt about syntax that is not known.
-pub const SYNTAX: Doubt = "syntax that this reader does not know";
+pub const SYNTAX: Doubt = "unsupported syntax";
 
 /// A text and a position in it.
 pub struct Scanner<'a> {
@@ -103,7 +103,7 @@ impl<'a> Scanner<'a> {
                 self.next_line();
                 Ok(true)
             }
-            b"---" | b"..." => Err("more than one document, or one that begins on its marker's line"),
+            b"---" | b"..." => Err("more than one document, or one that begins on the line of its marker"),
             _ => Ok(false),
         }
     }
@@ -213,7 +213,7 @@ impl<'a> Scanner<'a> {
         let line = self.line();
         let value = without_comment(line);
         if value.ends_with(b":") || value.windows(2).any(|pair| pair == b": " || pair == b":\t") {
-            return Err("a colon where no key can be");
+            return Err("a colon where a key is not allowed");
         }
         // A comment ends the value.
         let ends = line.trim_ascii().len() > value.len();
@@ -252,7 +252,7 @@ impl<'a> Scanner<'a> {
             }
         }
         self.at = self.text.len();
-        Err("a quote that does not end")
+        Err("an unterminated quote")
     }
 
     /// Skips a flow collection, which may have several lines.
@@ -286,7 +286,7 @@ impl<'a> Scanner<'a> {
                 before = byte;
             }
         }
-        Err("a flow collection that does not end")
+        Err("an unterminated flow collection")
     }
 }
 
