@@ -87,14 +87,14 @@ def test_a_page_shows_options_with_their_values_letters_variables_and_defaults()
     assert (
         page.split("\n\n")[2]
         == """options (environment, default)
-  -f, --follow            go on with what is printed from now on
-  -n, --lines N           how many lines (20)
-  --raw                   the bytes as they are, not for a terminal
+  -f, --follow            keep printing new lines
+  -n, --lines N           number of lines to print (20)
+  --raw                   print the bytes unchanged; not for a terminal
   --hermes-home DIR       the volume (HERMES_HOME, /opt/data)
   --owner USER|UID[:GID]  the hermes user (hermes in /etc/passwd, else
                           10000:10000)"""
     )
-    assert "\n  --wait[=SECONDS]        how long to wait; without a value, 30\n" in init("help", "start").stdout.decode()
+    assert "\n  --wait[=SECONDS]        maximum time to wait; without a value, 30\n" in init("help", "start").stdout.decode()
     page = init("help", "gateway-finish").stdout.decode()
     assert page.startswith("usage: hermes-init gateway-finish [EXITCODE]...\n\n") and "options" not in page.split("\n\n")[2]
 

@@ -175,7 +175,7 @@ mod tests {
         );
         assert_eq!(
             entry(&Opt::Wait.row(), 16),
-            "  --wait[=SECONDS]  how long to wait; without a value, 30\n"
+            "  --wait[=SECONDS]  maximum time to wait; without a value, 30\n"
         );
         assert!(entry(&Opt::Scandir.row(), 13).ends_with(" (S6_PROFILE_GATEWAY_SCANDIR, /run/service)\n"));
     }

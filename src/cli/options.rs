@@ -134,31 +134,31 @@ impl Opt {
     /// Returns the option's row.
     pub const fn row(self) -> Row {
         match self {
-            Opt::DryRun => flag("dry-run", "change nothing, print what would be done"),
-            Opt::Explain => flag("explain", "change nothing, print why each profile starts or not"),
+            Opt::DryRun => flag("dry-run", "change nothing; print what would be done"),
+            Opt::Explain => flag("explain", "change nothing; print why each profile starts or stays down"),
             Opt::Json => flag("json", "print one JSON object per line"),
             Opt::Print => flag("print", "print what would be executed"),
             Opt::Down => flag("down", "do not start the gateway"),
-            Opt::Follow => flag("follow", "go on with what is printed from now on").letter('f'),
-            Opt::Lines => value("lines", "N", "how many lines")
+            Opt::Follow => flag("follow", "keep printing new lines").letter('f'),
+            Opt::Lines => value("lines", "N", "number of lines to print")
                 .letter('n')
                 .default(Default::Number(logs::LINES as u64)),
-            Opt::Raw => flag("raw", "the bytes as they are, not for a terminal"),
-            Opt::MinUp => value("min-up", "SECONDS", "what should be up must have been up so long")
+            Opt::Raw => flag("raw", "print the bytes unchanged; not for a terminal"),
+            Opt::MinUp => value("min-up", "SECONDS", "minimum uptime of what should be up")
                 .default(Default::Number(0)),
-            Opt::Env => value("env", "KEY=VALUE", "a variable for the gateway, until unregister"),
+            Opt::Env => value("env", "KEY=VALUE", "set a variable for the gateway, until unregister"),
             Opt::Wait => Row {
                 takes: Takes::Optional("SECONDS", WAIT),
-                ..flag("wait", "how long to wait")
+                ..flag("wait", "maximum time to wait")
             },
             Opt::Sealed => flag("sealed", "root keeps ownership of the slots")
                 .variable(Variable::Set(settings::SEALED_VARIABLE, "1")),
             Opt::Delegated => flag(
                 "delegated",
-                "the hermes user gets it; if neither is set, a live sealed scan directory stays sealed",
+                "the hermes user owns the slots; if neither is set, a live sealed scan directory stays sealed",
             )
             .variable(Variable::Set(settings::SEALED_VARIABLE, "0")),
-            Opt::Adopt => flag("adopt", "also update supervised slots of another program"),
+            Opt::Adopt => flag("adopt", "also update supervised slots that another program created"),
             Opt::Role => value("role", "ROLE", "gateway, frontend or auto")
                 .variable(Variable::Value(settings::ROLE_VARIABLE))
                 .default(Default::Text("auto")),
@@ -166,7 +166,7 @@ impl Opt {
                 "topology",
                 "TOPOLOGY",
                 "multiplex: the gateway of default serves all profiles but standalone ones; per-profile: each has \
-                 its own; auto: by what is on the volume",
+                 its own; auto: according to the volume",
             )
             .variable(Variable::Value(settings::TOPOLOGY_VARIABLE))
             .default(Default::Text("auto")),
@@ -178,7 +178,7 @@ impl Opt {
                 .default(Default::Text(settings::SCANDIR)),
             Opt::Owner => value("owner", "USER|UID[:GID]", "the hermes user")
                 .default(Default::Text("hermes in /etc/passwd, else 10000:10000")),
-            Opt::MaxServices => value("max-services", "N", "s6-svscan's limit")
+            Opt::MaxServices => value("max-services", "N", "number of services that s6-svscan handles")
                 .variable(Variable::Value(settings::MAX_SERVICES_VARIABLE))
                 .default(Default::Number(settings::SERVICES as u64)),
         }
