@@ -1,5 +1,6 @@
 """Fixtures, and the requirements of tests. A test whose requirements are missing is skipped, or fails with HERMES_INIT_CI."""
 
+import functools
 import os
 import shutil
 import tempfile
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from support.program import HERMES, executable
+from support.program import HERMES, executable, run
 from support.testbed import Bed
 
 
@@ -35,13 +36,25 @@ def copy_executable(config):
     os.environ["HERMES_INIT"] = str(copy)
 
 
+# The programs that tests with a marker run, besides those of coreutils.
+PROGRAMS = {"s6": ("s6-svscan", "execlineb", "kill", "unshare", "nsenter", "setpriv"), "strace": ("strace",)}
+
+
+@functools.cache
+def can_unshare():
+    """Root in a container may lack the capability."""
+    return run(["unshare", "--mount", "--pid", "--fork", "--propagation", "private", "true"]).returncode == 0
+
+
 def missing(item):
     if (item.get_closest_marker("root") or item.get_closest_marker("s6")) and os.geteuid() != 0:
         return "needs root"
-    if item.get_closest_marker("s6") and not shutil.which("s6-svscan"):
-        return "needs s6 (s6-svscan is not on PATH)"
-    if item.get_closest_marker("strace") and not shutil.which("strace"):
-        return "needs strace"
+    for marker, programs in PROGRAMS.items():
+        absent = [program for program in programs if item.get_closest_marker(marker) and not shutil.which(program)]
+        if absent:
+            return f"needs {', '.join(absent)} (make test says with which package they come)"
+    if item.get_closest_marker("s6") and not can_unshare():
+        return "needs namespaces, which this root may not make"
     return None
 
 

@@ -517,19 +517,17 @@ def test_no_descriptor_above_2_reaches_a_gateway(bed):
     assert done.returncode == 0, done
     open_files = bed.path("/run/bed/open").read_text()
     assert "rootfile" not in open_files and secret.read_text() == "root's"
-    # Where nothing can close them, nothing is executed.
+    # Where nothing can close them, nothing is executed, and what would be can still be printed.
     bed.path("/run/bed/open").unlink()
-    done = bed.run(
-        [
-            "unshare",
-            "-m",
-            "sh",
-            "-c",
-            f"mount -t tmpfs tmpfs /usr/lib/execline/bin; cd {bed.slot('coder')}; exec 3<>/run/rootfile ./run gateway-coder",
-        ],
-        environment=environment,
-    )
+
+    def without_fdclose(command):
+        script = f"mount -t tmpfs tmpfs /usr/lib/execline/bin; cd {bed.slot('coder')}; exec 3<>/run/rootfile {command}"
+        return bed.run(["unshare", "-m", "sh", "-c", script], environment=environment)
+
+    done = without_fdclose("./run gateway-coder")
     assert done.returncode == 111 and b"descriptors above 2 are inherited" in done.stderr and not bed.path("/run/bed/open").exists(), done
+    done = without_fdclose("/run/bed/bin/hermes-init gateway-run --print gateway-coder")
+    assert done.returncode == 0 and b"hermes -p coder gateway run" in done.stdout, done
 
 
 @pytest.mark.parametrize("options", [[], ["--sealed"]])

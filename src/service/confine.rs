@@ -18,10 +18,14 @@ const PLACES: &str = "/command:/usr/bin:/bin:/usr/lib/execline/bin";
 /// Prepares a command that executes other programs. Must be called before anything else. `again` is the argv, after the executable,
 /// with which this program starts itself again: the command's name and what follows it.
 pub fn prepare(args: &Args, again: &[OsString], console: &Console) -> Result<()> {
+    // What is only printed inherits nothing.
+    if args.effect == Effect::Print {
+        return Ok(());
+    }
     if Ownership::new().is_root() {
         close_inherited(again, console)?;
     }
-    if args.effect == Effect::Execute && is_sealed(console)? {
+    if is_sealed(console)? {
         inheritance::forbid_new_privileges().context("set", Object::Term("no_new_privs"))?;
     }
     Ok(())

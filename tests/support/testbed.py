@@ -77,6 +77,8 @@ class Bed:
         script = [
             "set -e",
             "mount -t tmpfs -o mode=0755 tmpfs /run",
+            # The machine need not have the directory of the volume, and does not get it.
+            "[ -d /opt/data ] || mount -t tmpfs -o mode=0755 tmpfs /opt",
             "mkdir -p /run/service /run/bed/bin /opt/data /run/s6/container_environment",
             "mount -t tmpfs -o mode=0755 tmpfs /opt/data",
             "chown 10000:10000 /opt/data",
