@@ -334,7 +334,7 @@ def test_what_the_documents_say_of_files_is_there():
             assert (ROOT / path).exists(), (where, path)
     assert {f".github/{name}" for name in DOCUMENTS} == set(re.findall(r"\.github/\w+\.md", section("Where to look further")))
     targets = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"(?:`|^    )make ([a-z-]+)", README, re.M)):
+    for target in set(re.findall(r"(?:`|^    )make ([a-z-]+)", README + DOCUMENTS["CONTRIBUTING.md"], re.M)):
         assert re.search(rf"^{re.escape(target)}:", targets, re.M), target
     assert Path(ROOT / "tests/demo").stat().st_mode & 0o111
 
@@ -352,3 +352,26 @@ def test_the_page_of_the_tests_names_every_test_file_and_no_other():
         assert (ROOT / "tests" / name).exists(), name
     for target in re.findall(r"`make ([a-z-]+)", page):
         assert re.search(rf"^{target}:", (ROOT / "Makefile").read_text(), re.M), target
+
+
+# The rooms of src/, as the table of CONTRIBUTING.md has them: a room uses those below it.
+ROOMS = re.findall(r"^\| `(\w+)/` \|", DOCUMENTS["CONTRIBUTING.md"], re.M)
+
+
+def test_the_rooms_of_the_sources_are_those_of_the_guide():
+    assert sorted(ROOMS) == sorted(path.name for path in (ROOT / "src").iterdir() if path.is_dir())
+
+
+def test_no_room_uses_one_above_it():
+    above = []
+    for room in ROOMS:
+        for path in (ROOT / "src" / room).rglob("*.rs"):
+            used = re.findall(r"\bcrate::(\w+)", path.read_text())
+            above += [(str(path.relative_to(ROOT)), other) for other in used if other in ROOMS and ROOMS.index(other) < ROOMS.index(room)]
+    assert above == []
+
+
+def test_no_two_rooms_have_a_file_of_one_name():
+    names = [(path.name, path.relative_to(ROOT / "src").parts[0]) for path in (ROOT / "src").rglob("*.rs")]
+    rooms = {name: {room for other, room in names if other == name} for name, _ in names if name != "mod.rs"}
+    assert {name: found for name, found in rooms.items() if len(found) > 1} == {}
