@@ -77,7 +77,7 @@ def test_what_the_hermes_user_is_refused_is_said_once(closed, what, sealed):
     places |= {"coder": "/run/above/data/profiles/coder", "logs": "/run/above/data/logs/gateways"}
     script, names, said = REFUSED[what]
     assert closed.run(["sh", "-ec", script.format(**places)]).returncode == 0
-    text = "unable to use as the hermes user " + said.format(**places)
+    text = "unable to verify the hermes user's access to " + said.format(**places)
     options = ["--sealed"] if sealed else []
     done = closed.init("reconcile", *options, code=1)
     assert done.stderr.decode() == f"hermes-init reconcile: warning: {text}\n"
@@ -140,7 +140,7 @@ def test_the_hermes_user_alone_is_told_the_same(closed):
         ]
     )
     done = closed.init("reconcile", uid=HERMES, code=1)
-    assert b"unable to use as the hermes user profiles/coder: Permission denied" in done.stderr
+    assert b"unable to verify the hermes user's access to profiles/coder: Permission denied" in done.stderr
 
 
 # What an interrupted pass has left root's, or an operator: {home}.
@@ -159,11 +159,13 @@ def test_what_an_interrupted_pass_has_left_is_completed(closed, what):
     done = closed.init("reconcile", code=int(not is_completed))
     logs = closed.path("/run/above/data/logs")
     assert (logs.stat().st_uid == HERMES) == is_completed and closed.path("/run/above/data").stat().st_uid == HERMES
-    assert done.stderr == b"" if is_completed else b"unable to use as the hermes user logs: Permission denied" in done.stderr
+    assert done.stderr == b"" if is_completed else b"unable to verify the hermes user's access to logs: Permission denied" in done.stderr
 
 
 @pytest.mark.parametrize("owner, code", [("0:0", 0), ("4321:4321", 1)])
 def test_an_option_names_the_user_as_whom_the_kernel_is_asked(closed, owner, code):
     closed.run(["sh", "-ec", "chown -R 0:0 /run/above/data; chmod 755 /run/above/data"])
     done = closed.init("reconcile", "--owner", owner, code=code)
-    assert (done.stderr == b"") == (code == 0) and done.stderr.count(b"as the hermes user /run/above/data") == code
+    assert (done.stderr == b"") == (code == 0) and done.stderr.count(
+        b"unable to verify the hermes user's access to /run/above/data: "
+    ) == code

@@ -92,7 +92,7 @@ def test_an_unregistration_that_fails_forgets_no_variables(kept, uid):
     os.kill(kept.pid, signal.SIGSTOP)
     try:
         done = kept.init("unregister", "new", uid=uid, code=111)
-        assert b"it has read nothing for 5 seconds" in done.stderr
+        assert b"unable to send a command to s6-svscan: it has not read its control FIFO for 5 seconds" in done.stderr
     finally:
         os.kill(kept.pid, signal.SIGCONT)
     assert stays(kept) and sorted(os.listdir(kept.path(kept.slot("new")) / "env")) == ["A", "B"]
@@ -117,10 +117,10 @@ def test_the_cause_is_the_death_that_was_waited_for(live, uid):
     died(live, "exit 9")
     live.tell("coder", "exit 78")
     done = live.init("start", "--wait", "coder", uid=uid, code=1)
-    assert b"it has ended, and stays down (exit code 78); the end of its log:" in done.stderr, done
+    assert b"it has exited, and stays down (exit code 78); the end of its log:" in done.stderr, done
     live.tell("coder", "exit 111")
     done = live.init("restart", "--wait", "coder", uid=uid, code=1)
-    assert b"it has ended, and stays down (exit code 111); the end of its log:" in done.stderr, done
+    assert b"it has exited, and stays down (exit code 111); the end of its log:" in done.stderr, done
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])

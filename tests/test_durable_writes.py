@@ -145,4 +145,4 @@ def test_a_log_that_cannot_be_read_does_not_say_when_a_profile_was_made(volume, 
     argv = [executable(), "status", *volume.options()[:-2]]
     assert b"created since the last boot" in run(argv, env=APART).stdout
     done = run([*failing("openat", name), *argv], env=APART)
-    assert b"made since" not in done.stdout and b"it has no slot" in done.stdout and b"unable to " in done.stderr, done
+    assert b"created since" not in done.stdout and b"it has no slot" in done.stdout and b"unable to " in done.stderr, done

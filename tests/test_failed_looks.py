@@ -177,15 +177,15 @@ def test_a_fifo_that_cannot_be_looked_at_is_no_missing_supervisor(forged, comman
 
     def look(before):
         done = forged.run(command, *names, before=before)
-        assert "s6-svscan" not in done.stdout + done.stderr and "unsupervised" not in done.stdout, done
+        assert "supervised" not in done.stdout + done.stderr, done
         if "INJECTED" in trace_of(forged):
             said.append((done.returncode, done.stdout + done.stderr))
 
     each_look(forged, "openat", path, look)
-    # The first look only decides whether s6-svscan has to be told, or is said not to know it.
+    # The first look only decides whether s6-svscan has to be told, or the slot counts as unsupervised.
     assert len(said) >= 2 and [found for found, _ in said] == [0] + [code] * (len(said) - 1), said
     done = forged.run(command, *names, before=failing(("openat", path, None)))
-    assert done.returncode == code and "s6-svscan" not in done.stdout + done.stderr and FIFO[command] in done.stdout + done.stderr, done
+    assert done.returncode == code and "supervised" not in done.stdout + done.stderr and FIFO[command] in done.stdout + done.stderr, done
     assert all("I/O error" in text for found, text in said if found), said
 
 

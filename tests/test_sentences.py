@@ -57,7 +57,7 @@ FRONTEND = "the role is frontend ({})"
 FRONTENDS_COMMAND = "this container's command is dashboard, a front end; gateways belong in the gateway's container"
 FOREGROUND = "the container's command, gateway run, runs this gateway in the foreground"
 UNKNOWN = "hermes-init {}: warning: no such gateway {}; " + PROGRAM + " register creates one\n"
-NO_ROOM = "no capacity: s6-svscan handles {} services (--max-services), a slot and its logger count as two, and 4 stay free"
+NO_ROOM = "no capacity: s6-svscan handles {} services (--max-services), a slot and its logger count as two, and 4 are kept free"
 REST = "{} more entries cannot have a slot, and {} were not inspected"
 
 # Of the boots in the boot log; the last one is that of default's line.

@@ -27,9 +27,11 @@ def served():
         bed.init("reconcile")
         bed.rescan()
         bed.settle()
-        # The tests compare the volume, where the logger writes the gateway's first line a moment after it is up.
-        current = bed.path("/opt/data/logs/gateways/default/current")
+        # The tests compare the volume, where loggers make their files, and one writes the gateway's first line, a moment after they are up.
+        logs = bed.path("/opt/data/logs/gateways")
+        current = logs / "default/current"
         wait_for(lambda: current.exists() and current.stat().st_size, what="the first line of the log")
+        wait_for(lambda: all((logs / name / "state").exists() for name in ("coder", "idle", "own")), what="the files of the loggers")
         yield bed
 
 

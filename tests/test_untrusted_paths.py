@@ -444,7 +444,7 @@ def test_default_has_a_slot_whoever_else_wants_one(volume):
 def test_a_number_of_services_that_is_none_is_said(volume, word, shown):
     done = volume.reconcile(environment={"HERMES_INIT_MAX_SERVICES": word})
     assert f"HERMES_INIT_MAX_SERVICES: {shown} is not a number of services from 4 to 160000; treated as 1000".encode() in done.stderr
-    assert b"is no number of services" in volume.reconcile(f"--max-services={word}", code=100).stderr
+    assert b"is not a number of services from 4 to 160000" in volume.reconcile(f"--max-services={word}", code=100).stderr
 
 
 KINDS = {"profiles": ("p{}", True), "junk": ("junk {}", False), "bad": ("B{}" + "x" * 200, True)}

@@ -313,12 +313,12 @@ def test_start_tells_how_the_gateway_ended_and_its_last_lines(live, uid):
     live.tell("coder", "exit 78")
     done = live.init("start", "--wait", "coder", uid=uid, code=1)
     *_, last = done.stderr.decode().splitlines()
-    assert b"it has ended, and stays down (exit code 78); the end of its log:\n  20" in done.stderr, done
+    assert b"it has exited, and stays down (exit code 78); the end of its log:\n  20" in done.stderr, done
     assert last.startswith("  20") and last.endswith("started coder") and done.stderr.count(b"\n  ") <= 5
     # In a loop, too; and what an earlier start has left is no cause.
     live.tell("coder", "exit 9")
     done = live.init("start", "--wait=2", "coder", uid=uid, code=1)
-    assert b"it is not up yet, or not for a second (exit code 9); the end of its log:\n" in done.stderr
+    assert b"it is not up yet, or has been up for less than a second (exit code 9); the end of its log:\n" in done.stderr
 
 
 def test_exit_codes_signals_and_deaths_are_in_json(live):

@@ -84,7 +84,7 @@ impl Look<'_> {
 
     fn refused(&self, label: &Path) -> String {
         let reason = advice::below(&Errno::ACCESS.into(), self.path, label, self.uid);
-        self.pass.console.reported(&Error::new("use as the hermes user", label, reason))
+        self.pass.console.reported(&Error::new("verify the hermes user's access to", label, reason))
     }
 
     /// Returns what is wrong with the directories of a profile.
