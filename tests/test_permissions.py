@@ -57,8 +57,8 @@ def test_services_are_opened_and_the_overlays_own_are_not(place):
     assert done.stdout.decode().splitlines() == [
         "fix-perms: service=dashboard action=done",
         "fix-perms: service=main-hermes action=done",
-        'fix-perms: service=s6-linux-init-shutdownd action=skipped reason="s6-overlay\'s own"',
-        'fix-perms: service=s6rc-oneshot-runner action=skipped reason="s6-overlay\'s own"',
+        'fix-perms: service=s6-linux-init-shutdownd action=skipped reason="it belongs to s6-overlay"',
+        'fix-perms: service=s6rc-oneshot-runner action=skipped reason="it belongs to s6-overlay"',
         "fix-perms: 2 done, 2 skipped, 0 refused, 0 failed",
     ]
     for name in ("dashboard", "main-hermes"):
