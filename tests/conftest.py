@@ -17,6 +17,7 @@ def pytest_configure(config):
         copy_executable(config)
     config.addinivalue_line("markers", "root: needs root")
     config.addinivalue_line("markers", "s6: needs root, namespaces and s6")
+    config.addinivalue_line("markers", "own_s6: needs s6, as any user")
     config.addinivalue_line("markers", "strace: needs strace")
 
 
@@ -37,7 +38,11 @@ def copy_executable(config):
 
 
 # The programs that tests with a marker run, besides those of coreutils.
-PROGRAMS = {"s6": ("s6-svscan", "execlineb", "kill", "unshare", "nsenter", "setpriv"), "strace": ("strace",)}
+PROGRAMS = {
+    "s6": ("s6-svscan", "execlineb", "kill", "unshare", "nsenter", "setpriv"),
+    "own_s6": ("s6-svscan", "s6-svscanctl", "s6-svstat", "s6-log"),
+    "strace": ("strace",),
+}
 
 
 @functools.cache
