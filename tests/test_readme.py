@@ -284,7 +284,7 @@ def test_every_field_of_the_boot_log_is_in_the_manual(place, volume):
 def test_the_states_of_the_manual_are_those_of_the_program():
     listed = {" ".join(head[1:]) for head, _ in entries(manual("STATUS AND HEALTH")) if head[0] == "Dq"}
     assert listed and all(f'"{state}"' in source() for state in listed)
-    golden = (ROOT / "tests/golden/glance/six-status.txt").read_text()
+    golden = (ROOT / "tests/golden/why_down/six-status.txt").read_text()
     shown = re.findall(r"\d+ ([a-z ]+)", golden.splitlines()[-1])
     assert set(shown) <= listed and len(shown) > 3
 
