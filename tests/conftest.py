@@ -8,11 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from support.program import HERMES, executable, run
+from support.program import HERMES, ROOT, executable, run
 from support.testbed import Bed
 
 
 def pytest_configure(config):
+    # pytest's own directories stay in the checkout.
+    (ROOT / "target").mkdir(exist_ok=True)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(ROOT / "target"))
     if not hasattr(config, "workerinput"):
         copy_executable(config)
     config.addinivalue_line("markers", "root: needs root")

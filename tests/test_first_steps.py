@@ -76,7 +76,7 @@ def test_a_compiler_that_is_new_enough_is_taken(version, place):
 # What the tests lack.
 
 
-def setup(place, *purpose, uid=1000, pytest_is_there=True, **scripts):
+def run_setup(place, *purpose, uid=1000, pytest_is_there=True, **scripts):
     copy = checkout(place)
     (copy / "tests/python").write_text(f"#!/bin/sh\nexit {0 if pytest_is_there else 1}\n")
     (copy / "tests/python").chmod(0o755)
@@ -89,7 +89,7 @@ def setup(place, *purpose, uid=1000, pytest_is_there=True, **scripts):
 
 
 def test_a_user_is_told_what_is_missing_and_the_command_that_installs_it(place):
-    done = setup(place)
+    done = run_setup(place)
     command = re.search(rb"what needs them is skipped; on Debian, root installs them: apt-get install (.*)\n", done.stdout)
     assert done.returncode == 0 and command, done
     assert {b"procps", b"s6", b"execline", b"podman", b"strace", b"mandoc"} <= set(command[1].split()), done
@@ -98,19 +98,19 @@ def test_a_user_is_told_what_is_missing_and_the_command_that_installs_it(place):
 def test_a_program_that_the_shell_has_built_in_is_not_taken_for_one_on_path(place):
     there = dict.fromkeys(["unshare", "nsenter", "setpriv", "script", "cc", "readelf", "s6_svscan", "execlineb"], "")
     there |= dict.fromkeys(["strace", "mandoc", "podman", "crun", "conmon", "busybox"], "")
-    assert b"missing: procps;" in setup(place, **there).stdout
+    assert b"missing: procps;" in run_setup(place, **there).stdout
     shutil.rmtree(place / "checkout")
-    assert setup(place, **there, kill="").stdout == b""
+    assert run_setup(place, **there, kill="").stdout == b""
 
 
 def test_root_without_a_network_gets_the_tests_that_can_run(place):
-    done = setup(place, uid=0, apt_get="exit 100")
+    done = run_setup(place, uid=0, apt_get="exit 100")
     assert done.returncode == 0 and b"what needs them is skipped; with a network: apt-get install " in done.stdout, done
 
 
 @pytest.mark.parametrize("uid", [0, 1000])
 def test_without_pytest_the_command_that_installs_it_is_named(uid, place):
-    done = setup(place, uid=uid, pytest_is_there=False, apt_get="exit 100")
+    done = run_setup(place, uid=uid, pytest_is_there=False, apt_get="exit 100")
     assert done.returncode == 1 and done.stdout.endswith(b": apt-get install python3-pytest python3-pytest-xdist python3-yaml\n"), done
     assert b"python3-venv is missing" in done.stdout
 
