@@ -41,7 +41,7 @@ check:
 		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_readme.py tests/test_seed.py
 
 # Checks the format of Rust and Python, and lints Rust, Python and shell.
-SCRIPTS = .ci/run tests/build tests/demo tests/fresh tests/peer/root tests/peer/run tests/python tests/setup tests/toolchain $(shell grep -rl '^#!.*sh' tests/image/rootfs)
+SCRIPTS = .ci/run tests/build tests/demo tests/fresh tests/peer/root tests/peer/run tests/python tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
 lint:
 	tests/setup lint
 	cargo fmt --check

@@ -43,7 +43,7 @@ def copy_executable(config):
 # The programs that tests with a marker run, besides those of coreutils.
 PROGRAMS = {
     "s6": ("s6-svscan", "execlineb", "kill", "unshare", "nsenter", "setpriv"),
-    "own_s6": ("s6-svscan", "s6-svscanctl", "s6-svstat", "s6-log"),
+    "own_s6": ("s6-svscan", "s6-svscanctl", "s6-svstat", "s6-log", "execlineb"),
     "strace": ("strace",),
 }
 
@@ -52,6 +52,11 @@ PROGRAMS = {
 def can_unshare():
     """Root in a container may lack the capability."""
     return run(["unshare", "--mount", "--pid", "--fork", "--propagation", "private", "true"]).returncode == 0
+
+
+@functools.cache
+def can_have_home():
+    return run([ROOT / "tests/with-home", "true"]).returncode == 0
 
 
 def missing(item):
@@ -63,6 +68,8 @@ def missing(item):
             return f"needs {', '.join(absent)} (make test says with which package they come)"
     if item.get_closest_marker("s6") and not can_unshare():
         return "needs namespaces, which this root may not make"
+    if item.get_closest_marker("own_s6") and not can_have_home():
+        return "needs /opt/data, or a namespace that can have one"
     return None
 
 

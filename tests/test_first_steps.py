@@ -148,7 +148,7 @@ def test_the_demo_ends_with_a_gateway_that_died_and_came_back(who, place):
 def test_without_s6_the_demo_shows_what_it_would_run(place):
     # Descriptors above 2 are inherited, as from many a shell; there is no fdclose.
     path = programs(place)
-    for name in ("id", "mktemp", "chmod", "cat", "chown", "basename", "grep"):
+    for name in ("id", "mktemp", "chmod", "cat", "chown", "grep"):
         (path / name).symlink_to(shutil.which(name))
     script = (ROOT / "tests/demo").read_text().replace(":/usr/sbin:/sbin", "")
     (place / "demo").write_text(script)

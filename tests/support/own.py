@@ -1,11 +1,11 @@
-"""Gateways as an ordinary user has them: s6-svscan on a scan directory of his own, and a volume of his own. Neither root nor a
-namespace is needed. Where root runs the tests, an ordinary user is made of him."""
+"""Gateways as an ordinary user has them: s6-svscan on a scan directory and a volume of that user's own. Root is not needed. Where root
+runs the tests, s6 runs as an ordinary user."""
 
 import contextlib
 import os
 import subprocess
 
-from support.program import executable, run, wait_for
+from support.program import ROOT, executable, run, wait_for
 
 NOBODY = 65534
 
@@ -50,7 +50,7 @@ class Own:
         run(["rm", "-rf", self.scandir])
         run(["mkdir", self.scandir], **self.user())
         self.svscan = subprocess.Popen(
-            ["s6-svscan", self.scandir],
+            [ROOT / "tests/with-home", "s6-svscan", self.scandir],
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
