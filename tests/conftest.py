@@ -2,6 +2,7 @@
 
 import functools
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -79,6 +80,24 @@ def pytest_runtest_setup(item):
         pytest.fail(f"{reason}; HERMES_INIT_CI is set, so no test may be skipped")
     if reason:
         pytest.skip(reason)
+
+
+def known_programs():
+    """Returns the programs that tests/setup looks for."""
+    return set(re.findall(r"([\w-]+):[a-z]", (ROOT / "tests/setup").read_text()))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that runs a program which tests/setup could not install is skipped, also if no marker says what it needs."""
+    outcome = yield
+    error = call.excinfo.value if call.excinfo else None
+    if not isinstance(error, FileNotFoundError) or os.environ.get("HERMES_INIT_CI"):
+        return
+    name = os.path.basename(os.fsdecode(error.filename or ""))
+    if (name in known_programs() or name.startswith("s6-")) and not shutil.which(name):
+        report = outcome.get_result()
+        report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: needs {name}")
 
 
 @pytest.fixture

@@ -183,6 +183,7 @@ def test_a_gateway_that_is_killed_comes_back(own):
     own.profile("coder", "running")
     own.begin()
     first = own.up("coder")
+    wait_for(lambda: b"started coder" in own.init("logs", "--raw", "coder").stdout, what="the first start in the log")
     os.kill(first, signal.SIGKILL)
     second = own.up("coder", other_than=first)
     wait_for(lambda: own.init("logs", "--raw", "coder").stdout.count(b"started coder") == 2, what="two starts in the log")
