@@ -1,6 +1,6 @@
 # `make` builds the executable, `make check` tests a debug build in less than a minute, `make test` tests the executable
 # (`make image-test`: only in containers), `make peer-test` tests it beside the real Hermes Agent, `make torture` makes its system
-# calls fail, `make demo` demonstrates it.
+# calls fail, `make fresh-test` does what README.md says on fresh machines, `make demo` shows gateways that live.
 
 TARGET  := x86_64-unknown-linux-musl
 PREFIX  := /usr
@@ -41,7 +41,7 @@ check:
 		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_readme.py tests/test_seed.py
 
 # Checks the format of Rust and Python, and lints Rust, Python and shell.
-SCRIPTS = .ci/run tests/build tests/demo tests/peer/root tests/peer/run tests/python tests/setup tests/toolchain $(shell grep -rl '^#!.*sh' tests/image/rootfs)
+SCRIPTS = .ci/run tests/build tests/demo tests/fresh tests/peer/root tests/peer/run tests/python tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
 lint:
 	tests/setup lint
 	cargo fmt --check
@@ -67,7 +67,12 @@ torture: $(EXE)
 	PYTHONDONTWRITEBYTECODE=1 HERMES_INIT=$(abspath $(EXE)) tests/python tests/torture.py $(SECONDS) $(SEED)
 
 demo: $(EXE)
-	tests/demo $(EXE)
+	@tests/setup demo
+	@tests/demo $(EXE)
+
+# What README.md says, in fresh root file systems of Debian 12 and 13: T as for `make test`. Needs root, mmdebstrap and a network.
+fresh-test: $(EXE)
+	T='$(T)' tests/fresh
 
 # The installed files. The Dockerfile in the README lists the same.
 BIN     := $(PREFIX)/bin/hermes-init
@@ -115,4 +120,4 @@ uninstall:
 clean:
 	rm -rf target
 
-.PHONY: all check lint test image-test peer-test torture demo install uninstall clean
+.PHONY: all check lint test image-test peer-test fresh-test torture demo install uninstall clean

@@ -2,21 +2,26 @@
 
 import functools
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from support.program import HERMES, executable, run
+from support.program import HERMES, ROOT, executable, run
 from support.testbed import Bed
 
 
 def pytest_configure(config):
+    # pytest's own directories stay in the checkout.
+    (ROOT / "target").mkdir(exist_ok=True)
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(ROOT / "target"))
     if not hasattr(config, "workerinput"):
         copy_executable(config)
     config.addinivalue_line("markers", "root: needs root")
     config.addinivalue_line("markers", "s6: needs root, namespaces and s6")
+    config.addinivalue_line("markers", "own_s6: needs s6, as any user")
     config.addinivalue_line("markers", "strace: needs strace")
 
 
@@ -37,13 +42,22 @@ def copy_executable(config):
 
 
 # The programs that tests with a marker run, besides those of coreutils.
-PROGRAMS = {"s6": ("s6-svscan", "execlineb", "kill", "unshare", "nsenter", "setpriv"), "strace": ("strace",)}
+PROGRAMS = {
+    "s6": ("s6-svscan", "execlineb", "kill", "unshare", "nsenter", "setpriv"),
+    "own_s6": ("s6-svscan", "s6-svscanctl", "s6-svstat", "s6-log", "execlineb"),
+    "strace": ("strace",),
+}
 
 
 @functools.cache
 def can_unshare():
     """Root in a container may lack the capability."""
     return run(["unshare", "--mount", "--pid", "--fork", "--propagation", "private", "true"]).returncode == 0
+
+
+@functools.cache
+def can_have_home():
+    return run([ROOT / "tests/with-home", "true"]).returncode == 0
 
 
 def missing(item):
@@ -55,6 +69,8 @@ def missing(item):
             return f"needs {', '.join(absent)} (make test says with which package they come)"
     if item.get_closest_marker("s6") and not can_unshare():
         return "needs namespaces, which this root may not make"
+    if item.get_closest_marker("own_s6") and not can_have_home():
+        return "needs /opt/data, or a namespace that can have one"
     return None
 
 
@@ -64,6 +80,24 @@ def pytest_runtest_setup(item):
         pytest.fail(f"{reason}; HERMES_INIT_CI is set, so no test may be skipped")
     if reason:
         pytest.skip(reason)
+
+
+def known_programs():
+    """Returns the programs that tests/setup looks for."""
+    return set(re.findall(r"([\w-]+):[a-z]", (ROOT / "tests/setup").read_text()))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """A test that runs a program which tests/setup could not install is skipped, also if no marker says what it needs."""
+    outcome = yield
+    error = call.excinfo.value if call.excinfo else None
+    if not isinstance(error, FileNotFoundError) or os.environ.get("HERMES_INIT_CI"):
+        return
+    name = os.path.basename(os.fsdecode(error.filename or ""))
+    if (name in known_programs() or name.startswith("s6-")) and not shutil.which(name):
+        report = outcome.get_result()
+        report.outcome, report.longrepr = "skipped", (str(item.path), item.location[1], f"Skipped: needs {name}")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import budgets
+from support import podman
 from support.installation import laid_down, make, project
 from support.program import APART, COMMANDS, HERMES, ROOT, executable, run
 
@@ -66,7 +67,7 @@ def test_the_readme_is_read_in_one_sitting():
 
 def test_the_dockerfile_lines_name_exactly_what_make_install_lays_down(place):
     files = installed(place)
-    dockerfile = re.search(r"```dockerfile\n(.*?)```", README, re.S)[1]
+    dockerfile = podman.dockerfile()
     assert "RUN make -C /src install DESTDIR=/out\n" in dockerfile
     copied = []
     for source, target in re.findall(r"^COPY --from=hermes-init /out(/\S+) (/\S+)$", dockerfile, re.M):

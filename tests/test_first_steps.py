@@ -1,0 +1,258 @@
+"""What somebody sees first: what a build lacks, what the tests lack, the demo, and gateways under a real s6 without being root."""
+
+import json
+import os
+import re
+import shutil
+import signal
+
+import pytest
+
+from support.own import NOBODY, Own
+from support.program import ROOT, executable, run, wait_for
+
+README = (ROOT / "README.md").read_text()
+real_s6 = pytest.mark.own_s6
+
+
+# What a build lacks.
+
+
+def programs(place, **scripts):
+    """Creates a directory with the given programs and a few of the machine's, to be PATH."""
+    folder = place / "programs"
+    folder.mkdir(exist_ok=True)
+    for name in ("sh", "sed", "head", "tail", "mkdir", "rm", "cp", "cmp", "sort", "paste", "dirname"):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(shutil.which(name))
+    for name, script in scripts.items():
+        path = folder / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{script}\n")
+        path.chmod(0o755)
+    return folder
+
+
+def checkout(place):
+    """Creates a copy of the scripts that make runs first."""
+    copy = place / "checkout"
+    (copy / "tests").mkdir(parents=True)
+    for name in ("Cargo.toml", "tests/build", "tests/toolchain", "tests/setup", "tests/requirements.txt"):
+        shutil.copy(ROOT / name, copy / name)
+    return copy
+
+
+RUSTC = '[ "$1" != --version ] || echo "rustc {} (0 2026-01-01)"; [ "$1" != --print ] || echo /nonexistent'
+
+
+@pytest.mark.parametrize(
+    "rustc, cc, said",
+    [
+        ("1.94.9", "exit 0", "Rust 1.95 is needed, this is 1.94\n"),
+        ("0.99.0", "exit 0", "Rust 1.95 is needed, this is 0.99\n"),
+        (None, "exit 0", "Rust is missing: 1.95 or newer is needed"),
+        ("1.95.0", None, "apt-get install gcc libc6-dev"),
+        ("1.100.0", 'echo "ld: cannot find -lc" >&2; exit 1', "apt-get install libc6-dev; on Fedora"),
+    ],
+)
+def test_a_build_says_what_it_lacks_before_it_downloads_anything(rustc, cc, said, place):
+    download = f"touch {place}/downloaded; exit 1"
+    scripts = {"cargo": download, "rustup": download}
+    scripts |= {"rustc": RUSTC.format(rustc)} if rustc else {}
+    scripts |= {"cc": cc} if cc else {}
+    path = programs(place, **scripts)
+    done = run(["sh", "tests/build", "x86_64-unknown-linux-musl", "out"], cwd=checkout(place), env={"PATH": str(path)})
+    assert done.returncode == 1 and said in done.stderr.decode(), done
+    (place / "programs/touch").symlink_to(shutil.which("touch"))
+    assert not (place / "downloaded").exists()
+
+
+@pytest.mark.parametrize("version", ["1.95.0", "1.95.0-beta.1", "1.100.2", "2.0.0"])
+def test_a_compiler_that_is_new_enough_is_taken(version, place):
+    path = programs(place, cargo="", cc="", rustc=RUSTC.format(version))
+    done = run(["sh", "tests/toolchain"], cwd=checkout(place), env={"PATH": str(path)})
+    assert (done.returncode, done.stderr) == (0, b""), done
+
+
+# What the tests lack.
+
+
+def run_setup(place, *purpose, uid=1000, pytest_is_there=True, **scripts):
+    copy = checkout(place)
+    (copy / "tests/python").write_text(f"#!/bin/sh\nexit {0 if pytest_is_there else 1}\n")
+    (copy / "tests/python").chmod(0o755)
+    path = programs(place, id=f"echo {uid}", **({"python3": "exit 1"} | scripts))
+    # Nothing but these programs is found.
+    text = (copy / "tests/setup").read_text()
+    assert text.count(":/usr/sbin:/sbin") == 1
+    (copy / "tests/setup").write_text(text.replace(":/usr/sbin:/sbin", ""))
+    return run(["sh", "tests/setup", *purpose], cwd=copy, env={"PATH": str(path)})
+
+
+def test_a_user_is_told_what_is_missing_and_the_command_that_installs_it(place):
+    done = run_setup(place)
+    command = re.search(rb"what needs them is skipped; on Debian, root installs them: apt-get install (.*)\n", done.stdout)
+    assert done.returncode == 0 and command, done
+    assert {b"procps", b"s6", b"execline", b"podman", b"strace", b"mandoc"} <= set(command[1].split()), done
+
+
+def test_a_program_that_the_shell_has_built_in_is_not_taken_for_one_on_path(place):
+    there = dict.fromkeys(["unshare", "nsenter", "setpriv", "script", "cc", "readelf", "s6_svscan", "execlineb"], "")
+    there |= dict.fromkeys(["strace", "mandoc", "podman", "crun", "conmon", "busybox"], "")
+    assert b"missing: procps;" in run_setup(place, **there).stdout
+    shutil.rmtree(place / "checkout")
+    assert run_setup(place, **there, kill="").stdout == b""
+
+
+def test_root_without_a_network_gets_the_tests_that_can_run(place):
+    done = run_setup(place, uid=0, apt_get="exit 100")
+    assert done.returncode == 0 and b"what needs them is skipped; with a network: apt-get install " in done.stdout, done
+
+
+@pytest.mark.parametrize("uid", [0, 1000])
+def test_without_pytest_the_command_that_installs_it_is_named(uid, place):
+    done = run_setup(place, uid=uid, pytest_is_there=False, apt_get="exit 100")
+    assert done.returncode == 1 and done.stdout.endswith(b": apt-get install python3-pytest python3-pytest-xdist python3-yaml\n"), done
+    assert b"python3-venv is missing" in done.stdout
+
+
+# The demo.
+
+
+def demo(place, **options):
+    return run([ROOT / "tests/demo", executable()], cwd=place, env={"PATH": "/usr/bin:/bin"}, timeout=60, **options)
+
+
+def plain(line):
+    """A line without what differs from run to run."""
+    line = re.sub(r"\d{4}-\d\d-\d\dT[\d:+]*", "TIME", line.strip())
+    return re.sub(r" +", " ", re.sub(r"\b\d{2,7}\b|\b\d+s\b", "N", line))
+
+
+@real_s6
+@pytest.mark.parametrize("who", ["as it is", "an ordinary user"])
+def test_the_demo_ends_with_a_gateway_that_died_and_came_back(who, place):
+    done = demo(place, **(Own(place).user() if who != "as it is" else {}))
+    said = done.stdout.decode()
+    assert done.returncode == 0 and done.stderr == b"" and said.count("\n") <= 60, done
+    pids = re.findall(r"^coder +gateway +up +(\d+) ", said, re.M)
+    killed = re.search(r"^\$ kill -9 (\d+)$", said, re.M)[1]
+    assert len(pids) == 3 and len(set(pids)) == 3 and pids[0] == killed
+    assert re.search(r"^writer +gateway +down ", said.rpartition("# The container restarts")[2], re.M)
+    assert "config.yaml: no model is set" in said and "broken: failed permanently (78: configuration)" in said
+    lines = re.search(r"Some of its lines:\n\n((?: {4}.*\n)+)", README)[1].splitlines()
+    assert 8 <= len(lines) <= 10
+    printed = {plain(line) for line in said.splitlines()}
+    assert [line for line in lines if plain(line) not in printed] == []
+
+
+def test_without_s6_the_demo_shows_what_it_would_run(place):
+    # Descriptors above 2 are inherited, as from many a shell; there is no fdclose.
+    path = programs(place)
+    for name in ("id", "mktemp", "chmod", "cat", "chown", "grep"):
+        (path / name).symlink_to(shutil.which(name))
+    script = (ROOT / "tests/demo").read_text().replace(":/usr/sbin:/sbin", "")
+    (place / "demo").write_text(script)
+    done = run(["sh", "-c", f"exec sh {place}/demo {executable()} 3</dev/null"], env={"PATH": str(path)})
+    assert done.returncode == 0 and b"hermes -p coder gateway run --replace" in done.stdout, done
+    assert b"apt-get install s6" in done.stdout and done.stdout.count(b"\n") <= 60
+
+
+# A real s6, without being root.
+
+
+@pytest.fixture
+def own(place):
+    with Own(place) as made:
+        yield made
+
+
+@real_s6
+def test_a_boot_starts_what_ran_and_nothing_else(own):
+    own.profile("coder", "running")
+    own.profile("writer", "stopped")
+    said = own.begin()
+    assert "profile=coder prior_state=running action=started\n" in said and "profile=writer prior_state=stopped action=registered\n" in said
+    own.up("coder")
+    assert own.pid("writer") == -1
+    assert own.init("health").returncode == 0
+    assert re.search(rb"^writer +gateway +down ", own.init("status").stdout, re.M)
+
+
+@real_s6
+def test_a_gateway_that_is_killed_comes_back(own):
+    own.profile("coder", "running")
+    own.begin()
+    first = own.up("coder")
+    wait_for(lambda: b"started coder" in own.init("logs", "--raw", "coder").stdout, what="the first start in the log")
+    os.kill(first, signal.SIGKILL)
+    second = own.up("coder", other_than=first)
+    wait_for(lambda: own.init("logs", "--raw", "coder").stdout.count(b"started coder") == 2, what="two starts in the log")
+    assert f"{second} ".encode() in own.init("status", "coder").stdout
+
+
+@real_s6
+def test_a_gateway_runs_as_the_user_who_runs_s6(own):
+    own.profile("coder", "running")
+    own.begin()
+    own.up("coder")
+    line = f"started coder as {own.uid} in ".encode()
+    wait_for(lambda: line in own.init("logs", "coder").stdout, what="the log")
+    assert own.uid not in (0, None) and (own.uid == NOBODY or os.geteuid() != 0)
+
+
+@real_s6
+def test_a_wrong_configuration_is_the_reason_in_status_and_health(own):
+    own.profile("broken", "running", what="78")
+    own.begin()
+    wait_for(lambda: b"broken: failed permanently (78: configuration)" in own.init("status").stdout, what="the reason")
+    done = own.init("health")
+    assert done.returncode == 1 and b"78: configuration" in done.stdout + done.stderr, done
+    assert own.pid("broken") == -1
+
+
+@real_s6
+def test_a_stop_is_for_the_next_boot_too_and_a_start_as_well(own):
+    own.profile("coder", "running")
+    own.profile("writer", "stopped")
+    own.begin()
+    own.up("coder")
+    assert own.init("stop", "coder").returncode == 0 and own.pid("coder") == -1
+    assert own.init("start", "--wait=10", "writer").returncode == 0 and own.pid("writer") != -1
+    states = {name: json.loads((own.home / f"profiles/{name}/gateway_state.json").read_text()) for name in ("coder", "writer")}
+    assert states["coder"]["desired_state"] == "stopped" and states["writer"]["desired_state"] == "running"
+    own.end()
+    own.begin()
+    own.up("writer")
+    assert own.pid("coder") == -1
+
+
+@real_s6
+def test_a_restart_replaces_the_process(own):
+    own.profile("coder", "running")
+    own.begin()
+    first = own.up("coder")
+    assert own.init("restart", "--wait=10", "coder").returncode == 0
+    assert own.up("coder") != first
+
+
+@real_s6
+def test_a_profile_that_is_new_is_registered_and_unregistered_while_s6_runs(own):
+    own.begin()
+    own.profile("new")
+    done = own.init("register", "--owner", f"{own.uid}:{own.uid}", "new")
+    assert done.returncode == 0, done
+    own.up("new")
+    assert own.init("unregister", "new").returncode == 0
+    assert not (own.scandir / "gateway-new").exists()
+
+
+@real_s6
+def test_a_second_pass_changes_nothing_of_what_runs(own):
+    own.profile("coder", "running")
+    own.begin()
+    first = own.up("coder")
+    slot = (own.scandir / "gateway-coder/run").stat()
+    assert own.init("reconcile", "--owner", f"{own.uid}:{own.uid}").returncode == 0
+    assert own.pid("coder") == first
+    again = (own.scandir / "gateway-coder/run").stat()
+    assert (again.st_ino, again.st_mtime_ns) == (slot.st_ino, slot.st_mtime_ns)
