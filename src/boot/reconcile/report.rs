@@ -234,7 +234,8 @@ mod tests {
     fn what_is_only_counted_is_the_last_line() {
         for (skipped, failed, word) in [(3, 0, "skipped"), (0, 2, "failed"), (3, 2, "failed")] {
             let plan = Plan { others: Others { skipped, failed }, ..plan(Vec::new(), false) };
-            let reason = format!("{skipped} more entries cannot have a slot, and {failed} were not inspected");
+            let reason =
+                format!("{skipped} more entries cannot have a slot, and {failed} were not inspected");
             let line = format!("profiles action={word} reason=\"{reason}\"\n");
             assert_eq!(text(&plan, Form::Lines), format!("reconcile: {line}"));
             assert_eq!(text(&plan, Form::Log("T")), format!("T {line}"));
