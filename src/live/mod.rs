@@ -81,7 +81,7 @@ impl<'a> Live<'a> {
         scandir_lock::hold(&self.scandir, self.template.policy.mode).context("lock", self.path())
     }
 
-    /// Opens the slot of a profile for passage; `None` if there is none. Fails if the entry is no directory, which belongs to
+    /// Opens the slot of a profile with `O_PATH`; `None` if there is none. Fails if the entry is no directory, which belongs to
     /// something else: s6-rc, for example, has symlinks to its services in the scan directory.
     fn slot(&self, profile: &ProfileName) -> Result<Option<Dir>> {
         let name = profile.slot();

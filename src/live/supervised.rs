@@ -30,7 +30,7 @@ pub struct SupervisedGateway<'a> {
     pub live: &'a Live<'a>,
     /// The gateway's profile.
     pub profile: &'a ProfileName,
-    /// Its slot, open for passage.
+    /// Its slot, opened with `O_PATH`.
     pub slot: Dir,
 }
 

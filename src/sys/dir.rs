@@ -199,7 +199,7 @@ impl Dir {
         fs::openat(fs::CWD, c_path(path)?, DIRECTORY, Mode::empty()).map(Dir)
     }
 
-    /// Opens the directory at a path of the operator's for passage; symlinks are followed.
+    /// Opens with `O_PATH` the directory at a path that the operator has given; symlinks are followed.
     pub(super) fn open_path_at(path: &Path) -> Result<Dir, Errno> {
         fs::openat(fs::CWD, c_path(path)?, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
@@ -215,17 +215,17 @@ impl Dir {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map(Dir)
     }
 
-    /// Opens a directory below for passage (`O_PATH`: needs no permission to list it). A symlink is ENOTDIR.
+    /// Opens a directory below with `O_PATH`, which needs no permission to list it. A symlink is ENOTDIR.
     pub fn open_path(&self, name: &Name) -> Result<Dir, Errno> {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::NOFOLLOW | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
-    /// Opens for passage the directory that a symlink below points to, wherever that is. The caller checks its owner.
+    /// Opens with `O_PATH` the directory that a symlink below points to, wherever that is. The caller checks its owner.
     pub fn open_path_following(&self, name: &Name) -> Result<Dir, Errno> {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
-    /// Opens the parent directory for passage.
+    /// Opens the parent directory with `O_PATH`.
     pub(super) fn parent(&self) -> Result<Dir, Errno> {
         fs::openat(self, c"..", DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
@@ -236,7 +236,7 @@ impl Dir {
         Ok(OsString::from_vec(target.into_bytes()).into())
     }
 
-    /// Opens this directory again for reading, if it was opened for passage.
+    /// Opens this directory again for reading, if it was opened with `O_PATH`.
     pub fn readable(&self) -> Result<Dir, Errno> {
         fs::openat(self, c".", DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map(Dir)
     }

@@ -22,7 +22,7 @@ pub enum Missing {
 /// The directory at a path.
 #[derive(Debug)]
 pub struct Opened {
-    /// The directory, open for passage.
+    /// The directory, opened with `O_PATH`.
     pub dir: Dir,
     /// Whether it was missing and has been made.
     pub is_new: bool,
@@ -50,7 +50,7 @@ fn is_roots(meta: Meta) -> bool {
     meta.ids.uid == 0 && meta.mode & OTHERS == 0
 }
 
-/// Opens for passage the directory at which a path begins.
+/// Opens with `O_PATH` the directory at which a path begins.
 fn start(path: &Path) -> Result<Dir, Errno> {
     Dir::open_path_at(Path::new(if path.is_absolute() { "/" } else { "." }))
 }
@@ -69,7 +69,7 @@ fn push(left: &mut Vec<Step>, path: &Path) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Opens for passage the directory at a path. A symlink in a directory that somebody other than root can write is followed only to a
+/// Opens with `O_PATH` the directory at a path. A symlink in a directory that somebody other than root can write is followed only to a
 /// directory of a user whom `accepts` accepts.
 pub fn open(path: &Path, missing: Missing, accepts: impl Fn(u32) -> bool) -> Result<Opened, Reason> {
     walk(path, missing, &Rule::Links(accepts))
@@ -80,7 +80,7 @@ pub fn check_program(path: &Path) -> Result<(), Reason> {
     walk(path, Missing::Fail, &Rule::<fn(u32) -> bool>::Program).map(|_| ())
 }
 
-/// Opens for passage the directory at a path; with [`Rule::Program`], the directory of the program at the path.
+/// Opens with `O_PATH` the directory at a path; with [`Rule::Program`], the directory of the program at the path.
 fn walk<F: Fn(u32) -> bool>(path: &Path, missing: Missing, rule: &Rule<F>) -> Result<Opened, Reason> {
     let (mut dir, mut is_new, mut links) = (start(path)?, false, 0);
     let mut left = Vec::new();

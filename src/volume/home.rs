@@ -128,7 +128,7 @@ pub enum Refusal {
     Failed(Errno),
 }
 
-/// Opens for passage a directory of the volume that may be a symlink to another disk. A symlink is followed only to a directory of a
+/// Opens with `O_PATH` a directory of the volume that may be a symlink to another disk. A symlink is followed only to a directory of a
 /// trusted user: the owner of the opened directory is checked, not its name.
 pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result::Result<Dir, Refusal> {
     match parent.open_path(name) {

@@ -13,7 +13,7 @@ static SOUL: Name = Name::fixed(c"SOUL.md");
 
 /// What an entry of `profiles` is.
 pub enum Found {
-    /// A profile, and its directory, open for passage.
+    /// A profile, and its directory, opened with `O_PATH`.
     Profile(ProfileName, Dir),
     /// A profile that can have no slot, and why.
     Skipped(Reason),
