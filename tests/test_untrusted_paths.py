@@ -315,9 +315,12 @@ def test_a_link_among_the_profiles_that_leads_nowhere_has_a_line_in_the_log(volu
     link = volume.home / "profiles/gone"
     link.symlink_to({"loop": "gone", "foreign": "/root"}.get(kind, "/nowhere/at/all" if kind == "missing" else "x" * 300))
     done = volume.reconcile()
-    assert ' profile=gone prior_state=None action=skipped reason="is a symlink ' in volume.log() and b"profile=gone" in done.stdout
+    foreign = "is a symlink to a directory of uid 0, who is not the hermes user"
+    reason = foreign if kind == "foreign" else "is a dangling symlink"
+    line = f'profile=gone prior_state=None action=skipped reason="{reason}"'
+    assert f" {line} " in volume.log() and f"reconcile: {line}\n" in done.stdout.decode()
     outcome = volume.outcomes()["gone"]
-    assert outcome["action"] == "skipped" and outcome["slot"] is None
+    assert (outcome["action"], outcome["slot"], outcome["reason"]) == ("skipped", None, reason)
 
 
 @pytest.mark.parametrize("target", ["profiles", "x" * 300, "/nowhere"])
