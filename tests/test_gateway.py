@@ -54,6 +54,20 @@ def test_the_gateway_gets_its_user_directory_environment_and_argv(bed):
     assert bed.record("default")[0] == [b"gateway", b"run", b"--replace"]
 
 
+def test_gateway_and_logger_have_the_umask_of_the_container(bed):
+    bed.profile("coder", "running")
+    boot(bed)
+    slot = bed.slot("coder")
+    up(bed, slot)
+    bed.record("coder")
+    # What they execute has begun: before that, the process is hermes-init itself, which may have another one.
+    wait_for(lambda: b"started coder" in bed.log(), what="the gateway's first line")
+    pids = [bed.pid_of(service) for service in (slot, f"{slot}/log")]
+    masks = [bed.run(["sh", "-c", f"grep ^Umask: /proc/{pid}/status"]).stdout for pid in pids]
+    own = bed.run(["sh", "-c", "grep ^Umask: /proc/1/status"]).stdout
+    assert own != b"Umask:\t0000\n" and masks == [own, own]
+
+
 def test_the_container_environment_is_read_as_s6_envdir_reads_it(bed):
     folder = bed.path("/run/s6/container_environment")
     for name, content in {"A": b"x\n\n", "B": b"a\0b", "C": b"\n", "D": b"", "E": b" \t x \t", "F": b"\xff"}.items():
