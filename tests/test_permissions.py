@@ -78,7 +78,8 @@ def test_a_second_run_writes_nothing_and_a_dry_run_never_does(place):
     fix(place)
     after = identity(place)
     assert after != before
-    assert json.loads(fix("--json", place).stdout.splitlines()[0])["changed"] is False
+    for again in ([], ["--dry-run"]):
+        assert json.loads(fix("--json", *again, place).stdout.splitlines()[0])["changed"] is False
     assert identity(place) == after
 
 
