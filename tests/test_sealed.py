@@ -52,6 +52,18 @@ def test_sealed_the_tree_is_roots_but_for_the_groups_two_ways_in(sealed):
             assert owner == "0:0" and not int(mode, 8) & 0o022, (path, line)
 
 
+def test_sealed_a_slot_without_a_profile_that_was_sealed_in_part_is_sealed_whole(sealed):
+    os.rename(sealed.path("/opt/data/profiles/coder"), sealed.path("/opt/data/gone"))
+    slot = sealed.path(sealed.slot("coder"))
+    # As after a kill: the slot itself is root's already.
+    left = [slot / "run", slot / "supervise/control", slot / "log/supervise"]
+    for path in left:
+        os.chown(path, HERMES, HERMES)
+    assert slot.stat().st_uid == 0
+    sealed.init("reconcile")
+    assert [path.stat().st_uid for path in left] == [0, 0, 0]
+
+
 @pytest.mark.parametrize(
     "script",
     [
