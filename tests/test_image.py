@@ -12,6 +12,7 @@ import pytest
 
 from support.file_tree import snapshot
 from support.installation import DASHBOARD, PAGE, laid_down, make, project, start
+from support.namespace import isolated
 from support.program import HERMES, executable, run, wait_for
 
 NOBODY = 65534
@@ -264,7 +265,7 @@ exec env -i PATH={PATH}:/usr/sbin:/sbin chroot . {first}
 """
         with open(self.place / "log", "wb") as log:
             self.unshare = subprocess.Popen(
-                ["unshare", "--pid", "--fork", "--mount", "--mount-proc", "--propagation", "private", "--kill-child", "sh", "-c", script],
+                isolated("sh", "-c", script),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

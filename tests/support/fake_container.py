@@ -9,6 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
+from support.namespace import isolated
 from support.program import executable, run, wait_for
 
 # A program for x86-64 that ignores its argv and waits: pause(2) in a loop.
@@ -66,25 +67,7 @@ class FakeContainer:
         argvs = self.folder / "argvs"
         argvs.write_text("".join(",".join(word.hex() for word in argv) + "\n" for argv in self.argvs))
         self.unshare = subprocess.Popen(
-            [
-                "unshare",
-                "--pid",
-                "--fork",
-                "--mount",
-                "--mount-proc",
-                "--propagation",
-                "private",
-                "--kill-child",
-                "sh",
-                "-c",
-                script,
-                folder,
-                "python3",
-                "-c",
-                LAUNCHER,
-                waiter,
-                argvs,
-            ],
+            isolated("sh", "-c", script, folder, "python3", "-c", LAUNCHER, waiter, argvs),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,

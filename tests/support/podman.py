@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 
 from support.installation import make, project
+from support.namespace import isolated
 from support.program import HERMES, ROOT, run, wait_for
 
 IMAGE_FILES = ROOT / "tests/image"
@@ -94,25 +95,9 @@ class Podman:
         (self.folder / "containers.conf").write_text(CONTAINERS)
         overlay = "\toverlay\n" in Path("/proc/filesystems").read_text()
         (self.folder / "storage.conf").write_text(STORAGE.format(driver="overlay" if overlay else "vfs"))
-        # Should this process be killed, the kernel ends the namespace and with it every container.
         with open(self.folder / "log", "wb") as log:
             self.unshare = subprocess.Popen(
-                [
-                    "setpriv",
-                    "--pdeathsig",
-                    "KILL",
-                    "unshare",
-                    "--pid",
-                    "--fork",
-                    "--mount",
-                    "--mount-proc",
-                    "--propagation",
-                    "private",
-                    "--kill-child",
-                    "sh",
-                    "-c",
-                    SCRIPT,
-                ],
+                isolated("sh", "-c", SCRIPT),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -16,6 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from support.namespace import isolated
 from support.program import HERMES, executable, run, wait_for
 
 DOCKER = 998
@@ -96,19 +97,7 @@ class Bed:
             script.append("touch /run/ready; exec sleep 100000")
         with open(self.folder / "log", "wb") as log:
             self.unshare = subprocess.Popen(
-                [
-                    "unshare",
-                    "--pid",
-                    "--fork",
-                    "--mount",
-                    "--mount-proc",
-                    "--propagation",
-                    "private",
-                    "--kill-child",
-                    "sh",
-                    "-c",
-                    "\n".join(script),
-                ],
+                isolated("sh", "-c", "\n".join(script)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
