@@ -20,23 +20,52 @@ def init(*arguments, argv0=None, env=None):
 
 
 @pytest.mark.parametrize(
-    "arguments, word, nearest",
+    "arguments, says, meant",
     [
-        (["recnocile"], "recnocile", "reconcile"),
-        (["--helf"], "--helf", "--help"),
-        (["reconcile", "--dry-rum"], "--dry-rum", "--dry-run"),
-        (["reconcile", "-x"], "-x", "--"),
-        (["fix-perms", "--seeled"], "--seeled", "--sealed"),
-        (["help", "statsu"], "statsu", "status"),
-        (["stat\nus"], '"stat\\nus"', "status"),
-        (["seed", "--json", "x"], "--json", "--"),
+        (["recnocile"], "unknown command recnocile", "reconcile"),
+        (["STATUS"], "unknown command STATUS", "status"),
+        (["strat", "coder"], "unknown command strat", "start"),
+        (["hlep"], "unknown command hlep", "help"),
+        (["--helf"], "unknown option --helf", "--help"),
+        (["reconcile", "--dry-rum"], "reconcile: unknown option --dry-rum", "--dry-run"),
+        (["fix-perms", "--seeled"], "fix-perms: unknown option --seeled", "--sealed"),
+        (["status", "--JSON"], "status: unknown option --JSON", "--json"),
+        (["help", "statsu"], "unknown command statsu", "status"),
+        (["stat\nus"], 'unknown command "stat\\nus"', "status"),
+        (["status", "--role", "fronted"], "status: --role: fronted is not one of gateway, frontend, auto", "frontend"),
+        (["status", "--topology=mulitplex"], "status: --topology: mulitplex is not one of auto, per-profile, multiplex", "multiplex"),
     ],
 )
-def test_a_wrong_word_is_named_with_the_nearest_valid_one(arguments, word, nearest):
+def test_a_wrong_word_is_named_with_the_valid_one_that_is_meant(arguments, says, meant):
     done = init(*arguments)
-    text = done.stderr.decode()
-    assert done.returncode == 100 and done.stdout == b"" and text.count("\n") == 1, done
-    assert f"{word}; did you mean {nearest}" in text
+    said = f"hermes-init: fatal: {says}"
+    assert done.returncode == 100 and done.stdout == b"", done
+    assert done.stderr.decode() in (f"{said}; did you mean {meant}?\n", f"{said} (did you mean {meant}?)\n")
+
+
+@pytest.mark.parametrize("word", ["up", "foo", "rm", "down", "ps", "remove", "x" * 100_000])
+def test_a_word_that_is_near_to_no_command_is_answered_with_all_of_them(word):
+    done = init(word)
+    assert done.returncode == 100 and done.stdout == b""
+    listed = done.stderr.decode().removeprefix("hermes-init: fatal: unknown command ").partition("; commands: ")[2]
+    assert sorted(listed.strip().split(", ")) == sorted([*COMMANDS, "help"]) and done.stderr.count(b"\n") == 1
+
+
+@pytest.mark.parametrize(
+    "arguments, word, options",
+    [
+        (["reconcile", "-x"], "-x", "--dry-run, --explain, --json, "),
+        (["seed", "--json", "x"], "--json", "--sealed, --delegated, --owner, --help"),
+        (["gateway-run", "--raw", "gateway-x"], "--raw", "--print, --help"),
+        (["logs", "--tail=5", "x"], "--tail", "--follow, --lines, --raw, --hermes-home, --owner, --help"),
+        (["-x"], "-x", "--help, --version"),
+    ],
+)
+def test_an_option_that_is_near_to_none_is_answered_with_all_of_the_command(arguments, word, options):
+    done = init(*arguments)
+    assert done.returncode == 100 and done.stdout == b"" and done.stderr.count(b"\n") == 1, done
+    assert f"unknown option {word}; options: {options}" in done.stderr.decode()
+    assert init("--json", "status").stderr.decode() == f"hermes-init: fatal: no command before --json; try: {executable()} help\n"
 
 
 @pytest.mark.parametrize(

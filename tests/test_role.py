@@ -151,8 +151,9 @@ def test_a_role_that_is_none_is_said_and_the_command_decides(home, word):
     with FakeContainer([DASHBOARD], environment={"HERMES_INIT_ROLE": word}) as container:
         done = container.reconcile(*where(home))
     shown = json.dumps(word) if word in ("x\ny", "frontend ") else word
+    meant = {"Gateway": " (did you mean gateway?)", "frontend ": " (did you mean frontend?)"}.get(word, "")
     assert done.stderr.decode() == (
-        f"hermes-init reconcile: warning: HERMES_INIT_ROLE={shown} is not one of gateway, frontend, auto: treated as auto\n"
+        f"hermes-init reconcile: warning: HERMES_INIT_ROLE={shown} is not one of gateway, frontend, auto{meant}: treated as auto\n"
     )
     assert b"nothing to do" in done.stdout
 

@@ -4,15 +4,17 @@ pub mod command;
 pub mod help;
 mod options;
 mod parse;
-mod suggest;
 mod syntax;
 mod table;
+mod unknown;
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 pub use command::{Command, Name};
-use suggest::unknown;
+use unknown::unknown;
+
+use crate::output::escape::Shown;
 
 /// A parsed command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ pub fn parse(argv0: &OsStr, words: &[OsString], program: &str) -> Result<Line, U
     match first.as_bytes() {
         b"--help" | b"-h" => alone(Command::Help(None)),
         b"--version" | b"-V" => alone(Command::Version),
-        option if option.starts_with(b"-") => Err(unknown("option", option, "--", ["help", "version"])),
+        option if option.starts_with(b"-") => Err(no_command_before(option, program)),
         _ => parse_command(command(first)?, rest, program),
     }
 }
@@ -50,10 +52,20 @@ fn parse_command(name: Name, rest: &[OsString], program: &str) -> Result<Line, U
     Ok(Line { command, words })
 }
 
+/// Returns the message about an option in the place of a command.
+fn no_command_before(word: &[u8], program: &str) -> Usage {
+    let long = word.split(|byte| *byte == b'=').next().and_then(|long| long.strip_prefix(b"--"));
+    let is_of =
+        |name: &Name| name.syntax().options().iter().any(|option| long == Some(option.long().as_bytes()));
+    if Name::ALL.iter().any(is_of) {
+        return format!("no command before {}; try: {program} help", Shown(word));
+    }
+    unknown("option", word, "--", &["help", "version"])
+}
+
 /// Returns the command with this name.
 fn command(word: &OsStr) -> Result<Name, Usage> {
-    let names = Name::ALL.map(Name::text);
-    Name::parse(word).ok_or_else(|| unknown("command", word.as_bytes(), "", names))
+    Name::parse(word).ok_or_else(|| unknown("command", word.as_bytes(), "", &Name::ALL.map(Name::text)))
 }
 
 #[cfg(test)]
@@ -128,8 +140,7 @@ mod tests {
                     assert!(given.is_ok() && given != bare, "{name:?} {word}: {given:?}");
                 } else {
                     let usage = given.unwrap_err();
-                    let start =
-                        format!("{}: unknown option --{}; did you mean --", name.text(), option.long());
+                    let start = format!("{}: unknown option --{}; ", name.text(), option.long());
                     assert!(usage.starts_with(&start), "{usage}");
                 }
             }
@@ -234,7 +245,10 @@ mod tests {
     #[test]
     fn a_letter_is_an_option_of_the_commands_that_have_it() {
         assert_eq!(parsed(&["logs", "-n5", "-f", "x"]), parsed(&["logs", "x", "--follow", "--lines", "5"]));
-        assert_eq!(parsed(&["status", "-f"]).unwrap_err(), "status: unknown option -f; did you mean --json?");
+        assert_eq!(
+            parsed(&["seed", "-f", "x"]).unwrap_err(),
+            "seed: unknown option -f; options: --sealed, --delegated, --owner, --help"
+        );
     }
 
     #[test]
@@ -334,6 +348,10 @@ mod tests {
         for (words, usage) in [
             (&[][..], "no command given; try: /init help"),
             (&["--helf"], "unknown option --helf; did you mean --help?"),
+            (&["-x"], "unknown option -x; options: --help, --version"),
+            (&["--jsno", "status"], "unknown option --jsno; options: --help, --version"),
+            (&["--json", "status"], "no command before --json; try: /init help"),
+            (&["--role=x y", "status"], "no command before \"--role=x y\"; try: /init help"),
             (&["recnocile"], "unknown command recnocile; did you mean reconcile?"),
             (&["help", "statsu"], "unknown command statsu; did you mean status?"),
             (&["reconcile", "x"], "reconcile: unexpected argument x; try: /init help reconcile"),
@@ -346,6 +364,10 @@ mod tests {
             (&["reconcile", "--scandir", ""], "reconcile: --scandir: empty value"),
             (&["reconcile", "--role="], "reconcile: --role: empty value"),
             (&["status", "--role=x"], "status: --role: x is not one of gateway, frontend, auto"),
+            (
+                &["status", "--role=gatewya"],
+                "status: --role: gatewya is not one of gateway, frontend, auto (did you mean gateway?)",
+            ),
             (&["status", "--topology=x"], "status: --topology: x is not one of auto, per-profile, multiplex"),
             (&["reconcile", "--max-services="], "reconcile: --max-services: empty value"),
             (

@@ -9,8 +9,8 @@ use lexopt::{Arg, Error, Parser};
 use super::Usage;
 use super::command::Command;
 use super::options::{Opt, Takes};
-use super::suggest::unknown;
 use super::syntax::{Finish, Grammar, Operands, Syntax};
+use super::unknown::unknown;
 use crate::output::escape::Shown;
 
 impl<A> Grammar for Syntax<A> {
@@ -51,8 +51,10 @@ impl<A> Grammar for Syntax<A> {
                 ),
             };
             let Some((option, put)) = found else {
-                let known = options.iter().map(|(option, _)| option.long()).chain(["help"]);
-                return Err(format!("{command}: {}", unknown("option", word.as_bytes(), "--", known)));
+                let mut known: Vec<Opt> = options.iter().map(|(option, _)| *option).collect();
+                known.sort_unstable();
+                let known: Vec<&str> = known.into_iter().map(Opt::long).chain(["help"]).collect();
+                return Err(format!("{command}: {}", unknown("option", word.as_bytes(), "--", &known)));
             };
             value(*option, &mut parser)
                 .and_then(|value| put(&mut args, value))

@@ -1,4 +1,4 @@
-//! What the program says: results, messages, errors, exit codes, and how values are escaped in them.
+//! What the program says: results, messages, suggestions, errors, exit codes, and how values are escaped in them.
 
 pub mod console;
 pub mod error;
@@ -7,6 +7,7 @@ pub mod exit;
 pub mod format;
 pub mod json;
 pub mod localtime;
+pub mod nearest;
 
 pub use console::Console;
 pub use error::{Context, Error, Object, Result};

@@ -4,17 +4,27 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::output::escape::Shown;
+use crate::output::nearest::nearest;
 
 /// The words of a setting, and what each means.
 pub type Choices<T> = [(&'static str, T)];
 
+/// Returns the words of a setting.
+pub fn words<T>(choices: &Choices<T>) -> Vec<&'static str> {
+    choices.iter().map(|(word, _)| *word).collect()
+}
+
 /// Returns the meaning of a word. The error lists the known words.
 pub fn choose<T: Copy>(choices: &Choices<T>, word: &OsStr) -> Result<T, String> {
     let found = choices.iter().find(|(choice, _)| *choice == word).map(|(_, meaning)| *meaning);
-    found.ok_or_else(|| {
-        let choices: Vec<&str> = choices.iter().map(|(choice, _)| *choice).collect();
-        format!("{} is not one of {}", Shown(word.as_bytes()), choices.join(", "))
-    })
+    found.ok_or_else(|| not_one_of(word, &words(choices)))
+}
+
+/// Returns the message about a word that is none of the known ones, with the one that may be meant.
+fn not_one_of(word: &OsStr, known: &[&str]) -> String {
+    let meant = nearest(word.as_bytes(), known.iter().copied());
+    let meant = meant.map(|meant| format!(" (did you mean {meant}?)")).unwrap_or_default();
+    format!("{} is not one of {}{meant}", Shown(word.as_bytes()), known.join(", "))
 }
 
 /// A switch, by the words that turn it on. Case does not matter. The words of [`NO`] turn it off.
@@ -37,10 +47,7 @@ impl Switch {
         match (is_in(self.yes), is_in(&NO)) {
             (true, _) => Ok(true),
             (_, true) => Ok(false),
-            _ => {
-                let (word, yes, no) = (Shown(word.as_bytes()), self.yes.join(", "), NO.join(", "));
-                Err(format!("{word} is not one of {yes}, {no}"))
-            }
+            _ => Err(not_one_of(word, &[self.yes, &NO].concat())),
         }
     }
 }
@@ -53,9 +60,16 @@ mod tests {
     fn a_word_is_a_choice_as_it_is_written() {
         let choices = [("one", 1), ("two", 2)];
         assert_eq!(choose(&choices, OsStr::new("two")), Ok(2));
-        for word in ["", "One", "one ", "three"] {
+        for (word, meant) in [
+            ("", ""),
+            ("three", ""),
+            ("to", " (did you mean two?)"),
+            ("tow", " (did you mean two?)"),
+            ("One", " (did you mean one?)"),
+            ("one ", " (did you mean one?)"),
+        ] {
             let why = choose(&choices, OsStr::new(word)).unwrap_err();
-            assert!(why.ends_with(" is not one of one, two"), "{why}");
+            assert!(why.ends_with(&format!(" is not one of one, two{meant}")), "{why}");
         }
         assert_eq!(
             choose(&choices, OsStr::from_bytes(b"a\n")),
@@ -87,5 +101,9 @@ mod tests {
         }
         let why = "x is not one of 1, true, yes, 0, false, no, off";
         assert_eq!(YES.parse(OsStr::new("x")), Err(why.to_owned()));
+        // Never the contrary: `on` is no word of this switch.
+        let why = "is not one of 1, true, yes, 0, false, no, off";
+        assert_eq!(YES.parse(OsStr::new("on")), Err(format!("on {why}")));
+        assert_eq!(YES.parse(OsStr::new("flase")), Err(format!("flase {why} (did you mean false?)")));
     }
 }

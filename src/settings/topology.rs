@@ -34,7 +34,7 @@ mod tests {
         ] {
             assert_eq!(choose(&CHOICES, OsStr::new(word)), Ok(topology));
         }
-        let why = "Multiplex is not one of auto, per-profile, multiplex";
+        let why = "Multiplex is not one of auto, per-profile, multiplex (did you mean multiplex?)";
         assert_eq!(choose(&CHOICES, OsStr::new("Multiplex")), Err(why.to_owned()));
     }
 }
