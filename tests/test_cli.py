@@ -6,6 +6,7 @@ import shutil
 
 import pytest
 
+from support.file_tree import snapshot
 from support.program import APART, COMMANDS, executable, run
 from support.testbed import Bed
 
@@ -48,16 +49,16 @@ def test_a_word_that_is_near_to_no_command_is_answered_with_all_of_them(word):
     done = init(word)
     assert done.returncode == 100 and done.stdout == b""
     listed = done.stderr.decode().removeprefix("hermes-init: fatal: unknown command ").partition("; commands: ")[2]
-    assert sorted(listed.strip().split(", ")) == sorted([*COMMANDS, "help"]) and done.stderr.count(b"\n") == 1
+    assert sorted(listed.strip().split(", ")) == sorted([*COMMANDS, "help", "version"]) and done.stderr.count(b"\n") == 1
 
 
 @pytest.mark.parametrize(
     "arguments, word, options",
     [
         (["reconcile", "-x"], "-x", "--dry-run, --explain, --json, "),
-        (["seed", "--json", "x"], "--json", "--sealed, --delegated, --owner, --help"),
-        (["gateway-run", "--raw", "gateway-x"], "--raw", "--print, --help"),
-        (["logs", "--tail=5", "x"], "--tail", "--follow, --lines, --raw, --hermes-home, --owner, --help"),
+        (["seed", "--json", "x"], "--json", "--sealed, --delegated, --owner, --help, --version"),
+        (["gateway-run", "--raw", "gateway-x"], "--raw", "--print, --help, --version"),
+        (["logs", "--tail=5", "x"], "--tail", "--follow, --lines, --raw, --hermes-home, --owner, --help, --version"),
         (["-x"], "-x", "--help, --version"),
     ],
 )
@@ -93,10 +94,51 @@ def test_a_wrong_command_line_is_one_line_and_100(arguments, says):
     assert done.returncode == 100 and says in done.stderr.decode() and done.stderr.count(b"\n") == 1, done
 
 
+VERSION = b"hermes-init 0.2.0\n"
+
+
 def test_version_and_overview():
-    assert init("--version").stdout == b"hermes-init 0.2.0\n"
+    for words in (["--version"], ["-V"], ["version"]):
+        assert (init(*words).stdout, init(*words).returncode) == (VERSION, 0)
     overview = init("--help").stdout.decode()
     assert overview == init("help").stdout.decode() and all(command in overview for command in COMMANDS)
+    assert "hermes-init help [COMMAND] | --help [COMMAND] | version | --version\n" in overview
+    done = init("version", "x")
+    assert done.returncode == 100 and b"version: unexpected argument x" in done.stderr
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_and_version_are_options_of_every_command_and_of_every_link(command):
+    page = init("help", command).stdout
+    link = f"/etc/cont-init.d/02-{command}"
+    for option in ("--help", "-h"):
+        for done in (init(command, option), init(option, command), init(option, argv0=link)):
+            assert (done.returncode, done.stdout, done.stderr) == (0, page, b"")
+    for option in ("--version", "-V"):
+        for done in (init(command, option), init(option, argv0=link)):
+            assert (done.returncode, done.stdout, done.stderr) == (0, VERSION, b"")
+
+
+def test_help_of_a_word_that_is_no_command_is_wrong_usage():
+    done = init("--help", "strat")
+    assert done.returncode == 100 and b"unknown command strat; did you mean start?" in done.stderr and done.stdout == b""
+
+
+@pytest.mark.parametrize("name", ["02-reconcile-profiles", "/etc/cont-init.d/02-reconcile-profiles", "reconcile"])
+@pytest.mark.parametrize("option", ["-V", "--version", "-h", "--help"])
+def test_a_link_that_is_asked_for_help_or_its_version_runs_no_pass(name, option, home):
+    before = snapshot(home)
+    done = init("--hermes-home", str(home / "home"), "--scandir", str(home / "service"), option, argv0=name)
+    assert done.returncode == 0 and done.stderr == b"", done
+    assert done.stdout == VERSION if option in ("-V", "--version") else done.stdout.startswith(b"usage: hermes-init reconcile ")
+    assert snapshot(home) == before
+
+
+def test_a_link_that_is_asked_for_its_version_leaves_the_services_alone(place):
+    (place / "web/supervise").mkdir(parents=True)
+    before = snapshot(place)
+    assert init(str(place), "-V", argv0="/etc/cont-init.d/015-supervise-perms").stdout == VERSION
+    assert snapshot(place) == before
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -124,8 +124,9 @@ def grammar():
 
 
 def test_the_grammar_is_read_whole(grammar):
-    assert sorted(grammar) == sorted([*COMMANDS, "help"])
-    assert sorted({option for options in grammar.values() for option in options} - {"help"}) == [
+    assert sorted(grammar) == sorted([*COMMANDS, "help", "version"])
+    assert all({"help", "version"} <= set(options) for command, options in grammar.items() if command not in RAW)
+    assert sorted({option for options in grammar.values() for option in options} - {"help", "version"}) == [
         "adopt",
         "delegated",
         "down",
@@ -166,7 +167,7 @@ def test_the_synopsis_has_the_options_that_each_command_accepts(grammar):
         options = set(re.findall(r"--([a-z-]+)", rest)) | ({"hermes-home", "scandir", "owner"} if "Ar place" in rest else set())
         for command in re.findall(r"[a-z-]+[a-z]", first.removeprefix(".Cm ")) if first.startswith(".Cm ") else []:
             synopsis[command] = options
-    assert synopsis == {command: set(options) - {"help"} for command, options in grammar.items()}
+    assert synopsis == {command: set(options) - {"help", "version"} for command, options in grammar.items()}
 
 
 def test_every_option_is_described_in_the_manual_and_on_the_page_of_its_command(grammar):
@@ -177,7 +178,7 @@ def test_every_option_is_described_in_the_manual_and_on_the_page_of_its_command(
     for command, options in grammar.items():
         page = init("help", command).stdout.decode()
         for option in options:
-            assert option == "help" or occurs(f"--{option}", page), (command, option)
+            assert option in ("help", "version") or occurs(f"--{option}", page), (command, option)
 
 
 def test_every_option_that_is_written_down_exists(grammar):

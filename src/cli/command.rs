@@ -44,6 +44,8 @@ pub enum Name {
     Logs,
     /// Prints a help page.
     Help,
+    /// Prints the version.
+    Version,
 }
 
 /// Names of links in cont-init.d that are not names of commands.
@@ -52,7 +54,7 @@ static APPLETS: [(&str, Name); 2] =
 
 impl Name {
     /// All names.
-    pub const ALL: [Name; 17] = [
+    pub const ALL: [Name; 18] = [
         Name::Reconcile,
         Name::FixPerms,
         Name::Seed,
@@ -70,6 +72,7 @@ impl Name {
         Name::Health,
         Name::Logs,
         Name::Help,
+        Name::Version,
     ];
 
     /// Returns the name as the command line has it.
@@ -92,6 +95,7 @@ impl Name {
             Name::Health => "health",
             Name::Logs => "logs",
             Name::Help => "help",
+            Name::Version => "version",
         }
     }
 
@@ -145,7 +149,7 @@ pub enum Command {
     Logs(logs::Args),
     /// `help`, or `--help`: the page of a command, or the overview.
     Help(Option<Name>),
-    /// `--version`
+    /// `version`, or `--version`
     Version,
 }
 

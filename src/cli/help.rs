@@ -42,6 +42,7 @@ fn text(name: Name) -> &'static str {
         Name::Health => include_str!("help/health.txt"),
         Name::Logs => include_str!("help/logs.txt"),
         Name::Help => include_str!("help/overview.txt"),
+        Name::Version => include_str!("help/version.txt"),
     }
 }
 

@@ -21,8 +21,7 @@ use crate::output::escape::Shown;
 pub struct Line {
     /// The command.
     pub command: Command,
-    /// The command's name and the words after it, also if a link has named the command. Empty for `--help` and `--version` without
-    /// a command.
+    /// The command's name and the words after it, also if a link has named the command. Empty for `--version` without a command.
     pub words: Vec<OsString>,
 }
 
@@ -37,10 +36,10 @@ pub fn parse(argv0: &OsStr, words: &[OsString], program: &str) -> Result<Line, U
     let Some((first, rest)) = words.split_first() else {
         return Err(format!("no command given; try: {program} help"));
     };
-    let alone = |command| Ok(Line { command, words: Vec::new() });
     match first.as_bytes() {
-        b"--help" | b"-h" => alone(Command::Help(None)),
-        b"--version" | b"-V" => alone(Command::Version),
+        // As `help`, which may be followed by a command.
+        b"--help" | b"-h" => parse_command(Name::Help, rest, program),
+        b"--version" | b"-V" => Ok(Line { command: Command::Version, words: Vec::new() }),
         option if option.starts_with(b"-") => Err(no_command_before(option, program)),
         _ => parse_command(command(first)?, rest, program),
     }
@@ -155,7 +154,7 @@ mod tests {
             (&[Name::FixPerms], "dry-run json sealed delegated owner".to_owned()),
             (&[Name::Seed], "sealed delegated owner".to_owned()),
             (&[Name::GatewayRun, Name::GatewayLog, Name::DashboardRun], "print".to_owned()),
-            (&[Name::GatewayFinish, Name::DashboardFinish, Name::Help], String::new()),
+            (&[Name::GatewayFinish, Name::DashboardFinish, Name::Help, Name::Version], String::new()),
             (&[Name::Register], "down env sealed delegated role hermes-home scandir owner".to_owned()),
             (&[Name::Unregister], "wait sealed delegated hermes-home scandir owner".to_owned()),
             (&[Name::Start, Name::Stop, Name::Restart], format!("wait sealed {settings}")),
@@ -247,7 +246,7 @@ mod tests {
         assert_eq!(parsed(&["logs", "-n5", "-f", "x"]), parsed(&["logs", "x", "--follow", "--lines", "5"]));
         assert_eq!(
             parsed(&["seed", "-f", "x"]).unwrap_err(),
-            "seed: unknown option -f; options: --sealed, --delegated, --owner, --help"
+            "seed: unknown option -f; options: --sealed, --delegated, --owner, --help, --version"
         );
     }
 
@@ -256,14 +255,48 @@ mod tests {
         for name in Name::ALL {
             assert_eq!(Name::parse(OsStr::new(name.text())), Some(name));
             let command = parsed(&[name.text(), "gateway-x"]).or_else(|_| parsed(&[name.text()]));
-            assert_eq!(command.unwrap().name(), if name == Name::Help { "" } else { name.text() });
+            let is_silent = matches!(name, Name::Help | Name::Version);
+            assert_eq!(command.unwrap().name(), if is_silent { "" } else { name.text() });
         }
         assert_eq!(parsed(&["health", "--help"]), Ok(Command::Help(Some(Name::Health))));
         assert_eq!(parsed(&["gateway-finish", "--help"]), Ok(Command::Help(Some(Name::GatewayFinish))));
         assert_eq!(parsed(&["gateway-finish", "1"]), Ok(Command::GatewayFinish(vec!["1".into()])));
         assert_eq!(parsed(&["help", "health"]), Ok(Command::Help(Some(Name::Health))));
         assert_eq!(parsed(&["help"]), Ok(Command::Help(None)));
-        assert_eq!(parsed(&["-V"]), Ok(Command::Version));
+    }
+
+    #[test]
+    fn help_and_version_are_commands_and_options_of_every_command() {
+        for name in Name::ALL {
+            for word in ["--help", "-h"] {
+                let page = Ok(Command::Help(Some(name)));
+                assert_eq!(parsed(&[name.text(), word]), page, "{name:?} {word}");
+                assert_eq!(parsed(&[word, name.text()]), page, "{word} {name:?}");
+                let line = parse(OsStr::new(&format!("/x/02-{}", name.text())), &[word.into()], "");
+                assert_eq!(line.map(|line| line.command), page, "link {name:?} {word}");
+            }
+            for word in ["--version", "-V"] {
+                assert_eq!(parsed(&[name.text(), word]), Ok(Command::Version), "{name:?} {word}");
+                let line = parse(OsStr::new(&format!("/x/02-{}", name.text())), &[word.into()], "");
+                assert_eq!(line.map(|line| line.command), Ok(Command::Version), "link {name:?} {word}");
+            }
+        }
+        for word in ["--version", "-V", "version"] {
+            assert_eq!(parsed(&[word]), Ok(Command::Version));
+        }
+        for word in ["--help", "-h", "help"] {
+            assert_eq!(parsed(&[word]), Ok(Command::Help(None)));
+            assert_eq!(parsed(&[word, "strat"]).unwrap_err(), "unknown command strat; did you mean start?");
+            assert!(
+                parsed(&[word, "start", "stop"]).unwrap_err().starts_with("help: unexpected argument stop; ")
+            );
+        }
+        // What precedes them is looked at, what follows is not.
+        assert_eq!(parsed(&["reconcile", "--dry-run", "--version", "--jsno"]), Ok(Command::Version));
+        assert!(parsed(&["reconcile", "--jsno", "--version"]).is_err());
+        // After `--` they are operands, and s6-supervise passes no options.
+        assert!(matches!(parsed(&["status", "--", "--version"]), Ok(Command::Status(_))));
+        assert!(matches!(parsed(&["gateway-finish", "1", "--version"]), Ok(Command::GatewayFinish(_))));
     }
 
     #[test]

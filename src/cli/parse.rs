@@ -38,6 +38,7 @@ impl<A> Grammar for Syntax<A> {
             let (word, found) = match argument {
                 None => break,
                 Some(Arg::Long("help") | Arg::Short('h')) => return Ok(Command::Help(Some(name))),
+                Some(Arg::Long("version") | Arg::Short('V')) => return Ok(Command::Version),
                 Some(Arg::Value(operand)) => {
                     given.push(operand);
                     continue;
@@ -53,7 +54,7 @@ impl<A> Grammar for Syntax<A> {
             let Some((option, put)) = found else {
                 let mut known: Vec<Opt> = options.iter().map(|(option, _)| *option).collect();
                 known.sort_unstable();
-                let known: Vec<&str> = known.into_iter().map(Opt::long).chain(["help"]).collect();
+                let known: Vec<&str> = known.into_iter().map(Opt::long).chain(["help", "version"]).collect();
                 return Err(format!("{command}: {}", unknown("option", word.as_bytes(), "--", &known)));
             };
             value(*option, &mut parser)
@@ -95,9 +96,10 @@ impl Grammar for Finish {
     }
 
     fn parse(self: Box<Self>, words: Vec<OsString>, _: &str) -> Result<Command, Usage> {
-        if words.first().is_some_and(|first| first == "--help") {
-            return Ok(Command::Help(Some(self.name)));
+        match words.first().map(|first| first.as_bytes()) {
+            Some(b"--help" | b"-h") => Ok(Command::Help(Some(self.name))),
+            Some(b"--version" | b"-V") => Ok(Command::Version),
+            _ => Ok((self.make)(words)),
         }
-        Ok((self.make)(words))
     }
 }

@@ -44,6 +44,7 @@ impl Name {
             Name::Health => Box::new(health()),
             Name::Logs => Box::new(logs()),
             Name::Help => Box::new(help()),
+            Name::Version => Box::new(version()),
         }
     }
 }
@@ -341,5 +342,15 @@ fn help() -> Syntax<Option<Name>> {
             put: |page, word| put(page, command(&word).map(Some)),
         },
         make: Command::Help,
+    }
+}
+
+fn version() -> Syntax<()> {
+    Syntax {
+        name: Name::Version,
+        start: (),
+        options: Vec::new(),
+        operands: Operands::none(),
+        make: |()| Command::Version,
     }
 }
