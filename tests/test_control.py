@@ -112,6 +112,19 @@ def test_a_stop_is_kept_whatever_the_gateway_writes_while_it_goes_down(drains, u
     assert (home(drains) / "gateway_state.json").stat().st_uid == HERMES
 
 
+@pytest.mark.parametrize("command", ["start", "stop", "restart", "unregister"])
+def test_a_number_that_is_not_attached_to_wait_is_no_name_and_nothing_is_done(live, command):
+    before = entries(live), desired(live, "coder"), live.pid_of(live.slot("coder"))
+    done = live.init(command, "--wait", "5", "coder", uid=HERMES, code=100)
+    assert b"--wait=5" in done.stderr and done.stderr.count(b"\n") == 1, done
+    assert (entries(live), desired(live, "coder"), live.pid_of(live.slot("coder"))) == before
+    # A profile that is called so is the one that is meant.
+    live.profile("5", "stopped")
+    assert live.init(command, "--wait", "5", uid=HERMES, code=100).stderr == done.stderr
+    live.init("start", "--wait", "--", "5", uid=HERMES)
+    assert live.svstat("/run/service/gateway-5") == "up"
+
+
 def test_a_stop_that_is_killed_has_kept_its_word_before(live):
     live.tell("coder", "stubborn")
     live.path("/run/bed/identity.coder").unlink(missing_ok=True)

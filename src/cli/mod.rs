@@ -366,6 +366,38 @@ mod tests {
     }
 
     #[test]
+    fn a_number_after_an_option_that_may_have_one_is_wrong_usage() {
+        let attach = |number| format!("the value must be attached: --wait={number}");
+        let range = |number| format!("{number} is not a number of seconds from 1 to 86400");
+        for command in ["start", "stop", "restart", "unregister"] {
+            for (words, number, why) in [
+                (&["--wait", "5", "coder"][..], "5", attach("5")),
+                (&["--wait", "5"], "5", attach("5")),
+                (&["coder", "--wait", "5"], "5", attach("5")),
+                (&["--wait=", "5", "coder"], "5", attach("5")),
+                (&["--wait", "007", "coder"], "007", attach("007")),
+                (&["--wait", "0", "coder"], "0", range("0")),
+                (&["--wait", "86401"], "86401", range("86401")),
+                (&["--wait", "99999999999999999999"], "99999999999999999999", range("99999999999999999999")),
+            ] {
+                let usage = parsed(&[&[command], words].concat()).unwrap_err();
+                let name = format!("(for the NAME {number}: --wait -- {number})");
+                assert_eq!(usage, format!("{command}: --wait: {why} {name}"), "{words:?}");
+            }
+            for words in [
+                &["--wait", "--", "5"][..],
+                &["5", "--wait"],
+                &["--wait=7", "5"],
+                &["--wait", "5s"],
+                &["--wait", "coder"],
+                &["--wait", "--sealed", "5"],
+            ] {
+                assert!(parsed(&[&[command], words].concat()).is_ok(), "{command} {words:?}");
+            }
+        }
+    }
+
+    #[test]
     fn health_has_a_minimum_uptime() {
         for (words, min_up) in
             [(&["health"][..], 0), (&["health", "--min-up=0"], 0), (&["health", "--min-up", "9"], 9)]

@@ -58,7 +58,8 @@ pub enum Takes {
     Nothing,
     /// It requires one.
     Value(&'static str),
-    /// It may have one, after an equals sign. Without one, this number holds.
+    /// It may have a number, after an equals sign. Without one, this number holds. A number in the next word is wrong usage, because
+    /// it is probably meant as the value.
     Optional(&'static str, u64),
 }
 

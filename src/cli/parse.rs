@@ -1,6 +1,6 @@
 //! Parses what follows a command's name, by the command's syntax.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 
@@ -9,7 +9,7 @@ use lexopt::{Arg, Error, Parser};
 use super::Usage;
 use super::command::Command;
 use super::options::{Opt, Takes};
-use super::syntax::{Finish, Grammar, Operands, Syntax};
+use super::syntax::{Finish, Grammar, Operands, Syntax, Wrong};
 use super::unknown::unknown;
 use crate::output::escape::Shown;
 
@@ -57,8 +57,7 @@ impl<A> Grammar for Syntax<A> {
                 let known: Vec<&str> = known.into_iter().map(Opt::long).chain(["help", "version"]).collect();
                 return Err(format!("{command}: {}", unknown("option", word.as_bytes(), "--", &known)));
             };
-            value(*option, &mut parser)
-                .and_then(|value| put(&mut args, value))
+            take(*option, *put, &mut args, &mut parser, operands.placeholder)
                 .map_err(|why| format!("{command}: --{}: {why}", option.long()))?;
         }
         let Operands { placeholder, count, put } = operands;
@@ -76,14 +75,36 @@ impl<A> Grammar for Syntax<A> {
     }
 }
 
-/// Returns the value of the option that `parser` has just returned; empty for a flag. lexopt reports a value that is attached to a
-/// flag at the next argument.
-fn value(option: Opt, parser: &mut Parser) -> Result<OsString, String> {
+/// Stores the value of the option that `parser` has just returned; an empty one for a flag. lexopt reports a value that is attached to
+/// a flag at the next argument. `operand` is the placeholder of the command's operands.
+fn take<A>(
+    option: Opt,
+    put: fn(&mut A, OsString) -> Result<(), Wrong>,
+    args: &mut A,
+    parser: &mut Parser,
+    operand: &str,
+) -> Result<(), Wrong> {
     match option.row().takes {
-        Takes::Nothing => Ok(OsString::new()),
-        Takes::Optional(..) => Ok(parser.optional_value().unwrap_or_default()),
-        Takes::Value(_) => parser.value().map_err(|_| "missing value".to_owned()),
+        Takes::Nothing => put(args, OsString::new()),
+        Takes::Value(_) => put(args, parser.value().map_err(|_| "missing value".to_owned())?),
+        Takes::Optional(..) => {
+            let value = parser.optional_value().unwrap_or_default();
+            let Some(next) = next_number(parser).filter(|_| value.is_empty()) else {
+                return put(args, value);
+            };
+            let (long, shown) = (option.long(), Shown(next.as_bytes()));
+            let attached = format!("the value must be attached: --{long}={shown}");
+            let why = put(args, next.clone()).err().unwrap_or(attached);
+            Err(format!("{why} (for the {operand} {shown}: --{long} -- {shown})"))
+        }
     }
+}
+
+/// Returns the next word if it is a number.
+fn next_number(parser: &mut Parser) -> Option<OsString> {
+    let words = parser.try_raw_args()?;
+    let is_number = |word: &&OsStr| !word.is_empty() && word.as_bytes().iter().all(u8::is_ascii_digit);
+    words.peek().filter(is_number).map(OsStr::to_owned)
 }
 
 impl Grammar for Finish {
