@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import pytest
 
-from support.file_tree import snapshot
+from support.file_tree import identity
 from support.program import HERMES, run, wait_for
 from support.testbed import GROUP, PASSWD, Bed, death_tally
 
@@ -346,8 +346,7 @@ def test_a_word_that_is_none_hides_the_one_behind_it(machine, name, odd, inner, 
 
 
 @pytest.mark.parametrize("scandir", ["open", "shut"])
-def test_the_mode_is_what_the_first_source_says_and_sealed_prevails(machine, scandir):
-    """`--sealed` beside `--delegated` is sealed: of two orders, the one that shuts."""
+def test_the_mode_is_what_the_first_source_says(machine, scandir):
     machine.bed.path(f"/run/{scandir}/.s6-svscan").mkdir(parents=True, exist_ok=True)
     # As s6-svscan leaves it.
     machine.bed.path(f"/run/{scandir}/.s6-svscan/control").touch()
@@ -364,7 +363,7 @@ def test_the_mode_is_what_the_first_source_says_and_sealed_prevails(machine, sca
     last = "sealed (the scan directory is sealed" if scandir == "shut" else "delegated (default"
     expected, seen = {}, {}
     for given in itertools.product(
-        ((), ("--sealed",), ("--delegated",), ("--sealed", "--delegated"), ("--delegated", "--sealed")),
+        ((), ("--sealed",), ("--delegated",)),
         (None, "", "1", "0", "odd"),
         (None, "", "1", "no", "odd"),
     ):
@@ -381,42 +380,26 @@ def test_the_mode_is_what_the_first_source_says_and_sealed_prevails(machine, sca
     assert seen == expected
 
 
-BOTH = [["--sealed", "--delegated"], ["--delegated", "--sealed"]]
-
-
-def test_a_skeleton_that_is_sealed_and_delegated_is_sealed(machine):
-    trees = []
-    for number, options in enumerate([["--sealed"], *BOTH, ["--delegated"]]):
-        machine.bed.path(f"/run/seeded.{number}").mkdir()
-        machine.init("seed", *options, f"/run/seeded.{number}")
-        trees.append(snapshot(machine.bed.path(f"/run/seeded.{number}")))
-    assert trees[0] == trees[1] == trees[2] != trees[3]
-    assert trees[0][b"event"] == "dir 700 0:0"
-
-
-@pytest.mark.parametrize("options", BOTH)
-def test_what_is_sealed_and_delegated_is_sealed_by_every_command(live, options):
+@pytest.mark.parametrize("options", [["--sealed", "--delegated"], ["--delegated", "--sealed"]])
+def test_both_modes_together_are_wrong_usage_and_nothing_is_done(live, options):
     live.profile("host", "stopped")
-    live.path("/run/static/web").mkdir(parents=True)
-    (live.path("/run/static/web") / "run").write_text("#!/bin/sh\nexec sleep 1000\n")
-    (live.path("/run/static/web") / "run").chmod(0o755)
-    live.path("/run/service/web").symlink_to("../static/web")
-    live.rescan()
-    wait_for(lambda: live.svstat("/run/service/web") == "up", what="the service")
-
-    def owner(path):
-        meta = live.path(path).stat()
-        return meta.st_uid, meta.st_mode & 0o777
-
-    live.init("register", "new", "--down", *options)
-    live.init("start", "host", *options)
-    for name in ("new", "host"):
-        assert owner(f"{live.slot(name)}/supervise") == (0, 0o710), name
-    live.init("fix-perms", "/run/static", *options)
-    assert owner("/run/static/web/supervise") == (0, 0o710)
-    live.init("unregister", "new", *options)
-    live.init("reconcile", *options)
-    assert owner("/run/service")[0] == 0 and owner(f"{live.slot('coder')}/supervise") == (0, 0o710)
+    (live.path("/run/static/web/supervise")).mkdir(parents=True)
+    before = [identity(live.path(folder)) for folder in ("/run/service", "/run/static", "/opt/data")]
+    for command, *words in (
+        ["reconcile"],
+        ["reconcile", "--dry-run"],
+        ["fix-perms", "/run/static"],
+        ["seed", "/run/static/web"],
+        ["register", "new", "--down"],
+        ["unregister", "coder"],
+        ["start", "host"],
+        ["stop", "coder"],
+        ["restart", "coder"],
+    ):
+        done = live.init(command, *words, *options, code=100)
+        last, first = reversed(options)
+        assert done.stderr.decode() == f"hermes-init: fatal: {command}: {last}: contradicts {first}; give one of them\n" and not done.stdout
+    assert [identity(live.path(folder)) for folder in ("/run/service", "/run/static", "/opt/data")] == before
 
 
 # The owner.

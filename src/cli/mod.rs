@@ -325,11 +325,28 @@ mod tests {
     }
 
     #[test]
-    fn of_two_contrary_options_one_prevails_in_any_order() {
-        for words in [["--sealed", "--delegated"], ["--delegated", "--sealed"]] {
-            assert_eq!(reconcile(&words).overrides.mode, Some(Mode::Sealed));
+    fn sealed_and_delegated_are_wrong_usage_of_every_command_that_has_them() {
+        let mut commands = 0;
+        for name in Name::ALL.into_iter().filter(|name| name.syntax().options().contains(&Opt::Sealed)) {
+            let command = name.text();
+            for (words, last, first) in [
+                (["--sealed", "--delegated"], "delegated", "sealed"),
+                (["--delegated", "--sealed"], "sealed", "delegated"),
+            ] {
+                let usage = parsed(&[&[command], &words[..], &["x"]].concat()).unwrap_err();
+                assert_eq!(usage, format!("{command}: --{last}: contradicts --{first}; give one of them"));
+            }
+            commands += 1;
         }
-        assert_eq!(reconcile(&["--delegated"]).overrides.mode, Some(Mode::Delegated));
+        assert_eq!(commands, 8);
+        for (word, mode) in [("--sealed", Mode::Sealed), ("--delegated", Mode::Delegated)] {
+            assert_eq!(reconcile(&[word]).overrides.mode, Some(mode));
+            assert_eq!(reconcile(&[word, "--adopt", word]).overrides.mode, Some(mode));
+        }
+    }
+
+    #[test]
+    fn explain_prevails_over_a_dry_run_and_a_later_value_over_an_earlier_one() {
         for words in [["--explain", "--dry-run"], ["--dry-run", "--explain"]] {
             assert_eq!(reconcile(&words).effect, Effect::Explain);
         }

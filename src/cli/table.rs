@@ -102,15 +102,20 @@ overridden!(
     logs::Args
 );
 
-/// Returns the options of the mode. `--sealed` overrides `--delegated`, in any order.
+/// Returns the options of the mode, which exclude each other.
 fn modes<A: Overridden>() -> [Taken<A>; 2] {
     [
-        (Opt::Sealed, |args, _| put(&mut args.overrides().mode, Ok(Some(Mode::Sealed)))),
-        (Opt::Delegated, |args, _| {
-            args.overrides().mode.get_or_insert(Mode::Delegated);
-            Ok(())
-        }),
+        (Opt::Sealed, |args, _| set_mode(args, Mode::Sealed, Opt::Delegated)),
+        (Opt::Delegated, |args, _| set_mode(args, Mode::Delegated, Opt::Sealed)),
     ]
+}
+
+/// Stores the mode; fails if the `contrary` option has set another one.
+fn set_mode<A: Overridden>(args: &mut A, mode: Mode, contrary: Opt) -> Result<(), Wrong> {
+    match args.overrides().mode.replace(mode) {
+        Some(set) if set != mode => Err(format!("contradicts --{}; give one of them", contrary.long())),
+        _ => Ok(()),
+    }
 }
 
 fn role<A: Overridden>() -> Taken<A> {
