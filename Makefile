@@ -38,7 +38,7 @@ check:
 	cargo test --locked --lib
 	cargo build --locked
 	HERMES_INIT=$(abspath target/$(TARGET)/debug/hermes-init) $(PYTEST) -m 'not s6' \
-		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_readme.py tests/test_seed.py
+		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_help.py tests/test_readme.py tests/test_seed.py
 
 # Checks the format of Rust and Python, and lints Rust, Python and shell.
 SCRIPTS = .ci/run tests/build tests/demo tests/fresh tests/peer/root tests/peer/run tests/python tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)

@@ -1,4 +1,4 @@
-"""The command line: usage errors, help, applet names, sources of settings."""
+"""The command line: usage errors, applet names, sources of settings."""
 
 import os
 import pwd
@@ -142,35 +142,6 @@ def test_a_link_that_is_asked_for_its_version_leaves_the_services_alone(place):
     before = snapshot(place)
     assert init(str(place), "-V", argv0="/etc/cont-init.d/015-supervise-perms").stdout == VERSION
     assert snapshot(place) == before
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_has_a_page_worth_reading(command):
-    page = init("help", command)
-    text = page.stdout.decode()
-    assert page.returncode == 0 and init(command, "--help").stdout == page.stdout
-    assert f"hermes-init {command}" in text or command in text.splitlines()[0]
-    # The examples call the executable by its own path, which is /usr/bin/hermes-init in an image.
-    wide = text.replace(str(executable()), "/usr/bin/hermes-init").splitlines()
-    assert "xit" in text and f"example: {executable()}" in text.replace("HERMES_DASHBOARD=1 ", "") and max(map(len, wide)) <= 80
-
-
-def test_a_page_shows_options_with_their_values_letters_variables_and_defaults():
-    page = init("help", "logs").stdout.decode()
-    assert page.startswith("usage: hermes-init logs [OPTION]... NAME...\n\n")
-    assert (
-        page.split("\n\n")[2]
-        == """options (environment, default)
-  -f, --follow            keep printing new lines
-  -n, --lines N           number of lines to print (20)
-  --raw                   print the bytes unchanged; not for a terminal
-  --hermes-home DIR       the volume (HERMES_HOME, /opt/data)
-  --owner USER|UID[:GID]  the hermes user (hermes in /etc/passwd, else
-                          10000:10000)"""
-    )
-    assert "\n  --wait[=SECONDS]        maximum time to wait; without a value, 30\n" in init("help", "start").stdout.decode()
-    page = init("help", "gateway-finish").stdout.decode()
-    assert page.startswith("usage: hermes-init gateway-finish [EXITCODE]...\n\n") and "options" not in page.split("\n\n")[2]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 //! The options: a row for each, from which parsing, suggestions and help work.
 
 use crate::live::logs;
-use crate::settings;
+use crate::settings::choice::words;
+use crate::settings::{self, role, topology};
 
 /// The time that `--wait` without a value waits, in seconds.
 pub const WAIT: u64 = 30;
@@ -52,12 +53,14 @@ pub enum Opt {
 }
 
 /// Whether an option takes a value, with the value's placeholder in help.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub enum Takes {
     /// It is a flag.
     Nothing,
     /// It requires one.
     Value(&'static str),
+    /// It requires one of these words.
+    OneOf(fn() -> Vec<&'static str>),
     /// It may have a number, after an equals sign. Without one, this number holds. A number in the next word is wrong usage, because
     /// it is probably meant as the value.
     Optional(&'static str, u64),
@@ -117,6 +120,10 @@ const fn value(long: &'static str, placeholder: &'static str, meaning: &'static 
     Row { takes: Takes::Value(placeholder), ..flag(long, meaning) }
 }
 
+const fn one_of(long: &'static str, words: fn() -> Vec<&'static str>, meaning: &'static str) -> Row {
+    Row { takes: Takes::OneOf(words), ..flag(long, meaning) }
+}
+
 impl Row {
     const fn letter(self, letter: char) -> Row {
         Row { letter: Some(letter), ..self }
@@ -141,7 +148,7 @@ impl Opt {
             Opt::Print => flag("print", "print what would be executed"),
             Opt::Down => flag("down", "do not start the gateway"),
             Opt::Follow => flag("follow", "keep printing new lines").letter('f'),
-            Opt::Lines => value("lines", "N", "number of lines to print")
+            Opt::Lines => value("lines", "LINES", "number of lines to print")
                 .letter('n')
                 .default(Default::Number(logs::LINES as u64)),
             Opt::Raw => flag("raw", "print the bytes unchanged; not for a terminal"),
@@ -160,12 +167,12 @@ impl Opt {
             )
             .variable(Variable::Set(settings::SEALED_VARIABLE, "0")),
             Opt::Adopt => flag("adopt", "also update supervised slots that another program created"),
-            Opt::Role => value("role", "ROLE", "gateway, frontend or auto")
+            Opt::Role => one_of("role", || words(&role::CHOICES), "what the container is for; auto: by its command")
                 .variable(Variable::Value(settings::ROLE_VARIABLE))
                 .default(Default::Text("auto")),
-            Opt::Topology => value(
+            Opt::Topology => one_of(
                 "topology",
-                "TOPOLOGY",
+                || words(&topology::CHOICES),
                 "multiplex: the gateway of default serves all profiles but standalone ones; per-profile: each has \
                  its own; auto: according to the volume",
             )
@@ -179,7 +186,7 @@ impl Opt {
                 .default(Default::Text(settings::SCANDIR)),
             Opt::Owner => value("owner", "USER|UID[:GID]", "the hermes user")
                 .default(Default::Text("hermes in /etc/passwd, else 10000:10000")),
-            Opt::MaxServices => value("max-services", "N", "number of services that s6-svscan handles")
+            Opt::MaxServices => value("max-services", "NUMBER", "number of services that s6-svscan handles")
                 .variable(Variable::Value(settings::MAX_SERVICES_VARIABLE))
                 .default(Default::Number(settings::SERVICES as u64)),
         }

@@ -1,7 +1,6 @@
 //! Parses what follows a command's name, by the command's syntax.
 
 use std::ffi::{OsStr, OsString};
-use std::ops::RangeInclusive;
 use std::os::unix::ffi::OsStrExt;
 
 use lexopt::{Arg, Error, Parser};
@@ -18,8 +17,8 @@ impl<A> Grammar for Syntax<A> {
         self.options.iter().map(|(option, _)| *option).collect()
     }
 
-    fn operands(&self) -> (&'static str, RangeInclusive<usize>) {
-        (self.operands.placeholder, self.operands.count.clone())
+    fn synopsis(&self) -> String {
+        self.operands.synopsis()
     }
 
     fn parse(self: Box<Self>, words: Vec<OsString>, program: &str) -> Result<Command, Usage> {
@@ -60,7 +59,7 @@ impl<A> Grammar for Syntax<A> {
             take(*option, *put, &mut args, &mut parser, operands.placeholder)
                 .map_err(|why| format!("{command}: --{}: {why}", option.long()))?;
         }
-        let Operands { placeholder, count, put } = operands;
+        let Operands { placeholder, count, put, .. } = operands;
         if given.len() < *count.start() {
             return Err(format!("{command}: missing {placeholder}; try: {program} help {command}"));
         }
@@ -86,7 +85,9 @@ fn take<A>(
 ) -> Result<(), Wrong> {
     match option.row().takes {
         Takes::Nothing => put(args, OsString::new()),
-        Takes::Value(_) => put(args, parser.value().map_err(|_| "missing value".to_owned())?),
+        Takes::Value(_) | Takes::OneOf(_) => {
+            put(args, parser.value().map_err(|_| "missing value".to_owned())?)
+        }
         Takes::Optional(..) => {
             let value = parser.optional_value().unwrap_or_default();
             let Some(next) = next_number(parser).filter(|_| value.is_empty()) else {
@@ -112,8 +113,8 @@ impl Grammar for Finish {
         Vec::new()
     }
 
-    fn operands(&self) -> (&'static str, RangeInclusive<usize>) {
-        ("EXITCODE", 0..=usize::MAX)
+    fn synopsis(&self) -> String {
+        self.synopsis.to_owned()
     }
 
     fn parse(self: Box<Self>, words: Vec<OsString>, _: &str) -> Result<Command, Usage> {

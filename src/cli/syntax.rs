@@ -19,6 +19,8 @@ pub struct Operands<A> {
     pub placeholder: &'static str,
     /// The permitted number.
     pub count: RangeInclusive<usize>,
+    /// What the usage line says of them, if placeholder and number do not say enough.
+    pub synopsis: Option<&'static str>,
     /// Stores one in the command's arguments.
     pub put: fn(&mut A, OsString) -> Result<(), Usage>,
 }
@@ -44,6 +46,8 @@ pub struct Syntax<A> {
 pub struct Finish {
     /// The command's name.
     pub name: Name,
+    /// What the usage line says of the arguments.
+    pub synopsis: &'static str,
     /// Makes the command.
     pub make: fn(Vec<OsString>) -> Command,
 }
@@ -52,8 +56,8 @@ pub struct Finish {
 pub trait Grammar {
     /// Returns the options.
     fn options(&self) -> Vec<Opt>;
-    /// Returns the placeholder of the operands, and their permitted number.
-    fn operands(&self) -> (&'static str, RangeInclusive<usize>);
+    /// Returns the operands as the usage line has them; empty if there are none.
+    fn synopsis(&self) -> String;
     /// Parses what follows the command's name. `program` is the path of the executable in messages.
     fn parse(self: Box<Self>, words: Vec<OsString>, program: &str) -> Result<Command, Usage>;
 }
@@ -61,6 +65,18 @@ pub trait Grammar {
 impl<A> Operands<A> {
     /// Returns those of a command that takes none.
     pub fn none() -> Operands<A> {
-        Operands { placeholder: "", count: 0..=0, put: |_, _| Ok(()) }
+        Operands { placeholder: "", count: 0..=0, synopsis: None, put: |_, _| Ok(()) }
+    }
+
+    /// Returns them as the usage line has them: in brackets if they can be left out, with an ellipsis if there can be many.
+    pub fn synopsis(&self) -> String {
+        let (placeholder, count) = (self.placeholder, &self.count);
+        let operand = if *count.start() == 0 { format!("[{placeholder}]") } else { placeholder.to_owned() };
+        match (self.synopsis, *count.end()) {
+            (Some(synopsis), _) => synopsis.to_owned(),
+            (None, 0) => String::new(),
+            (None, 1) => operand,
+            (None, _) => format!("{operand}..."),
+        }
     }
 }

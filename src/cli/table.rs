@@ -30,11 +30,19 @@ impl Name {
             Name::Reconcile => Box::new(reconcile()),
             Name::FixPerms => Box::new(fix_perms()),
             Name::Seed => Box::new(seed()),
-            Name::GatewayRun => Box::new(program(self, 1..=2, Command::GatewayRun)),
-            Name::GatewayLog => Box::new(program(self, 1..=2, Command::GatewayLog)),
-            Name::GatewayFinish => Box::new(Finish { name: self, make: Command::GatewayFinish }),
-            Name::DashboardRun => Box::new(program(self, 0..=MANY, Command::DashboardRun)),
-            Name::DashboardFinish => Box::new(Finish { name: self, make: Command::DashboardFinish }),
+            Name::GatewayRun => Box::new(program(self, 1..=2, "[SCRIPT] SERVICE", Command::GatewayRun)),
+            Name::GatewayLog => Box::new(program(self, 1..=2, "[SCRIPT] SERVICE", Command::GatewayLog)),
+            Name::GatewayFinish => {
+                let synopsis = "[SCRIPT] EXITCODE SIGNAL SERVICE [PGID]";
+                Box::new(Finish { name: self, synopsis, make: Command::GatewayFinish })
+            }
+            Name::DashboardRun => {
+                Box::new(program(self, 0..=MANY, "[SCRIPT] [SERVICE]", Command::DashboardRun))
+            }
+            Name::DashboardFinish => {
+                let synopsis = "[SCRIPT] [EXITCODE SIGNAL SERVICE [PGID]]";
+                Box::new(Finish { name: self, synopsis, make: Command::DashboardFinish })
+            }
             Name::Register => Box::new(register()),
             Name::Unregister => Box::new(unregister()),
             Name::Start => Box::new(control(self, control::Verb::Start)),
@@ -181,6 +189,7 @@ fn fix_perms() -> Syntax<fix_perms::Args> {
         operands: Operands {
             placeholder: "DIR",
             count: 0..=1,
+            synopsis: None,
             put: |args, word| put(&mut args.directory, Ok(Some(word.into()))),
         },
         make: Command::FixPerms,
@@ -195,6 +204,7 @@ fn seed() -> Syntax<seed::Args> {
         operands: Operands {
             placeholder: "DIR",
             count: 1..=MANY,
+            synopsis: None,
             put: |args, word| push(&mut args.directories, Ok(word.into())),
         },
         make: Command::Seed,
@@ -205,6 +215,7 @@ fn seed() -> Syntax<seed::Args> {
 fn program(
     name: Name,
     count: RangeInclusive<usize>,
+    synopsis: &'static str,
     make: fn(service::Args) -> Command,
 ) -> Syntax<service::Args> {
     Syntax {
@@ -214,6 +225,7 @@ fn program(
         operands: Operands {
             placeholder: "SERVICE",
             count,
+            synopsis: Some(synopsis),
             put: |args, word| push(&mut args.words, Ok(word)),
         },
         make,
@@ -238,6 +250,7 @@ fn register() -> Syntax<register::Args> {
         operands: Operands {
             placeholder: "NAME",
             count: 1..=1,
+            synopsis: None,
             put: |args, word| put(&mut args.profile, Ok(word)),
         },
         make: Command::Register,
@@ -253,6 +266,7 @@ fn unregister() -> Syntax<unregister::Args> {
         operands: Operands {
             placeholder: "NAME",
             count: 1..=1,
+            synopsis: None,
             put: |args, word| put(&mut args.profile, Ok(word)),
         },
         make: Command::Unregister,
@@ -268,6 +282,7 @@ fn control(name: Name, verb: control::Verb) -> Syntax<control::Args> {
         operands: Operands {
             placeholder: "NAME",
             count: 1..=MANY,
+            synopsis: None,
             put: |args, word| push(&mut args.profiles, Ok(word)),
         },
         make: Command::Control,
@@ -301,6 +316,7 @@ fn question(name: Name, question: status::Question, own: &[Taken<status::Args>])
         operands: Operands {
             placeholder: "NAME",
             count: 0..=MANY,
+            synopsis: None,
             put: |args, word| push(&mut args.names, Ok(word)),
         },
         make: Command::Status,
@@ -330,6 +346,7 @@ fn logs() -> Syntax<logs::Args> {
         operands: Operands {
             placeholder: "NAME",
             count: 1..=MANY,
+            synopsis: None,
             put: |args, word| push(&mut args.profiles, Ok(word)),
         },
         make: Command::Logs,
@@ -344,6 +361,7 @@ fn help() -> Syntax<Option<Name>> {
         operands: Operands {
             placeholder: "COMMAND",
             count: 0..=1,
+            synopsis: None,
             put: |page, word| put(page, command(&word).map(Some)),
         },
         make: Command::Help,
