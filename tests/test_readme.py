@@ -254,12 +254,17 @@ def volume(place):
 def test_every_json_key_is_in_the_manual(place, volume):
     (place / "static/dashboard/event").mkdir(parents=True)
     (place / "static/dashboard/supervise").mkdir()
+    for number in range(25):
+        (place / f"home/profiles/X bad {number}").mkdir()
+        (place / f"home/profiles/X bad {number}/SOUL.md").touch()
+        (place / f"home/profiles/without-soul-{number}").mkdir()
     described = {}
     for title in re.findall(r"^\.Ss (Objects of .*)", manual(), re.M):
         for command in title.removeprefix("Objects of ").split(" and "):
             described[command] = {word for head, _ in entries(manual(title)) for word in head[1:]}
     printed = {
         "reconcile": objects("reconcile", "--json", "--topology", "multiplex", *volume),
+        "reconcile --explain": objects("reconcile", "--explain", "--json", *volume),
         "fix-perms": objects("fix-perms", "--json", str(place / "static")),
         "status": objects("status", "--json", *volume),
         "health": objects("health", "--json", *volume),

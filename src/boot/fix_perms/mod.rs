@@ -55,7 +55,14 @@ fn fix_all(args: &Args, console: &Console) -> Result<u8> {
     let label = path.as_os_str().as_bytes();
     let services = match Dir::at(path) {
         Err(Errno::NOENT) => {
-            console.print(&format!("fix-perms: nothing to do: {} is missing\n", Shown(label)));
+            let nothing = format!("nothing to do: {} is missing", Shown(label));
+            match args.format {
+                Format::Text => console.print(&format!("fix-perms: {nothing}\n")),
+                Format::Json => {
+                    console.note(format_args!("{nothing}"));
+                    console.print(&report::text(&[], Form::Objects));
+                }
+            }
             return Ok(0);
         }
         services => services.context("open", path)?,

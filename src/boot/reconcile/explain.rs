@@ -1,96 +1,111 @@
 //! `--explain`: why each profile starts or stays down at the next boot, from the volume as it is.
 
 use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
+use super::Pass;
 use super::decide::{Bootstrap, Decision, DownReason, Profile, StartReason, State};
+use super::explanation::{Entry, Fact, NamedSetting, Present};
 use super::observe;
 use super::plan::{FOREGROUND, Item, Plan};
 use super::slots::Slot;
-use super::{Pass, report};
 use crate::output::escape::{FromVolume, Shown};
 use crate::s6::slot::staging;
 use crate::settings::Setting;
 use crate::settings::role::{ContainerCommand, RoleChoice};
 use crate::settings::topology::TopologyChoice;
-use crate::volume::profiles;
+use crate::sys::Name;
+use crate::volume::profiles::{self, Others};
 use crate::volume::state::{Key, RUNNING, RecordedState, STATE};
 
-/// Returns the text for a front end's container.
-pub fn frontend(role: &Setting<RoleChoice>, why: &str) -> String {
-    format!("role: frontend ({})\nno gateway is reconciled here: {why}\n", role.source.text())
+/// Returns what there is to explain in a front end's container.
+pub fn front_end(role: &Setting<RoleChoice>, why: String) -> Fact {
+    Fact::FrontEnd { source: role.source.text(), why }
 }
 
-/// Returns the text: the settings with their sources, then each profile.
-pub fn text(pass: &Pass<'_>, role: &Setting<RoleChoice>, command: &ContainerCommand, plan: &Plan) -> String {
+/// Returns the settings with their sources, then each profile.
+pub fn facts<'a>(
+    pass: &'a Pass<'_>,
+    role: &Setting<RoleChoice>,
+    command: &ContainerCommand,
+    plan: &'a Plan,
+) -> impl Iterator<Item = Fact> {
     let explain = Explain { pass, plan };
-    let mut lines = vec![Explain::role(role, command)];
-    lines.extend(explain.settings());
-    lines.extend(explain.topology());
-    for item in &plan.items {
-        lines.extend(explain.item(item));
-    }
-    for item in plan.refused_items() {
-        lines.extend(explain.item(&item));
-    }
-    lines.extend(explain.not_profiles());
-    lines.push(String::new());
-    lines.join("\n")
+    let settings = explain.settings(role, command);
+    let more = plan.not_profiles.more;
+    settings
+        .into_iter()
+        .map(Fact::Setting)
+        .chain(plan.items.iter().map(move |item| Fact::Entry(explain.entry(item))))
+        .chain(plan.refused_items().map(move |item| Fact::Entry(explain.entry(&item))))
+        .chain(plan.not_profiles.names.iter().map(not_profile))
+        .chain((more > 0).then_some(Fact::MoreNotProfiles(more)))
+        .chain((plan.others != Others::default()).then_some(Fact::Others(plan.others)))
 }
 
-struct Explain<'a> {
-    pass: &'a Pass<'a>,
+/// Returns a directory of `profiles` that is no profile.
+fn not_profile(name: &Name) -> Fact {
+    let because = if observe::is_reserved(name) {
+        "the name is reserved for the profile at HERMES_HOME"
+    } else {
+        "it contains no SOUL.md"
+    };
+    Fact::NotProfile { path: profiles::label_of(name), because }
+}
+
+#[derive(Clone, Copy)]
+struct Explain<'a, 'pass> {
+    pass: &'a Pass<'pass>,
     plan: &'a Plan,
 }
 
-impl Explain<'_> {
-    fn role(role: &Setting<RoleChoice>, command: &ContainerCommand) -> String {
-        let words = match command.words() {
-            Err(error) => format!(" {error}"),
-            Ok([]) => " none found".to_owned(),
-            Ok(words) => words.iter().map(|word| format!(" {}", Shown(word))).collect(),
-        };
-        format!("role: gateway ({}; container command:{words})", role.source.text())
-    }
-
-    fn settings(&self) -> Vec<String> {
+impl Explain<'_, '_> {
+    fn settings(&self, role: &Setting<RoleChoice>, command: &ContainerCommand) -> Vec<NamedSetting> {
         let settings = self.pass.settings;
-        let mut lines = Vec::new();
-        for (name, path) in [("HERMES_HOME", &settings.home), ("scan directory", &settings.scandir)] {
-            let shown = Shown(path.value.as_os_str().as_bytes());
-            lines.push(format!("{name}: {shown} ({})", path.source.text()));
-        }
-        let (owner, mode) = (&settings.owner, &settings.mode);
-        lines.push(format!("owner: {}:{} ({})", owner.value.uid, owner.value.gid, owner.source.text()));
-        lines.push(format!("mode: {} ({})", mode.value.text(), mode.source.text()));
-        lines
-    }
-
-    fn topology(&self) -> Vec<String> {
-        let (setting, topology) = (&self.pass.settings.topology, &self.plan.topology);
-        let word = if topology.is_multiplex { "multiplex" } else { "per-profile" };
-        let auto = match &topology.sign {
-            Some(sign) if setting.value == TopologyChoice::Auto => format!("; auto: {sign}"),
-            _ => String::new(),
+        let setting = |name, value: &[u8], source: &str| NamedSetting {
+            name,
+            value: value.to_vec(),
+            source: source.to_owned(),
+            note: None,
         };
-        let mut lines = vec![format!("topology: {word} ({}{auto})", setting.source.text())];
+        let path = |name, path: &Setting<PathBuf>| {
+            setting(name, path.value.as_os_str().as_bytes(), path.source.text())
+        };
+        let (owner, mode, topology) = (&settings.owner, &settings.mode, &settings.topology);
+        let mut all = vec![
+            NamedSetting { note: Some(words(command)), ..setting("role", b"gateway", role.source.text()) },
+            path("HERMES_HOME", &settings.home),
+            path("scan directory", &settings.scandir),
+            setting(
+                "owner",
+                format!("{}:{}", owner.value.uid, owner.value.gid).as_bytes(),
+                owner.source.text(),
+            ),
+            setting("mode", mode.value.text().as_bytes(), mode.source.text()),
+        ];
+        let word = if self.plan.topology.is_multiplex { "multiplex" } else { "per-profile" };
+        let sign = self.plan.topology.sign.as_ref().filter(|_| topology.value == TopologyChoice::Auto);
+        let note = sign.map(|sign| format!("auto: {sign}"));
+        all.push(NamedSetting { note, ..setting("topology", word.as_bytes(), topology.source.text()) });
         if let Some(multiplexing) = &self.pass.multiplexing {
             let word = if multiplexing.is_on { "on" } else { "off" };
-            lines.push(format!("multiplex: {word} ({})", multiplexing.why));
+            all.push(setting("multiplex", word.as_bytes(), &multiplexing.why));
         }
-        lines
+        all
     }
 
-    fn item(&self, item: &Item) -> Vec<String> {
-        let mut lines = vec![String::new(), format!("profile {}", FromVolume(&item.name))];
-        lines.push(format!("  at the next boot: {}", item.at_boot()));
+    fn entry(&self, item: &Item) -> Entry {
+        let entry = |because, present| Entry {
+            name: item.name.clone(),
+            at_next_boot: item.at_boot(),
+            because,
+            present,
+        };
         let profile = match (self.plan.failure(item), item.with_slot()) {
             (None, Some(profile)) => profile,
-            (why, _) => {
-                lines.push(format!("  because: {}", why.unwrap_or_default()));
-                return lines;
-            }
+            (why, _) => return entry(why.unwrap_or_default(), None),
         };
-        let why = match item.decision {
+        let because = match item.decision {
             Decision::Start(StartReason::State) => self.why_started(profile),
             Decision::Start(StartReason::Others) => {
                 let (own, names) = (self.state(profile), self.plan.charges());
@@ -98,14 +113,10 @@ impl Explain<'_> {
             }
             _ => self.why_down(profile, &item.decision),
         };
-        lines.push(format!("  because: {why}"));
         let is_said = matches!(profile.state, State::Unusable(_) | State::Unreadable(_));
-        if let Some(obstacle) = profile.obstacle().filter(|_| !is_said) {
-            lines.push(format!("  but: {obstacle}"));
-        }
-        lines.push(format!("  last exit: {}", profile.exit.text()));
-        lines.push(format!("  slot now: {}", self.slot(profile, item.slot)));
-        lines
+        let but = profile.obstacle().filter(|_| !is_said);
+        let slot_now = self.slot(profile, item.slot);
+        entry(because, Some(Present { but, last_exit: profile.exit.text(), slot_now }))
     }
 
     fn why_started(&self, profile: &Profile) -> String {
@@ -183,30 +194,14 @@ impl Explain<'_> {
             ),
         }
     }
+}
 
-    /// Lists the directories of `profiles` that are no profiles.
-    fn not_profiles(&self) -> Vec<String> {
-        let mut lines = Vec::new();
-        for name in &self.plan.not_profiles.names {
-            let why = if observe::is_reserved(name) {
-                "the name is reserved for the profile at HERMES_HOME"
-            } else {
-                "it contains no SOUL.md"
-            };
-            lines.push(format!(
-                "\n{} is not a profile\n  because: {why}",
-                FromVolume::path(&profiles::label_of(name))
-            ));
-        }
-        let more = self.plan.not_profiles.more;
-        if more > 0 {
-            lines.push(format!(
-                "\n{more} more directories are not profiles\n  because: they contain no SOUL.md"
-            ));
-        }
-        if let Some(sum) = report::sum(self.plan.others) {
-            lines.push(format!("\nprofiles: {sum}"));
-        }
-        lines
-    }
+/// Returns what the container's command is.
+fn words(command: &ContainerCommand) -> String {
+    let words = match command.words() {
+        Err(error) => format!(" {error}"),
+        Ok([]) => " none found".to_owned(),
+        Ok(words) => words.iter().map(|word| format!(" {}", Shown(word))).collect(),
+    };
+    format!("container command:{words}")
 }

@@ -1,5 +1,5 @@
 //! The boot pass: one slot for every profile. `observe` reads the volume, `decide` decides, `slots` compares with what is there,
-//! `apply` carries it out; `report` and `explain` print it.
+//! `apply` carries it out; `report` and `explanation` are what is printed of it.
 
 mod access;
 mod apply;
@@ -8,6 +8,7 @@ mod capabilities;
 mod capacity;
 pub mod decide;
 mod explain;
+mod explanation;
 mod multiplexing;
 mod observe;
 pub mod plan;
@@ -118,22 +119,25 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
     let settings = Settings::gather(&args.overrides, console)?;
     let role = settings.role(&args.overrides, console)?;
     let command = ContainerCommand::default();
+    let Args { effect, format, .. } = *args;
     if let Some(why) = role::front_end(&role, &command)? {
-        if args.effect == Effect::Explain {
-            console.print(&explain::frontend(&role, &why));
-        } else {
-            console.print(&format!("reconcile: nothing to do: {why}\n"));
+        match (effect, format) {
+            (Effect::Explain, _) => {
+                console.print(&explanation::text([explain::front_end(&role, why)], format));
+            }
+            (_, Format::Text) => console.print(&format!("reconcile: nothing to do: {why}\n")),
+            // There is no object without a profile.
+            (_, Format::Json) => console.note(format_args!("nothing to do: {why}")),
         }
         return Ok(0);
     }
     let ownership = Ownership::new();
-    let Args { effect, format, .. } = *args;
     let mut pass = prepare(&settings, &command, &ownership, effect, console)?;
     pass.scandir = open_scandir(&settings, effect)?;
     pass.adopt = args.adopt || settings.mode.value.is_sealed();
-    if args.effect == Effect::Explain {
+    if effect == Effect::Explain {
         let plan = Plan::dry(&pass);
-        console.print(&explain::text(&pass, &role, &command, &plan));
+        console.print(&explanation::text(explain::facts(&pass, &role, &command, &plan), format));
         return Ok(0);
     }
     let mut code = apply::run(&pass, effect, format);
