@@ -51,12 +51,10 @@ impl<A> Grammar for Syntax<A> {
                 ),
             };
             let Some((option, put)) = found else {
-                let mut known: Vec<Opt> = options.iter().map(|(option, _)| *option).collect();
-                known.sort_unstable();
-                let known: Vec<&str> = known.into_iter().map(Opt::long).chain(["help", "version"]).collect();
-                return Err(format!("{command}: {}", unknown("option", word.as_bytes(), "--", &known)));
+                let known = options.iter().map(|(option, _)| *option).collect();
+                return Err(format!("{command}: {}", unknown_option(&word, known)));
             };
-            take(*option, *put, &mut args, &mut parser, operands.placeholder)
+            take(*option, &mut parser, operands.placeholder, &mut |value| put(&mut args, value))
                 .map_err(|why| format!("{command}: --{}: {why}", option.long()))?;
         }
         let Operands { placeholder, count, put, .. } = operands;
@@ -76,29 +74,33 @@ impl<A> Grammar for Syntax<A> {
 
 /// Stores the value of the option that `parser` has just returned; an empty one for a flag. lexopt reports a value that is attached to
 /// a flag at the next argument. `operand` is the placeholder of the command's operands.
-fn take<A>(
+fn take(
     option: Opt,
-    put: fn(&mut A, OsString) -> Result<(), Wrong>,
-    args: &mut A,
     parser: &mut Parser,
     operand: &str,
+    put: &mut dyn FnMut(OsString) -> Result<(), Wrong>,
 ) -> Result<(), Wrong> {
     match option.row().takes {
-        Takes::Nothing => put(args, OsString::new()),
-        Takes::Value(_) | Takes::OneOf(_) => {
-            put(args, parser.value().map_err(|_| "missing value".to_owned())?)
-        }
+        Takes::Nothing => put(OsString::new()),
+        Takes::Value(_) | Takes::OneOf(_) => put(parser.value().map_err(|_| "missing value".to_owned())?),
         Takes::Optional(..) => {
             let value = parser.optional_value().unwrap_or_default();
             let Some(next) = next_number(parser).filter(|_| value.is_empty()) else {
-                return put(args, value);
+                return put(value);
             };
             let (long, shown) = (option.long(), Shown(next.as_bytes()));
             let attached = format!("the value must be attached: --{long}={shown}");
-            let why = put(args, next.clone()).err().unwrap_or(attached);
+            let why = put(next.clone()).err().unwrap_or(attached);
             Err(format!("{why} (for the {operand} {shown}: --{long} -- {shown})"))
         }
     }
+}
+
+/// Returns the message about an option that is none of the known ones of its command.
+fn unknown_option(word: &str, mut known: Vec<Opt>) -> Usage {
+    known.sort_unstable();
+    let known: Vec<&str> = known.into_iter().map(Opt::long).chain(["help", "version"]).collect();
+    unknown("option", word.as_bytes(), "--", &known)
 }
 
 /// Returns the next word if it is a number.
