@@ -1,6 +1,7 @@
 """The pages of `help`: usage, options with their values, examples, and the exit codes that each command can have, which the manual page
 lists, too, and each of which is provoked."""
 
+import functools
 import re
 import shlex
 import shutil
@@ -25,6 +26,7 @@ def init(*arguments):
     return run([executable(), *arguments], env=APART)
 
 
+@functools.cache
 def page(command):
     """Returns the page of a command. The executable is in it where it is in an image."""
     done = init("help", command)
