@@ -279,7 +279,7 @@ def test_states_of_a_megabyte_cost_no_memory(volume):
     assert (
         done.stdout.count(b" prior_state=None action=registered") == 31
         and done.stdout.count(b' reason="gateway_state.json: ') == 30
-        and done.stderr.count(b"longer than 16384 bytes") == 30
+        and done.stderr.count(b"larger than 65536 bytes") == 30
     )
     assert b"profile=coder prior_state=" + b'"' + b"x" * 256 in done.stdout
 

@@ -13,7 +13,7 @@ from support.file_tree import identity
 from support.program import HERMES, executable, run
 from support.yaml_documents import FALSE, TRUE, Odd, Ordinary
 
-CAP = 4 << 20
+CAP = 1 << 20
 
 
 class Config:

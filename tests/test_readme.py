@@ -269,6 +269,11 @@ def test_every_json_key_is_in_the_manual(place, volume):
         "status": objects("status", "--json", *volume),
         "health": objects("health", "--json", *volume),
     }
+    # Further profiles than are named one by one.
+    for number in range(1010):
+        (place / f"home/profiles/p{number}").mkdir()
+        (place / f"home/profiles/p{number}/SOUL.md").touch()
+    printed["reconcile --explain"] += objects("reconcile", "--explain", "--json", "--max-services", "4", *volume)
     assert described == {command: {key for printed in rows for key in printed} for command, rows in printed.items()}
 
 

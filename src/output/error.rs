@@ -51,7 +51,7 @@ impl Error {
     pub fn errno(&self) -> Option<Errno> {
         match self.reason {
             Reason::Errno(errno) => Some(errno),
-            Reason::Rule(_) => None,
+            Reason::Rule(_) | Reason::Unread(_) => None,
         }
     }
 

@@ -14,6 +14,8 @@ pub enum Reason {
     Errno(Errno),
     /// A rule of this program refused; a phrase for people.
     Rule(Cow<'static, str>),
+    /// This program has not looked, because that would have cost too much: as after an errno, nothing is known. A phrase for people.
+    Unread(Cow<'static, str>),
 }
 
 impl From<Errno> for Reason {
@@ -38,7 +40,7 @@ impl fmt::Display for Reason {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Reason::Errno(errno) => out.write_str(&text(*errno)),
-            Reason::Rule(text) => out.write_str(text),
+            Reason::Rule(text) | Reason::Unread(text) => out.write_str(text),
         }
     }
 }

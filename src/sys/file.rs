@@ -27,24 +27,55 @@ fn refusal(errno: Errno) -> Reason {
     }
 }
 
-/// Reads a regular file. Never blocks, follows no symlink, and reads nothing of a file of more than `cap` bytes. Absence is
+/// How large a file may be that is read, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limit {
+    /// The largest file that is of any use. A larger one is refused by a rule.
+    pub file: u64,
+    /// What is left for it of a limit for many files. A larger one is [`Reason::Unread`].
+    pub left: u64,
+    /// Why it is unread, for people.
+    pub why: &'static str,
+}
+
+impl From<u64> for Limit {
+    fn from(file: u64) -> Limit {
+        Limit { file, left: u64::MAX, why: "" }
+    }
+}
+
+impl Limit {
+    /// Fails if a file of this size is not read.
+    fn check(self, size: u64) -> Result<(), Reason> {
+        let Limit { file, left, why } = self;
+        if size > file {
+            Err(format!("larger than {file} bytes").into())
+        } else if size > left {
+            Err(Reason::Unread(why.into()))
+        } else {
+            Ok(())
+        }
+    }
+}
+
+/// Reads a regular file. Never blocks, follows no symlink, and reads nothing of a file that is larger than the limit. Absence is
 /// `Reason::Errno(NOENT)`.
-pub fn read(dir: &Dir, name: &Name, cap: u64) -> Result<Vec<u8>, Reason> {
-    read_meta(dir, name, cap).map(|(bytes, _)| bytes)
+pub fn read(dir: &Dir, name: &Name, limit: impl Into<Limit>) -> Result<Vec<u8>, Reason> {
+    read_meta(dir, name, limit).map(|(bytes, _)| bytes)
 }
 
 /// [`read`]; absence is `None`.
-pub fn find(dir: &Dir, name: &Name, cap: u64) -> Result<Option<Vec<u8>>, Reason> {
-    match read(dir, name, cap) {
+pub fn find(dir: &Dir, name: &Name, limit: impl Into<Limit>) -> Result<Option<Vec<u8>>, Reason> {
+    match read(dir, name, limit) {
         Err(Reason::Errno(Errno::NOENT)) => Ok(None),
         found => found.map(Some),
     }
 }
 
 /// [`read`], with the file's attributes.
-pub fn read_meta(dir: &Dir, name: &Name, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
+pub fn read_meta(dir: &Dir, name: &Name, limit: impl Into<Limit>) -> Result<(Vec<u8>, Meta), Reason> {
     let file = open(dir, name, OFlags::RDONLY)?;
-    read_open(&file, cap)
+    read_open(&file, limit.into())
 }
 
 /// Reads the first `most` bytes of a file in /proc, with one read(2).
@@ -64,27 +95,22 @@ pub(super) fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Re
     fs::openat(dir, name.c_str(), flags, Mode::empty()).map_err(refusal)
 }
 
-fn read_open(file: &OwnedFd, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
+fn read_open(file: &OwnedFd, limit: Limit) -> Result<(Vec<u8>, Meta), Reason> {
     let meta = meta_of(file)?;
     if meta.kind != Kind::Regular {
         return Err(NOT_REGULAR.into());
     }
-    let too_big = || Reason::from(format!("larger than {cap} bytes"));
-    if meta.size > cap {
-        return Err(too_big());
-    }
+    limit.check(meta.size)?;
     // One byte more than the file's size: a short read is its end, and saves the second call. A file that grew, or that has no
     // size (as in /proc), is read on.
     let room = usize::try_from(meta.size).unwrap_or(usize::MAX).saturating_add(1);
     let mut bytes = Vec::new();
-    let most = usize::try_from(cap).unwrap_or(usize::MAX).saturating_add(1);
+    let most = usize::try_from(limit.file.min(limit.left)).unwrap_or(usize::MAX).saturating_add(1);
     read_some(file, &mut bytes, room)?;
     if bytes.len() >= room {
         read_on(file, &mut bytes, most)?;
     }
-    if bytes.len() >= most {
-        return Err(too_big());
-    }
+    limit.check(bytes.len() as u64)?;
     Ok((bytes, meta))
 }
 
@@ -138,20 +164,23 @@ fn end(file: BorrowedFd<'_>) -> Result<u64, Errno> {
 }
 
 /// Reads a regular file of the image by its path; symlinks are followed, because root's own system files may be symlinks.
-pub fn read_system(path: &Path, cap: u64) -> Result<Vec<u8>, Reason> {
+pub fn read_system(path: &Path, limit: impl Into<Limit>) -> Result<Vec<u8>, Reason> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = fs::openat(fs::CWD, c_path(path)?, flags, Mode::empty())?;
-    read_open(&file, cap).map(|(bytes, _)| bytes)
+    read_open(&file, limit.into()).map(|(bytes, _)| bytes)
 }
 
 /// Reads a regular file two steps below `dir`, neither of which may be a symlink.
-pub fn read_below(dir: &Dir, below: &SubPath, cap: u64) -> Result<(Vec<u8>, Meta), Reason> {
+pub fn read_below(dir: &Dir, below: &SubPath, limit: impl Into<Limit>) -> Result<(Vec<u8>, Meta), Reason> {
+    let limit = limit.into();
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
     match fs::openat2(dir, below.path, flags, Mode::empty(), resolve) {
-        Ok(file) => read_open(&file, cap),
+        Ok(file) => read_open(&file, limit),
         // Before Linux 5.6, or under a seccomp filter that does not know openat2: two steps.
-        Err(Errno::NOSYS | Errno::PERM) => read_meta(&dir.open_path(&below.directory()?)?, &below.name, cap),
+        Err(Errno::NOSYS | Errno::PERM) => {
+            read_meta(&dir.open_path(&below.directory()?)?, &below.name, limit)
+        }
         Err(errno) => Err(refusal(errno)),
     }
 }

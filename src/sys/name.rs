@@ -111,6 +111,12 @@ impl SubPath {
     }
 }
 
+impl AsRef<Path> for SubPath {
+    fn as_ref(&self) -> &Path {
+        Path::new(OsStr::from_bytes(self.path.to_bytes()))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

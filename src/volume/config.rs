@@ -8,12 +8,13 @@ mod scan;
 
 use scan::{Head, Key, SYNTAX, Scanner, Value, without_comment};
 
-use crate::sys::{Dir, Name, Reason, file};
+use super::budget::Budget;
+use crate::sys::{Dir, Name, Reason};
 
 /// The file, in the directory of a profile.
 pub static CONFIG: Name = Name::fixed(c"config.yaml");
-/// Largest config.yaml that is read, in bytes.
-pub const CAP: u64 = 4 << 20;
+/// Largest config.yaml that is read, in bytes. Hermes Agent's own example, with all its comments, has 126,181.
+pub const CAP: u64 = 1 << 20;
 
 /// What config.yaml says about a boolean. Lines count from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +74,8 @@ const STANDALONE: Place = Place {
 };
 
 /// Reads `gateway.standalone` in the config.yaml of a profile's directory; [`Answer::Absent`] if there is no such file.
-pub fn read_standalone(dir: &Dir) -> Result<Answer, Reason> {
-    Ok(file::find(dir, &CONFIG, CAP)?.map_or(Answer::Absent, |text| standalone(&text)))
+pub fn read_standalone(dir: &Dir, budget: &Budget) -> Result<Answer, Reason> {
+    Ok(budget.configs.find(dir, &CONFIG, CAP)?.map_or(Answer::Absent, |text| standalone(&text)))
 }
 
 /// Returns `gateway.standalone` of a config.yaml, for which a word for yes counts like true.

@@ -1,11 +1,13 @@
 //! `state/gateway.lifecycle.json`, in which a gateway records how it ended. It is shown in the log and decides nothing.
 
+use super::budget::Budget;
 use crate::output::json::{Object, Value};
-use crate::sys::{Dir, SubPath, file};
+use crate::sys::{Dir, Reason, SubPath};
 
-static LEDGER: SubPath = SubPath::fixed(c"state/gateway.lifecycle.json");
+/// The ledger, below the profile's directory.
+pub static LEDGER: SubPath = SubPath::fixed(c"state/gateway.lifecycle.json");
 /// Largest ledger that is read, in bytes.
-const CAP: u64 = 1 << 20;
+const CAP: u64 = 64 << 10;
 
 /// How a profile's gateway ended last time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +39,13 @@ impl PriorExit {
         }
     }
 
-    /// Reads the ledger of a profile. One that cannot be read is [`PriorExit::Unknown`].
-    pub fn read(profile: &Dir) -> PriorExit {
-        file::read_below(profile, &LEDGER, CAP)
-            .map_or(PriorExit::Unknown, |(bytes, _)| PriorExit::parse(&bytes))
+    /// Reads the ledger of a profile. One that cannot be read is [`PriorExit::Unknown`]; fails only if the budget is used up.
+    pub fn read(profile: &Dir, budget: &Budget) -> Result<PriorExit, Reason> {
+        match budget.json.read_below(profile, &LEDGER, CAP) {
+            Ok(bytes) => Ok(PriorExit::parse(&bytes)),
+            Err(over @ Reason::Unread(_)) => Err(over),
+            Err(Reason::Errno(_) | Reason::Rule(_)) => Ok(PriorExit::Unknown),
+        }
     }
 }
 

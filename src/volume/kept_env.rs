@@ -12,6 +12,8 @@ static STAGING: Name = Name::fixed(c".hermes-init-env.tmp");
 /// Largest file, in bytes, and largest number of variables: those of all profiles take room in /run.
 const CAP: usize = 64 << 10;
 const VARIABLES: usize = 256;
+/// Size of a page, in bytes.
+const PAGE: u64 = 4096;
 
 /// Returns the variables that are kept in a profile's directory; none if there is no such file.
 pub fn read(dir: &Dir, trusted: Trusted) -> Result<Vec<Variable>, Reason> {
@@ -37,6 +39,11 @@ fn parse(text: &[u8]) -> Result<Vec<Variable>, &'static str> {
         }
     }
     Ok(variables)
+}
+
+/// Returns the number of pages that variables take of /run: each is a file of its own.
+pub fn pages(variables: &[Variable]) -> u64 {
+    variables.iter().map(|(_, content)| 1 + content.len() as u64 / PAGE).sum()
 }
 
 /// Keeps variables in a profile's directory, in one step. The file is `owner`'s, and nobody else can read it. Fails with EFBIG if they

@@ -2,6 +2,7 @@
 
 pub mod advice;
 pub mod bootlog;
+pub mod budget;
 pub mod config;
 pub mod desired_state;
 pub mod exit_ledger;

@@ -163,8 +163,8 @@ pub fn place(profile: &ProfileName) -> PathBuf {
 }
 
 /// Returns the path of a file of a profile, relative to `HERMES_HOME`, for messages.
-pub fn label(profile: &ProfileName, file: &Name) -> PathBuf {
-    if profile.is_root() { path(file).to_owned() } else { place(profile).join(file) }
+pub fn label(profile: &ProfileName, file: impl AsRef<Path>) -> PathBuf {
+    if profile.is_root() { file.as_ref().to_owned() } else { place(profile).join(file) }
 }
 
 /// Returns the path of an entry of `profiles`, relative to `HERMES_HOME`, for messages.

@@ -1,15 +1,16 @@
 //! `gateway_state.json`: the state that a gateway last wrote, and the one that its operator last asked for.
 
+use super::budget::Budget;
 use crate::output::json::{Object, Value};
-use crate::sys::{Dir, Name, Reason, file};
+use crate::sys::{Dir, Name, Reason};
 
 /// The state file of a profile.
 pub static STATE: Name = Name::fixed(c"gateway_state.json");
-/// Largest state file that is read, in bytes.
-pub const CAP: u64 = 1 << 20;
+/// Largest state file that is read, in bytes. Hermes Agent's have about 1 KiB, and one of a gateway that serves 1,000 profiles some 20.
+pub const CAP: u64 = 64 << 10;
 
 /// Longest state, in bytes. A pass keeps the states of all profiles until its end.
-const WORD_CAP: usize = 16 << 10;
+const WORD_CAP: usize = 256;
 
 /// The state of a gateway that runs, or should run.
 pub const RUNNING: &str = "running";
@@ -71,7 +72,7 @@ fn recorded(object: &Object<'_>) -> Result<RecordedState, &'static str> {
         },
     };
     if word.len() > WORD_CAP {
-        return Err("the state is longer than 16384 bytes");
+        return Err("the state is longer than 256 bytes");
     }
     Ok(RecordedState { key, word })
 }
@@ -108,8 +109,8 @@ impl StateFile {
 }
 
 /// Reads the state file of a profile.
-pub fn read(profile: &Dir) -> StateFile {
-    match file::find(profile, &STATE, CAP) {
+pub fn read(profile: &Dir, budget: &Budget) -> StateFile {
+    match budget.json.find(profile, &STATE, CAP) {
         Ok(Some(bytes)) => StateFile::parse(&bytes),
         Ok(None) => StateFile::default(),
         Err(reason) => StateFile::unusable(reason),
@@ -211,14 +212,11 @@ mod tests {
     #[test]
     fn a_state_has_a_length() {
         let state = |size: usize| word(&format!("{{\"gateway_state\": \"{}\"}}", "x".repeat(size)));
-        assert!(state(16_384).is_ok());
-        assert_eq!(state(16_385), Err("the state is longer than 16384 bytes"));
+        assert!(state(256).is_ok());
+        assert_eq!(state(257), Err("the state is longer than 256 bytes"));
         assert_eq!(
-            word(&format!(
-                "{{\"desired_state\": \"{}\", \"gateway_state\": \"running\"}}",
-                "x".repeat(16_385)
-            )),
-            Err("the state is longer than 16384 bytes")
+            word(&format!("{{\"desired_state\": \"{}\", \"gateway_state\": \"running\"}}", "x".repeat(257))),
+            Err("the state is longer than 256 bytes")
         );
     }
 

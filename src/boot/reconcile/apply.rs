@@ -245,7 +245,7 @@ fn make(
         Slot::Differs => SlotState::Differs,
     };
     let variables = match profile.variables {
-        Variables::Kept => kept_variables(pass, name),
+        Variables::Kept(pages) => kept_variables(pass, name, pages),
         Variables::Nothing | Variables::Unusable(_) => Vec::new(),
     };
     publish::publish(scandir, name, default_state, found, &variables, &pass.template)?;
@@ -253,9 +253,14 @@ fn make(
 }
 
 /// Returns the variables that a registration has kept; none if they have become unusable since they were looked at, which is reported.
-fn kept_variables(pass: &Pass<'_>, name: &ProfileName) -> Vec<Variable> {
-    let read =
-        |dir: &Dir| kept_env::read(dir, pass.trusted).context("use", profiles::label(name, &kept_env::KEPT));
+fn kept_variables(pass: &Pass<'_>, name: &ProfileName, pages: u64) -> Vec<Variable> {
+    let read = |dir: &Dir| {
+        let variables = kept_env::read(dir, pass.trusted).and_then(|variables| {
+            let has_grown = kept_env::pages(&variables) > pages;
+            if has_grown { Err("it has grown since it was looked at".into()) } else { Ok(variables) }
+        });
+        variables.context("use", profiles::label(name, &kept_env::KEPT))
+    };
     in_directory(pass, name, read).unwrap_or_else(|error| {
         pass.console.failed(&error);
         Vec::new()

@@ -65,6 +65,11 @@ impl Capacity {
         }
     }
 
+    /// Counts a profile that has no slot yet and that gets none, whatever its state is.
+    pub fn refuse(&mut self) {
+        self.without_slot += 1;
+    }
+
     /// Returns the number of profiles that get no slot.
     pub fn without_slot(&self) -> usize {
         self.without_slot

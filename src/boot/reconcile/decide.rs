@@ -23,6 +23,8 @@ pub struct Profile {
     pub stale: Vec<&'static Name>,
     /// The variables that a registration has kept for a new slot.
     pub variables: Variables,
+    /// Which of its files was not read because the budget of the pass was used up; the error.
+    pub unread: Option<String>,
     /// What the hermes user is refused that its gateway needs.
     pub refusal: Option<String>,
 }
@@ -56,8 +58,8 @@ pub enum Bootstrap {
 pub enum Variables {
     /// There are none, or the profile has a slot, which keeps its own.
     Nothing,
-    /// There are some.
-    Kept,
+    /// There are some, which take this number of pages of /run.
+    Kept(u64),
     /// They cannot be used; the error.
     Unusable(String),
 }
@@ -72,6 +74,7 @@ impl Profile {
             exit: PriorExit::Unknown,
             stale: Vec::new(),
             variables: Variables::Nothing,
+            unread: None,
             refusal: None,
         }
     }
@@ -81,14 +84,15 @@ impl Profile {
         self.state.wants()
     }
 
-    /// Returns what its gateway will lack, if anything: its state, its variables, or what the hermes user is refused.
+    /// Returns what its gateway will lack, if anything: its state, its variables, another file that was not read, or what the hermes
+    /// user is refused.
     pub fn obstacle(&self) -> Option<String> {
         if let State::Unreadable(reason) = &self.state {
             return Some(unusable(reason));
         }
         match &self.variables {
             Variables::Unusable(error) => Some(error.clone()),
-            Variables::Nothing | Variables::Kept => self.refusal.clone(),
+            Variables::Nothing | Variables::Kept(_) => self.unread.clone().or_else(|| self.refusal.clone()),
         }
     }
 }
@@ -411,7 +415,7 @@ mod tests {
         assert_eq!(coder.obstacle(), None);
         coder.refusal = Some("refused".to_owned());
         assert_eq!(coder.obstacle().as_deref(), Some("refused"));
-        coder.variables = Variables::Kept;
+        coder.variables = Variables::Kept(1);
         assert_eq!(coder.obstacle().as_deref(), Some("refused"));
         coder.variables = Variables::Unusable("variables".to_owned());
         assert_eq!(coder.obstacle().as_deref(), Some("variables"));

@@ -33,11 +33,14 @@ pub fn facts<'a>(
     let explain = Explain { pass, plan };
     let settings = explain.settings(role, command);
     let more = plan.not_profiles.more;
+    let refused = (plan.refused_unnamed > 0)
+        .then(|| Fact::MoreRefused { count: plan.refused_unnamed, because: plan.no_capacity.clone() });
     settings
         .into_iter()
         .map(Fact::Setting)
         .chain(plan.items.iter().map(move |item| Fact::Entry(explain.entry(item))))
         .chain(plan.refused_items().map(move |item| Fact::Entry(explain.entry(&item))))
+        .chain(refused)
         .chain(plan.not_profiles.names.iter().map(not_profile))
         .chain((more > 0).then_some(Fact::MoreNotProfiles(more)))
         .chain((plan.others != Others::default()).then_some(Fact::Others(plan.others)))

@@ -30,6 +30,13 @@ pub enum Fact {
         /// Why it is none.
         because: &'static str,
     },
+    /// Further profiles for which there is no capacity.
+    MoreRefused {
+        /// Their number.
+        count: usize,
+        /// Why.
+        because: String,
+    },
     /// The number of further ones, which contain no SOUL.md.
     MoreNotProfiles(usize),
     /// Further entries of `profiles`, which are only counted.
@@ -98,6 +105,9 @@ impl Fact {
             Fact::NotProfile { path, because } => {
                 format!("\n{} is not a profile\n  because: {because}\n", FromVolume::path(path))
             }
+            Fact::MoreRefused { count, because } => {
+                format!("\n{count} more profiles have no slot\n  because: {because}\n")
+            }
             Fact::MoreNotProfiles(more) => {
                 format!("\n{more} more directories are not profiles\n  because: {NO_SOULS}\n")
             }
@@ -119,6 +129,9 @@ impl Fact {
                 ("directory", path.as_os_str().as_bytes().into()),
                 ("because", (*because).into()),
             ]),
+            Fact::MoreRefused { count, because } => {
+                json::object([("more_profiles", (*count).into()), ("because", because.as_str().into())])
+            }
             Fact::MoreNotProfiles(more) => {
                 json::object([("more_directories", (*more).into()), ("because", NO_SOULS.into())])
             }
@@ -193,6 +206,7 @@ mod tests {
             entry("coder", Some(None)),
             entry("b c", Some(Some("it is closed"))),
             entry("gone", None),
+            Fact::MoreRefused { count: 4, because: "no room".to_owned() },
             Fact::NotProfile { path: "profiles/x y".into(), because: "it contains no SOUL.md" },
             Fact::MoreNotProfiles(3),
             Fact::Others(Others { skipped: 2, failed: 1 }),
@@ -223,6 +237,9 @@ profile gone
   at the next boot: started
   because: desired_state is running
 
+4 more profiles have no slot
+  because: no room
+
 "profiles/x\u0020y" is not a profile
   because: it contains no SOUL.md
 
@@ -243,6 +260,7 @@ profiles: 2 more entries cannot have a slot, and 1 were not inspected
 {"profile": "coder", "at_next_boot": "started", "because": "desired_state is running", "but": null, "last_exit": "unclean", "slot_now": "gateway-x is missing"}
 {"profile": "b c", "at_next_boot": "started", "because": "desired_state is running", "but": "it is closed", "last_exit": "unclean", "slot_now": "gateway-x is missing"}
 {"profile": "gone", "at_next_boot": "started", "because": "desired_state is running", "but": null, "last_exit": null, "slot_now": null}
+{"more_profiles": 4, "because": "no room"}
 {"directory": "profiles/x y", "because": "it contains no SOUL.md"}
 {"more_directories": 3, "because": "they contain no SOUL.md"}
 {"more_without_slot": 2, "more_not_inspected": 1}

@@ -9,6 +9,7 @@ mod capacity;
 pub mod decide;
 mod explain;
 mod explanation;
+mod files;
 mod multiplexing;
 mod observe;
 pub mod plan;

@@ -139,10 +139,12 @@ impl Item {
 pub struct Plan {
     /// `default` first, then the entries of `profiles` in byte order.
     pub items: Vec<Item>,
-    /// Further profiles, for which there is no capacity, in byte order.
+    /// Further profiles for which there is no capacity, in byte order: the first 1000.
     pub without_slot: Vec<Name>,
     /// The number of all profiles for which there is no capacity.
     pub refused: usize,
+    /// The number of those of them that are named nowhere.
+    pub refused_unnamed: usize,
     /// Why they get no slot.
     pub no_capacity: String,
     /// Further entries of `profiles`, which are only counted.
@@ -187,6 +189,7 @@ impl Plan {
             items: Vec::new(),
             without_slot: observed.without_slot,
             refused: observed.capacity.without_slot(),
+            refused_unnamed: observed.refused_unnamed,
             no_capacity: observed.capacity.reason(),
             others: observed.others,
             not_profiles: observed.not_profiles,
@@ -233,6 +236,12 @@ impl Plan {
     pub fn refused_items(&self) -> impl Iterator<Item = Item> {
         let capacity = || Decision::NoSlot(NoSlotReason::Capacity);
         self.without_slot.iter().map(move |name| Item::new(name.bytes(), None, capacity()))
+    }
+
+    /// Returns what is said of the profiles without capacity that are named nowhere, if there are any.
+    pub fn refused_unnamed(&self) -> Option<String> {
+        let (count, why) = (self.refused_unnamed, &self.no_capacity);
+        (count > 0).then(|| format!("{count} more profiles: {why}"))
     }
 
     /// Returns the names of the profiles for which `default` starts, at most eight, and how many more there are.
@@ -342,6 +351,7 @@ mod tests {
             items,
             without_slot: vec![ProfileName::root().slot().clone()],
             refused: 1,
+            refused_unnamed: 0,
             no_capacity: "no room".to_owned(),
             others: Others::default(),
             not_profiles: NotProfiles::default(),

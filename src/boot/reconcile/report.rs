@@ -44,18 +44,20 @@ pub fn parts(plan: &Plan, form: Form<'_>) -> impl Iterator<Item = String> {
     })
 }
 
-/// Returns the line about the entries that are only counted, if there are any. They are no objects.
-fn last(plan: &Plan, form: Form<'_>) -> Option<String> {
-    let has_failed = plan.others.failed > 0;
-    let start = match form {
-        Form::Objects(_) => return None,
-        Form::Failures if !has_failed => return None,
-        Form::Lines | Form::Failures => "reconcile:",
-        Form::Log(stamp) => stamp,
-    };
-    let action = if has_failed { Action::Failed } else { Action::Skipped };
-    let sum = sum(plan.others)?;
-    Some(format!("{start} profiles action={} reason={}", action.word(), Sentence(&sum)))
+/// Returns the lines about the entries that are only counted. They are no objects.
+fn last(plan: &Plan, form: Form<'_>) -> impl Iterator<Item = String> {
+    let action = if plan.others.failed > 0 { Action::Failed } else { Action::Skipped };
+    let counted =
+        [sum(plan.others).map(|sum| (action, sum)), plan.refused_unnamed().map(|sum| (Action::Failed, sum))];
+    counted.into_iter().flatten().filter_map(move |(action, sum)| {
+        let start = match form {
+            Form::Objects(_) => return None,
+            Form::Failures if action != Action::Failed => return None,
+            Form::Lines | Form::Failures => "reconcile:",
+            Form::Log(stamp) => stamp,
+        };
+        Some(format!("{start} profiles action={} reason={}", action.word(), Sentence(&sum)))
+    })
 }
 
 /// Returns what the entries are that are only counted, if there are any.
@@ -152,6 +154,7 @@ mod tests {
             items,
             without_slot: Vec::new(),
             refused: 0,
+            refused_unnamed: 0,
             no_capacity: "no room".to_owned(),
             others: Others::default(),
             not_profiles: NotProfiles::default(),
@@ -244,6 +247,21 @@ mod tests {
             assert_eq!(text(&plan, Form::Failures).is_empty(), !is_shown);
         }
         assert_eq!(text(&plan(Vec::new(), false), Form::Lines), "");
+    }
+
+    #[test]
+    fn profiles_without_room_that_are_not_named_are_counted_in_a_line() {
+        let names: Vec<Name> = Name::new("late").into_iter().collect();
+        let plan = Plan { without_slot: names, refused: 8, refused_unnamed: 7, ..plan(Vec::new(), false) };
+        let reason = "reason=\"7 more profiles: no room\"\n";
+        for (form, start) in
+            [(Form::Lines, "reconcile:"), (Form::Failures, "reconcile:"), (Form::Log("T"), "T")]
+        {
+            let text = text(&plan, form);
+            assert_eq!(text.lines().count(), 2, "{text}");
+            assert!(text.ends_with(&format!("{start} profiles action=failed {reason}")), "{text}");
+        }
+        assert_eq!(text(&plan, Form::Objects(Path::new("/"))).lines().count(), 1);
     }
 
     #[test]

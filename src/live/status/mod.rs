@@ -87,6 +87,11 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     if let Some(more) = plan.as_ref().map(|plan| plan.not_profiles.more).filter(|more| *more > 0) {
         reporter.note(format_args!("{more} more directories in profiles have no SOUL.md"));
     }
+    if args.names.is_empty()
+        && let Some(more) = plan.as_ref().and_then(Plan::refused_unnamed)
+    {
+        console.note(format_args!("{more}"));
+    }
     let boot_log = boot_log(&settings);
     for error in &boot_log.errors {
         console.failed(error);

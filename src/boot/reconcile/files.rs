@@ -1,0 +1,149 @@
+//! Reads the files of a profile: its state first, which decides whether the profile gets a slot, and the others if it does.
+
+use std::path::Path;
+
+use super::Pass;
+use super::decide::{Profile, State, Variables};
+use crate::output::{Context, Error};
+use crate::s6::ProfileName;
+use crate::settings::topology::TopologyChoice;
+use crate::sys::{Dir, Errno, Name, Reason};
+use crate::volume::budget::Budget;
+use crate::volume::config::{self, Answer, CONFIG};
+use crate::volume::exit_ledger::{LEDGER, PriorExit};
+use crate::volume::state::{self, StateFile};
+use crate::volume::{advice, kept_env, profiles};
+
+static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
+static PROCESSES: Name = Name::fixed(c"processes.json");
+/// Files of a gateway with process IDs, which mean nothing in a new container.
+static RUNTIME_FILES: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
+
+/// Reads the files of profiles. What cannot be used is reported, except a state: see [`Files::report`].
+pub struct Files<'a> {
+    pub pass: &'a Pass<'a>,
+    pub budget: &'a Budget,
+}
+
+impl Files<'_> {
+    /// Reads the state of a profile, and no other file. Returns also whether its state file has `served_profiles`.
+    pub fn profile(&self, name: ProfileName, dir: &Dir) -> (Profile, bool) {
+        let StateFile { state, has_served_profiles } = state::read(dir, self.budget);
+        // If it is not known whether `default` has a state file, what was read may be another one.
+        let unknown = self.pass.bootstrap.err().filter(|_| name.is_root());
+        let state = match (state, unknown) {
+            (Err(reason), _) => self.unusable_state(&name, reason),
+            (_, Some(errno)) => self.unusable_state(&name, errno.into()),
+            (Ok(Some(state)), None) => State::Recorded(state),
+            (Ok(None), None) if name.is_root() => self.root_without_state(),
+            (Ok(None), None) => State::Absent,
+        };
+        (Profile { state, ..Profile::new(name) }, has_served_profiles)
+    }
+
+    /// Reads what a profile has beside its state. `is_new`: it has no slot yet.
+    pub fn complete(&self, profile: &mut Profile, dir: &Dir, is_new: bool) {
+        profile.is_standalone = self.is_standalone(profile, dir);
+        if is_new {
+            profile.variables = self.kept_variables(dir, &profile.name);
+        }
+        match PriorExit::read(dir, self.budget) {
+            Ok(exit) => profile.exit = exit,
+            Err(over) => {
+                let label = profiles::label(&profile.name, &LEDGER);
+                self.unread(profile, &Error::new("use", label, over));
+            }
+        }
+        profile.stale = self.runtime_files(dir, &profile.name);
+    }
+
+    /// Returns the state of `default` without a state file.
+    pub fn root_without_state(&self) -> State {
+        match self.pass.bootstrap {
+            Ok(Some(bootstrap)) => State::FirstBoot(bootstrap),
+            Ok(None) => State::Absent,
+            Err(errno) => self.unusable_state(&ProfileName::root(), errno.into()),
+        }
+    }
+
+    /// Returns why something on the volume cannot be used, with what helps.
+    pub fn with_advice(&self, why: &Reason, label: &Path) -> Reason {
+        let Pass { settings, .. } = self.pass;
+        advice::below(why, &settings.home.value, label, settings.owner.value.uid).into()
+    }
+
+    /// Returns the state of a state file that cannot be used. One whose content is no use says nothing; one that was not read may say anything.
+    fn unusable_state(&self, name: &ProfileName, reason: Reason) -> State {
+        match reason {
+            Reason::Errno(_) => {
+                let label = profiles::label(name, &state::STATE);
+                State::Unreadable(self.with_advice(&reason, &label))
+            }
+            Reason::Unread(_) => State::Unreadable(reason),
+            Reason::Rule(_) => State::Unusable(reason),
+        }
+    }
+
+    /// Reports why the state of a profile cannot be used, if it cannot.
+    pub fn report(&self, profile: &Profile) {
+        if let State::Unreadable(reason) | State::Unusable(reason) = &profile.state {
+            let label = profiles::label(&profile.name, &state::STATE);
+            self.pass.console.failed(&Error::new("use", label, reason.clone()));
+        }
+    }
+
+    /// Reads `gateway.standalone` in the config.yaml of a profile, where it matters. What cannot be read for certain is reported and
+    /// counts as no.
+    pub fn is_standalone(&self, profile: &mut Profile, dir: &Dir) -> bool {
+        if profile.name.is_root() || self.pass.settings.topology.value == TopologyChoice::PerProfile {
+            return false;
+        }
+        let doubt = match config::read_standalone(dir, self.budget) {
+            Ok(Answer::True { .. }) => return true,
+            Ok(Answer::Absent | Answer::False { .. }) => return false,
+            Ok(Answer::Unsure { line, why }) => format!("line {line}: {why}"),
+            Err(Reason::Unread(why)) => {
+                let over = Error::new("use", profiles::label(&profile.name, &CONFIG), Reason::Unread(why));
+                self.unread(profile, &over);
+                return false;
+            }
+            Err(reason) => reason.to_string(),
+        };
+        let reason = format!("{doubt}; treated as not standalone");
+        let label = profiles::label(&profile.name, &CONFIG);
+        self.pass.console.failed(&Error::new("determine gateway.standalone from", label, reason));
+        false
+    }
+
+    /// Reports a file that was not read because the budget is used up, and notes it at the profile.
+    fn unread(&self, profile: &mut Profile, over: &Error) {
+        let why = self.pass.console.reported(over);
+        profile.unread.get_or_insert(why);
+    }
+
+    /// Returns whether a registration has kept variables: not which, because those of all profiles would take memory.
+    fn kept_variables(&self, dir: &Dir, name: &ProfileName) -> Variables {
+        let pages = kept_env::read(dir, self.pass.trusted).and_then(|variables| {
+            let pages = kept_env::pages(&variables);
+            self.budget.pages.take(pages).map(|()| pages)
+        });
+        match pages.context("use", profiles::label(name, &kept_env::KEPT)) {
+            Ok(0) => Variables::Nothing,
+            Ok(pages) => Variables::Kept(pages),
+            Err(error) => Variables::Unusable(self.pass.console.reported(&error)),
+        }
+    }
+
+    fn runtime_files(&self, dir: &Dir, name: &ProfileName) -> Vec<&'static Name> {
+        let is_there = |file: &&'static Name| match dir.meta(file) {
+            Ok(_) => true,
+            Err(Errno::NOENT) => false,
+            Err(errno) => {
+                let label = profiles::label(name, file);
+                self.pass.console.failed(&Error::new("inspect", label, errno));
+                false
+            }
+        };
+        RUNTIME_FILES.into_iter().filter(is_there).collect()
+    }
+}
