@@ -45,7 +45,10 @@ def variables(count, size):
     return b"".join(b"V%d=%s\0" % (number, b"x" * size) for number in range(count))
 
 
-ORDINARY = {"gateway_state.json": b'{"gateway_state": "running", "pid": 12, "x": "' + b"y" * 900 + b'"}', "config.yaml": b"a: b # c\n" * 200}
+ORDINARY = {
+    "gateway_state.json": b'{"gateway_state": "running", "pid": 12, "x": "' + b"y" * 900 + b'"}',
+    "config.yaml": b"a: b # c\n" * 200,
+}
 WORST = {
     "gateway_state.json": members(STATE_CAP),
     "state/gateway.lifecycle.json": members(STATE_CAP),
@@ -183,8 +186,10 @@ def test_twenty_thousand_profiles_without_room_take_little_memory_and_few_lines(
     cpu, code, out, err = cost(volume, "reconcile")
     assert code == 1 and cpu < 3
     assert out.count(b"action=registered") == 498 and out.count(b"action=failed") == 1001
-    assert out.endswith(b'reconcile: profiles action=failed reason="18503 more profiles: no capacity: s6-svscan handles 1000 services '
-                        b'(--max-services), a slot and its logger count as two, and 4 are kept free"\n')
+    assert out.endswith(
+        b'reconcile: profiles action=failed reason="18503 more profiles: no capacity: s6-svscan handles 1000 services '
+        b'(--max-services), a slot and its logger count as two, and 4 are kept free"\n'
+    )
     assert err.count(b"\n") < 10, err[:1000]
     assert os.path.getsize(volume.home / "logs/container-boot.log") < MIB
     for command in ("status", "health"):
