@@ -570,6 +570,29 @@ def test_a_state_of_roots_is_handed_over_unless_it_has_another_name(live, comman
     assert (b"Permission denied" in said) == linked, said
 
 
+@pytest.mark.parametrize("content", [b'{"token": "secret"}', b"{}", b'["secret"]', b"secret"])
+@pytest.mark.parametrize("verb", ["start", "stop", "restart"])
+def test_what_is_private_to_root_does_not_become_the_hermes_users_by_its_name(live, verb, content):
+    """The hermes user can rename any file in his directories."""
+    profile = live.profile("coder", "running")
+    live.init("start", "coder")
+    state, private = profile / "gateway_state.json", profile / "private"
+    private.write_bytes(content)
+    os.chown(private, 0, 0)
+    private.chmod(0o600)
+    os.rename(private, state)
+    is_object = content.startswith(b"{")
+    done = live.init(verb, "coder", code=1 if is_object else 0)
+    if is_object:
+        assert b"unable to use profiles/coder/gateway_state.json: it is private to root, and has neither gateway_state" in done.stderr
+        assert (state.read_bytes(), state.stat().st_uid, state.stat().st_mode & 0o777) == (content, 0, 0o600)
+        # What was asked for is done all the same.
+        assert live.svstat(live.slot("coder")).startswith("down" if verb == "stop" else "up")
+    for path in profile.iterdir():
+        if path.stat().st_uid == HERMES:
+            assert path.is_dir() or b"secret" not in path.read_bytes(), path
+
+
 @pytest.mark.parametrize("marker, stays", [("", False), ('{"target_pid":1,"target_start_time":1}', True)])
 def test_only_the_marker_of_a_gateway_that_is_gone_is_removed_beside_a_newer_one(live, marker, stays):
     """Another command has ended the gateway and started a new one, and may have written a marker for that one."""

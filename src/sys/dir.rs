@@ -74,6 +74,16 @@ impl Meta {
         fs::stat(c_path(path)?).map(|stat| Meta::of(&stat))
     }
 
+    /// Returns whether a user may read the file, by its permission bits alone: an ACL that permits more does not count.
+    pub fn is_readable_by(&self, user: Ids) -> bool {
+        let bits = match self.ids {
+            Ids { uid, .. } if uid == user.uid => 0o400,
+            Ids { gid, .. } if gid == user.gid => 0o040,
+            _ => 0o004,
+        };
+        self.mode & bits != 0
+    }
+
     // The C types of stat's fields differ between architectures; on some of them these casts widen nothing.
     #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
     fn of(stat: &fs::Stat) -> Meta {

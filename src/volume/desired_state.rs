@@ -13,6 +13,9 @@ use crate::sys::lock::Lock;
 use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, time};
 
 static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
+/// Why a file is not taken over.
+const PRIVATE: &str = "it is private to root, and has neither gateway_state nor desired_state: if it is not a gateway's state, remove \
+                       it or give it another name";
 /// Number of names for broken state files. If all of them are taken, the state cannot be set any more.
 const BROKEN_MAX: u32 = 9;
 
@@ -46,6 +49,8 @@ pub enum Write {
 
 /// Sets the desired state of a profile, in one step, in its directory `dir`. Owner and mode of the state file stay; a new file, and one
 /// of root's, belongs to `owner`. A file that is no JSON object gets another name once the new one is written; that name is returned.
+/// Fails if the file is private to root and does not show that it is a gateway's state: the hermes user could have given its name to
+/// any file of root's on the volume, and would own what this function makes of it.
 pub fn set(
     dir: &Dir,
     profile: &ProfileName,
@@ -58,6 +63,7 @@ pub fn set(
     // Two requests at once would share the staging file. Without the lock, the request is recorded nevertheless.
     let _lock = dir.readable().and_then(Lock::directory);
     let mut attributes = Attributes { mode: 0o644, ids: owner, ownership, durable: true };
+    let mut is_private = false;
     let bytes = match file::read_meta(dir, &STATE, CAP) {
         Err(Reason::Errno(Errno::NOENT)) => None,
         Err(reason) => return Err(Error::new("use", label, reason)),
@@ -68,12 +74,14 @@ pub fn set(
             if meta.ids.uid != 0 || meta.links != 1 {
                 attributes.ids = meta.ids;
             }
+            is_private = attributes.ids.uid != meta.ids.uid && !meta.is_readable_by(owner);
             Some(bytes)
         }
     };
     let updated_at = localtime::isoformat(time::now());
-    let (text, is_broken) = match change(bytes.as_deref(), desired, write, &updated_at) {
+    let (text, is_broken) = match change(bytes.as_deref(), is_private, desired, write, &updated_at) {
         Change::Nothing => return Ok(None),
+        Change::Refuse => return Err(Error::new("use", label, PRIVATE)),
         Change::Set(text) => (text, false),
         Change::Replace(text) => (text, true),
     };
@@ -90,20 +98,32 @@ pub fn set(
 enum Change {
     /// Nothing: the file has it.
     Nothing,
+    /// Nothing: the file is private to root, and is not a gateway's state.
+    Refuse,
     /// The file, if there is one, is replaced by this text.
     Set(String),
     /// The file is no JSON object. It gets another name, and this text its own.
     Replace(String),
 }
 
-/// Decides what has to be done to a state file with this text, or if there is none.
-fn change(text: Option<&[u8]>, desired: DesiredState, write: Write, updated_at: &str) -> Change {
+/// Decides what has to be done to a state file with this text, or if there is none. `is_private`: it is root's, and the hermes user,
+/// whose the new one is, cannot read it.
+fn change(
+    text: Option<&[u8]>,
+    is_private: bool,
+    desired: DesiredState,
+    write: Write,
+    updated_at: &str,
+) -> Change {
     let parsed = text.map(Object::parse).transpose();
     let is_broken = parsed.is_err();
     let object = parsed.ok().flatten().unwrap_or_default();
     let is_there = object.get(Key::Desired.text()) == Value::Text(desired.text().to_owned());
     if is_there && write == Write::IfDifferent {
         return Change::Nothing;
+    }
+    if is_private && !is_broken && !Key::ALL.iter().any(|key| object.has(key.text())) {
+        return Change::Refuse;
     }
     let members = [(Key::Desired.text(), desired.text().into()), ("updated_at", updated_at.into())];
     let text = format!("{}\n", object.with(&members));
@@ -164,9 +184,34 @@ mod tests {
             (Some("[]"), Running, replace(running), replace(running)),
             (Some(r#"{"desired_state": "running""#), Running, replace(running), replace(running)),
         ] {
-            let changed = |write| change(text.map(str::as_bytes), desired, write, "now");
+            let changed = |write| change(text.map(str::as_bytes), false, desired, write, "now");
             assert_eq!(changed(Write::Always), always, "{text:?}");
             assert_eq!(changed(Write::IfDifferent), if_different, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_private_to_root_reaches_the_hermes_user_only_if_it_is_a_gateways_state() {
+        let set = |text: &str| Change::Set(text.to_owned());
+        let added = "\"desired_state\": \"stopped\", \"updated_at\": \"now\"}\n";
+        for (text, expected) in [
+            (r#"{"gateway_state": 1}"#, set(&format!("{{\"gateway_state\": 1, {added}"))),
+            (r#"{"gateway_state": null}"#, set(&format!("{{\"gateway_state\": null, {added}"))),
+            (
+                r#"{"desired_state": "running"}"#,
+                set("{\"desired_state\": \"stopped\", \"updated_at\": \"now\"}\n"),
+            ),
+            (r#"{"desired_state": "stopped"}"#, Change::Nothing),
+            (r#"{"token": "x"}"#, Change::Refuse),
+            (r#"{"x": {"gateway_state": "running"}}"#, Change::Refuse),
+            ("{}", Change::Refuse),
+            // The new file has nothing of it.
+            ("not JSON", Change::Replace(format!("{{{added}"))),
+            ("[]", Change::Replace(format!("{{{added}"))),
+        ] {
+            let changed =
+                change(Some(text.as_bytes()), true, DesiredState::Stopped, Write::IfDifferent, "now");
+            assert_eq!(changed, expected, "{text}");
         }
     }
 }

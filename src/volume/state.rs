@@ -36,6 +36,9 @@ pub enum Key {
 }
 
 impl Key {
+    /// Both keys.
+    pub const ALL: [Key; 2] = [Key::Desired, Key::Gateway];
+
     /// Returns the key as the file has it.
     pub fn text(self) -> &'static str {
         match self {
