@@ -51,6 +51,7 @@ pub fn run(command_line: &[OsString]) -> u8 {
         Command::Register(args) => live::register::run(args, &console),
         Command::Unregister(args) => live::unregister::run(args, &console),
         Command::Control(args) => live::control::run(args, &console),
+        Command::HandOver(args) => live::hand_over::run(args, &console),
         Command::Status(args) => live::status::run(args, &console),
         Command::Logs(args) => live::logs::run(args, &console),
         Command::Help(page) => {

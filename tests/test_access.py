@@ -3,6 +3,7 @@ the same, and exits 1; the boot log, --explain and status have it too."""
 
 import json
 import os
+import re
 
 import pytest
 
@@ -10,40 +11,40 @@ from support.program import HERMES
 from support.testbed import Bed
 
 pytestmark = pytest.mark.root
-HOW = "as root: chown -hR 10000"
+HOW = "as root: /run/bed/bin/hermes-init hand-over"
 
 # What is done to the volume, whom it concerns, and what is said.
 REFUSED = {
     "profile": (
         "chown 0:0 {coder}; chmod 700 {coder}",
         {"coder"},
-        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0700; {how} {coder})",
+        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0700; {how} profiles/coder)",
     ),
     "readonly": (
         "chown 0:0 {coder}; chmod 755 {coder}",
         {"coder"},
-        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0755; {how} {coder})",
+        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0755; {how} profiles/coder)",
     ),
     "own-mode": ("chmod 500 {coder}", {"coder"}, "profiles/coder: Permission denied ({coder} belongs to 10000:10000, mode 0500)"),
     "log": (
         "mkdir -p {logs}/coder; chmod 755 {logs}/coder; chown 10000:10000 {logs}",
         {"coder"},
-        "logs/gateways/coder: Permission denied ({logs}/coder belongs to 0:0, mode 0755; {how} {logs}/coder)",
+        "logs/gateways/coder: Permission denied ({logs}/coder belongs to 0:0, mode 0755; {how} logs/gateways/coder)",
     ),
     "logs": (
         "mkdir -p {logs}; chmod 755 {logs}",
         {"default", "coder"},
-        "logs/gateways: Permission denied ({logs} belongs to 0:0, mode 0755; {how} {logs})",
+        "logs/gateways: Permission denied ({logs} belongs to 0:0, mode 0755; {how} logs/gateways)",
     ),
     "volume": (
         "chown 0:0 {home}; chmod 700 {home}",
         {"default", "coder"},
-        "{home}: Permission denied ({home} belongs to 0:0, mode 0700; {how} {home})",
+        "{home}: Permission denied ({home} belongs to 0:0, mode 0700; as root: chown -hR 10000 {home})",
     ),
     "volume-readonly": (
         "chown 0:0 {home}; chmod 755 {home}; mkdir -p {logs}/coder {logs}/default; chown -R 10000:10000 {logs}/..",
         {"default"},
-        "{home}: Permission denied ({home} belongs to 0:0, mode 0755; {how} {home})",
+        "{home}: Permission denied ({home} belongs to 0:0, mode 0755; as root: chown -hR 10000 {home})",
     ),
     "parent": ("chmod 700 {home}/..", {"default", "coder"}, "{home}: Permission denied ({parent} belongs to 0:0, mode 0700)"),
 }
@@ -96,6 +97,53 @@ def test_what_the_hermes_user_is_refused_is_said_once(closed, what, sealed):
         # What he cannot even read, he is told otherwise.
         if uid == 0 or what not in ("volume", "parent", "profile"):
             assert {name for name in notes if text in (notes[name] or "")} == names, (uid, notes)
+
+
+@pytest.mark.parametrize("what", [what for what in REFUSED if "as root" in REFUSED[what][2] or "{how}" in REFUSED[what][2]])
+def test_the_command_that_is_advised_helps(closed, what):
+    places = {"home": "/run/above/data", "coder": "/run/above/data/profiles/coder", "logs": "/run/above/data/logs/gateways"}
+    assert closed.run(["sh", "-ec", REFUSED[what][0].format(**places)]).returncode == 0
+    said = closed.init("reconcile", code=1).stderr.decode()
+    command = re.search(r"; as root: (.*)\)\n$", said)[1]
+    done = closed.run(["sh", "-c", command])
+    assert done.returncode == 0, (command, done)
+    assert closed.init("reconcile").stderr == b""
+
+
+PLANTED = {
+    # The hermes user puts root's directory in the place of what is advised about.
+    "logs": ("mkdir -p logs; ln -s /run/roots logs/gateways", "logs/gateways"),
+    "profile": ("ln -s /run/roots profiles/etc", "profiles/etc"),
+    "renamed": ("mkdir -p logs; chown 0:0 roots; chmod 700 roots; mv roots logs/gateways", "logs/gateways"),
+}
+
+
+@pytest.mark.parametrize("when", ["before", "between"])
+@pytest.mark.parametrize("what", PLANTED)
+def test_no_command_that_is_advised_gives_away_what_is_not_the_hermes_users(closed, what, when):
+    """Whatever he has put on the path, also after the command has been printed."""
+    script, place = PLANTED[what]
+    prepare = "mkdir -m 755 -p /run/roots/etc roots/etc logs; chown 0:0 /run/roots roots; touch /run/roots/etc/SOUL.md roots/secret; chmod 600 roots/secret"
+    closed.profile("etc", "running")
+    closed.run(["sh", "-ec", "cd /run/above/data; cp -a /opt/data/profiles/etc profiles/; " + prepare])
+    honest = "mkdir -p logs/gateways profiles/etc; chown 10000:10000 logs; chown 0:0 logs/gateways profiles/etc; chmod 755 logs/gateways"
+    plant = f"rm -rf logs/gateways profiles/etc; {script}"
+    told = ""
+    for step in [plant] if when == "before" else [honest, plant]:
+        assert closed.run(["sh", "-ec", "cd /run/above/data; " + step]).returncode == 0
+        for command in (["reconcile"], ["reconcile", "--explain"], ["status"], ["health"]):
+            for uid in (0, HERMES):
+                done = closed.init(*command, code=None, uid=uid)
+                told += (done.stdout + done.stderr).decode()
+    told += (closed.path("/run/above/data/logs/container-boot.log")).read_text()
+    commands = {command.split(";")[0].rstrip(')"') for command in re.findall(r"as root: ([^\n]*)", told)}
+    assert (when == "before") or any(place in command for command in commands), told
+    for command in commands:
+        closed.run(["sh", "-c", command])
+    for path in ("/run/roots", "/run/roots/etc", "/run/roots/etc/SOUL.md"):
+        assert closed.path(path).stat().st_uid == 0, (path, commands)
+    for path in closed.path("/run/above/data").rglob("secret"):
+        assert path.stat().st_uid == 0 and (what != "renamed" or path.parent.stat().st_uid == 0), (path, commands)
 
 
 def test_what_root_and_the_hermes_user_may_use_is_no_matter_of_owners(closed):

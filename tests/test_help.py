@@ -139,6 +139,7 @@ ORDINARY = {
     "reconcile": {0: [], 1: ["--dry-run", "--scandir", "/run/none", "--max-services=4"], 111: ["--hermes-home", "/dev/null"]},
     "fix-perms": {0: ["/run/none"], 1: ["/run/static"], 111: ["/dev/null"]},
     "seed": {0: ["/run/seeded"], 1: ["/run/static/bad"], 111: ["/run/seeded"]},
+    "hand-over": {0: ["profiles/coder"], 1: ["none"], 111: ["--hermes-home", "/dev/null", "."]},
     "unregister": {0: ["new"], 1: ["coder"], 111: [*CLOSED, "coder"]},
     "register": {0: ["new", "--down"], 1: ["coder"], 111: [*CLOSED, "other"]},
     "start": {0: ["coder"], 1: ["nobody"], 111: [*CLOSED, "coder"]},

@@ -141,6 +141,7 @@ def test_the_grammar_is_read_whole(grammar):
         "min-up",
         "owner",
         "print",
+        "private",
         "raw",
         "role",
         "scandir",

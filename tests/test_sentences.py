@@ -47,7 +47,8 @@ NOBODYS_SLOT = "no profile can have a slot of this name"
 LAST_PASS = "the last boot pass failed for it; the boot log says why: " + PROGRAM + " reconcile"
 CLOSED = (
     "hermes-init {}: warning: unable to use the profile profiles/{}: Permission denied (/place/home/profiles belongs to 0:0, mode 0700; as root: "
-    "chown -hR 10000 /place/home/profiles)\n"
+    + PROGRAM
+    + " hand-over profiles)\n"
 )
 LACKS = "unable to use profiles/{}/.hermes-init-env: it does not belong to the hermes user, or has another hard link"
 NEW = "up for only {} seconds"

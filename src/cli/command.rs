@@ -4,7 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::boot::{fix_perms, reconcile};
-use crate::live::{control, logs, register, seed, status, unregister};
+use crate::live::{control, hand_over, logs, register, seed, status, unregister};
 use crate::service;
 
 /// The name of a command.
@@ -36,6 +36,8 @@ pub enum Name {
     Stop,
     /// Restarts gateways.
     Restart,
+    /// Gives what is on the volume to the hermes user.
+    HandOver,
     /// Shows slots and profiles.
     Status,
     /// Shows faults.
@@ -54,7 +56,7 @@ static APPLETS: [(&str, Name); 2] =
 
 impl Name {
     /// All names.
-    pub const ALL: [Name; 18] = [
+    pub const ALL: [Name; 19] = [
         Name::Reconcile,
         Name::FixPerms,
         Name::Seed,
@@ -68,6 +70,7 @@ impl Name {
         Name::Start,
         Name::Stop,
         Name::Restart,
+        Name::HandOver,
         Name::Status,
         Name::Health,
         Name::Logs,
@@ -91,6 +94,7 @@ impl Name {
             Name::Start => "start",
             Name::Stop => "stop",
             Name::Restart => "restart",
+            Name::HandOver => "hand-over",
             Name::Status => "status",
             Name::Health => "health",
             Name::Logs => "logs",
@@ -143,6 +147,8 @@ pub enum Command {
     Unregister(unregister::Args),
     /// `start`, `stop` and `restart`
     Control(control::Args),
+    /// `hand-over`
+    HandOver(hand_over::Args),
     /// `status` and `health`
     Status(status::Args),
     /// `logs`
@@ -172,6 +178,7 @@ impl Command {
                 control::Verb::Stop => Name::Stop,
                 control::Verb::Restart => Name::Restart,
             },
+            Command::HandOver(_) => Name::HandOver,
             Command::Status(args) => match args.question {
                 status::Question::Status => Name::Status,
                 status::Question::Health { .. } => Name::Health,
@@ -190,7 +197,8 @@ impl Command {
             | Command::Seed(_)
             | Command::Register(_)
             | Command::Unregister(_)
-            | Command::Control(_) => true,
+            | Command::Control(_)
+            | Command::HandOver(_) => true,
             Command::GatewayRun(_)
             | Command::GatewayLog(_)
             | Command::GatewayFinish(_)

@@ -56,6 +56,10 @@ impl Name {
                 "success",
                 "no such gateway, permission denied, timeout, or the desired state could not be recorded",
             ),
+            Name::HandOver => ordinary(
+                "everything is the hermes user's",
+                "something was left, or could not be changed, or the user is not root",
+            ),
             Name::Status => ordinary("success", "no such gateway, or a service could not be queried"),
             Name::Health => vec![
                 (0, "healthy"),

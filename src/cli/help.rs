@@ -41,6 +41,7 @@ fn text(name: Name) -> &'static str {
         Name::Register => include_str!("help/register.txt"),
         Name::Unregister => include_str!("help/unregister.txt"),
         Name::Start | Name::Stop | Name::Restart => include_str!("help/start.txt"),
+        Name::HandOver => include_str!("help/hand-over.txt"),
         Name::Status => include_str!("help/status.txt"),
         Name::Health => include_str!("help/health.txt"),
         Name::Logs => include_str!("help/logs.txt"),

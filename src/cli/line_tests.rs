@@ -81,6 +81,7 @@ fn each_command_takes_these_options() {
     let settings = "delegated role topology hermes-home scandir owner";
     for (names, options) in [
         (&[Name::Reconcile][..], format!("dry-run explain json sealed adopt max-services {settings}")),
+        (&[Name::HandOver], "dry-run private hermes-home owner".to_owned()),
         (&[Name::FixPerms], "dry-run json sealed delegated owner".to_owned()),
         (&[Name::Seed], "sealed delegated owner".to_owned()),
         (&[Name::GatewayRun, Name::GatewayLog, Name::DashboardRun], "print".to_owned()),

@@ -38,6 +38,8 @@ pub enum Opt {
     Delegated,
     /// `--adopt`
     Adopt,
+    /// `--private`
+    Private,
     /// `--role`
     Role,
     /// `--topology`
@@ -143,6 +145,7 @@ impl Opt {
     pub const fn row(self) -> Row {
         match self {
             Opt::DryRun => flag("dry-run", "change nothing; print what would be done"),
+            Opt::Private => flag("private", "give also what the hermes user cannot read"),
             Opt::Explain => flag("explain", "change nothing; print why each profile starts or stays down"),
             Opt::Json => flag("json", "print one JSON object per line"),
             Opt::Print => flag("print", "print what would be executed"),

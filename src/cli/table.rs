@@ -9,7 +9,7 @@ use super::command::{Command, Name};
 use super::options::{Opt, WAIT};
 use super::syntax::{Finish, Grammar, MANY, Operands, Syntax, Taken, Wrong};
 use crate::boot::{fix_perms, reconcile};
-use crate::live::{control, logs, register, seed, status, unregister};
+use crate::live::{control, hand_over, logs, register, seed, status, unregister};
 use crate::output::Format;
 use crate::s6::{DefaultState, Mode};
 use crate::service;
@@ -48,6 +48,7 @@ impl Name {
             Name::Start => Box::new(control(self, control::Verb::Start)),
             Name::Stop => Box::new(control(self, control::Verb::Stop)),
             Name::Restart => Box::new(control(self, control::Verb::Restart)),
+            Name::HandOver => Box::new(hand_over()),
             Name::Status => Box::new(status()),
             Name::Health => Box::new(health()),
             Name::Logs => Box::new(logs()),
@@ -106,6 +107,7 @@ overridden!(
     register::Args,
     unregister::Args,
     control::Args,
+    hand_over::Args,
     status::Args,
     logs::Args
 );
@@ -286,6 +288,25 @@ fn control(name: Name, verb: control::Verb) -> Syntax<control::Args> {
             put: |args, word| push(&mut args.profiles, Ok(word)),
         },
         make: Command::Control,
+    }
+}
+
+fn hand_over() -> Syntax<hand_over::Args> {
+    let own: [Taken<hand_over::Args>; 2] = [
+        (Opt::DryRun, |args, _| put(&mut args.is_dry_run, Ok(true))),
+        (Opt::Private, |args, _| put(&mut args.private_too, Ok(true))),
+    ];
+    Syntax {
+        name: Name::HandOver,
+        start: hand_over::Args::default(),
+        options: [&own[..], &[home(), owner()]].concat(),
+        operands: Operands {
+            placeholder: "PATH",
+            count: 1..=MANY,
+            synopsis: None,
+            put: |args, word| push(&mut args.paths, Ok(word)),
+        },
+        make: Command::HandOver,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The commands for a live container: register, unregister, start, stop, restart, status, health, logs, seed.
 
 pub mod control;
+pub mod hand_over;
 pub mod logs;
 mod progress;
 mod record;

@@ -248,7 +248,12 @@ impl Dir {
 
     /// Opens this directory again for reading, if it was opened with `O_PATH`.
     pub fn readable(&self) -> Result<Dir, Errno> {
-        fs::openat(self, c".", DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map(Dir)
+        Dir::reopen(self)
+    }
+
+    /// Opens for reading the directory that a descriptor is open at.
+    pub(super) fn reopen(fd: impl AsFd) -> Result<Dir, Errno> {
+        fs::openat(fd, c".", DIRECTORY | OFlags::NOFOLLOW, Mode::empty()).map(Dir)
     }
 
     /// Returns the attributes of an entry; of a symlink, its own.

@@ -6,6 +6,7 @@ pub mod dir;
 mod errno;
 pub mod fifo;
 pub mod file;
+pub mod handle;
 pub mod inheritance;
 pub mod lock;
 mod name;

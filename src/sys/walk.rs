@@ -46,7 +46,7 @@ enum Step {
 }
 
 /// Returns whether only root can change this file, or the entries of this directory.
-fn is_roots(meta: Meta) -> bool {
+pub fn is_roots(meta: Meta) -> bool {
     meta.ids.uid == 0 && meta.mode & OTHERS == 0
 }
 

@@ -1,9 +1,13 @@
 //! Why a path of the volume cannot be used: who owns what is in the way, and the command that mends it.
 
+use std::ffi::OsStr;
 use std::fmt;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use crate::output::escape::{self, FromVolume};
+use crate::output::escape::{self, FromVolume, Shown};
+use crate::sys::dir::link_at;
+use crate::sys::walk::is_roots;
 use crate::sys::{Errno, Ids, Meta, Reason, process};
 
 /// Why a path of the volume cannot be used. Printed, it is the reason for an error.
@@ -14,7 +18,7 @@ pub struct Advice {
     /// What is behind it, as far as this process can tell.
     pub cause: Option<Cause>,
     /// What root can do about it.
-    pub remedy: Option<Chown>,
+    pub remedy: Option<Remedy>,
 }
 
 /// What is behind a failure on the volume.
@@ -33,13 +37,24 @@ pub enum Cause {
     },
 }
 
-/// A command for root, which gives a path to a user. It changes no target of a symlink.
+/// A command for root that hands something over to the hermes user. It is safe whatever somebody else puts in the place of the path
+/// before it is run.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Chown {
-    /// The user.
-    pub uid: u32,
-    /// The path, which a shell takes as it is.
-    pub path: PathBuf,
+pub enum Remedy {
+    /// chown(1), for the volume itself, where root alone can exchange it. It changes no target of a symlink.
+    Chown {
+        /// The hermes user.
+        uid: u32,
+        /// The volume. A shell takes its path as it is.
+        home: PathBuf,
+    },
+    /// `hand-over`, for what is on the volume.
+    HandOver {
+        /// The executable.
+        program: String,
+        /// The path relative to the volume. A shell takes it as it is.
+        path: PathBuf,
+    },
 }
 
 /// Explains a failure at a path relative to the volume `home`, as [`explained`].
@@ -55,9 +70,16 @@ pub fn explained(reason: &Reason, path: &Path, home: &Path, owner: u32) -> Advic
     if process::is_root() {
         return for_root(reason);
     }
-    match path.ancestors().find_map(|path| Some((path, Meta::at(path).ok()?))) {
-        Some((seen, meta)) => for_owner(reason, seen, meta, home, owner),
-        None => Advice { reason: reason.clone(), cause: None, remedy: None },
+    let Some((seen, meta)) = path.ancestors().find_map(|path| Some((path, Meta::at(path).ok()?))) else {
+        return Advice { reason: reason.clone(), cause: None, remedy: None };
+    };
+    let remedy = || remedy(seen, home, owner, &program(), is_roots_alone(home));
+    let has_remedy = is_refusal(reason) && meta.ids.uid != owner;
+    let Meta { mode, ids, .. } = meta;
+    Advice {
+        reason: reason.clone(),
+        cause: Some(Cause::Attributes { path: seen.to_owned(), ids, mode }),
+        remedy: has_remedy.then(remedy).flatten(),
     }
 }
 
@@ -66,16 +88,36 @@ fn for_root(reason: &Reason) -> Advice {
     Advice { reason: reason.clone(), cause, remedy: None }
 }
 
-fn for_owner(reason: &Reason, seen: &Path, meta: Meta, home: &Path, owner: u32) -> Advice {
-    let Meta { mode, ids, .. } = meta;
-    let is_on_volume = without_dot(seen).starts_with(without_dot(home));
+/// Returns the command that hands a path over to the user `owner`, if it is on the volume. `is_roots_alone`: nobody but root can
+/// exchange the volume.
+fn remedy(seen: &Path, home: &Path, owner: u32, program: &str, is_roots_alone: bool) -> Option<Remedy> {
+    let below = without_dot(seen).strip_prefix(without_dot(home)).ok()?;
+    let is_volume = below.as_os_str().is_empty();
     // Only a name that a shell takes as it is gets into a command.
-    let has_remedy = is_refusal(reason) && is_on_volume && ids.uid != owner && escape::is_bare_path(seen);
-    Advice {
-        reason: reason.clone(),
-        cause: Some(Cause::Attributes { path: seen.to_owned(), ids, mode }),
-        remedy: has_remedy.then(|| Chown { uid: owner, path: seen.to_owned() }),
+    if !escape::is_bare_path(if is_volume { home } else { below }) {
+        None
+    } else if is_volume && is_roots_alone {
+        Some(Remedy::Chown { uid: owner, home: home.to_owned() })
+    } else {
+        // A path does not begin with a hyphen, and the volume is a path, too.
+        Some(Remedy::HandOver { program: program.to_owned(), path: Path::new(".").join(below) })
     }
+}
+
+/// Returns the running executable as a person is to call it.
+fn program() -> String {
+    let name = OsStr::new("hermes-init");
+    let path = process::executable(name).unwrap_or_else(|| name.into());
+    Shown(path.as_os_str().as_bytes()).to_string()
+}
+
+/// Returns whether nobody but root can put something else in the place of a path: no component is a symlink, and only root can write
+/// the directories above it. What cannot be looked at is not root's alone.
+fn is_roots_alone(path: &Path) -> bool {
+    let is_symlink = |path| link_at(path) != Err(Errno::INVAL);
+    path.is_absolute()
+        && !path.ancestors().any(is_symlink)
+        && path.ancestors().skip(1).all(|path| Meta::at(path).is_ok_and(is_roots))
 }
 
 /// Returns a path without the `./` that makes a path of a relative name.
@@ -107,10 +149,22 @@ impl fmt::Display for Advice {
     }
 }
 
-impl fmt::Display for Chown {
+impl fmt::Display for Remedy {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "chown -hR {} {}", self.uid, FromVolume::path(&self.path))
+        match self {
+            Remedy::Chown { uid, home } => write!(out, "chown -hR {uid} {}", FromVolume::path(home)),
+            Remedy::HandOver { program, path } => {
+                // A path that is a word for a shell is none for an option.
+                let path = path.strip_prefix(".").ok().filter(|path| is_plain(path)).unwrap_or(path);
+                write!(out, "{program} hand-over {}", FromVolume::path(path))
+            }
+        }
     }
+}
+
+/// Returns whether a relative path is neither empty nor taken for an option.
+fn is_plain(path: &Path) -> bool {
+    !path.as_os_str().is_empty() && !path.as_os_str().as_bytes().starts_with(b"-")
 }
 
 impl From<Advice> for Reason {
@@ -125,95 +179,70 @@ impl From<Advice> for Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sys::Kind;
 
     const HERMES: u32 = 10_000;
 
-    /// What is said of a path that belongs to `uid`:7, on the volume /opt/data.
-    fn advised(reason: impl Into<Reason>, seen: &str, uid: u32) -> String {
-        let ids = Ids { uid, gid: 7 };
-        let meta = Meta { kind: Kind::Directory, mode: 0o1700, ids, links: 2, size: 0, inode: 1 };
-        let advice = for_owner(&reason.into(), Path::new(seen), meta, Path::new("/opt/data"), HERMES);
-        // A remedy changes the state that it is given for.
-        assert!(advice.remedy.as_ref().is_none_or(|chown| chown.uid == HERMES && chown.uid != uid));
-        advice.to_string()
+    fn told(seen: &str, home: &str, is_roots_alone: bool) -> Option<String> {
+        let remedy = remedy(Path::new(seen), Path::new(home), HERMES, "/bin/hermes-init", is_roots_alone);
+        remedy.map(|remedy| remedy.to_string())
     }
 
     #[test]
-    fn what_is_anothers_on_the_volume_is_handed_over() {
-        let attributes = "Permission denied (/opt/data/profiles belongs to 0:7, mode 1700";
-        let volume = "Permission denied (/opt/data belongs to 0:7, mode 1700";
-        assert_eq!(
-            advised(Errno::ACCESS, "/opt/data/profiles", 0),
-            format!("{attributes}; as root: chown -hR 10000 /opt/data/profiles)")
-        );
-        assert_eq!(
-            advised(Errno::ACCESS, "/opt/data", 0),
-            format!("{volume}; as root: chown -hR 10000 /opt/data)")
-        );
-    }
-
-    #[test]
-    fn a_relative_volume_is_one_too() {
-        let ids = Ids { uid: 0, gid: 0 };
-        let meta = Meta { kind: Kind::Directory, mode: 0o700, ids, links: 2, size: 0, inode: 1 };
-        for (seen, home, expected) in [
-            ("./data/logs", "data", true),
-            ("data/logs", "./data", true),
-            ("./data/logs", "./data", true),
-            ("./", "data", false),
-            ("/opt/data/", "/opt/data/", true),
-            ("/opt/data", "/opt/data/", true),
+    fn what_is_on_the_volume_is_handed_over_and_the_volume_itself_by_chown_if_only_root_can_exchange_it() {
+        for (seen, home, alone, others) in [
+            (
+                "/opt/data/profiles",
+                "/opt/data",
+                "/bin/hermes-init hand-over profiles",
+                "/bin/hermes-init hand-over profiles",
+            ),
+            (
+                "/opt/data/profiles/-x",
+                "/opt/data/",
+                "/bin/hermes-init hand-over profiles/-x",
+                "/bin/hermes-init hand-over profiles/-x",
+            ),
+            (
+                "/opt/data/-x",
+                "/opt/data",
+                "/bin/hermes-init hand-over ./-x",
+                "/bin/hermes-init hand-over ./-x",
+            ),
+            ("/opt/data", "/opt/data", "chown -hR 10000 /opt/data", "/bin/hermes-init hand-over ./"),
+            ("/opt/data/", "/opt/data/", "chown -hR 10000 /opt/data/", "/bin/hermes-init hand-over ./"),
+            ("./data/logs", "data", "/bin/hermes-init hand-over logs", "/bin/hermes-init hand-over logs"),
+            ("data/logs", "./data", "/bin/hermes-init hand-over logs", "/bin/hermes-init hand-over logs"),
         ] {
-            let reason = Errno::ACCESS.into();
-            let advice = for_owner(&reason, Path::new(seen), meta, Path::new(home), HERMES);
-            assert_eq!(advice.remedy.is_some(), expected, "{seen} {home}");
+            assert_eq!(told(seen, home, true).as_deref(), Some(alone), "{seen} {home}");
+            assert_eq!(told(seen, home, false).as_deref(), Some(others), "{seen} {home}");
         }
     }
 
     #[test]
-    fn no_command_is_advised_where_it_would_not_help_or_not_be_safe() {
-        for (reason, seen, uid, expected) in [
-            // It is the owner's: the mode is what refuses.
-            (
-                Errno::ACCESS.into(),
-                "/opt/data/x",
-                HERMES,
-                "Permission denied (/opt/data/x belongs to 10000:7, mode 1700)",
-            ),
-            // It is not on the volume.
-            (Errno::ACCESS.into(), "/opt", 0, "Permission denied (/opt belongs to 0:7, mode 1700)"),
-            (
-                Errno::ACCESS.into(),
-                "/opt/database",
-                0,
-                "Permission denied (/opt/database belongs to 0:7, mode 1700)",
-            ),
-            // A shell would take it apart.
-            (
-                Errno::ACCESS.into(),
-                "/opt/data/$(x)",
-                0,
-                r#"Permission denied ("/opt/data/$(x)" belongs to 0:7, mode 1700)"#,
-            ),
-            (
-                Errno::ACCESS.into(),
-                "/opt/data/a b",
-                0,
-                r#"Permission denied ("/opt/data/a\u0020b" belongs to 0:7, mode 1700)"#,
-            ),
-            // Another owner would not help.
-            (Errno::IO.into(), "/opt/data/x", 0, "I/O error (/opt/data/x belongs to 0:7, mode 1700)"),
-            (
-                "not a regular file".into(),
-                "/opt/data/x",
-                0,
-                "not a regular file (/opt/data/x belongs to 0:7, mode 1700)",
-            ),
+    fn no_command_is_advised_for_what_is_not_on_the_volume_or_for_a_name_that_a_shell_takes_apart() {
+        for (seen, home) in [
+            ("/opt", "/opt/data"),
+            ("/opt/database", "/opt/data"),
+            ("./", "data"),
+            ("/opt/data/$(x)", "/opt/data"),
+            ("/opt/data/a b", "/opt/data"),
+            ("/opt/a b", "/opt/a b"),
         ] {
-            let reason: Reason = reason;
-            assert_eq!(advised(reason, seen, uid), expected);
+            for is_roots_alone in [true, false] {
+                assert_eq!(told(seen, home, is_roots_alone), None, "{seen} {home}");
+            }
         }
+    }
+
+    #[test]
+    fn owner_and_mode_of_what_refuses_are_said_and_the_command_that_mends_it() {
+        let ids = Ids { uid: 0, gid: 7 };
+        let cause = || Some(Cause::Attributes { path: "/opt/data/a b".into(), ids, mode: 0o1700 });
+        let told = |remedy| Advice { reason: Errno::ACCESS.into(), cause: cause(), remedy }.to_string();
+        let why = "Permission denied (\"/opt/data/a\\u0020b\" belongs to 0:7, mode 1700";
+        assert_eq!(told(None), format!("{why})"));
+        let chown = Remedy::Chown { uid: HERMES, home: "/opt/data".into() };
+        assert_eq!(told(Some(chown)), format!("{why}; as root: chown -hR 10000 /opt/data)"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::iter;
 
 use super::profiles;
-use super::state::{CAP, Key, RUNNING, STATE, STOPPED};
+use super::state::{CAP, Key, RUNNING, STATE, STOPPED, has_state};
 use crate::output::json::{Object, Value};
 use crate::output::localtime;
 use crate::output::{Context, Error, Result};
@@ -122,7 +122,7 @@ fn change(
     if is_there && write == Write::IfDifferent {
         return Change::Nothing;
     }
-    if is_private && !is_broken && !Key::ALL.iter().any(|key| object.has(key.text())) {
+    if is_private && !is_broken && !has_state(&object) {
         return Change::Refuse;
     }
     let members = [(Key::Desired.text(), desired.text().into()), ("updated_at", updated_at.into())];

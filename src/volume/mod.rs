@@ -12,5 +12,6 @@ pub mod kept_env;
 pub mod planned_stop;
 pub mod profiles;
 pub mod state;
+pub mod transfer;
 
 pub use home::Home;

@@ -36,9 +36,6 @@ pub enum Key {
 }
 
 impl Key {
-    /// Both keys.
-    pub const ALL: [Key; 2] = [Key::Desired, Key::Gateway];
-
     /// Returns the key as the file has it.
     pub fn text(self) -> &'static str {
         match self {
@@ -78,6 +75,16 @@ fn recorded(object: &Object<'_>) -> Result<RecordedState, &'static str> {
         return Err("the state is longer than 256 bytes");
     }
     Ok(RecordedState { key, word })
+}
+
+/// Returns whether a text says itself that it is a gateway's state: it is an object with one of the two keys, whatever their values are.
+pub fn is_one(bytes: &[u8]) -> bool {
+    Object::parse(bytes).is_ok_and(|object| has_state(&object))
+}
+
+/// Returns whether an object has one of the two keys.
+pub fn has_state(object: &Object<'_>) -> bool {
+    [Key::Desired, Key::Gateway].iter().any(|key| object.has(key.text()))
 }
 
 /// What the state file of a profile says.

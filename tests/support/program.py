@@ -19,6 +19,7 @@ COMMANDS = [
     "dashboard-finish",
     "register",
     "unregister",
+    "hand-over",
     "start",
     "stop",
     "restart",
