@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from support.other_mounts import can_have_mounts
 from support.program import HERMES, ROOT, executable, run
 from support.testbed import Bed
 
@@ -23,6 +24,7 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "s6: needs root, namespaces and s6")
     config.addinivalue_line("markers", "own_s6: needs s6, as any user")
     config.addinivalue_line("markers", "strace: needs strace")
+    config.addinivalue_line("markers", "userns: needs user namespaces that the hermes user may make")
 
 
 def copy_executable(config):
@@ -69,6 +71,8 @@ def missing(item):
             return f"needs {', '.join(absent)} (make test says with which package they come)"
     if item.get_closest_marker("s6") and not can_unshare():
         return "needs namespaces, which this root may not make"
+    if item.get_closest_marker("userns") and not can_have_mounts():
+        return "needs user namespaces, which ordinary users may not make"
     if item.get_closest_marker("own_s6") and not can_have_home():
         return "needs /opt/data, or a namespace that can have one"
     return None

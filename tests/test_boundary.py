@@ -9,6 +9,7 @@ import subprocess
 import pytest
 
 from support.file_tree import entries_of, identity, snapshot
+from support.other_mounts import can_have_mounts, other_mounts
 from support.program import HERMES, ROOT, run, wait_for
 from support.testbed import SERVICES, Bed, static_service
 from support.volume import Volume
@@ -185,6 +186,28 @@ def can_lead_a_pass_outside(bed):
     return secret.read_text() != "root's" or snapshot(folder) != before
 
 
+def can_lead_root_through_proc(bed):
+    """Links in the place of `profiles` and `logs` lead to a directory of the hermes user, in which files of root's are mounted."""
+    folder = bed.path("/run/rootdir")
+    (folder / "coder").mkdir(parents=True)
+    for name in ("coder/SOUL.md", "coder/gateway.pid", "log"):
+        (folder / name).write_text("root's")
+    before = snapshot(folder)
+    assert hermes(bed, "cd /opt/data; mkdir -p mounts/coder; touch mounts/container-boot.log; rm -rf profiles logs")
+    pairs = [("/run/rootdir/coder", "/opt/data/mounts/coder"), ("/run/rootdir/log", "/opt/data/mounts/container-boot.log")]
+    if not can_have_mounts():
+        return False
+
+    def command(argv):
+        return bed.command(argv, HERMES)
+
+    with other_mounts("/run/bed/pid", *pairs, command=command, seen=bed.path) as pid:
+        assert hermes(bed, f"cd /opt/data; for name in profiles logs; do ln -s /proc/{pid}/root/opt/data/mounts $name; done")
+        for arguments in (["reconcile"], ["stop", "coder"], ["start", "coder"]):
+            bed.init(*arguments, code=None)
+    return snapshot(folder) != before
+
+
 ROWS = {
     "start, stop and query a gateway (`s6-svc`, `s6-svstat`)": (True, True, can_start),
     "wait with `s6-svwait` and `s6-svlisten1`": (True, False, can_wait_with_svwait),
@@ -200,6 +223,7 @@ ROWS = {
     "start, stop and query the image's static services": (True, True, can_command_a_static_service),
     "command s6-overlay's own services": (False, False, can_command_a_service_of_s6_overlay),
     "have a boot pass write or remove files outside the volume, through links on it": (False, False, can_lead_a_pass_outside),
+    "lead root through a link in `/proc` into another mount namespace": (False, False, can_lead_root_through_proc),
 }
 
 

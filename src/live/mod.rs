@@ -23,7 +23,7 @@ use crate::s6::scandir_lock::{self, Held};
 use crate::s6::{ProfileName, Template, servicedir, supervision};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Kind, Name, Ownership};
+use crate::sys::{Dir, Errno, Kind, Name, Ownership, Reason};
 
 /// Longest wait for supervisors to start or to exit. s6-svscan takes milliseconds for a service; a busy machine with many services
 /// takes seconds.
@@ -46,9 +46,11 @@ impl<'a> Live<'a> {
         let settings = Settings::gather(overrides, console)?;
         let template = settings.template(console.executable(), ownership)?;
         let path = &settings.scandir.value;
-        let scandir = Dir::at(path).map_err(|errno| match errno {
-            Errno::NOENT => Error::new("open", path, "it does not exist: is s6-svscan running?"),
-            errno => Error::new("open", path, errno),
+        let scandir = Dir::at(path).map_err(|reason| match reason {
+            Reason::Errno(Errno::NOENT) => {
+                Error::new("open", path, "it does not exist: is s6-svscan running?")
+            }
+            reason => Error::new("open", path, reason),
         })?;
         Ok(Live { settings, scandir, template, console })
     }

@@ -41,7 +41,7 @@ pub fn run(args: &Args, console: &Console) -> u8 {
 fn seed(path: &Path, policy: &Policy, ownership: &Ownership) -> Vec<Error> {
     let service = match Dir::at(path) {
         Ok(service) => service,
-        Err(errno) => return vec![Error::new("open", path, errno)],
+        Err(reason) => return vec![Error::new("open", path, reason)],
     };
     let own = complete(&service, path, policy, ownership);
     let logger = seed_logger(&service, &path.join(&LOG), policy, ownership);

@@ -83,10 +83,11 @@ pub fn list(scandir: &Dir) -> std::result::Result<Entries, Errno> {
 impl Entries {
     /// Returns the number of services that s6-svscan has or will have; a service with a logger is two.
     pub fn services(&self, scandir: &Dir) -> usize {
-        let count = |name: &Name| match scandir.open_path_following(name).and_then(|dir| dir.meta(&LOG)) {
+        let log = |name: &Name| Ok::<_, Reason>(scandir.follow(name)?.meta(&LOG)?);
+        let count = |name: &Name| match log(name) {
             // Not a directory: s6-svscan skips it.
-            Err(Errno::NOTDIR) => 0,
-            Err(Errno::NOENT) => 1,
+            Err(Reason::Errno(Errno::NOTDIR)) => 0,
+            Err(Reason::Errno(Errno::NOENT)) => 1,
             _ => 2,
         };
         2 * self.slots.len() + self.others.iter().map(count).sum::<usize>()
@@ -224,12 +225,12 @@ fn is_sealed_supervise(meta: Meta) -> bool {
 }
 
 /// Returns the owner of a service; of a symlink of root's, that of its target.
-pub fn owner_of(scandir: &Dir, name: &Name) -> std::result::Result<Ids, Errno> {
+pub fn owner_of(scandir: &Dir, name: &Name) -> std::result::Result<Ids, Reason> {
     let found = scandir.meta(name)?;
     if found.kind != Kind::Symlink || found.ids.uid != 0 {
         return Ok(found.ids);
     }
-    let target = present(scandir.open_path_following(name))?;
+    let target = present(scandir.follow(name))?;
     target.map_or(Ok(found.ids), |target| Ok(target.own_meta()?.ids))
 }
 

@@ -56,7 +56,7 @@ fn is_sealed(console: &Console) -> Result<bool> {
     if Lookup::new()?.sealed(console).is_some_and(|sealed| sealed.value) {
         return Ok(true);
     }
-    let here = Dir::at(Path::new(".")).context("open", Object::Term("the service directory"))?;
+    let here = Dir::fixed(Path::new(".")).context("open", Object::Term("the service directory"))?;
     let event = present(here.meta(&EVENT)).context("inspect", &EVENT)?;
     Ok(event.is_some_and(|event| {
         event.kind == Kind::Directory && event.mode == SEALED_EVENT && event.ids.uid == 0

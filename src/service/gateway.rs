@@ -76,7 +76,7 @@ impl Slot {
 
 /// Waits until a gateway that keeps dying may start. This is done in `run`, where `s6-svc -d` ends it at once, and not in `finish`.
 fn make_pause(profile: &ProfileName, console: &Console) {
-    let pause = match Dir::at(Path::new(".")) {
+    let pause = match Dir::fixed(Path::new(".")) {
         Ok(slot) => backoff::pause(&slot),
         Err(errno) => Err(errno.into()),
     };

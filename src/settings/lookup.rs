@@ -28,7 +28,7 @@ pub struct Lookup {
 impl Lookup {
     /// Opens the container environment, if there is one.
     pub fn new() -> Result<Lookup> {
-        let found = Dir::at(Path::new(CONTAINER_ENVIRONMENT));
+        let found = Dir::fixed(Path::new(CONTAINER_ENVIRONMENT));
         let container = present(found).context("open", Path::new(CONTAINER_ENVIRONMENT))?;
         Ok(Lookup { own: environment::own(), container })
     }

@@ -124,8 +124,8 @@ impl Settings {
         if self.mode.value.is_sealed() && !ownership.is_root() {
             // Sealed slots are root's; without root, they belong to the owner of the scan directory.
             let path = &self.scandir.value;
-            let owner =
-                present(Dir::at(path).and_then(|scandir| scandir.own_meta())).context("inspect", path)?;
+            let owner = present(Dir::at(path).and_then(|scandir| Ok(scandir.own_meta()?)))
+                .context("inspect", path)?;
             slot_owner = owner.map_or(slot_owner, |meta| meta.ids);
         }
         let home = &self.home.value;
@@ -189,7 +189,7 @@ fn absolute(home: &Path) -> Result<PathBuf> {
     if home.is_absolute() {
         return Ok(home.components().collect());
     }
-    Dir::at(home).and_then(|dir| dir.path()).context("find the path of", home)
+    Dir::at(home).and_then(|dir| Ok(dir.path()?)).context("find the path of", home)
 }
 
 #[cfg(test)]

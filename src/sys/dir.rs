@@ -98,13 +98,31 @@ impl Meta {
     }
 }
 
-/// Turns an error that means absence into `None`: ENOENT, and ENOTDIR and ELOOP, with which the look-up of a directory finds that
-/// something else has its name. Every other errno says nothing about what is there and stays an error.
-pub fn present<T>(found: Result<T, Errno>) -> Result<Option<T>, Errno> {
+/// A failure that may mean absence.
+pub trait Absence {
+    /// Returns whether it does: ENOENT, and ENOTDIR and ELOOP, with which the look-up of a directory finds that something else has its
+    /// name. Every other errno, and a rule of this program, says nothing about what is there.
+    fn is_absence(&self) -> bool;
+}
+
+impl Absence for Errno {
+    fn is_absence(&self) -> bool {
+        matches!(*self, Errno::NOENT | Errno::NOTDIR | Errno::LOOP)
+    }
+}
+
+impl Absence for Reason {
+    fn is_absence(&self) -> bool {
+        matches!(self, Reason::Errno(errno) if errno.is_absence())
+    }
+}
+
+/// Turns a failure that means absence into `None`.
+pub fn present<T, E: Absence>(found: Result<T, E>) -> Result<Option<T>, E> {
     match found {
         Ok(found) => Ok(Some(found)),
-        Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => Ok(None),
-        Err(errno) => Err(errno),
+        Err(failure) if failure.is_absence() => Ok(None),
+        Err(failure) => Err(failure),
     }
 }
 
@@ -204,12 +222,17 @@ impl Iterator for Entries<'_> {
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
 
 impl Dir {
-    /// Opens the directory at a path of the operator's (a setting); symlinks are followed.
-    pub fn at(path: &Path) -> Result<Dir, Errno> {
+    /// Opens the directory at a path of the program's own; symlinks are followed.
+    pub fn fixed(path: &Path) -> Result<Dir, Errno> {
         fs::openat(fs::CWD, c_path(path)?, DIRECTORY, Mode::empty()).map(Dir)
     }
 
-    /// Opens with `O_PATH` the directory at a path that the operator has given; symlinks are followed.
+    /// Opens the directory at a path of the operator's (a setting); symlinks are followed, but not those of procfs.
+    pub fn at(path: &Path) -> Result<Dir, Reason> {
+        Ok(walk::reach(path)?.readable()?)
+    }
+
+    /// Opens with `O_PATH` the directory at which a path begins.
     pub(super) fn open_path_at(path: &Path) -> Result<Dir, Errno> {
         fs::openat(fs::CWD, c_path(path)?, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
     }
@@ -230,9 +253,20 @@ impl Dir {
         fs::openat(self, name.c_str(), DIRECTORY | OFlags::NOFOLLOW | OFlags::PATH, Mode::empty()).map(Dir)
     }
 
-    /// Opens with `O_PATH` the directory that a symlink below points to, wherever that is. The caller checks its owner.
-    pub fn open_path_following(&self, name: &Name) -> Result<Dir, Errno> {
-        fs::openat(self, name.c_str(), DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
+    /// Opens with `O_PATH` the directory at a path below. Symlinks are followed wherever they lead, but none of procfs. The caller checks
+    /// the owner.
+    pub fn follow(&self, path: impl AsRef<Path>) -> Result<Dir, Reason> {
+        walk::reach_from(self, path.as_ref())
+    }
+
+    /// Opens this directory again with `O_PATH`.
+    pub(super) fn again(&self) -> Result<Dir, Errno> {
+        fs::openat(self, c".", DIRECTORY | OFlags::NOFOLLOW | OFlags::PATH, Mode::empty()).map(Dir)
+    }
+
+    /// Returns whether this directory is on procfs.
+    pub(super) fn is_proc(&self) -> Result<bool, Errno> {
+        fs::fstatfs(self).map(|found| found.f_type == fs::PROC_SUPER_MAGIC)
     }
 
     /// Opens the parent directory with `O_PATH`.
@@ -242,7 +276,8 @@ impl Dir {
 
     /// Returns the target of a symlink below.
     pub(super) fn target(&self, name: &Name) -> Result<PathBuf, Errno> {
-        let target = fs::readlinkat(self, name.c_str(), Vec::new())?;
+        // With one call, however long it is.
+        let target = fs::readlinkat(self, name.c_str(), Vec::with_capacity(4096))?;
         Ok(OsString::from_vec(target.into_bytes()).into())
     }
 
@@ -272,7 +307,8 @@ impl Dir {
         Ok(present(self.meta(name))?.is_some())
     }
 
-    /// Returns whether a symlink's target does not exist; false if stat(2) fails for another reason.
+    /// Returns whether a symlink's target does not exist, as s6-svscan finds it: with stat(2), which follows every link; false if that
+    /// fails for another reason.
     pub fn dangles(&self, name: &Name) -> bool {
         let found = fs::statat(self, name.c_str(), AtFlags::empty());
         matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::NAMETOOLONG))

@@ -423,7 +423,7 @@ mod tests {
     #[test]
     fn a_staged_file_takes_the_place_of_another_one_or_is_removed() -> Result<(), Errno> {
         let scratch = Scratch::new("staged");
-        let dir = Dir::at(&scratch.0)?;
+        let dir = Dir::fixed(&scratch.0)?;
         let ownership = Ownership::new();
         let attributes = |durable| {
             let ids = ownership.process();
@@ -454,7 +454,7 @@ mod tests {
     #[test]
     fn all_entries_of_a_large_directory_are_returned_once() -> Result<(), Errno> {
         let scratch = Scratch::new("large");
-        let dir = Dir::at(&scratch.0)?;
+        let dir = Dir::fixed(&scratch.0)?;
         let mut expected: Vec<Name> =
             (0..1000).filter_map(|number| Name::new(format!("entry-{number}"))).collect();
         expected.sort_unstable();

@@ -10,7 +10,7 @@ pub const PLACE: &str = "/proc/self/fd";
 
 /// Returns the numbers of the open descriptors above 2. Before this process opens any, these are the ones that it has inherited.
 pub fn descriptors() -> Result<Vec<Name>, Errno> {
-    let place = Dir::at(Path::new(PLACE))?;
+    let place = Dir::fixed(Path::new(PLACE))?;
     let own = place.as_fd().as_raw_fd().to_string();
     let mut names = place.names()?;
     names.retain(|name| !matches!(name.bytes(), b"0" | b"1" | b"2") && name.bytes() != own.as_bytes());

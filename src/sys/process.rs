@@ -119,7 +119,7 @@ pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
 /// if it is not known.
 pub fn start_time(pid: u64) -> Option<u64> {
     static STAT: Name = Name::fixed(c"stat");
-    let process = Dir::at(Path::new("/proc")).ok()?.open_path(&Name::new(pid.to_string())?).ok()?;
+    let process = Dir::fixed(Path::new("/proc")).ok()?.open_path(&Name::new(pid.to_string())?).ok()?;
     let stat = file::read(&process, &STAT, 4096).ok()?;
     stat.split(u8::is_ascii_whitespace).nth(21).and_then(decimal)
 }
@@ -160,7 +160,7 @@ const ARGV_MAX: u64 = 4096;
 /// anybody can give a process any argv. Skips processes that vanish meanwhile or that this process may not see.
 pub fn find_argv<T>(parse: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Errno> {
     static FIRST: Name = Name::fixed(c"1");
-    let proc = match Dir::at(Path::new("/proc")) {
+    let proc = match Dir::fixed(Path::new("/proc")) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         proc => proc?,
     };

@@ -1,12 +1,18 @@
 //! Opens a path component by component. Whoever can write a directory on the way can exchange what is below it, so a symlink there
-//! is followed only as far as the caller permits.
+//! is followed only as far as the caller permits, and none without limits.
+//!
+//! A symlink is followed by its text. The links of procfs lead elsewhere than their texts say, into the directories of another process
+//! and of its mount namespace, where what has a trusted owner may be a mount of something else: they are refused.
 
 use std::path::{Component, Path};
 
 use super::{Dir, Errno, Kind, Meta, Name, Reason};
 
-/// Number of symlinks after which a path is given up, as in the kernel.
-const LINKS: u32 = 40;
+/// Most symlinks that are followed on the way to a directory. A link to a disk whose mount point is a link is two.
+const LINKS: usize = 8;
+/// Most components that the texts of these symlinks may have together. The kernel follows 40 symlinks of 4 KiB, with 80,000 components, in
+/// ten milliseconds: too long where there is one for each profile. These take a tenth of a millisecond.
+const COMPONENTS: usize = 64;
 /// Permission bits of the group and of others to write.
 const OTHERS: u32 = 0o022;
 
@@ -29,20 +35,51 @@ pub struct Opened {
 }
 
 /// What is allowed on the way.
-enum Rule<F> {
+enum Rule<'a> {
+    /// Every symlink is followed.
+    Any,
     /// A symlink in a directory that somebody other than root can write is followed only to a directory of a user whom this
     /// accepts.
-    Links(F),
+    Links(&'a dyn Fn(u32) -> bool),
     /// Every directory, and the program at the end, is root's and nobody else can write it.
     Program,
 }
 
-/// A component of a path that is still to be opened.
+/// What is still to be done.
 enum Step {
-    /// `..`.
+    /// To open `..`.
     Parent,
-    /// An entry of the directory.
+    /// To open an entry of the directory.
     Entry(Name),
+    /// To check the owner of the directory: a symlink that somebody other than root could exchange leads to it.
+    Owner,
+}
+
+/// What symlinks have added to a path.
+#[derive(Debug, Default)]
+struct Detour {
+    links: usize,
+    components: usize,
+}
+
+impl Detour {
+    /// Adds a symlink. Fails beyond the limit.
+    fn add_link(&mut self) -> Result<(), Reason> {
+        self.links += 1;
+        if self.links <= LINKS {
+            return Ok(());
+        }
+        Err(format!("it leads through more than {LINKS} symlinks").into())
+    }
+
+    /// Adds a component of a symlink's text. Fails beyond the limit.
+    fn add_component(&mut self) -> Result<(), Reason> {
+        self.components += 1;
+        if self.components <= COMPONENTS {
+            return Ok(());
+        }
+        Err(format!("its symlinks lead through more than {COMPONENTS} directories").into())
+    }
 }
 
 /// Returns whether only root can change this file, or the entries of this directory.
@@ -52,19 +89,27 @@ pub fn is_roots(meta: Meta) -> bool {
 
 /// Opens with `O_PATH` the directory at which a path begins.
 fn start(path: &Path) -> Result<Dir, Errno> {
-    Dir::open_path_at(Path::new(if path.is_absolute() { "/" } else { "." }))
+    match path.as_os_str().as_encoded_bytes() {
+        [] => Err(Errno::NOENT),
+        [b'/', ..] => Dir::open_path_at(Path::new("/")),
+        _ => Dir::open_path_at(Path::new(".")),
+    }
 }
 
-/// Pushes the components of a path on the stack of those still to open, the first one on top.
-fn push(left: &mut Vec<Step>, path: &Path) -> Result<(), Errno> {
+/// Pushes the components of a path on the stack of what is still to be done, the first one on top. `count` is called for each.
+fn push(
+    left: &mut Vec<Step>,
+    path: &Path,
+    mut count: impl FnMut() -> Result<(), Reason>,
+) -> Result<(), Reason> {
     for component in path.components().rev() {
-        match component {
-            Component::Normal(name) => {
-                left.push(Step::Entry(Name::new(name.as_encoded_bytes()).ok_or(Errno::INVAL)?));
-            }
-            Component::ParentDir => left.push(Step::Parent),
-            Component::CurDir | Component::RootDir | Component::Prefix(_) => (),
-        }
+        let step = match component {
+            Component::Normal(name) => Step::Entry(Name::new(name.as_encoded_bytes()).ok_or(Errno::INVAL)?),
+            Component::ParentDir => Step::Parent,
+            Component::CurDir | Component::RootDir | Component::Prefix(_) => continue,
+        };
+        count()?;
+        left.push(step);
     }
     Ok(())
 }
@@ -72,76 +117,123 @@ fn push(left: &mut Vec<Step>, path: &Path) -> Result<(), Errno> {
 /// Opens with `O_PATH` the directory at a path. A symlink in a directory that somebody other than root can write is followed only to a
 /// directory of a user whom `accepts` accepts.
 pub fn open(path: &Path, missing: Missing, accepts: impl Fn(u32) -> bool) -> Result<Opened, Reason> {
-    walk(path, missing, &Rule::Links(accepts))
+    Walk::along(path)?.finish(missing, &Rule::Links(&accepts))
+}
+
+/// Opens with `O_PATH` the directory at a path, whoever owns what is on the way.
+pub(super) fn reach(path: &Path) -> Result<Dir, Reason> {
+    Ok(Walk::along(path)?.finish(Missing::Fail, &Rule::Any)?.dir)
+}
+
+/// [`reach`] for a path that begins in a directory.
+pub(super) fn reach_from(dir: &Dir, path: &Path) -> Result<Dir, Reason> {
+    Ok(Walk::from(dir.again()?, path)?.finish(Missing::Fail, &Rule::Any)?.dir)
 }
 
 /// Fails, and says why, if anybody but root can change the program at a path or what the path leads to.
 pub fn check_program(path: &Path) -> Result<(), Reason> {
-    walk(path, Missing::Fail, &Rule::<fn(u32) -> bool>::Program).map(|_| ())
+    Walk::along(path)?.finish(Missing::Fail, &Rule::Program).map(|_| ())
 }
 
-/// Opens with `O_PATH` the directory at a path; with [`Rule::Program`], the directory of the program at the path.
-fn walk<F: Fn(u32) -> bool>(path: &Path, missing: Missing, rule: &Rule<F>) -> Result<Opened, Reason> {
-    let (mut dir, mut is_new, mut links) = (start(path)?, false, 0);
-    let mut left = Vec::new();
-    push(&mut left, path)?;
-    loop {
-        let is_safe = is_roots(dir.own_meta()?);
-        if !is_safe && matches!(rule, Rule::Program) {
-            return Err(
-                "a directory on its path does not belong to root, or other users can write to it".into()
-            );
+/// A path of which a part has been opened.
+struct Walk {
+    /// The directory at the end of that part, opened with `O_PATH`.
+    dir: Dir,
+    /// The rest, the next step on top.
+    left: Vec<Step>,
+    detour: Detour,
+}
+
+impl Walk {
+    /// Begins at the start of a path.
+    fn along(path: &Path) -> Result<Walk, Reason> {
+        Walk::from(start(path)?, path)
+    }
+
+    /// Begins in a directory.
+    fn from(dir: Dir, path: &Path) -> Result<Walk, Reason> {
+        let mut left = Vec::new();
+        push(&mut left, path, || Ok(()))?;
+        Ok(Walk { dir, left, detour: Detour::default() })
+    }
+
+    /// Opens the rest: the directory at the path; with [`Rule::Program`], the directory of the program at the path.
+    fn finish(mut self, missing: Missing, rule: &Rule<'_>) -> Result<Opened, Reason> {
+        let mut is_new = false;
+        loop {
+            if matches!(rule, Rule::Program) && !is_roots(self.dir.own_meta()?) {
+                return Err(
+                    "a directory on its path does not belong to root, or other users can write to it".into(),
+                );
+            }
+            let name = match self.left.pop() {
+                None => return Ok(Opened { dir: self.dir, is_new }),
+                Some(Step::Parent) => {
+                    self.dir = self.dir.parent()?;
+                    continue;
+                }
+                Some(Step::Owner) => {
+                    self.check_owner(rule)?;
+                    continue;
+                }
+                Some(Step::Entry(name)) => name,
+            };
+            match self.dir.open_path(&name) {
+                Ok(below) => self.dir = below,
+                Err(Errno::NOENT) if missing == Missing::Make && !self.is_led() => {
+                    match self.dir.mkdir(&name, 0o755) {
+                        Ok(()) | Err(Errno::EXIST) => is_new = true,
+                        Err(errno) => return Err(errno.into()),
+                    }
+                    self.left.push(Step::Entry(name));
+                }
+                // A symlink that O_DIRECTORY and O_NOFOLLOW refuse, or no directory.
+                Err(Errno::NOTDIR | Errno::LOOP) => {
+                    let found = self.dir.meta(&name)?;
+                    match (found.kind, rule) {
+                        (Kind::Symlink, _) => self.follow(&name, rule)?,
+                        (Kind::Regular, Rule::Program) if self.left.is_empty() && is_roots(found) => {
+                            return Ok(Opened { dir: self.dir, is_new });
+                        }
+                        (Kind::Regular, Rule::Program) => {
+                            return Err("it does not belong to root, or other users can write to it".into());
+                        }
+                        _ => return Err(Errno::NOTDIR.into()),
+                    }
+                }
+                Err(errno) => return Err(errno.into()),
+            }
         }
-        let name = match left.pop() {
-            None => return Ok(Opened { dir, is_new }),
-            Some(Step::Parent) => {
-                dir = dir.parent()?;
-                continue;
-            }
-            Some(Step::Entry(name)) => name,
-        };
-        match dir.open_path(&name) {
-            Ok(below) => {
-                dir = below;
-                continue;
-            }
-            Err(Errno::NOENT) if missing == Missing::Make => {
-                match dir.mkdir(&name, 0o755) {
-                    Ok(()) | Err(Errno::EXIST) => is_new = true,
-                    Err(errno) => return Err(errno.into()),
-                }
-                left.push(Step::Entry(name));
-                continue;
-            }
-            // A symlink that O_DIRECTORY and O_NOFOLLOW refuse, or no directory.
-            Err(Errno::NOTDIR | Errno::LOOP) => links += 1,
-            Err(errno) => return Err(errno.into()),
+    }
+
+    /// Goes on along the text of a symlink in the directory.
+    fn follow(&mut self, link: &Name, rule: &Rule<'_>) -> Result<(), Reason> {
+        if self.dir.is_proc()? {
+            return Err("it leads through /proc, whose links are not followed".into());
         }
-        let found = dir.meta(&name)?;
-        match (found.kind, rule) {
-            (Kind::Symlink, _) if links > LINKS => return Err(Errno::LOOP.into()),
-            (Kind::Symlink, Rule::Links(accepts)) if !is_safe => {
-                let target = dir.open_path_following(&name)?;
-                let owner = target.own_meta()?.ids.uid;
-                if !accepts(owner) {
-                    return Err(foreign(owner));
-                }
-                dir = target;
-            }
-            (Kind::Symlink, _) => {
-                let target = dir.target(&name)?;
-                if target.is_absolute() {
-                    dir = start(&target)?;
-                }
-                push(&mut left, &target)?;
-            }
-            (Kind::Regular, Rule::Program) if left.is_empty() && is_roots(found) => {
-                return Ok(Opened { dir, is_new: false });
-            }
-            (Kind::Regular, Rule::Program) => {
-                return Err("it does not belong to root, or other users can write to it".into());
-            }
-            _ => return Err(Errno::NOTDIR.into()),
+        self.detour.add_link()?;
+        let text = self.dir.target(link)?;
+        if matches!(rule, Rule::Links(_)) && !self.is_led() && !is_roots(self.dir.own_meta()?) {
+            self.left.push(Step::Owner);
+        }
+        push(&mut self.left, &text, || self.detour.add_component())?;
+        if text.is_absolute() {
+            self.dir = start(&text)?;
+        }
+        Ok(())
+    }
+
+    /// Returns whether a symlink is being followed that somebody other than root could exchange.
+    fn is_led(&self) -> bool {
+        self.left.iter().any(|step| matches!(step, Step::Owner))
+    }
+
+    /// Fails if a symlink may not lead to the directory.
+    fn check_owner(&self, rule: &Rule<'_>) -> Result<(), Reason> {
+        let owner = self.dir.own_meta()?.ids.uid;
+        match rule {
+            Rule::Links(accepts) if !accepts(owner) => Err(foreign(owner)),
+            _ => Ok(()),
         }
     }
 }
@@ -159,10 +251,11 @@ mod tests {
     fn steps(paths: &[&str]) -> String {
         let mut left = Vec::new();
         for path in paths {
-            push(&mut left, Path::new(path)).unwrap_or_default();
+            push(&mut left, Path::new(path), || Ok(())).unwrap_or_default();
         }
         let text = |step: &Step| match step {
             Step::Parent => ".. ".to_owned(),
+            Step::Owner => "owner ".to_owned(),
             Step::Entry(name) => format!("{} ", String::from_utf8_lossy(name.bytes())),
         };
         left.iter().rev().map(text).collect()
@@ -184,7 +277,25 @@ mod tests {
         }
         // The target of a symlink comes before what is left.
         assert_eq!(steps(&["c/d", "../a"]), ".. a c d ");
-        assert_eq!(push(&mut Vec::new(), Path::new("a\0b")), Err(Errno::INVAL));
+        assert_eq!(push(&mut Vec::new(), Path::new("a\0b"), || Ok(())), Err(Errno::INVAL.into()));
+    }
+
+    #[test]
+    fn symlinks_lead_through_no_more_than_the_limits() {
+        for (links, components, expected) in [
+            (1, 1, Ok(())),
+            (LINKS, COMPONENTS, Ok(())),
+            (1, COMPONENTS + 1, Err("its symlinks lead through more than 64 directories".into())),
+            (LINKS + 1, LINKS + 1, Err("it leads through more than 8 symlinks".into())),
+        ] {
+            let mut detour = Detour::default();
+            let path = "../".repeat(components.div_ceil(links));
+            let added = (0..links).try_for_each(|_| {
+                detour.add_link()?;
+                push(&mut Vec::new(), Path::new(&path), || detour.add_component())
+            });
+            assert_eq!(added, expected, "{links} {components}");
+        }
     }
 
     #[test]

@@ -122,6 +122,8 @@ pub enum Refusal {
     Foreign(u32),
     /// It is a symlink, but not to a directory; how, for a message.
     Dangling(&'static str),
+    /// It is a symlink that is not followed to its end; why, for a message.
+    Unfollowed(Reason),
     /// It is another kind of file.
     NotADirectory(Kind),
     /// It could not be looked at.
@@ -142,10 +144,11 @@ pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result
     if kind != Kind::Symlink {
         return Err(Refusal::NotADirectory(kind));
     }
-    let dir = parent.open_path_following(name).map_err(|errno| match errno {
-        Errno::NOENT | Errno::LOOP | Errno::NAMETOOLONG => Refusal::Dangling("is a dangling symlink"),
-        Errno::NOTDIR => Refusal::Dangling("is a symlink, but not to a directory"),
-        errno => Refusal::Failed(errno),
+    let dir = parent.follow(name).map_err(|reason| match reason {
+        Reason::Errno(Errno::NOENT | Errno::NAMETOOLONG) => Refusal::Dangling("is a dangling symlink"),
+        Reason::Errno(Errno::NOTDIR) => Refusal::Dangling("is a symlink, but not to a directory"),
+        Reason::Errno(errno) => Refusal::Failed(errno),
+        Reason::Rule(_) => Refusal::Unfollowed(reason),
     })?;
     let owner = dir.own_meta().map_err(Refusal::Failed)?.ids.uid;
     if trusted.includes(owner) { Ok(dir) } else { Err(Refusal::Foreign(owner)) }
@@ -158,6 +161,7 @@ impl Refusal {
             Refusal::Missing => Errno::NOENT.into(),
             Refusal::Foreign(uid) => walk::foreign(uid),
             Refusal::Dangling(how) => how.into(),
+            Refusal::Unfollowed(why) => why,
             Refusal::NotADirectory(kind) => format!("is {}, not a directory", kind.text()).into(),
             Refusal::Failed(errno) => errno.into(),
         }

@@ -106,7 +106,7 @@ impl Profiles {
         match home::open_linkable(&self.dir, name, self.trusted) {
             Ok(dir) => classify(name, dir),
             Err(Refusal::Missing | Refusal::NotADirectory(_)) => Found::NoProfile,
-            Err(refusal @ Refusal::Foreign(_)) => Found::Skipped(refusal.reason()),
+            Err(refusal @ (Refusal::Foreign(_) | Refusal::Unfollowed(_))) => Found::Skipped(refusal.reason()),
             Err(refusal @ Refusal::Dangling(_)) => Found::Dangling(refusal.reason()),
             Err(refusal @ Refusal::Failed(_)) => Found::Failed(refusal.reason()),
         }

@@ -54,7 +54,7 @@ fn fix_all(args: &Args, console: &Console) -> Result<u8> {
     let path = args.directory.as_deref().unwrap_or(Path::new(SERVICEDIRS));
     let label = path.as_os_str().as_bytes();
     let services = match Dir::at(path) {
-        Err(Errno::NOENT) => {
+        Err(Reason::Errno(Errno::NOENT)) => {
             let nothing = format!("nothing to do: {} is missing", Shown(label));
             match args.format {
                 Format::Text => console.print(&format!("fix-perms: {nothing}\n")),

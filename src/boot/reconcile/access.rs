@@ -58,7 +58,7 @@ impl Look<'_> {
                 let program = self.program(&home);
                 (Some(home), program)
             }
-            Err(Errno::ACCESS) => (None, Some(self.refused(self.path))),
+            Err(Reason::Errno(Errno::ACCESS)) => (None, Some(self.refused(self.path))),
             // The pass has it open.
             Err(_) => return,
         };

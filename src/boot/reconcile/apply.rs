@@ -18,7 +18,7 @@ use crate::s6::slot::{SlotState, check, publish};
 use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::zone;
 use crate::sys::file::Attributes;
-use crate::sys::{Dir, Errno, Name, present, time};
+use crate::sys::{Dir, Errno, Name, Reason, present, time};
 use crate::volume::profiles;
 use crate::volume::{Home, bootlog, kept_env};
 
@@ -358,8 +358,8 @@ fn has_foreign_services(pass: &Pass<'_>, scandir: &Dir, entries: &Entries) -> bo
             let reason = "it does not belong to root, and s6-svscan runs it as root: remove it or change its owner to root";
             Some(Error::new("restrict access to the service", name, reason))
         }
-        Err(Errno::NOENT) => None,
-        Err(errno) => Some(Error::new("inspect the service", name, errno)),
+        Err(Reason::Errno(Errno::NOENT)) => None,
+        Err(reason) => Some(Error::new("inspect the service", name, reason)),
     };
     let errors: Vec<_> = entries.slots.iter().chain(&entries.others).filter_map(error).collect();
     for error in &errors {

@@ -32,7 +32,7 @@ use crate::s6::scandir_lock::{self, Held};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Ownership};
+use crate::sys::{Dir, Errno, Ownership, Reason};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, state};
 
@@ -223,7 +223,7 @@ fn open_scandir(settings: &Settings, effect: Effect) -> Result<Option<Dir>> {
     let path = &settings.scandir.value;
     if effect != Effect::Apply {
         return match Dir::at(path) {
-            Err(Errno::NOENT) => Ok(None),
+            Err(Reason::Errno(Errno::NOENT)) => Ok(None),
             scandir => scandir.map(Some).context("open", path),
         };
     }

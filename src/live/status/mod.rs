@@ -21,7 +21,7 @@ use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
 use crate::settings::{Overrides, Settings, zone};
-use crate::sys::{Dir, Errno, Name, time};
+use crate::sys::{Dir, Errno, Name, Reason, time};
 use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
 use crate::volume::home::Trusted;
@@ -65,7 +65,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     let path = &settings.scandir.value;
     let scandir = match Dir::at(path) {
         // s6-svscan does not run.
-        Err(Errno::NOENT) => None,
+        Err(Reason::Errno(Errno::NOENT)) => None,
         scandir => Some(scandir.context("open", path)?),
     };
     let entries = match &scandir {

@@ -92,16 +92,16 @@ impl Query<'_> {
     pub fn service(&self, name: &Name) -> Option<Row> {
         let scandir = self.scandir.as_ref()?;
         let found = match scandir.meta(name) {
-            Ok(meta) if meta.kind == Kind::Symlink && meta.ids.uid == 0 => scandir.open_path_following(name),
-            Ok(_) => scandir.open_path(name),
-            Err(errno) => Err(errno),
+            Ok(meta) if meta.kind == Kind::Symlink && meta.ids.uid == 0 => scandir.follow(name),
+            Ok(_) => scandir.open_path(name).map_err(Reason::from),
+            Err(errno) => Err(errno.into()),
         };
         let looked = found.and_then(|dir| Ok((dir.open_path(&SUPERVISE)?.meta(&CONTROL)?, dir)));
         let owner = self.settings.owner.value;
         let supervision = match looked {
             // No service, or one that this user may not look at.
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS) => return None,
-            Err(errno) => Supervision::Unknown(Error::new("inspect", name, errno).to_string()),
+            Err(Reason::Errno(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS)) => return None,
+            Err(reason) => Supervision::Unknown(Error::new("inspect", name, reason).to_string()),
             Ok((control, dir)) => {
                 let is_group = control.ids.gid == owner.gid && control.mode & 0o020 != 0;
                 if control.ids.uid != owner.uid && !is_group {

@@ -82,11 +82,12 @@ fn look(scandir: &Dir, slot: &Name) -> std::result::Result<Old, Reason> {
 }
 
 /// Returns whether the entry is a symlink through which s6-svscan supervises a service.
-fn is_link_in_use(scandir: &Dir, slot: &Name) -> std::result::Result<bool, Errno> {
+fn is_link_in_use(scandir: &Dir, slot: &Name) -> std::result::Result<bool, Reason> {
     if scandir.meta(slot)?.kind != Kind::Symlink {
         return Ok(false);
     }
-    present(scandir.open_path_following(slot))?.map_or(Ok(false), |target| supervision::is_slot_held(&target))
+    let target = present(scandir.follow(slot))?;
+    Ok(target.map_or(Ok(false), |target| supervision::is_slot_held(&target))?)
 }
 
 fn exchange(scandir: &Held<'_>, staged: &Name, profile: &ProfileName) -> Result<()> {
