@@ -176,7 +176,10 @@ def test_a_path_without_hermes_is_said_once(closed, path, found):
     assert b"profile=coder prior_state=running action=started\n" in done.stdout and done.stdout.count(b"reason=") == 1
 
 
-def test_the_hermes_user_alone_is_told_the_same(closed):
+@pytest.mark.strace
+@pytest.mark.parametrize("old", [False, True])
+def test_the_hermes_user_alone_is_told_the_same(closed, old):
+    """Also before Linux 5.8, which has no faccessat2."""
     closed.run(
         [
             "sh",
@@ -187,7 +190,9 @@ def test_the_hermes_user_alone_is_told_the_same(closed):
             ),
         ]
     )
-    done = closed.init("reconcile", uid=HERMES, code=1)
+    before = ["strace", "-f", "-o", "/dev/null", "-e", "inject=faccessat2:error=ENOSYS"] if old else []
+    done = closed.run([*before, "/run/bed/bin/hermes-init", "reconcile"], uid=HERMES)
+    assert done.returncode == 1, done
     assert b"unable to verify the hermes user's access to profiles/coder: Permission denied" in done.stderr
 
 

@@ -414,14 +414,31 @@ impl Dir {
         fs::accessat(self, c".", access, AtFlags::EACCESS).is_ok()
     }
 
-    /// Returns whether this process may list, enter and change the directory at a path below; symlinks are followed. Before Linux 5.8 a
-    /// process that acts as another user gets ENOSYS.
-    pub fn try_to_use(&self, path: &Path) -> Result<(), Errno> {
-        let access = fs::Access::READ_OK | fs::Access::WRITE_OK | fs::Access::EXEC_OK;
-        fs::accessat(self, c_path(path)?, access, AtFlags::EACCESS)
+    /// Fails if this process may not list, enter and change the directory. Before Linux 5.8 a process that acts as another user gets
+    /// ENOSYS.
+    pub fn try_to_use(&self) -> Result<(), Errno> {
+        self.try_access(c".", AtFlags::empty())
     }
 
-    /// [`Dir::try_to_use`], for a program: whether this process may execute it.
+    /// [`Dir::try_to_use`] for a directory below, or one that a symlink below leads to.
+    pub fn try_to_use_below(&self, name: &Name) -> Result<(), Reason> {
+        if self.meta(name)?.kind == Kind::Symlink {
+            return Ok(self.follow(name)?.try_to_use()?);
+        }
+        // It may have been exchanged for a symlink meanwhile.
+        match self.try_access(name.c_str(), AtFlags::SYMLINK_NOFOLLOW) {
+            // Before Linux 5.8, which knows no such flag.
+            Err(Errno::NOSYS) => Ok(self.open_path(name)?.try_to_use()?),
+            done => Ok(done?),
+        }
+    }
+
+    fn try_access(&self, entry: &CStr, flags: AtFlags) -> Result<(), Errno> {
+        let access = fs::Access::READ_OK | fs::Access::WRITE_OK | fs::Access::EXEC_OK;
+        fs::accessat(self, entry, access, AtFlags::EACCESS | flags)
+    }
+
+    /// Returns whether this process may execute the program at a path below; symlinks are followed. Fails as [`Dir::try_to_use`].
     pub fn try_to_run(&self, path: &Path) -> Result<(), Errno> {
         fs::accessat(self, c_path(path)?, fs::Access::EXEC_OK, AtFlags::EACCESS)
     }

@@ -69,7 +69,7 @@ impl Home {
     fn open_as_permitted(path: &Path, trusted: Trusted, missing: Missing) -> Result<Home> {
         let home = Home::walk(path, trusted, missing);
         let is_refused = || match &home {
-            Ok(home) => home.dir.try_to_use(Path::new(".")) == Err(Errno::ACCESS),
+            Ok(home) => home.dir.try_to_use() == Err(Errno::ACCESS),
             Err(reason) => *reason == Reason::Errno(Errno::ACCESS),
         };
         if trusted.me == 0 && is_refused() {
@@ -130,25 +130,34 @@ pub enum Refusal {
     Failed(Errno),
 }
 
-/// Opens with `O_PATH` a directory of the volume that may be a symlink to another disk. A symlink is followed only to a directory of a
-/// trusted user: the owner of the opened directory is checked, not its name.
+/// Opens with `O_PATH` a directory of the volume that may be a symlink to another disk.
 pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result::Result<Dir, Refusal> {
+    open_unlinked(parent, name)?.map_or_else(|| follow(parent, name, trusted), Ok)
+}
+
+/// Opens with `O_PATH` a directory of the volume; `None` if it is a symlink.
+pub fn open_unlinked(parent: &Dir, name: &Name) -> std::result::Result<Option<Dir>, Refusal> {
     match parent.open_path(name) {
-        Ok(dir) => return Ok(dir),
+        Ok(dir) => return Ok(Some(dir)),
         Err(Errno::NOENT) => return Err(Refusal::Missing),
         // A symlink that O_DIRECTORY and O_NOFOLLOW refuse, or no directory.
         Err(Errno::NOTDIR | Errno::LOOP) => (),
         Err(errno) => return Err(Refusal::Failed(errno)),
     }
-    let kind = parent.meta(name).map_err(Refusal::Failed)?.kind;
-    if kind != Kind::Symlink {
-        return Err(Refusal::NotADirectory(kind));
+    match parent.meta(name).map_err(Refusal::Failed)?.kind {
+        Kind::Symlink => Ok(None),
+        kind => Err(Refusal::NotADirectory(kind)),
     }
-    let dir = parent.follow(name).map_err(|reason| match reason {
+}
+
+/// Opens with `O_PATH` the directory to which a symlink on the volume leads, if it is a trusted user's: the owner of the opened directory
+/// is checked, not its name.
+pub fn follow(parent: &Dir, link: &Name, trusted: Trusted) -> std::result::Result<Dir, Refusal> {
+    let dir = parent.follow(link).map_err(|reason| match reason {
         Reason::Errno(Errno::NOENT | Errno::NAMETOOLONG) => Refusal::Dangling("is a dangling symlink"),
         Reason::Errno(Errno::NOTDIR) => Refusal::Dangling("is a symlink, but not to a directory"),
         Reason::Errno(errno) => Refusal::Failed(errno),
-        Reason::Rule(_) => Refusal::Unfollowed(reason),
+        Reason::Rule(_) | Reason::Unread(_) => Refusal::Unfollowed(reason),
     })?;
     let owner = dir.own_meta().map_err(Refusal::Failed)?.ids.uid;
     if trusted.includes(owner) { Ok(dir) } else { Err(Refusal::Foreign(owner)) }

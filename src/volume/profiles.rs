@@ -1,5 +1,6 @@
 //! The profiles: `HERMES_HOME` itself, and every directory of `profiles` that has a SOUL.md.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use super::home::{self, Home, Refusal, Trusted};
@@ -7,7 +8,8 @@ use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
 use crate::sys::{Dir, Entry, Errno, Kind, Name, Reason, dir};
 
-static PROFILES: Name = Name::fixed(c"profiles");
+/// The directory of the profiles.
+pub static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it, for example a backup, is no profile.
 static SOUL: Name = Name::fixed(c"SOUL.md");
 
@@ -31,6 +33,8 @@ pub const LISTED: usize = 20;
 const NAMES_MAX: usize = 6 << 20;
 /// Memory that a name takes beside its bytes.
 const NAME_SIZE: usize = 32;
+/// Most symlinks that are followed in one listing. One that leads as far as `sys::walk` permits takes a tenth of a millisecond.
+const LINKS_MAX: u32 = 10_000;
 
 /// The entries of `profiles`.
 #[derive(Default)]
@@ -64,6 +68,8 @@ impl Others {
 pub struct Profiles {
     dir: Dir,
     trusted: Trusted,
+    /// The number of symlinks that have been followed.
+    followed: Cell<u32>,
 }
 
 impl Profiles {
@@ -72,7 +78,7 @@ impl Profiles {
         match home::open_linkable(&home.dir, &PROFILES, trusted) {
             Err(Refusal::Missing) => Ok(None),
             Err(refusal) => Err(home::refused(&PROFILES, refusal)),
-            Ok(dir) => Ok(Some(Profiles { dir, trusted })),
+            Ok(dir) => Ok(Some(Profiles { dir, trusted, followed: Cell::new(0) })),
         }
     }
 
@@ -103,7 +109,19 @@ impl Profiles {
 
     /// Returns what an entry is.
     pub fn look(&self, name: &Name) -> Found {
-        match home::open_linkable(&self.dir, name, self.trusted) {
+        let found = match home::open_unlinked(&self.dir, name) {
+            Ok(None) if self.followed.get() == LINKS_MAX => {
+                let reason = format!("it is a symlink, and in profiles only {LINKS_MAX} are followed");
+                return Found::Failed(reason.into());
+            }
+            Ok(None) => {
+                self.followed.update(|followed| followed + 1);
+                home::follow(&self.dir, name, self.trusted)
+            }
+            Ok(Some(dir)) => Ok(dir),
+            Err(refusal) => Err(refusal),
+        };
+        match found {
             Ok(dir) => classify(name, dir),
             Err(Refusal::Missing | Refusal::NotADirectory(_)) => Found::NoProfile,
             Err(refusal @ (Refusal::Foreign(_) | Refusal::Unfollowed(_))) => Found::Skipped(refusal.reason()),

@@ -11,7 +11,7 @@ use crate::output::Error;
 use crate::output::escape::Shown;
 use crate::s6::ProfileName;
 use crate::settings::user;
-use crate::sys::{Dir, Errno, Ids, Reason, as_user};
+use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user};
 use crate::volume::{advice, gateway_log, profiles};
 
 /// Notes at each profile what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
@@ -24,7 +24,8 @@ pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
         Ok(_) => Vec::new(),
         Err(error) => return pass.console.failed(&error),
     };
-    let look = Look { pass, path: &pass.settings.home.value, uid: user.uid, logs: OnceCell::new() };
+    let path = &pass.settings.home.value;
+    let look = Look { pass, path, uid: user.uid, place_of_logs: OnceCell::new() };
     let is_root = pass.template.ownership.is_root();
     if !is_root && pass.template.ownership.process().uid != user.uid {
         return;
@@ -46,26 +47,50 @@ struct Look<'a> {
     /// The hermes user.
     uid: u32,
     /// What is wrong with the directory in which that of a log is made; not looked for yet.
-    logs: OnceCell<Option<String>>,
+    place_of_logs: OnceCell<Option<String>>,
+}
+
+/// The volume, as the hermes user opens it.
+struct Volume {
+    home: Dir,
+    /// `profiles`, or why it cannot be opened.
+    profiles: std::result::Result<Dir, Reason>,
+    /// The directory of the logs, or why it cannot be opened.
+    logs: std::result::Result<Dir, Reason>,
+}
+
+impl Volume {
+    /// Opens the volume by its path, as a gateway opens it.
+    fn open(path: &Path) -> std::result::Result<Volume, Reason> {
+        let home = Dir::at(path)?;
+        let (profiles, logs) = (home.follow(&profiles::PROFILES), home.follow(gateway_log::LOGS));
+        Ok(Volume { home, profiles, logs })
+    }
+}
+
+/// Tries to use an entry of a directory, if that could be opened. Every profile is asked about, so the one directory is not opened again
+/// by its path, which may lead far.
+fn try_below(dir: &std::result::Result<Dir, Reason>, entry: &str) -> std::result::Result<(), Reason> {
+    let name = Name::new(entry).ok_or(Errno::INVAL)?;
+    dir.as_ref().map_err(Clone::clone)?.try_to_use_below(&name)
 }
 
 impl Look<'_> {
     /// Asks the kernel as the user of this process.
     fn all(&self, items: &mut [Item]) {
-        // By its path, as a gateway opens it.
-        let (home, for_all) = match Dir::at(self.path) {
-            Ok(home) => {
-                let program = self.program(&home);
-                (Some(home), program)
+        let (volume, for_all) = match Volume::open(self.path) {
+            Ok(volume) => {
+                let program = self.program(&volume.home);
+                (Some(volume), program)
             }
             Err(Reason::Errno(Errno::ACCESS)) => (None, Some(self.refused(self.path))),
             // The pass has it open.
             Err(_) => return,
         };
         for profile in items.iter_mut().filter_map(Item::with_slot_mut) {
-            profile.refusal = match &home {
-                Some(home) if for_all.is_none() || self.has_own_path(&profile.name) => {
-                    self.profile(home, &profile.name)
+            profile.refusal = match &volume {
+                Some(volume) if for_all.is_none() || self.has_own_path(&profile.name) => {
+                    self.profile(volume, &profile.name)
                 }
                 _ => for_all.clone(),
             };
@@ -88,26 +113,32 @@ impl Look<'_> {
     }
 
     /// Returns what is wrong with the directories of a profile.
-    fn profile(&self, home: &Dir, name: &ProfileName) -> Option<String> {
+    fn profile(&self, volume: &Volume, name: &ProfileName) -> Option<String> {
         let place = profiles::place(name);
-        let directory = if name.is_root() { self.path } else { &place };
-        if home.try_to_use(directory) == Err(Errno::ACCESS) {
+        let (directory, used) = if name.is_root() {
+            (self.path, volume.home.try_to_use().map_err(Reason::from))
+        } else {
+            (place.as_path(), try_below(&volume.profiles, name.text()))
+        };
+        if used == Err(Reason::Errno(Errno::ACCESS)) {
             return Some(self.refused(directory));
         }
-        let logs = gateway_log::path(name);
-        match home.try_to_use(&logs) {
-            Err(Errno::NOENT) => self.logs.get_or_init(|| self.place_of_logs(home)).clone(),
-            Err(Errno::ACCESS) => Some(self.refused(&logs)),
+        match try_below(&volume.logs, name.text()) {
+            Err(Reason::Errno(Errno::NOENT)) => {
+                self.place_of_logs.get_or_init(|| self.place_of_logs(&volume.home)).clone()
+            }
+            Err(Reason::Errno(Errno::ACCESS)) => Some(self.refused(&gateway_log::path(name))),
             _ => None,
         }
     }
 
     /// Returns what is wrong with the place of a log that is not there yet.
     fn place_of_logs(&self, home: &Dir) -> Option<String> {
-        for place in [Path::new(gateway_log::LOGS), Path::new("logs"), self.path] {
-            match home.try_to_use(place) {
-                Err(Errno::NOENT) => (),
-                Err(Errno::ACCESS) => return Some(self.refused(place)),
+        let logs = (Path::new(gateway_log::LOGS), Path::new(gateway_log::LOGS));
+        for (place, label) in [logs, (Path::new("logs"), Path::new("logs")), (Path::new("."), self.path)] {
+            match home.follow(place).and_then(|dir| Ok(dir.try_to_use()?)) {
+                Err(Reason::Errno(Errno::NOENT)) => (),
+                Err(Reason::Errno(Errno::ACCESS)) => return Some(self.refused(label)),
                 _ => break,
             }
         }
