@@ -94,6 +94,33 @@ def test_finish_takes_help_as_its_only_option(command):
     assert finish(command, "0", "--help").stdout == b""
 
 
+# What a directory has, and what it lacks of a service directory.
+ELSEWHERE = {
+    "root": (None, "program run"),
+    "empty": ([], "program run"),
+    "run is a directory": (["run/", "supervise/"], "program run"),
+    "no supervise": (["run"], "directory supervise"),
+    "supervise is a file": (["run", "supervise"], "directory supervise"),
+}
+
+
+@pytest.mark.parametrize("command, service", [("gateway-run", "gateway-coder"), ("gateway-log", "gateway-coder/log")])
+@pytest.mark.parametrize("what", ELSEWHERE)
+def test_called_by_hand_outside_a_service_directory_it_ends_at_once_and_says_what_is_missing(place, what, command, service):
+    entries, lack = ELSEWHERE[what]
+    for entry in entries or ():
+        (place / entry).mkdir() if entry.endswith("/") else (place / entry).touch()
+    here = "/" if entries is None else place
+    # With a service's name as a person writes it, and as s6-supervise does.
+    for words in ([service], ["./run", service]):
+        done = run([executable(), command, *words], env=APART, cwd=here, timeout=10)
+        why = f"not in a service directory: {here} has no {lack}; s6-supervise starts this command"
+        what = f"{executable()} {command} --print {service} prints what it executes"
+        assert (done.returncode, done.stdout, said(done)) == (100, b"", f"hermes-init {command}: fatal: {why}, and {what}\n")
+    # That command works there.
+    assert run([executable(), command, "--print", service], env=APART, cwd=here).returncode == 0
+
+
 def start(bed):
     bed.profile("coder", "running")
     bed.init("reconcile", code=None)
@@ -177,7 +204,10 @@ def test_a_logger_and_a_dashboard_that_are_missing_are_127(idle, program, words)
     done = idle.run(
         ["sh", "-c", 'cd /run/service/gateway-coder/log; [ ! -d /command ] || mount -t tmpfs tmpfs /command; exec "$@"', "sh", *argv]
     )
-    assert done.returncode == 127 and said(done).endswith(f"unable to run {program}: not found on PATH /run/empty\n"), done
+    expected = f"{words[0]}: fatal: unable to run {program}: not found on PATH /run/empty\n"
+    if program == "s6-log":
+        expected += "hermes-init gateway-log: info: waiting for 60 seconds before exiting, because s6 starts a logger again at once\n"
+    assert done.returncode == 127 and said(done).endswith(expected), done
 
 
 # Before it becomes the hermes user nothing of the slot is opened, so what he may not open is closed to it.

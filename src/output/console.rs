@@ -33,6 +33,11 @@ impl Console {
         Console { is_silent: true, ..self.clone() }
     }
 
+    /// Returns the name of the command.
+    pub fn command(&self) -> &'static str {
+        self.command
+    }
+
     /// Returns the absolute path of the running executable, if it is known.
     pub fn executable(&self) -> Option<&Path> {
         self.executable.as_deref()

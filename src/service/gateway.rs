@@ -22,7 +22,7 @@ const SUPERVISED: [&str; 2] = ["HERMES_S6_SUPERVISED_CHILD", "HERMES_SUPERVISED_
 
 /// Runs `gateway-run`: executes the gateway as the hermes user. Returns the exit code if that fails.
 pub fn run(args: &Args, console: &Console) -> u8 {
-    match args.profile() {
+    match args.gateway(console) {
         Ok(profile) => run_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
         Err(why) => console.die(exit::USAGE, format_args!("{why}")),
     }

@@ -9,7 +9,7 @@ use crate::output::{Console, Context, Result};
 use crate::s6::slot::template;
 use crate::s6::{ProfileName, servicedir};
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, file, present};
+use crate::sys::{Dir, Errno, Kind, file, present};
 
 /// The arguments of a program that s6-supervise runs.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -31,11 +31,32 @@ pub enum Effect {
 }
 
 impl Args {
+    /// Returns what s6-supervise calls the service.
+    fn service(&self) -> &[u8] {
+        self.words.last().map_or(&b""[..], |service| service.as_bytes())
+    }
+
     /// Returns the profile of the service. The error names a service that is not a gateway's.
-    pub(super) fn profile(&self) -> std::result::Result<ProfileName, String> {
-        let service = self.words.last().map_or(&b""[..], |service| service.as_bytes());
+    fn profile(&self) -> std::result::Result<ProfileName, String> {
+        let service = self.service();
         ProfileName::of_service(service)
             .ok_or_else(|| format!("{} is not the service of a gateway, gateway-PROFILE", Shown(service)))
+    }
+
+    /// Returns the profile of the service. The error says why this is wrong usage: the service is not a gateway's, or s6-supervise, which
+    /// works in a service directory, cannot have started this program.
+    pub(super) fn gateway(&self, console: &Console) -> std::result::Result<ProfileName, String> {
+        let profile = self.profile()?;
+        // What is only printed is looked up in the scan directory.
+        let lack = if self.effect == Effect::Execute { missing_here() } else { None };
+        let Some(lack) = lack else { return Ok(profile) };
+        let here = Dir::fixed(Path::new(".")).and_then(|here| here.path()).unwrap_or_default();
+        let (here, service) = (Shown(here.as_os_str().as_bytes()), Shown(self.service()));
+        let (program, command) = (console.program(), console.command());
+        Err(format!(
+            "not in a service directory: {here} has no {lack}; s6-supervise starts this command, and \
+             {program} {command} --print {service} prints what it executes"
+        ))
     }
 
     /// Opens the service directory `service`, if it exists. s6-supervise starts the program in it; for `--print` it is looked up in the
@@ -49,6 +70,27 @@ impl Args {
     }
 }
 
+/// Returns what the working directory lacks of a service directory that is supervised; `None` if it lacks nothing, or cannot be looked
+/// at.
+fn missing_here() -> Option<&'static str> {
+    let here = Dir::fixed(Path::new(".")).ok()?;
+    let kind = |name| here.meta(name).map(|meta| meta.kind);
+    lack(kind(&servicedir::RUN), kind(&servicedir::SUPERVISE))
+}
+
+/// Returns what a directory lacks of a service directory that is supervised, by the types of its `run` and `supervise`. Both may be
+/// symlinks. `/` has a directory `run` in most images.
+fn lack(
+    run: std::result::Result<Kind, Errno>,
+    supervise: std::result::Result<Kind, Errno>,
+) -> Option<&'static str> {
+    match (run, supervise) {
+        (Err(Errno::NOENT) | Ok(Kind::Directory), _) => Some("program run"),
+        (_, Err(Errno::NOENT) | Ok(Kind::Regular)) => Some("directory supervise"),
+        _ => None,
+    }
+}
+
 /// Returns the `HERMES_HOME` in the `run` of a service directory.
 pub(super) fn home(service: &Dir) -> Result<Option<OsString>> {
     let script =
@@ -59,6 +101,27 @@ pub(super) fn home(service: &Dir) -> Result<Option<OsString>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_service_directory_has_a_program_run_and_a_directory_supervise() {
+        const ABSENT: std::result::Result<Kind, Errno> = Err(Errno::NOENT);
+        for (run, supervise, expected) in [
+            (Ok(Kind::Regular), Ok(Kind::Directory), None),
+            (Ok(Kind::Symlink), Ok(Kind::Symlink), None),
+            (ABSENT, ABSENT, Some("program run")),
+            (ABSENT, Ok(Kind::Directory), Some("program run")),
+            // In `/`.
+            (Ok(Kind::Directory), ABSENT, Some("program run")),
+            (Ok(Kind::Regular), ABSENT, Some("directory supervise")),
+            (Ok(Kind::Regular), Ok(Kind::Regular), Some("directory supervise")),
+            // What cannot be looked at may be there.
+            (Err(Errno::ACCESS), Err(Errno::ACCESS), None),
+            (Ok(Kind::Regular), Err(Errno::IO), None),
+            (Err(Errno::IO), ABSENT, Some("directory supervise")),
+        ] {
+            assert_eq!(lack(run, supervise), expected, "{run:?} {supervise:?}");
+        }
+    }
 
     #[test]
     fn the_service_is_the_last_word() {

@@ -21,11 +21,15 @@ const FAILED_LOGGER: Duration = Duration::from_mins(1);
 
 /// Runs `gateway-log`: executes s6-log as the hermes user. Returns the exit code if that fails.
 pub fn run(args: &Args, console: &Console) -> u8 {
-    match args.profile() {
+    match args.gateway(console) {
         Ok(profile) => {
             let code = run_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error));
             if args.effect == Effect::Execute {
                 // s6-supervise starts a logger again at once: a `finish` cannot keep it down without freezing the gateway.
+                let seconds = FAILED_LOGGER.as_secs();
+                console.note(format_args!(
+                    "waiting for {seconds} seconds before exiting, because s6 starts a logger again at once"
+                ));
                 sleep(FAILED_LOGGER);
             }
             code
