@@ -11,6 +11,7 @@ import pytest
 
 from support.other_mounts import can_have_mounts
 from support.program import HERMES, ROOT, executable, run
+from support.svscan import Svscan
 from support.testbed import Bed
 
 
@@ -124,8 +125,9 @@ def home(place):
     if os.geteuid() == 0:
         for path in (place / "home", place / "home/profiles", profile, *profile.iterdir()):
             os.chown(path, HERMES, HERMES)
-    (place / "service/.s6-svscan").mkdir(parents=True)
-    return place
+    svscan = Svscan(place / "service")
+    yield place
+    svscan.stop()
 
 
 @pytest.fixture

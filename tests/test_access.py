@@ -8,6 +8,7 @@ import re
 import pytest
 
 from support.program import HERMES
+from support.svscan import Svscan
 from support.testbed import Bed
 
 pytestmark = pytest.mark.root
@@ -55,7 +56,7 @@ def closed():
     """A container whose volume is /opt/data below a directory of root's."""
     with Bed(svscan=False) as bed:
         bed.profile("coder", "running")
-        bed.path("/run/service/.s6-svscan").mkdir()
+        svscan = Svscan(bed.path("/run/service"))
         # The directory above the volume is the machine's own otherwise.
         bed.run(
             [
@@ -69,6 +70,7 @@ def closed():
         )
         (bed.path("/run/s6/container_environment") / "HERMES_HOME").write_text("/run/above/data")
         yield bed
+        svscan.stop()
 
 
 @pytest.mark.parametrize("sealed", [False, True])

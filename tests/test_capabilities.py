@@ -8,6 +8,7 @@ import subprocess
 import pytest
 
 from support.program import HERMES, wait_for
+from support.svscan import is_read
 from support.testbed import Bed
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
@@ -35,7 +36,7 @@ class Boot:
             env={"PATH": "/run/bed/bin:/usr/bin:/bin"},
             cwd="/",
         )
-        wait_for((bed.path(scandir) / ".s6-svscan/control").exists, what="s6-svscan")
+        wait_for(lambda: is_read(bed.path(scandir) / ".s6-svscan/control"), what="s6-svscan")
         self.done = self.run("reconcile", *options)
 
     def __enter__(self):

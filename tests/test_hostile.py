@@ -144,9 +144,7 @@ IN_THE_SCAN_DIRECTORY = [
 )
 def test_a_racer_in_the_scan_directory_leads_nowhere(volume, outside, name, held):
     volume.profile("coder", "running")
-    svscan = volume.scandir / ".s6-svscan"
-    svscan.chmod(0o700)
-    os.mkfifo(svscan / "control", 0o600)
+    (volume.scandir / ".s6-svscan").chmod(0o700)
     volume.reconcile()
     slot, path = volume.slot("coder"), volume.scandir / name
     (slot / "env").mkdir()
@@ -448,7 +446,8 @@ def test_a_call_that_the_kernel_refuses_every_time_is_no_crash(volume, calls, er
     with open(os.path.join(directory, "state/gateway.lifecycle.json"), "w") as file:
         file.write('{"phase": "exited"}')
     hermes_owns(volume.home)
-    volume.scandir.mkdir(exist_ok=True)
+    # Of a scan directory that is not live, nobody asks whether it is sealed.
+    (volume.scandir / ".s6-svscan/control").unlink()
     inject = ["strace", "-f", "-o", "/dev/null", "-e", f"inject={calls}:error={errno}:when=1+"]
     # Its messages are written by write(2) too.
     done = volume.reconcile(before=inject, code=None)

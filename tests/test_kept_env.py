@@ -5,6 +5,7 @@ import os
 import pytest
 
 from support.program import HERMES, wait_for
+from support.svscan import Svscan
 
 pytestmark = [pytest.mark.root, pytest.mark.s6]
 FILE = "/opt/data/profiles/new/.hermes-init-env"
@@ -20,8 +21,10 @@ def env(bed, scandir="/run/service"):
 def boot(bed, *options, code=0):
     """The next boot's pass, in an empty scan directory."""
     bed.run(["rm", "-rf", "/run/again"])
-    bed.run(["mkdir", "-p", "/run/again/.s6-svscan"])
-    return bed.init("reconcile", "--scandir", "/run/again", *options, code=code)
+    svscan = Svscan(bed.path("/run/again"))
+    done = bed.init("reconcile", "--scandir", "/run/again", *options, code=code)
+    svscan.stop()
+    return done
 
 
 @pytest.mark.parametrize("uid, mode", [(HERMES, []), (0, []), (0, ["--sealed"])])

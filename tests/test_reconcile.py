@@ -14,6 +14,10 @@ from support.program import HERMES, OWNER, executable, run
 from support.volume import Volume, expected_slot
 
 pytestmark = pytest.mark.root
+NOT_RUNNING = (
+    "hermes-init reconcile: warning: s6-svscan is not running on {}: gateways start when it does; "
+    "outside a container, add --dry-run, which changes nothing\n"
+)
 
 
 @pytest.fixture
@@ -657,7 +661,6 @@ def test_two_passes_at_once_end_in_whole_slots(volume):
 def test_the_scan_directory_and_svscans_files_are_handed_over(volume):
     svscan = volume.scandir / ".s6-svscan"
     svscan.chmod(0o700)
-    os.mkfifo(svscan / "control", 0o600)
     (svscan / "lock").touch(mode=0o600)
     volume.scandir.chmod(0o777)
     volume.reconcile()
@@ -668,17 +671,50 @@ def test_the_scan_directory_and_svscans_files_are_handed_over(volume):
 def test_where_s6_svscan_does_not_run_nothing_is_handed_over(volume):
     """/run or /tmp given as the scan directory, for example."""
     volume.profile("coder", "running")
-    (volume.scandir / ".s6-svscan").rmdir()
+    shutil.rmtree(volume.scandir / ".s6-svscan")
     (volume.scandir / "other").mkdir()
     volume.scandir.chmod(0o1777)
     done = volume.reconcile()
-    reason = "it contains no .s6-svscan, so s6-svscan is not running there"
-    warning = f"hermes-init reconcile: warning: unable to change the owner of {volume.scandir}: {reason}\n"
-    assert done.stderr == warning.encode()
+    warning = f"hermes-init reconcile: warning: unable to change the owner of {volume.scandir}: it contains no .s6-svscan\n"
+    assert done.stderr.decode() == warning + NOT_RUNNING.format(volume.scandir)
     assert volume.scandir.stat().st_uid == 0 and volume.scandir.stat().st_mode & 0o7777 == 0o1777
     assert (volume.scandir / "other").stat().st_uid == 0 and snapshot(volume.slot("coder")) == expected_slot(down=False)
     # Sealed, there is nothing to hand over.
-    assert volume.reconcile("--sealed").stderr == b""
+    assert volume.reconcile("--sealed").stderr.decode() == NOT_RUNNING.format(volume.scandir)
+
+
+@pytest.mark.parametrize("mode", ["--sealed", "--delegated"])
+def test_where_no_s6_svscan_runs_the_pass_says_so_and_does_the_same(volume, mode):
+    volume.profile("coder", "running")
+    booted = volume.reconcile(mode)
+    assert booted.stderr == b""
+    made = snapshot(volume.slot("coder"))
+    # It has run, and its files are there.
+    volume.svscan.stop()
+    done = volume.reconcile(mode)
+    assert (done.stdout, done.stderr.decode()) == (booted.stdout, NOT_RUNNING.format(volume.scandir))
+    shutil.rmtree(volume.scandir)
+    volume.scandir.mkdir()
+    (volume.scandir / ".s6-svscan").mkdir()
+    done = volume.reconcile(mode)
+    assert (done.stdout, done.stderr.decode()) == (booted.stdout, NOT_RUNNING.format(volume.scandir))
+    assert snapshot(volume.slot("coder")) == made and [line[24:] for line in volume.log().splitlines()] == 3 * [
+        line[24:] for line in volume.log().splitlines()[:2]
+    ]
+    # What changes nothing, needs no s6-svscan.
+    for option in ("--dry-run", "--explain"):
+        assert volume.reconcile(mode, option).stderr == b""
+
+
+@pytest.mark.parametrize("mode", ["--sealed", "--delegated"])
+def test_a_pass_that_is_not_permitted_to_find_out_does_not_say_that_s6_svscan_does_not_run(volume, mode):
+    volume.reconcile("--sealed")
+    done = volume.reconcile(mode, before=["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups"], code=None)
+    assert b"is not running" not in done.stderr, done
+    volume.svscan.stop()
+    done = volume.reconcile(mode, before=["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups"], code=None)
+    assert b"is not running" not in done.stderr, done
+    assert b"is not running" in volume.reconcile(mode).stderr
 
 
 def test_what_is_not_svscans_is_not_handed_over(volume):
@@ -686,6 +722,7 @@ def test_what_is_not_svscans_is_not_handed_over(volume):
     outside = volume.place / "outside"
     outside.write_text("root's")
     os.link(outside, svscan / "lock")
+    (svscan / "control").unlink()
     (svscan / "control").symlink_to(outside)
     done = volume.reconcile()
     assert outside.stat().st_uid == 0 and os.lstat(svscan / "control").st_uid == 0

@@ -14,6 +14,7 @@ from support.fake_container import SVSCAN, FakeContainer
 from support.file_tree import entries_of, identity, snapshot
 from support.path_exchange import beside, exchanging, rounds
 from support.program import APART, HERMES, OWNER, executable, run, wait_for
+from support.svscan import Svscan
 from support.volume import Volume, expected_slot, hermes_owns
 
 pytestmark = pytest.mark.root
@@ -554,6 +555,7 @@ def test_containers_that_rotate_one_log_at_once_lose_no_line(volume, delayed):
     for number in range(12):
         volume.profile(f"p{number}")
     argv = [str(word) for word in [executable(), "reconcile", *volume.options()]]
+    svscans = [Svscan(volume.place / f"service{number}") for number in range(4)]
     for round_ in range(1 if delayed else 10):
         log.write_text("x\n" * 131_072)
         (volume.home / "logs/container-boot.log.1").unlink(missing_ok=True)
@@ -561,7 +563,6 @@ def test_containers_that_rotate_one_log_at_once_lose_no_line(volume, delayed):
         for number in range(4):
             # Each container has its own scan directory.
             argv[argv.index("--scandir") + 1] = str(volume.place / f"service{number}")
-            (volume.place / f"service{number}/.s6-svscan").mkdir(parents=True, exist_ok=True)
             # The first one is about to rotate the log while the others do.
             slow = ["strace", "-o", "/dev/null", "-e", "inject=renameat:delay_enter=4000000"] if delayed and number == 0 else []
             started.append(subprocess.Popen([*slow, *argv], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=APART))
@@ -571,6 +572,8 @@ def test_containers_that_rotate_one_log_at_once_lose_no_line(volume, delayed):
             assert process.communicate(timeout=60)[1] == b"" and process.returncode == 0
         text = log.read_text() + (volume.home / "logs/container-boot.log.1").read_text()
         assert text.count("profile=") == 4 * 13 and text.count("x\n") == 131_072, round_
+    for svscan in svscans:
+        svscan.stop()
 
 
 @pytest.mark.parametrize(

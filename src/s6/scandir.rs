@@ -106,8 +106,7 @@ pub fn hand_over(scandir: &Dir, path: &Path, policy: &Policy, ownership: &Owners
     let found = scandir.own_meta().context("inspect", path)?;
     scandir_lock::remove_file(scandir).context("remove the lock file of", path)?;
     let Some(svscan) = open_svscan(scandir)? else {
-        let reason = "it contains no .s6-svscan, so s6-svscan is not running there";
-        return Err(Error::new("change the owner of", path, reason));
+        return Err(Error::new("change the owner of", path, "it contains no .s6-svscan"));
     };
     if found.mode & 0o022 != 0 {
         scandir.chmod(found.mode & !0o022).context("change the mode of", path)?;

@@ -1,6 +1,7 @@
 //! Whether a service is supervised, found as s6-svok(8) does: s6-supervise keeps the reading end of `supervise/control` open as long
-//! as it lives.
+//! as it lives. s6-svscan does the same with `.s6-svscan/control` of its scan directory.
 
+use super::scandir::SVSCAN;
 use super::servicedir::{CONTROL, LOG, SUPERVISE};
 use crate::sys::{Dir, Errno, SubPath, fifo, present};
 
@@ -9,6 +10,16 @@ pub fn is_held(service: &Dir) -> Result<bool, Errno> {
     match present(service.open_path(&SUPERVISE))? {
         Some(supervise) => fifo::is_held(&supervise, &CONTROL),
         None => Ok(false),
+    }
+}
+
+/// Returns whether an s6-svscan runs on a scan directory. Fails if that cannot be found out.
+pub fn is_scanned(scandir: &Dir) -> Result<bool, Errno> {
+    match scandir.open_path(&SVSCAN) {
+        Ok(svscan) => fifo::is_held(&svscan, &CONTROL),
+        Err(Errno::NOENT) => Ok(false),
+        // s6-svscan follows a symlink here.
+        Err(errno) => Err(errno),
     }
 }
 

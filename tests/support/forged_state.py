@@ -8,6 +8,7 @@ import subprocess
 import time
 
 from support.program import APART, HERMES, executable, run
+from support.svscan import Svscan
 
 OWNER = f"{HERMES}:{HERMES}"
 # s6's label of the beginning of 1970; test_sentences.py compares it with s6-tai64n.
@@ -43,13 +44,14 @@ class Forged:
         self.place, self.home, self.scandir = place, place / "home", place / "service"
         self.home.mkdir()
         os.chown(self.home, HERMES, HERMES)
-        (self.scandir / ".s6-svscan").mkdir(parents=True)
+        self.svscan = Svscan(self.scandir)
         self.held = {}
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
+        self.svscan.stop()
         for end in self.held.values():
             os.close(end)
 

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from support.fake_container import FakeContainer
 from support.program import HERMES, OWNER, executable
+from support.svscan import Svscan
 
 GOLDEN = Path(__file__).resolve().parent.parent / "golden"
 GIVEN = ("home", "outside", "environment", "command", "options")
@@ -50,8 +51,7 @@ class Story:
         self.sections = {key: "\n".join(lines).rstrip("\n").split("\n") for key, lines in self.sections.items()}
         self.place, self.home, self.scandir = place, place / "home", place / "service"
         self.outside = place / "outside"
-        # s6-svscan has run there; elsewhere nothing is handed over.
-        (self.scandir / ".s6-svscan").mkdir(parents=True)
+        self.svscan = Svscan(self.scandir)
         for top, uid, key in ((self.home, HERMES, "home"), (self.outside, 1234, "outside")):
             top.mkdir()
             for line in self.given(key):

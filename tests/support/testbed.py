@@ -18,6 +18,7 @@ from pathlib import Path
 
 from support.namespace import isolated
 from support.program import HERMES, executable, run, wait_for
+from support.svscan import is_read
 
 DOCKER = 998
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nhermes:x:10000:10000:Hermes:/opt/data:/bin/sh\n"
@@ -116,12 +117,7 @@ class Bed:
             child()
             if not self.svscan:
                 return self.path("/run/ready").exists()
-            try:
-                # s6-svscan is ready once it has the FIFO open for reading; it creates it earlier.
-                os.close(os.open(self.path("/run/service/.s6-svscan/control"), os.O_WRONLY | os.O_NONBLOCK))
-            except OSError:
-                return False
-            return True
+            return is_read(self.path("/run/service/.s6-svscan/control"))
 
         wait_for(ready, what="process 1")
 

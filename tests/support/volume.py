@@ -5,6 +5,7 @@ import os
 import subprocess
 
 from support.program import APART, HERMES, OWNER, executable, run
+from support.svscan import Svscan
 
 
 class Volume:
@@ -15,8 +16,7 @@ class Volume:
         Volume.latest = self.home
         self.home.mkdir()
         os.chown(self.home, HERMES, HERMES)
-        # s6-svscan has run there; elsewhere nothing is handed over.
-        (self.scandir / ".s6-svscan").mkdir(parents=True)
+        self.svscan = Svscan(self.scandir)
 
     def profile(self, name, state=None):
         directory = os.path.join(os.fsencode(self.home), b"profiles", os.fsencode(name)) if name != "default" else os.fsencode(self.home)

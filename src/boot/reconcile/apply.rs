@@ -29,6 +29,9 @@ pub fn run(pass: &Pass<'_>, effect: Effect, format: Format) -> u8 {
         _ => dry_run(pass),
     };
     warn(pass, &plan);
+    if effect == Effect::Apply {
+        warn_without_svscan(pass);
+    }
     // The log comes first: whoever reads stdout may have stopped doing so.
     if let (Effect::Apply, Some(home)) = (effect, &pass.home) {
         report_failure(pass, home.as_its_user(|| write_log(pass, &plan, home)));
@@ -59,6 +62,21 @@ fn warn(pass: &Pass<'_>, plan: &Plan) {
     if plan.refused > 0 {
         let (count, why) = (plan.refused, &plan.no_capacity);
         pass.console.warn(format_args!("profiles without a slot: {count}: {why}"));
+    }
+}
+
+/// Reports if no s6-svscan runs on the scan directory, so that nothing starts the slots.
+fn warn_without_svscan(pass: &Pass<'_>) {
+    let Some(scandir) = &pass.scandir else { return };
+    let path = &pass.settings.scandir.value;
+    match supervision::is_scanned(scandir) {
+        // Only the owner of s6-svscan's files may be permitted to look.
+        Ok(true) | Err(Errno::ACCESS | Errno::PERM) => (),
+        Ok(false) => pass.console.warn(format_args!(
+            "s6-svscan is not running on {}: gateways start when it does; outside a container, add --dry-run, which changes nothing",
+            Shown(path.as_os_str().as_bytes())
+        )),
+        Err(errno) => pass.console.failed(&Error::new("check whether s6-svscan runs on", path, errno)),
     }
 }
 
