@@ -10,7 +10,7 @@ import subprocess
 import pytest
 
 from support.file_tree import entries_of, identity, snapshot
-from support.program import HERMES, OWNER, executable, run
+from support.program import APART, HERMES, OWNER, executable, run
 from support.volume import Volume, expected_slot
 
 pytestmark = pytest.mark.root
@@ -681,6 +681,35 @@ def test_where_s6_svscan_does_not_run_nothing_is_handed_over(volume):
     assert (volume.scandir / "other").stat().st_uid == 0 and snapshot(volume.slot("coder")) == expected_slot(down=False)
     # Sealed, there is nothing to hand over.
     assert volume.reconcile("--sealed").stderr.decode() == NOT_RUNNING.format(volume.scandir)
+
+
+def test_what_cannot_be_made_and_what_cannot_be_opened_are_told_apart(volume):
+    closed = volume.place / "closed"
+    (closed / "there").mkdir(parents=True)
+    (closed / "there").chmod(0o700)
+    user = ["setpriv", "--reuid", str(HERMES), "--regid", str(HERMES), "--clear-groups"]
+    refused = f"Permission denied ({closed} belongs to 0:0, mode 0755)"
+    for option, path, said in (
+        ("--hermes-home", "missing", f"unable to make {{}}: {refused}"),
+        ("--hermes-home", "missing/below", f"unable to make {{}}: {refused}"),
+        ("--hermes-home", "there/below", f"unable to open {{}}: Permission denied ({closed}/there belongs to 0:0, mode 0700)"),
+        ("--scandir", "missing", "unable to make {}: Permission denied"),
+        ("--scandir", "missing/below", "unable to make {}: Permission denied"),
+        ("--scandir", "there", "unable to open {}: Permission denied"),
+    ):
+        options = volume.options()
+        options[options.index(option) + 1] = closed / path
+        done = run([*user, executable(), "reconcile", *options], env=APART)
+        expected = f"hermes-init reconcile: fatal: {said.format(closed / path)}\n"
+        assert (done.returncode, done.stdout, done.stderr.decode()) == (111, b"", expected)
+    # Root is refused by a file system.
+    script = 'mount --bind "$0" "$0" && mount -o remount,ro,bind "$0" && exec "$@"'
+    private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script, closed]
+    for option in ("--hermes-home", "--scandir"):
+        options = volume.options()
+        options[options.index(option) + 1] = closed / "missing"
+        done = run([*private, executable(), "reconcile", *options], env=APART)
+        assert done.returncode == 111 and f"unable to make {closed}/missing: Read-only file system\n" in done.stderr.decode(), done
 
 
 @pytest.mark.parametrize("mode", ["--sealed", "--delegated"])

@@ -84,7 +84,12 @@ impl Home {
             Reason::Errno(Errno::ACCESS) => advice::explained(&reason, path, path, trusted.owner.uid).into(),
             reason => reason,
         });
-        explained.context("open", path)
+        // What is still missing is what could not be made.
+        let is_missing = || Home::walk(path, trusted, Missing::Fail).err() == Some(Errno::NOENT.into());
+        explained.map_err(|reason| {
+            let verb = if missing == Missing::Make && is_missing() { "make" } else { "open" };
+            Error::new(verb, path, reason)
+        })
     }
 
     /// Opens the path component by component: it may lead through a directory of the hermes user, who can put a symlink there.

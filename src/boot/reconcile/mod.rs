@@ -227,7 +227,11 @@ fn open_scandir(settings: &Settings, effect: Effect) -> Result<Option<Dir>> {
             scandir => scandir.map(Some).context("open", path),
         };
     }
-    Dir::make_at(path).map(Some).context("open", path)
+    Dir::make_at(path).map(Some).map_err(|reason| {
+        // What is still missing is what could not be made.
+        let verb = if Dir::at(path).err() == Some(Errno::NOENT.into()) { "make" } else { "open" };
+        Error::new(verb, path, reason)
+    })
 }
 
 /// Locks the scan directory for this pass. A lock that somebody else keeps is reported; it stops no boot. A sealed one can be
