@@ -3,7 +3,9 @@ outside, and are not stopped. Also refused system calls, kills and missing files
 
 import json
 import os
+import resource
 import shutil
+import time
 
 import pytest
 
@@ -226,7 +228,6 @@ def test_an_environment_that_no_registration_can_have_made_costs_no_memory(volum
 def test_what_the_log_says_of_the_last_boot_is_a_boot_passes_or_nothing(volume):
     volume.profile("coder", "running")
     volume.reconcile()
-    told = volume.log()
     env = APART
 
     def last_boot():
@@ -241,6 +242,9 @@ def test_what_the_log_says_of_the_last_boot_is_a_boot_passes_or_nothing(volume):
         for time_, action in (
             ("\x1b[2JT", "started"),
             ("T", "\x1b]0;x\x07"),
+            ("T", "started"),
+            (honest[8:], "\x1b]0;x\x07"),
+            (honest[8:], "registered\x1b[2J"),
             ("T\rx", "started"),
             ("T\u202e", "started"),
             ("T  x", "y"),
@@ -248,7 +252,11 @@ def test_what_the_log_says_of_the_last_boot_is_a_boot_passes_or_nothing(volume):
         ):
             log.write(f"{time_} profile=coder prior_state=None action={action} prior_exit=unknown\n")
     assert last_boot() == honest
-    (volume.home / "logs/container-boot.log").write_text(told + "2026-05-25T11:21:31+1000 profile=coder prior_state=x action=registered\n")
+    # Where no pass is of this boot, the newest one counts.
+    (volume.home / "logs/container-boot.log").write_text(
+        "2026-05-25T11:21:31+1000 profile=default prior_state=x action=registered\n"
+        "2026-05-25T11:21:31+1000 profile=coder prior_state=x action=registered\n"
+    )
     assert last_boot() == "registered 2026-05-25T11:21:31+1000"
 
 
@@ -259,7 +267,7 @@ def test_a_log_that_is_none_is_no_trouble_for_status(volume, kind):
     log = volume.home / "logs/container-boot.log"
     log.unlink()
     secret = volume.place / "secret"
-    secret.write_text("T profile=coder prior_state=None action=secret\n")
+    secret.write_text("2026-05-25T11:21:31+1000 profile=coder prior_state=None action=secret\n")
     if kind != "binary":
         spoil(log, kind, secret)
     else:
@@ -267,6 +275,71 @@ def test_a_log_that_is_none_is_no_trouble_for_status(volume, kind):
     done = run([executable(), "status", "--json", *volume.options()[:-2]], env=APART, timeout=10)
     assert done.returncode == 0 and b"secret" not in done.stdout, done
     assert {json.loads(line)["last_boot"] for line in done.stdout.splitlines()} == {None}
+
+
+NOT_READ = "unable to read logs/container-boot.log: its last 8 MiB do not reach back to the last boot\n"
+
+
+def line_of_log(profile, action="started", moment=None):
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(moment))
+    return f"{stamp} profile={profile} prior_state=None action={action} prior_exit=unknown\n"
+
+
+def filled(text, size):
+    return text.encode() * (size // len(text))
+
+
+# What lies in each of the two files, of a size in bytes, and whether the boot is to be found in it.
+LOGS = {
+    "150,000 names of this boot": (lambda size: "".join(line_of_log(f"x{number:09}") for number in range(size // 82)).encode(), False),
+    "one name of this boot": (lambda size: filled(line_of_log("coder"), size), False),
+    "names of an earlier boot": (lambda size: filled(line_of_log("coder", moment=1_700_000_000), size), True),
+    "one line": (lambda size: b"x" * size, False),
+    "long lines": (lambda size: filled(line_of_log("x" * 60_000), size), False),
+    "quotes": (lambda size: filled(line_of_log('" ' * 30_000), size), False),
+    "newlines": (lambda size: b"\n" * size, False),
+    "a hole": (None, False),
+}
+
+
+def cpu_time(argv):
+    """Runs a command. Returns what it has done, and its CPU time in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = run(argv, env=APART | {"TZ": "UTC0"})
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return done, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+@pytest.mark.parametrize("what", LOGS)
+def test_whatever_lies_in_the_boot_log_costs_little_and_what_is_not_read_is_said(volume, what):
+    volume.profile("coder", "running")
+    volume.reconcile()
+    told = (volume.home / "logs/container-boot.log").read_bytes()
+    text, is_found = LOGS[what]
+    for name in ("container-boot.log.1", "container-boot.log"):
+        with open(volume.home / "logs" / name, "wb") as log:
+            if text is None:
+                log.truncate((1 << 40) if name.endswith("log") else (16 << 20))
+            else:
+                log.write(text(16 << 20))
+            if is_found:
+                log.write(told)
+    for command in ("status", "health"):
+        done, seconds = cpu_time([*limited(6), executable(), command, "--json", *volume.options()[:-2]])
+        rows = {row["profile"]: row for row in map(json.loads, done.stdout.splitlines())}
+        said = "" if is_found else f"hermes-init {command}: warning: {NOT_READ}"
+        if command == "health":
+            said += "" if is_found else f"hermes-init health: warning: not everything could be inspected: {executable()} status says why\n"
+        assert (done.returncode, done.stderr.decode()) == ({"status": 0, "health": 1 if is_found else 111}[command], said), done
+        assert (rows["coder"]["last_boot"] is not None) == is_found and seconds < 0.8, (rows, seconds)
+    # The newest pass is known, but not whether it is the boot. That is no matter of health.
+    (volume.home / "logs/container-boot.log").write_bytes(told)
+    for command in ("status", "health"):
+        done = run([*limited(6), executable(), command, "--json", *volume.options()[:-2]], env=APART)
+        rows = {row["profile"]: row for row in map(json.loads, done.stdout.splitlines())}
+        said = "" if is_found else f"hermes-init {command}: warning: {NOT_READ.replace('.log', '.log.1')}"
+        assert done.returncode == {"status": 0, "health": 1}[command] and done.stderr.decode() == said, done
+        assert (rows["coder"]["last_boot"] is not None) == (said == "")
 
 
 def test_states_of_a_megabyte_cost_no_memory(volume):

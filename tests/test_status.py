@@ -3,6 +3,7 @@ belongs."""
 
 import json
 import threading
+import time
 
 import pytest
 
@@ -57,6 +58,71 @@ def test_status_of_one_profile_is_silent_about_the_others(live):
     live.rescan()
     wait_for(lambda: b"gateway_state.json: not JSON" in live.init("status", "broken", uid=HERMES).stdout, what="the note")
     assert live.init("status", "broken", uid=HERMES).stderr == b""
+
+
+def next_second():
+    time.sleep(1.01 - time.time() % 1)
+
+
+def logs(bed):
+    return [bed.path(f"/opt/data/logs/container-boot.log{end}") for end in ("", ".1")]
+
+
+def test_last_boot_is_the_first_pass_since_the_container_has_booted_and_none_by_hand(live):
+    log, rotated = logs(live)
+    booted = log.read_text()
+    stamp = booted.split(" ")[0]
+    live.init("stop", "coder")
+    live.profile("new", "running")
+    next_second()
+    assert b"profile=coder prior_state=stopped action=registered" in live.init("reconcile").stdout
+    by_hand = log.read_text().removeprefix(booted)
+    assert by_hand.count(" profile=new ") == 1 and stamp not in by_hand
+    expected = {"default": f"registered {stamp}", "coder": f"started {stamp}", "new": None}
+    old = booted.replace(stamp, "2025-12-31T23:59:59-0130")
+    for newer, older in (
+        (booted + by_hand, None),
+        # After boots of earlier containers, and where the log was rotated.
+        (old + booted + by_hand, None),
+        (by_hand, old + booted),
+        (booted + by_hand, old),
+    ):
+        log.write_text(newer)
+        rotated.unlink(missing_ok=True)
+        if older is not None:
+            rotated.write_text(older)
+        for uid in (0, HERMES):
+            told = rows(live, uid=uid)
+            assert {name: row["last_boot"] for name, row in told.items()} == expected, (newer, older)
+            # The pass by hand has made its slot.
+            assert told["new"]["note"] == "it is not supervised yet: /run/bed/bin/hermes-init start new"
+    rotated.unlink()
+    [new] = [line for line in live.init("status").stdout.decode().splitlines() if line.startswith("new ")]
+    assert new.endswith(" up         -")
+    # Of this boot there is none in the log: the newest pass counts.
+    log.write_text(old + by_hand.replace(by_hand.split(" ")[0], "2026-01-01T00:00:00-0130"))
+    expected = {"default": "registered", "coder": "registered", "new": "started"}
+    assert {name: row["last_boot"] for name, row in rows(live).items()} == {
+        name: f"{action} 2026-01-01T00:00:00-0130" for name, action in expected.items()
+    }
+
+
+def test_what_failed_at_the_boot_and_was_mended_by_hand_is_last_boots_and_no_fault(bed):
+    bed.profile("coder", "running")
+    bed.profile("late", "running")
+    assert b"profile=late prior_state=None action=failed" in bed.init("reconcile", "--max-services=8", code=1).stdout
+    stamp = logs(bed)[0].read_text().split(" ")[0]
+    bed.rescan()
+    next_second()
+    assert b"profile=late prior_state=running action=started" in bed.init("reconcile").stdout
+    bed.rescan()
+    bed.settle()
+    assert {name: row["last_boot"] for name, row in rows(bed).items()} == {
+        "default": f"registered {stamp}",
+        "coder": f"started {stamp}",
+        "late": f"failed {stamp}",
+    }
+    assert bed.init("health").stdout == b""
 
 
 @pytest.mark.parametrize("command", ["status", "stop"])

@@ -49,7 +49,8 @@ pub fn is_bare_path(path: &Path) -> bool {
     is_bare(path.as_os_str().as_bytes())
 }
 
-fn is_bare(value: &[u8]) -> bool {
+/// Returns whether a value is printed bare: as it is.
+pub fn is_bare(value: &[u8]) -> bool {
     (1..=BARE_MAX).contains(&value.len())
         && value.iter().all(|byte| byte.is_ascii_alphanumeric() || b"._:+/@-".contains(byte))
 }

@@ -5,6 +5,7 @@
 //! dependency beside the three that the project allows itself.
 
 use std::ffi::OsStr;
+use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path};
 
@@ -34,6 +35,32 @@ pub fn stamp(moment: i64, tz: Option<&[u8]>, read: impl Fn(&Path) -> Option<Vec<
     format!(
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{sign}{zone_hour:02}{zone_minute:02}"
     )
+}
+
+/// Length of a [`stamp`] of a year from 0 to 9999.
+pub const STAMP: usize = "1970-01-01T00:00:00+0000".len();
+
+/// Returns the moment (seconds since 1970, UTC) of a [`stamp`] of a year from 0 to 9999; `None` for anything else.
+pub fn parse(stamp: &[u8]) -> Option<i64> {
+    let number = |digits: Range<usize>| i64::try_from(decimal(stamp.get(digits)?)?).ok();
+    let marks = [(4, b'-'), (7, b'-'), (10, b'T'), (13, b':'), (16, b':')];
+    if stamp.len() != STAMP || marks.iter().any(|(at, mark)| stamp.get(*at) != Some(mark)) {
+        return None;
+    }
+    let (year, month, day) = (number(0..4)?, number(5..7)?, number(8..10)?);
+    let (hour, minute, second) = (number(11..13)?, number(14..16)?, number(17..19)?);
+    let east = number(20..22)? * 3600 + number(22..24)? * 60;
+    let offset = match stamp.get(19)? {
+        b'+' => east,
+        b'-' => -east,
+        _ => return None,
+    };
+    if !(1..=12).contains(&month) || day == 0 || first_of(year, month) + day > first_of(year, month + 1) {
+        return None;
+    }
+    let days = new_year(year) + first_of(year, month) + day - 1;
+    let is_time = hour < 24 && minute < 60 && second < 60;
+    is_time.then_some(days * DAY + hour * 3600 + minute * 60 + second - offset)
 }
 
 /// Returns a moment (seconds since 1970, UTC) as the `isoformat` of a Python datetime in UTC prints it.
@@ -314,6 +341,54 @@ mod tests {
         for moment in [i64::MIN, i64::MAX] {
             assert!(!in_zone(moment, "CET-1CEST,M3.5.0,M10.5.0/3").is_empty());
         }
+    }
+
+    #[test]
+    fn a_stamp_is_read_back() {
+        for tz in ["UTC0", "AEST-10AEDT,M10.1.0,M4.1.0/3", "NST3:30NDT,J60/0,J300/0", "<-12>12", "<+14>-14"] {
+            // Days of four years, each at another time of day, and the seconds around changes.
+            let days = (0..1500).map(|day| 1_700_000_000 + day * 86_461);
+            for moment in
+                days.chain([0, -1, 951_881_399, 951_881_400, -62_135_596_800 + 86_400, 4_000_000_000])
+            {
+                let stamp = in_zone(moment, tz);
+                assert_eq!(parse(stamp.as_bytes()), Some(moment), "{stamp}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_stamp_is_no_moment() {
+        let honest = "2026-02-28T23:59:59+0000";
+        assert_eq!(parse(honest.as_bytes()), Some(1_772_323_199));
+        for (at, text) in [
+            (0, "x"),
+            (0, "+"),
+            (4, "/"),
+            (5, "00"),
+            (5, "13"),
+            (8, "00"),
+            (8, "29"),
+            (10, " "),
+            (11, "24"),
+            (13, "."),
+            (14, "60"),
+            (17, "60"),
+            (19, " "),
+            (20, "-1"),
+            (22, "x"),
+        ] {
+            let mut stamp = honest.to_owned();
+            stamp.replace_range(at..at + text.len(), text);
+            assert_eq!(parse(stamp.as_bytes()), None, "{stamp}");
+        }
+        for end in 0..honest.len() {
+            assert_eq!(parse(honest.get(..end).unwrap_or_default().as_bytes()), None);
+        }
+        for stamp in ["2026-02-28T23:59:59+00000", " 2026-02-28T23:59:59+0000", "12026-02-28T23:59:59+000"] {
+            assert_eq!(parse(stamp.as_bytes()), None);
+        }
+        assert_eq!(parse(b"2028-02-29T00:00:00+0000"), Some(1_835_395_200));
     }
 
     /// A version 2 file with one change, from +0 to +1 hour, and rules behind it.

@@ -320,6 +320,16 @@ impl Reader {
         if meta.kind == Kind::Regular { Ok(Reader { file, meta }) } else { Err(NOT_REGULAR.into()) }
     }
 
+    /// Reads bytes from this place on. Returns how many there were.
+    pub fn read_at(&self, bytes: &mut [u8], place: u64) -> Result<usize, Errno> {
+        loop {
+            match io::pread(&self.file, &mut *bytes, place) {
+                Err(Errno::INTR) => (),
+                count => return count,
+            }
+        }
+    }
+
     /// Appends what follows in the file to `bytes`, until these are at least `most`.
     pub fn read(&self, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
         read_on(&self.file, bytes, most)

@@ -16,7 +16,7 @@ use super::number::decimal;
 
 use super::dir::link_at;
 use super::name::c_path;
-use super::{Dir, Errno, Ids, Name, Reason, errno, file, users, walk};
+use super::{Dir, Errno, Ids, Name, Reason, errno, file, time, users, walk};
 
 /// Returns whether this process runs as root.
 pub fn is_root() -> bool {
@@ -123,6 +123,24 @@ pub fn start_time(pid: u64) -> Option<u64> {
     let stat = file::read(&process, &STAT, 4096).ok()?;
     stat.split(u8::is_ascii_whitespace).nth(21).and_then(decimal)
 }
+
+/// Returns when process 1 has started, in seconds since 1970, which is when the container has; `None` if that is not known.
+pub fn first_started() -> Option<i64> {
+    // Another user may not be shown it.
+    let stat = file::read_system(Path::new("/proc/1/stat"), STATUS_CAP).ok()?;
+    time::after_machine_start(started_after(&stat)?)
+}
+
+/// Returns the time from the start of the machine to that of a process, from its /proc/PID/stat: the 22nd field. The second one is the
+/// process's name in parentheses, which may have blanks and parentheses in it.
+fn started_after(stat: &[u8]) -> Option<Duration> {
+    let name_end = stat.iter().rposition(|byte| *byte == b')')?;
+    let mut fields = stat.get(name_end + 1..)?.trim_ascii_start().split(u8::is_ascii_whitespace);
+    fields.nth(19).and_then(decimal).map(|ticks| Duration::from_millis(ticks * TICK))
+}
+
+/// Length of a clock tick of /proc, in milliseconds: `USER_HZ` is 100, but on Alpha.
+const TICK: u64 = 10;
 
 /// A program on PATH that root must not run.
 #[derive(Debug)]
@@ -232,6 +250,23 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(is_roots(status.as_bytes()), expected, "{status:?}");
+        }
+    }
+
+    #[test]
+    fn a_start_time_is_the_22nd_field_whatever_the_name_is() {
+        let rest = "S 0 1 1 0 -1 4194560 38804 356089 0 177 45 232 686 507 20 0 13 0 2401 49778688 4434\n";
+        for (stat, expected) in [
+            (format!("1 (s6-svscan) {rest}"), Some(24_010)),
+            (format!("1 (a b) 1 2 (c) {rest}"), Some(24_010)),
+            (format!("1 () {rest}"), Some(24_010)),
+            ("1 (init) S 0 1 1 0 -1 4194560 38804 356089 0 177 45 232 686 507 20 0 13 0".to_owned(), None),
+            (format!("1 (init) {}", rest.replace("2401", "-1")), None),
+            (format!("1 init {rest}"), None),
+            (String::new(), None),
+        ] {
+            let expected = expected.map(Duration::from_millis);
+            assert_eq!(started_after(stat.as_bytes()), expected, "{stat}");
         }
     }
 

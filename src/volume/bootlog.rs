@@ -1,12 +1,17 @@
 //! `logs/container-boot.log`: what each boot pass has done. Operators look here when a profile has not come up again.
 
-use std::collections::BTreeMap;
+mod last_boots;
+
+pub use last_boots::{Entry, LastBoots};
+
+use std::ops::ControlFlow;
 
 use super::home::{self, Home, Refusal, Trusted};
-use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result};
+use crate::sys::backwards::{self, Limits, Reached};
+use crate::sys::file::Reader;
 use crate::sys::lock::Lock;
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, file};
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file};
 
 static LOGS: Name = Name::fixed(c"logs");
 static LOG: Name = Name::fixed(c"container-boot.log");
@@ -77,94 +82,50 @@ impl Log {
     }
 }
 
-/// Largest log that is read, in bytes. A pass that starts below the size of rotation may exceed that size.
-const READ: u64 = 16 << 20;
+/// How much of each of the two files is read, from its end. Rotation keeps an honest one far below that: a pass of 5,000 profiles writes
+/// less than 2 MiB. Names and reasons are cut before they are logged, so a longer line is no pass's.
+const READ: Limits = Limits { bytes: 8 << 20, line: 64 << 10 };
 
-/// What the last pass over a profile has done, as the log has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// The action.
-    pub action: String,
-    /// The time of the pass, in the container's local time.
-    pub time: String,
-}
-
-/// The newest entry of each profile.
-#[derive(Default)]
-pub struct LastBoots {
-    /// By the profile's name as it is printed.
-    entries: BTreeMap<Vec<u8>, Entry>,
-    /// What could not be read, and why.
-    pub errors: Vec<Error>,
-}
-
-impl LastBoots {
-    /// Returns the newest entry of a profile.
-    pub fn of(&self, profile: &[u8]) -> Option<&Entry> {
-        self.entries.get(FromVolume(profile).to_string().as_bytes())
-    }
-
-    /// Adds the entries of a log that is older than those before it.
-    fn add(&mut self, log: &[u8]) {
-        for (profile, entry) in log.rsplit(|byte| *byte == b'\n').filter_map(parse) {
-            if !self.entries.contains_key(profile) {
-                self.entries.insert(profile.to_vec(), entry);
-            }
-        }
-    }
-}
-
-impl From<Error> for LastBoots {
-    /// Returns what is known of a log that could not be looked at: nothing.
-    fn from(error: Error) -> LastBoots {
-        LastBoots { entries: BTreeMap::new(), errors: vec![error] }
-    }
-}
-
-/// Reads the log.
-pub fn read(home: &Home, trusted: Trusted) -> LastBoots {
-    let mut boots = LastBoots::default();
+/// Reads the log back as far as it tells what the container's boot and the newest pass have done with these profiles. `started` is when
+/// process 1 has started, in seconds since 1970.
+pub fn read<'a>(
+    home: &Home,
+    trusted: Trusted,
+    started: Option<i64>,
+    profiles: impl Iterator<Item = &'a [u8]>,
+) -> LastBoots {
+    let mut boots = LastBoots::new(started, profiles);
     let logs = match home::open_linkable(&home.dir, &LOGS, trusted) {
         Ok(logs) => logs,
         Err(Refusal::Missing) => return boots,
         Err(refusal) => return home::refused(&LOGS, refusal).into(),
     };
+    let too_long = format!("its last {} MiB do not reach back to the last boot", READ.bytes >> 20);
     for (name, path) in [(&LOG, LOG_PATH), (&ROTATED, ROTATED_PATH)] {
-        match file::find(&logs, name, READ) {
-            Ok(log) => boots.add(&log.unwrap_or_default()),
-            Err(reason) => boots.errors.push(Error::new("read", path, reason)),
+        let read = match read_back(&logs, name, &mut boots) {
+            Ok(Reached::Beginning) => boots.end_file(),
+            Ok(Reached::Enough) => ControlFlow::Break(()),
+            Ok(Reached::Limit) => {
+                boots.fail(Error::new("read", path, too_long.clone()));
+                ControlFlow::Break(())
+            }
+            Err(reason) => {
+                boots.fail(Error::new("read", path, reason));
+                ControlFlow::Continue(())
+            }
+        };
+        if read.is_break() {
+            break;
         }
     }
     boots
 }
 
-/// Parses `TIME profile=NAME prior_state=STATE action=ACTION …`. Returns the profile's name as it is printed, and the entry. A quoted
-/// value may hold blanks, but no quote that is not escaped.
-fn parse(line: &[u8]) -> Option<(&[u8], Entry)> {
-    let (time, rest) = split(line, b" profile=")?;
-    let (profile, rest) = split(rest, b" prior_state=")?;
-    let (_, rest) = split(rest, b" action=")?;
-    let action = rest.split(|byte| *byte == b' ').next()?;
-    // The hermes user can write the log: a value that no boot pass writes is not used.
-    let bare = |value: &[u8]| Some(FromVolume(value).to_string()).filter(|shown| shown.as_bytes() == value);
-    Some((profile, Entry { action: bare(action)?, time: bare(time)? }))
-}
-
-/// Splits a line at the first `key` outside of quotes.
-fn split<'a>(line: &'a [u8], key: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
-    let (mut quoted, mut escaped) = (false, false);
-    for (at, byte) in line.iter().enumerate() {
-        match byte {
-            _ if escaped => escaped = false,
-            b'\\' if quoted => escaped = true,
-            b'"' => quoted = !quoted,
-            _ if !quoted && line.get(at..)?.starts_with(key) => {
-                return Some((line.get(..at)?, line.get(at + key.len()..)?));
-            }
-            _ => (),
-        }
+fn read_back(logs: &Dir, name: &Name, boots: &mut LastBoots) -> std::result::Result<Reached, Reason> {
+    match Reader::open(logs, name) {
+        Err(Reason::Errno(Errno::NOENT)) => Ok(Reached::Beginning),
+        log => Ok(backwards::lines(&log?, READ, |line| boots.add(line))?),
     }
-    None
 }
 
 /// Hands over a `logs` that belongs to this process's user and holds nothing but boot logs: an interrupted pass has left it, or one that
@@ -192,61 +153,4 @@ fn logs(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Res
     let logs = home.dir.dir(&LOGS).context("open", &LOGS)?;
     home::hand_over_new(&logs, owner, ownership, &[]).context("change the owner of", &LOGS)?;
     Ok(logs)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_line_of_the_log_is_read_back_and_no_value_forges_it() {
-        let long = format!("{} profile=a prior_state=None action=started", "T".repeat(65));
-        for (line, expected) in [
-            ("T profile=a prior_state=None action=started prior_exit=clean", Some(("a", "started", "T"))),
-            ("T profile=a prior_state=None action=started", Some(("a", "started", "T"))),
-            (
-                r#"T profile="a b" prior_state="\" action=x" action=skipped reason="y""#,
-                Some((r#""a b""#, "skipped", "T")),
-            ),
-            (
-                r#"T profile=" prior_state=x action=y" prior_state=None action=failed"#,
-                Some((r#"" prior_state=x action=y""#, "failed", "T")),
-            ),
-            (r#"T profile="a\\" prior_state=None action=started"#, Some((r#""a\\""#, "started", "T"))),
-            (r#"T profile="a prior_state=None action=started"#, None),
-            ("T\u{1b} profile=a prior_state=None action=started", None),
-            ("T T profile=a prior_state=None action=started", None),
-            ("T profile=a prior_state=None action=\"started\"", None),
-            ("T profile=a prior_state=None action=", None),
-            ("T profile=a prior_state=None action= started", None),
-            (" profile=a prior_state=None action=started", None),
-            (&long, None),
-            ("T profile=a action=started prior_state=None", None),
-            ("T profile=a", None),
-            ("", None),
-        ] {
-            let read = parse(line.as_bytes());
-            let expected = expected.map(|(profile, action, time)| {
-                (profile.as_bytes(), Entry { action: action.to_owned(), time: time.to_owned() })
-            });
-            assert_eq!(read, expected, "{line}");
-        }
-    }
-
-    #[test]
-    fn the_newest_line_of_a_profile_counts() {
-        let mut boots = LastBoots::default();
-        boots.add(
-            b"3 profile=a prior_state=x action=started\n4 profile=\"b\\u0020c\" prior_state=x action=skipped\n\
-              5 profile=a prior_state=x action=registered\n6 nonsense\n7 profile=a prior_state",
-        );
-        boots.add(b"1 profile=a prior_state=x action=failed\n2 profile=d prior_state=x action=failed\n");
-        let of = |profile: &str| {
-            boots.of(profile.as_bytes()).map(|entry| format!("{} {}", entry.action, entry.time))
-        };
-        assert_eq!(of("a").as_deref(), Some("registered 5"));
-        assert_eq!(of("d").as_deref(), Some("failed 2"));
-        assert_eq!(of("e"), None);
-        assert_eq!(of("b c").as_deref(), Some("skipped 4"));
-    }
 }

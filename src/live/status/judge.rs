@@ -1,7 +1,7 @@
 //! Whether a service is as it should be. A pure function of the row.
 
 use super::note::{Note, Remedy, note};
-use super::row::{LastBoot, Logger, NextBoot, OrphanProfile, Row, Shown, Subject, Supervision};
+use super::row::{Logger, NextBoot, OrphanProfile, Pass, Row, Shown, Subject, Supervision};
 
 /// What is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,8 +12,8 @@ pub enum Fault {
     NotUp,
     /// Its logger dies again and again.
     Logger,
-    /// The last pass failed at it.
-    LastBoot,
+    /// The newest pass failed at it.
+    LastPass,
     /// It has been up for less than it should have been; for how long, in seconds.
     New(u64),
 }
@@ -43,8 +43,8 @@ pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
                 Some(Fault::NotUp)
             } else if let Some(fault) = logger() {
                 Some(fault)
-            } else if row.last_boot.as_ref().is_some_and(LastBoot::has_failed) {
-                Some(Fault::LastBoot)
+            } else if row.last_pass.as_ref().is_some_and(Pass::has_failed) {
+                Some(Fault::LastPass)
             } else {
                 new().filter(|_| should_be_up)
             }
@@ -70,7 +70,7 @@ pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
     }
 }
 
-impl LastBoot {
+impl Pass {
     fn has_failed(&self) -> bool {
         self.action == "failed"
     }
@@ -82,7 +82,7 @@ impl Fault {
         let (what, remedy) = match self {
             Fault::Unknown | Fault::NotUp => ("it is not up".to_owned(), None),
             Fault::Logger => ("its logger keeps dying".to_owned(), Some(Remedy::ContainerLog)),
-            Fault::LastBoot => (
+            Fault::LastPass => (
                 "the last boot pass failed for it; the boot log says why".to_owned(),
                 Some(Remedy::Reconcile),
             ),
@@ -95,7 +95,7 @@ impl Fault {
 /// Returns what is said of a row: its note, else that of its fault. A note that helps with nothing does not hide a fault that has
 /// another cause.
 pub fn message(row: &Row, fault: Option<&Fault>) -> Option<Note> {
-    let is_cause = !matches!(fault, Some(Fault::LastBoot | Fault::New(_)));
+    let is_cause = !matches!(fault, Some(Fault::LastPass | Fault::New(_)));
     note(row).filter(|note| is_cause || note.remedy.is_some()).or_else(|| fault.map(Fault::note))
 }
 
@@ -144,7 +144,7 @@ mod tests {
                 && !forecast.is_hindered
                 && row.failed_look().is_none()
                 && row.shown() == Shown::Down
-                && row.last_boot.as_ref().is_none_or(|boot| boot.action != "failed")
+                && row.last_pass.as_ref().is_none_or(|pass| pass.action != "failed")
             {
                 assert_eq!(judge(&row, 3600), None, "{row:?}");
             }

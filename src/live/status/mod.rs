@@ -21,7 +21,7 @@ use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
 use crate::settings::{Overrides, Settings, zone};
-use crate::sys::{Dir, Errno, Name, Reason, time};
+use crate::sys::{Dir, Errno, Name, Reason, process, time};
 use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
 use crate::volume::home::Trusted;
@@ -92,11 +92,11 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     {
         console.note(format_args!("{more}"));
     }
-    let boot_log = boot_log(&settings);
-    for error in &boot_log.errors {
+    let boot_log = boot_log(&settings, plan.as_ref(), &entries);
+    for error in boot_log.errors() {
         console.failed(error);
     }
-    let is_complete = plan.as_ref().is_some_and(|plan| plan.is_complete) && boot_log.errors.is_empty();
+    let is_complete = plan.as_ref().is_some_and(|plan| plan.is_complete) && boot_log.is_newest_pass_known();
     let query = Query {
         settings: &settings,
         scandir,
@@ -152,10 +152,21 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     Ok(code)
 }
 
-/// Reads the boot log.
-fn boot_log(settings: &Settings) -> LastBoots {
-    let read = |(home, trusted): (Home, Trusted)| home.as_its_user(|| Ok(bootlog::read(&home, trusted)));
+/// Reads what the boot log tells of all that has a row.
+fn boot_log(settings: &Settings, plan: Option<&Plan>, entries: &Entries) -> LastBoots {
+    let items = plan.iter().flat_map(|plan| &plan.items).map(|item| item.name.as_slice());
+    let others = plan.iter().flat_map(|plan| plan.without_slot.iter().chain(&plan.not_profiles.names));
+    let profiles = items.chain(others.map(Name::bytes)).chain(entries.slots.iter().map(profile_of));
+    let started = process::first_started();
+    let read = |(home, trusted): (Home, Trusted)| {
+        home.as_its_user(|| Ok(bootlog::read(&home, trusted, started, profiles)))
+    };
     record::home(settings).and_then(read).unwrap_or_else(LastBoots::from)
+}
+
+/// Returns the name of the profile of a slot, as far as one can have this slot.
+fn profile_of(slot: &Name) -> &[u8] {
+    slot.bytes().strip_prefix(PREFIX.as_bytes()).unwrap_or_default()
 }
 
 /// Returns a row with the texts that are said of it.
@@ -193,10 +204,7 @@ fn rows(query: &Query<'_>, plan: Option<&Plan>, entries: &Entries) -> Vec<Row> {
     }
     with_profile.sort_unstable();
     let orphans = slots.iter().filter(|slot| with_profile.binary_search(slot).is_err());
-    rows.extend(orphans.map(|slot| {
-        let name = slot.bytes().strip_prefix(PREFIX.as_bytes()).unwrap_or_default();
-        query.orphan(name, slot)
-    }));
+    rows.extend(orphans.map(|slot| query.orphan(profile_of(slot), slot)));
     // One that has a slot is among those without a profile; one whose name no profile can have is nothing of ours.
     let is_candidate = |name: &&Name| {
         ProfileName::parse(name.bytes()).is_ok_and(|name| !name.is_root()) && slot_of(name.bytes()).is_none()

@@ -2,7 +2,7 @@
 
 use super::note::Remedy;
 use super::row::{
-    Deaths, Forecast, LastBoot, Logger, Missing, NextBoot, OrphanProfile, Row, State, Subject, Supervision,
+    Deaths, Forecast, Logger, Missing, NextBoot, OrphanProfile, Pass, Row, State, Subject, Supervision,
 };
 use crate::s6::deaths::Death;
 use crate::s6::status::Process;
@@ -125,8 +125,8 @@ fn missing() -> Vec<Supervision> {
 
 /// Every row.
 pub fn rows() -> Vec<Row> {
-    let last_boots = [None, Some("started"), Some("registered"), Some("failed"), Some("skipped")]
-        .map(|action| action.map(|action| LastBoot { action: action.to_owned(), time: "T".to_owned() }));
+    let passes = [None, Some("started"), Some("registered"), Some("failed"), Some("skipped")]
+        .map(|action| action.map(|action| Pass { action: action.to_owned(), time: "T".to_owned() }));
     let orphans = [
         OrphanProfile::Gone,
         OrphanProfile::New,
@@ -134,11 +134,13 @@ pub fn rows() -> Vec<Row> {
         OrphanProfile::Impossible,
     ];
     let mut rows = Vec::new();
-    for last_boot in &last_boots {
+    for last_pass in &passes {
         let row = |subject: Subject, supervision: Supervision| {
             let directory =
                 (!matches!(supervision, Supervision::NoSlot(_))).then(|| "/run/service/gateway-x".into());
-            Row { name: b"x".to_vec(), subject, directory, supervision, last_boot: last_boot.clone() }
+            let last_boot = Some(Pass { action: "failed".to_owned(), time: "T1".to_owned() });
+            let (name, last_pass) = (b"x".to_vec(), last_pass.clone());
+            Row { name, subject, directory, supervision, last_boot, last_pass }
         };
         for forecast in forecasts() {
             for supervision in supervisions().into_iter().chain(missing()) {
@@ -173,7 +175,7 @@ pub fn carry_out(remedy: Remedy, row: &Row) -> Option<Row> {
         }
         Remedy::Unregister => return None,
         Remedy::Reconcile => {
-            row.last_boot = Some(LastBoot { action: "started".to_owned(), time: "T2".to_owned() });
+            row.last_pass = Some(Pass { action: "started".to_owned(), time: "T2".to_owned() });
         }
         Remedy::Logs | Remedy::ContainerLog => (),
     }

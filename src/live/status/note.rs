@@ -216,7 +216,7 @@ mod tests {
 
     fn profile(forecast: Forecast, supervision: Supervision) -> Row {
         let (name, subject) = (b"x".to_vec(), Subject::Profile(forecast));
-        Row { name, subject, directory: None, supervision, last_boot: None }
+        Row { name, subject, directory: None, supervision, last_boot: None, last_pass: None }
     }
 
     fn text(row: &Row) -> Option<String> {

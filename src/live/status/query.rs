@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use super::row::{
-    Deaths, Forecast, LOOP, LastBoot, Logger, Missing, NextBoot, OrphanProfile, RECENT, Row, State, Subject,
+    Deaths, Forecast, LOOP, Logger, Missing, NextBoot, OrphanProfile, Pass, RECENT, Row, State, Subject,
     Supervision,
 };
 use crate::boot::reconcile::decide::{Decision, NoSlotReason, State as Recorded};
@@ -46,22 +46,26 @@ pub fn find_profile(settings: &Settings, name: &[u8]) -> OrphanProfile {
 }
 
 impl Query<'_> {
-    /// Returns what the boot log says of a profile.
-    fn last_boot(&self, profile: &[u8]) -> Option<LastBoot> {
-        let Entry { action, time } = self.boot_log.of(profile)?;
-        Some(LastBoot { action: action.clone(), time: time.clone() })
+    /// Returns what the container's boot has done with a profile.
+    fn last_boot(&self, profile: &[u8]) -> Option<Pass> {
+        self.boot_log.at_boot(profile).map(pass)
+    }
+
+    /// Returns what the newest pass has done with a profile.
+    fn last_pass(&self, profile: &[u8]) -> Option<Pass> {
+        self.boot_log.in_newest_pass(profile).map(pass)
     }
 
     /// Returns the row of a profile. `slot` is the entry of the scan directory that has its slot's name.
     pub fn profile(&self, plan: &Plan, item: &Item, slot: Option<&Name>) -> Row {
         let forecast = forecast(plan, item);
-        let last_boot = self.last_boot(&item.name);
+        let (last_boot, last_pass) = (self.last_boot(&item.name), self.last_pass(&item.name));
         let (directory, supervision) = match slot {
             Some(slot) => (Some(self.settings.scandir.value.join(slot)), self.slot(slot)),
-            None => (None, Supervision::NoSlot(self.missing(&forecast, last_boot.as_ref()))),
+            None => (None, Supervision::NoSlot(self.missing(&forecast, last_pass.as_ref()))),
         };
         let (name, subject) = (item.name.clone(), Subject::Profile(forecast));
-        Row { name, subject, directory, supervision, last_boot }
+        Row { name, subject, directory, supervision, last_boot, last_pass }
     }
 
     /// Returns the row of a slot without a profile; `name` is that of the profile.
@@ -74,6 +78,7 @@ impl Query<'_> {
             directory: Some(self.settings.scandir.value.join(slot)),
             supervision,
             last_boot: self.last_boot(name),
+            last_pass: self.last_pass(name),
         }
     }
 
@@ -85,6 +90,7 @@ impl Query<'_> {
             directory: None,
             supervision: Supervision::NoSlot(Missing::Unknown),
             last_boot: self.last_boot(name.bytes()),
+            last_pass: self.last_pass(name.bytes()),
         }
     }
 
@@ -116,6 +122,7 @@ impl Query<'_> {
             directory: Some(self.settings.scandir.value.join(name)),
             supervision,
             last_boot: None,
+            last_pass: None,
         })
     }
 
@@ -184,16 +191,15 @@ impl Query<'_> {
         }
     }
 
-    /// Returns why a profile has no slot, as far as the boot log shows. All lines of one boot have the same time.
-    fn missing(&self, forecast: &Forecast, last_boot: Option<&LastBoot>) -> Missing {
+    /// Returns why a profile has no slot, as far as the boot log shows.
+    fn missing(&self, forecast: &Forecast, last_pass: Option<&Pass>) -> Missing {
         if forecast.next == NextBoot::NoSlot {
             return Missing::Unknown;
         }
         if let Some(why) = self.front_end() {
             return Missing::FrontEnd(why.to_owned());
         }
-        let root = self.last_boot(ProfileName::root().text().as_bytes());
-        missing(last_boot, root.as_ref(), self.boot_log.errors.is_empty())
+        missing(last_pass, self.boot_log.is_newest_pass_known())
     }
 
     /// Returns why no gateway belongs in this container, if it is a front end's.
@@ -215,10 +221,16 @@ impl Query<'_> {
     }
 }
 
-/// Returns why a profile has no slot by its line of the boot log and that of `default`, which every boot writes.
-fn missing(last_boot: Option<&LastBoot>, root: Option<&LastBoot>, is_complete: bool) -> Missing {
-    match last_boot.filter(|boot| root.is_none_or(|root| root.time == boot.time)) {
-        Some(boot) if matches!(boot.action.as_str(), "started" | "registered") => Missing::Gone,
+/// Returns an entry of the boot log as a row has it.
+fn pass(entry: &Entry) -> Pass {
+    let Entry { action, time, .. } = entry;
+    Pass { action: action.clone(), time: time.clone() }
+}
+
+/// Returns why a profile has no slot by what the newest pass has done with it.
+fn missing(last_pass: Option<&Pass>, is_complete: bool) -> Missing {
+    match last_pass {
+        Some(pass) if matches!(pass.action.as_str(), "started" | "registered") => Missing::Gone,
         Some(_) => Missing::NotMade,
         None if !is_complete => Missing::Unknown,
         None => Missing::New,
@@ -259,22 +271,16 @@ mod tests {
 
     #[test]
     fn the_boot_log_tells_why_a_slot_is_missing() {
-        let boot =
-            |action: &str, time: &str| Some(LastBoot { action: action.to_owned(), time: time.to_owned() });
-        for (last, root, is_complete, expected) in [
-            (boot("started", "T2"), boot("registered", "T2"), true, Missing::Gone),
-            (boot("registered", "T2"), boot("started", "T2"), false, Missing::Gone),
-            (boot("registered", "T2"), None, true, Missing::Gone),
-            (boot("skipped", "T2"), boot("started", "T2"), true, Missing::NotMade),
-            (boot("failed", "T2"), None, false, Missing::NotMade),
-            // The line is of an older boot.
-            (boot("started", "T1"), boot("started", "T2"), true, Missing::New),
-            (boot("started", "T1"), boot("started", "T2"), false, Missing::Unknown),
-            (None, boot("started", "T2"), true, Missing::New),
-            (None, None, false, Missing::Unknown),
+        for (last, is_complete, expected) in [
+            (Some("started"), true, Missing::Gone),
+            (Some("registered"), false, Missing::Gone),
+            (Some("skipped"), true, Missing::NotMade),
+            (Some("failed"), false, Missing::NotMade),
+            (None, true, Missing::New),
+            (None, false, Missing::Unknown),
         ] {
-            let found = missing(last.as_ref(), root.as_ref(), is_complete);
-            assert_eq!(found, expected, "{last:?} {root:?} {is_complete}");
+            let pass = last.map(|action| Pass { action: action.to_owned(), time: "T".to_owned() });
+            assert_eq!(missing(pass.as_ref(), is_complete), expected, "{last:?} {is_complete}");
         }
     }
 }

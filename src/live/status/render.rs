@@ -132,20 +132,20 @@ fn object(line: &Line<'_>) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::model::{rows, up, wanted};
-    use super::super::row::{Deaths, LastBoot, Missing, Subject, Supervision};
+    use super::super::row::{Deaths, Missing, Pass, Subject, Supervision};
     use super::*;
     use crate::s6::status::Process;
 
     fn row(name: &str, subject: Subject, supervision: Supervision) -> Row {
         let directory = (!matches!(supervision, Supervision::NoSlot(_))).then(|| "/run/service/x".into());
-        Row { name: name.into(), subject, directory, supervision, last_boot: None }
+        Row { name: name.into(), subject, directory, supervision, last_boot: None, last_pass: None }
     }
 
     fn sample() -> [Row; 3] {
         let last = Some(Death { time: 0, code: 78, signal: 0 });
         let down = State { process: Process::Down, deaths: Ok(Deaths { last, ..Deaths::default() }), ..up() };
         let coder = Row {
-            last_boot: Some(LastBoot { action: "started".to_owned(), time: "T".to_owned() }),
+            last_boot: Some(Pass { action: "started".to_owned(), time: "T".to_owned() }),
             ..row("coder", Subject::Profile(wanted()), Supervision::Supervised(down))
         };
         [

@@ -17,8 +17,10 @@ pub struct Row {
     pub directory: Option<PathBuf>,
     /// What s6 knows of it.
     pub supervision: Supervision,
-    /// What the last boot did with it, as far as the boot log tells.
-    pub last_boot: Option<LastBoot>,
+    /// What the container's boot has done with it, as far as the boot log tells. It is printed.
+    pub last_boot: Option<Pass>,
+    /// What the newest pass, which may have been run by hand, has done with it, as far as the boot log tells. It is judged.
+    pub last_pass: Option<Pass>,
 }
 
 /// What a row is about.
@@ -154,9 +156,9 @@ pub enum Logger {
     Unknown(String),
 }
 
-/// What the last boot did with a profile, and when, as the boot log has it.
+/// What a pass has done with a profile, and when, as the boot log has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LastBoot {
+pub struct Pass {
     /// The action.
     pub action: String,
     /// The time.
@@ -306,7 +308,14 @@ mod tests {
         for forecast in forecasts() {
             let has_failed = forecast.has_failed;
             let (name, subject) = (b"x".to_vec(), Subject::Profile(forecast.clone()));
-            let row = Row { name, subject, directory: None, supervision: missing(), last_boot: None };
+            let row = Row {
+                name,
+                subject,
+                directory: None,
+                supervision: missing(),
+                last_boot: None,
+                last_pass: None,
+            };
             let expected = if has_failed { forecast.next } else { NextBoot::NoSlot };
             assert_eq!(row.next_boot(), Some(expected), "{forecast:?}");
         }
@@ -338,7 +347,14 @@ mod tests {
             (of(false, 9), Shown::Up),
         ] {
             let subject = Subject::Profile(wanted());
-            let row = Row { name: b"x".to_vec(), subject, directory: None, supervision, last_boot: None };
+            let row = Row {
+                name: b"x".to_vec(),
+                subject,
+                directory: None,
+                supervision,
+                last_boot: None,
+                last_pass: None,
+            };
             assert_eq!(row.shown(), shown, "{row:?}");
         }
     }
