@@ -208,6 +208,32 @@ def can_lead_root_through_proc(bed):
     return snapshot(folder) != before
 
 
+def can_use_what_root_is_advised(bed):
+    """Root's directory in the place of a log directory, by a link or by a new name."""
+    # As another user has left it: a directory of root's on the volume.
+    assert hermes(bed, "mkdir -p /opt/data/logs")
+    assert bed.run(["sh", "-ec", "cd /opt/data/logs; mkdir -m 700 roots; mkdir -m 755 /run/outside; echo x > roots/key"]).returncode == 0
+    told = b""
+    for plant in ("ln -s /run/outside gateways", "mv roots gateways"):
+        assert hermes(bed, f"cd /opt/data/logs; rm -rf gateways; {plant}")
+        for command in (["reconcile"], ["status"], ["health"]):
+            for uid in (0, HERMES):
+                done = bed.init(*command, uid=uid, code=None)
+                told += done.stdout + done.stderr
+        for command in set(re.findall(r"as root: ([^;\n]*)\)", told.decode())):
+            bed.run(["sh", "-c", command])
+    assert b"as root: " in told
+    return bed.path("/run/outside").stat().st_uid == HERMES or hermes(bed, "cat /opt/data/logs/gateways/key")
+
+
+def can_get_what_is_roots_by_its_name(bed):
+    assert bed.run(["sh", "-ec", "cd /opt/data; echo '{\"key\": 1}' > roots; chmod 600 roots"]).returncode == 0
+    assert hermes(bed, "cd /opt/data; mv roots profiles/coder/gateway_state.json")
+    for verb in ("stop", "start"):
+        bed.init(verb, "coder", code=1)
+    return hermes(bed, "grep -r key /opt/data")
+
+
 ROWS = {
     "start, stop and query a gateway (`s6-svc`, `s6-svstat`)": (True, True, can_start),
     "wait with `s6-svwait` and `s6-svlisten1`": (True, False, can_wait_with_svwait),
@@ -224,6 +250,12 @@ ROWS = {
     "command s6-overlay's own services": (False, False, can_command_a_service_of_s6_overlay),
     "have a boot pass write or remove files outside the volume, through links on it": (False, False, can_lead_a_pass_outside),
     "lead root through a link in `/proc` into another mount namespace": (False, False, can_lead_root_through_proc),
+    "get a file outside the volume, or one that only root can read, by a command that root is told to run": (
+        False,
+        False,
+        can_use_what_root_is_advised,
+    ),
+    "get what only root can read, by giving it the name of a file of a profile": (False, False, can_get_what_is_roots_by_its_name),
 }
 
 
