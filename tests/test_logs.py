@@ -1,9 +1,13 @@
 """logs: what gateways have printed, from s6-log's files, and nothing that commands a terminal."""
 
+import fcntl
 import os
+import random
+import re
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +17,15 @@ from support.volume import Volume
 
 pytestmark = pytest.mark.root
 TAI = b"@400000006553f10b00000000"
+# What an answer may cost, whatever is in a log: 24 MiB and two seconds of CPU time. Whoever needs more is killed.
+BOUNDED = ["prlimit", f"--data={24 << 20}", "--cpu=2", "--"]
+# s6-log begins a new file before a line makes one larger than this.
+ROTATED = 1_000_000
+
+
+def rotated(number, ending="s"):
+    """Returns the name of a rotated file; a larger number is newer."""
+    return f"@4000000065{number:014x}.{ending}"
 
 
 @pytest.fixture
@@ -41,9 +54,9 @@ def argv(volume, *arguments):
     return [executable(), "logs", "--hermes-home", volume.home, *arguments]
 
 
-def logs(volume, *arguments, code=0, **options):
-    done = run(argv(volume, *arguments), env=APART | {"TZ": "UTC0"}, timeout=10, **options)
-    assert done.returncode == code, done
+def logs(volume, *arguments, code=0, before=(), environment=None):
+    done = run([*before, *argv(volume, *arguments)], env=APART | {"TZ": "UTC0"} | (environment or {}), timeout=30)
+    assert code is None or done.returncode == code, (done.returncode, done.stderr[-1000:])
     return done
 
 
@@ -148,22 +161,6 @@ def test_what_cannot_be_looked_at_is_no_missing_log(volume, log):
         assert when > 1, call
 
 
-def test_hostile_numbers_and_sizes_are_bounded(volume, log):
-    directory = log("coder", "current", b"end\n")
-    for number in range(20):
-        (directory / f"@4000000000000000{number:08x}.s").write_bytes(b"x" * (8 << 20))
-    for number in range(3000):
-        (directory / f"@4000000000000001{number:08x}.s").write_bytes(b"y")
-    start = time.monotonic()
-    done = run(["sh", "-c", 'ulimit -v 400000; exec "$@"', "sh", *argv(volume, "-n", "1000000", "coder")], env=APART, timeout=60)
-    assert done.returncode == 0 and done.stdout.endswith(b"y" * 3000 + b"end\n") and len(done.stdout) < 80 << 20, done.stderr
-    assert time.monotonic() - start < 30
-    with Following(volume, "-n0", "coder") as following:
-        with open(directory / "current", "ab") as current:
-            current.write(b"z" * (200 << 10))
-        following.until(b"z" * (64 << 10))
-
-
 class Following:
     """`logs -f` in the background; its output is read line by line."""
 
@@ -172,6 +169,7 @@ class Following:
             argv(volume, "-f", *arguments), env=APART, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         os.set_blocking(self.child.stdout.fileno(), False)
+        fcntl.fcntl(self.child.stdout, fcntl.F_SETPIPE_SZ, 1 << 20)
         self.seen = b""
 
     def until(self, text):
@@ -192,6 +190,228 @@ class Following:
         self.child.stdout.close()
         self.child.wait(timeout=10)
         self.child.stderr.close()
+
+
+def honest(log, name, files=10):
+    """Writes a log as large as the loggers keep one. Returns its text."""
+    text = b""
+    for number in range(files + 1):
+        lines = b"".join(b"2026-11-28 20:14:16.123456789  %02d %05d a line of a gateway\n" % (number, line) for line in range(20_000))
+        part = lines[: lines.rindex(b"\n", 0, ROTATED) + 1]
+        log(name, rotated(number) if number < files else "current", part)
+        text += part
+    return text
+
+
+def test_a_log_as_large_as_the_loggers_keep_it_is_printed_whole(volume, log):
+    text = honest(log, "coder")
+    assert len(text) > 10_900_000
+    for arguments in (["coder"], ["--raw", "coder"]):
+        done = logs(volume, "-n", "1000000", *arguments, before=BOUNDED)
+        assert done.stdout == text and done.stderr == b""
+    lines = text.splitlines(keepends=True)
+    assert logs(volume, "-n", "100000", "coder", before=BOUNDED).stdout == b"".join(lines[-100_000:])
+    # The longest lines that s6-log makes, and many of them.
+    long = b"".join(b"2026-11-28 20:14:16.123456789  " + b"%08d" % number * 1024 + b"\n" for number in range(110))
+    log("long", "current", long)
+    assert logs(volume, "long").stdout == b"".join(long.splitlines(keepends=True)[-20:])
+
+
+def holes(log, name):
+    for number in range(12):
+        path = log(name, rotated(number), b"") / rotated(number)
+        os.truncate(path, 16 << 20)
+    os.truncate(log(name, "current", b"") / "current", 16 << 20)
+
+
+def terabyte(log, name):
+    os.truncate(log(name, "current", b"") / "current", 1 << 40)
+
+
+def data(log, name):
+    """Megabytes of what is escaped, in a few long lines."""
+    for number in range(12):
+        log(name, rotated(number), b"\xff" * (4 << 20) + b"\n" + random.randbytes(1 << 20))
+    log(name, "current", b"\x01" * (15 << 20))
+
+
+def newlines(log, name):
+    for number in range(12):
+        log(name, rotated(number), b"\n" * ROTATED)
+    log(name, "current", TAI + b"\n" + b"\n" * (15 << 20))
+
+
+def stamps(log, name):
+    log(name, "current", b"".join(b"@%024x\n" % ((0x400000006553F10B << 32) + (number << 32)) for number in range(400_000)))
+
+
+def names(log, name):
+    directory = log(name, "current", b"x\n")
+    for number in range(30_000):
+        os.close(os.open(directory / rotated(number), os.O_CREAT | os.O_WRONLY))
+
+
+HOSTILE = {"holes": holes, "terabyte": terabyte, "data": data, "newlines": newlines, "stamps": stamps, "names": names}
+LARGEST = 11 * (ROTATED + (64 << 10))
+
+
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_whatever_is_in_a_log_costs_little(volume, log, kind):
+    HOSTILE[kind](log, "x" * 200)
+    HOSTILE[kind](log, "coder")
+    for arguments in (["-n0"], [], ["-n1000000"], ["-n1000000", "--raw"]):
+        for which in (["coder"], ["x" * 200, "coder"]):
+            done = logs(volume, *arguments, *which, code=None, before=BOUNDED, environment={"TZ": "Europe/Berlin"})
+            said = done.stderr.splitlines()
+            if kind in ("newlines", "stamps"):
+                assert done.returncode == 0 and not said, (arguments, said)
+            elif arguments != ["-n0"]:
+                assert done.returncode == 1 and len(said) == len(which), (arguments, done.returncode, said)
+            assert all(re.search(rb"warning: unable to read all of .*: only its ", line) for line in said), said
+            # An escape is six bytes, and a name is put before each line.
+            assert len(done.stdout) <= len(which) * 6 * LARGEST + 1_000_000 * 210
+
+
+def test_what_is_not_read_of_a_log_is_said(volume, log):
+    text = honest(log, "coder", files=11)
+    done = logs(volume, "-n", "1000000", "coder", code=1, before=BOUNDED)
+    assert done.stderr == b"hermes-init logs: warning: unable to read all of logs/gateways/coder: only its last 11720896 bytes are read\n"
+    assert done.stdout == text[-11_720_896:]
+    # The last lines are there, and nobody need know of the rest.
+    assert logs(volume, "coder").stderr == b""
+    for number in range(40):
+        log("files", rotated(number), b"%d\n" % number)
+    log("files", "current", b"end\n")
+    done = logs(volume, "-n", "100", "files", code=1)
+    assert done.stderr.endswith(b"logs/gateways/files: only its 32 newest rotated files are read\n")
+    assert done.stdout == b"".join(b"%d\n" % number for number in range(8, 40)) + b"end\n"
+    assert logs(volume, "-n", "33", "files").stdout == done.stdout
+    # A line that s6-log cannot have made is printed in pieces.
+    log("line", "current", b"before\n" + b"x" * (150 << 10) + b"\nafter\n")
+    piece = b"x" * (64 << 10)
+    assert logs(volume, "line").stdout == b"before\n" + piece + b"\n" + piece + b"\n" + b"x" * (22 << 10) + b"\nafter\n"
+    done = logs(volume, "-n1", "line")
+    assert done.stdout == b"after\n"
+    done = logs(volume, "-n2", "line", code=None)
+    assert done.returncode == 0 and done.stdout.count(b"x") == 150 << 10
+
+
+def test_only_what_s6_log_names_is_a_rotated_file(volume, log):
+    log("coder", "current", b"now\n")
+    log("coder", rotated(1, "u"), b"unfinished\n")
+    log("coder", rotated(2), b"rotated\n")
+    log("coder", "previous", b"being rotated\n")
+    for name in ("@x", "@4000000065.s", rotated(3, "t"), rotated(3).upper().replace(".S", ""), "state", "lock", ".hidden", "0"):
+        log("coder", name, b"no log\n")
+    assert logs(volume, "coder").stdout == b"unfinished\nrotated\nbeing rotated\nnow\n"
+
+
+def test_what_is_newer_than_a_file_that_cannot_be_read_is_printed(volume, log):
+    directory = log("coder", "current", b"now\n")
+    log("coder", rotated(1), b"oldest\n")
+    (directory / rotated(2)).mkdir()
+    log("coder", rotated(3), b"newer\n")
+    done = logs(volume, "coder", code=1)
+    assert done.stdout == b"newer\nnow\n"
+    assert done.stderr.endswith(b"logs/gateways/coder/%s: not a regular file\n" % rotated(2).encode())
+    assert logs(volume, "-n1", "coder").stdout == b"now\n"
+
+
+def cost(pid):
+    """Returns the peak memory of a process in bytes, and its CPU time in seconds."""
+    peak = int(re.search(r"VmHWM:\s+(\d+) kB", Path(f"/proc/{pid}/status").read_text())[1]) << 10
+    ticks = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[11:13]
+    return peak, sum(map(int, ticks)) / os.sysconf("SC_CLK_TCK")
+
+
+def test_following_costs_little_whatever_a_log_becomes(volume, log):
+    directory = log("coder", "current", b"first\n")
+    with Following(volume, "--raw", "coder") as following:
+        following.until(b"first\n")
+        os.truncate(directory / "current", 1 << 40)
+        with open(directory / "current", "ab") as current:
+            current.write(b"\nsecond\n")
+        following.until(b"\nsecond\n")
+        # Rotated more often than it looks.
+        for number in range(40):
+            (directory / "current").rename(directory / rotated(number))
+            os.truncate(log("coder", "current", b"") / "current", 64 << 20)
+        log("coder", "next", b"third\n")
+        (directory / "next").rename(directory / "current")
+        seen = following.until(b"\nthird\n")
+        peak, seconds = cost(following.child.pid)
+        assert peak < 24 << 20 and seconds < 2, (peak, seconds)
+        assert len(seen) < 10 * LARGEST
+        following.child.stdout.close()
+        following.child.wait(timeout=10)
+        said = following.child.stderr.read()
+        assert b"unable to read all of logs/gateways/coder: only the last " in said and said.count(b"\n") < 10, said
+
+
+def test_a_long_line_is_followed_before_its_end(volume, log):
+    directory = log("coder", "current", b"end\n")
+    for arguments in (["-n1"], ["-n0"]):
+        with Following(volume, *arguments, "coder") as following:
+            if arguments == ["-n1"]:
+                following.until(b"end\n")
+            # Else it may not have opened the file yet.
+            with open(directory / "current", "ab") as current:
+                current.write(b"z" * (200 << 10))
+            following.until(b"z" * (64 << 10))
+
+
+def test_rotations_while_it_looks_bring_no_line_before_its_time(volume, log):
+    directory = log("coder", "current", numbered(4, 6))
+    log("coder", rotated(1), numbered(1, 3))
+    # It has opened `current`, and is about to list the directory.
+    slow = ["strace", "-o", volume.place / "trace", "-P", directory, "-e", "inject=getdents64:delay_enter=1000000:when=1"]
+    child = subprocess.Popen([*slow, *argv(volume, "coder")], env=APART, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+    try:
+        wait_for(lambda: (volume.place / "trace").exists() and b"getdents64(" in (volume.place / "trace").read_bytes(), what="the listing")
+        (directory / "current").rename(directory / rotated(2))
+        log("coder", rotated(3), numbered(7, 9))
+        log("coder", "current", numbered(10, 12))
+        out, _ = child.communicate(timeout=20)
+    finally:
+        if child.poll() is None:
+            child.kill()
+            child.communicate()
+    assert out == numbered(1, 6)
+
+
+def test_it_follows_over_several_rotations_at_once_and_loses_nothing(volume, log):
+    directory = log("coder", "current", numbered(1, 3))
+    with Following(volume, "coder") as following:
+        following.until(b"line 3\n")
+        following.child.send_signal(signal.SIGSTOP)
+        for number in range(3):
+            with open(directory / "current", "ab") as current:
+                current.write(numbered(10 * number + 4, 10 * number + 13))
+            (directory / "current").rename(directory / rotated(number))
+            log("coder", "current", b"")
+        log("coder", "next", numbered(34, 35))
+        (directory / "next").rename(directory / "current")
+        following.child.send_signal(signal.SIGCONT)
+        assert following.until(b"line 35\n") == numbered(1, 35)
+
+
+@pytest.mark.s6
+@pytest.mark.parametrize("command", ["start", "restart"])
+def test_a_failed_starts_last_lines_cost_little(live, command):
+    if command == "start":
+        live.init("stop", "coder", uid=HERMES)
+    live.tell("coder", "exit 78")
+    directory = live.path("/opt/data/logs/gateways/coder")
+    for path in [directory / "current", *(directory / rotated(number) for number in range(12))]:
+        path.touch()
+        os.truncate(path, 64 << 20)
+        os.chown(path, HERMES, HERMES)
+    limits = [*BOUNDED[:-1], "/run/bed/bin/hermes-init"]
+    done = live.run([*limits, command, "--wait=2", "coder"], uid=HERMES)
+    assert done.returncode == 1 and b"; the end of its log:\n  " + rb"\u0000" in done.stderr, (done.returncode, done.stderr[-1000:])
+    assert b"...\n  " in done.stderr
+    assert done.stderr.endswith(b"\n  (unable to read all of logs/gateways/coder: only its last 458752 bytes are read)\n")
+    assert len(done.stderr) < 64 << 10
 
 
 def test_a_rotation_while_it_looks_prints_no_line_twice(volume, log):

@@ -4,19 +4,21 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::{profiles, record};
-use crate::output::escape::Line;
-use crate::output::{Console, Result, exit};
+use crate::output::{Console, Error, Result, exit, line};
 use crate::s6::{ProfileName, tai64n};
-use crate::settings::{Lookup, Overrides, Settings, zone};
+use crate::settings::zone::Zone;
+use crate::settings::{Overrides, Settings};
 use crate::sys::process;
-use crate::volume::gateway_log::Log;
+use crate::volume::gateway_log::{Allowance, LINE, Log, Sink};
 
 /// Number of lines that are printed if `-n` says nothing.
 pub const LINES: usize = 20;
 /// Number of lines in a message.
 const LAST: usize = 5;
-/// Length, in bytes, beyond which a line is printed before its end. s6-log cuts lines at 8 KiB.
-const LINE: usize = 64 << 10;
+/// Longest part of a line in a message, in bytes. s6-log cuts lines at 8 KiB, and puts a time before them.
+const SHOWN: usize = 9 << 10;
+/// Size, in bytes, from which on what is to be printed is written.
+const WRITE: usize = 64 << 10;
 /// Time between two looks at a log that is followed: short for a reader, and long beside the few system calls of a look.
 const LOOK: Duration = Duration::from_millis(200);
 
@@ -44,9 +46,10 @@ fn logs(args: &Args, console: &Console) -> Result<u8> {
     let profiles = profiles(&args.profiles)?;
     let settings = Settings::gather(&args.overrides, console)?;
     let (home, trusted) = record::home(&settings)?;
+    let (allowance, zone) = (Allowance::new(), Zone::new(&settings.lookup));
     home.as_its_user(|| {
-        let logs = profiles.into_iter().map(|profile| Log::new(&home, trusted, profile));
-        let printer = Printer { args, console, lookup: &settings.lookup, is_one: logs.len() == 1 };
+        let logs = profiles.into_iter().map(|profile| Log::new(&home, trusted, profile, &allowance));
+        let printer = Printer { args, console, zone: &zone, is_one: logs.len() == 1 };
         Ok(printer.print(logs.map(Followed::new).collect()))
     })
 }
@@ -55,7 +58,7 @@ fn logs(args: &Args, console: &Console) -> Result<u8> {
 struct Printer<'a> {
     args: &'a Args,
     console: &'a Console,
-    lookup: &'a Lookup,
+    zone: &'a Zone,
     /// Whether there is one log. The lines of several begin with the names of their profiles.
     is_one: bool,
 }
@@ -63,15 +66,15 @@ struct Printer<'a> {
 /// A log, and what of it has been printed.
 struct Followed<'a> {
     log: Log<'a>,
-    /// The beginning of a line whose end has not been written yet.
+    /// The beginning of a line whose end has not been read yet.
     rest: Vec<u8>,
-    /// Whether it could not be read, which has been reported.
-    has_failed: bool,
+    /// What has been reported last.
+    reported: Option<Error>,
 }
 
 impl<'a> Followed<'a> {
     fn new(log: Log<'a>) -> Followed<'a> {
-        Followed { log, rest: Vec::new(), has_failed: false }
+        Followed { log, rest: Vec::new(), reported: None }
     }
 }
 
@@ -81,11 +84,10 @@ impl Printer<'_> {
     fn print(&self, mut logs: Vec<Followed<'_>>) -> u8 {
         let mut code = 0;
         for followed in &mut logs {
-            let last = followed.log.tail(self.args.lines);
-            code = code.max(self.show(followed, last));
+            code = code.max(self.show(followed, |log, sink| log.tail(self.args.lines, sink)));
         }
         for followed in &logs {
-            if !followed.log.is_there() && !followed.has_failed {
+            if !followed.log.is_there() && followed.reported.is_none() {
                 let name = followed.log.profile.text();
                 self.console.warn(format_args!("{name} has no log yet: its gateway has not been started"));
                 code = exit::INCOMPLETE;
@@ -94,57 +96,107 @@ impl Printer<'_> {
         while self.args.follow && !self.console.is_unwritten() && !process::stdout_is_closed(LOOK) {
             code = 0;
             for followed in &mut logs {
-                let new = followed.log.more();
-                code = code.max(self.show(followed, new));
+                code = code.max(self.show(followed, |log, sink| log.more(sink)));
             }
         }
         code
     }
 
-    /// Prints what has been read of a log, or reports once that it cannot be read. Returns the exit code.
-    fn show(&self, followed: &mut Followed<'_>, read: Result<Vec<u8>>) -> u8 {
-        let (new, code) = match read {
-            Ok(new) => (new, 0),
+    /// Prints what `read` reads of a log, and reports what it cannot read, unless that has been reported last. Returns the exit code.
+    fn show(
+        &self,
+        followed: &mut Followed<'_>,
+        read: impl FnOnce(&mut Log<'_>, Sink<'_>) -> Result<()>,
+    ) -> u8 {
+        let Followed { log, rest, reported } = followed;
+        let label = if self.is_one { String::new() } else { format!("{}: ", log.profile.text()) };
+        let mut output = Output { console: self.console, text: Vec::new() };
+        let mut print = |line: &[u8]| {
+            output.add(label.as_bytes());
+            if self.args.raw {
+                output.add(line);
+            } else {
+                append(&mut output.text, self.zone, line);
+            }
+            output.end_line();
+        };
+        let done = read(log, &mut |block| split(rest, block, &mut print));
+        if !self.args.follow && !rest.is_empty() {
+            print(rest);
+            rest.clear();
+        }
+        output.write();
+        match done {
+            Ok(()) => 0,
             Err(error) => {
-                if !followed.has_failed {
+                if reported.as_ref() != Some(&error) {
                     self.console.failed(&error);
                 }
-                followed.has_failed = true;
-                (Vec::new(), exit::INCOMPLETE)
-            }
-        };
-        let mut text = std::mem::take(&mut followed.rest);
-        text.extend(new);
-        if self.args.follow {
-            let end = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-            followed.rest = text.split_off(end);
-            if followed.rest.len() > LINE {
-                text.append(&mut followed.rest);
+                *reported = Some(error);
+                exit::INCOMPLETE
             }
         }
-        let label = if self.is_one { String::new() } else { format!("{}: ", followed.log.profile.text()) };
-        let mut shown = Vec::new();
-        for line in text.split_inclusive(|byte| *byte == b'\n') {
-            let line = line.strip_suffix(b"\n").unwrap_or(line);
-            shown.extend_from_slice(label.as_bytes());
-            if self.args.raw {
-                shown.extend_from_slice(line);
-            } else {
-                shown.extend_from_slice(self::line(self.lookup, line).as_bytes());
-            }
-            shown.push(b'\n');
-        }
-        self.console.write(&shown);
-        code
     }
 }
 
-/// Returns a line for a person: the time that s6-log has put before it as local time, and nothing that commands a terminal.
-fn line(lookup: &Lookup, line: &[u8]) -> String {
-    match stamped(line) {
-        Some((moment, message)) => format!("{}{}", zone::stamp(lookup, moment), Line(message)),
-        None => Line(line).to_string(),
+/// What is to be printed, which is written piece by piece.
+struct Output<'a> {
+    console: &'a Console,
+    text: Vec<u8>,
+}
+
+impl Output<'_> {
+    fn add(&mut self, text: &[u8]) {
+        self.text.extend_from_slice(text);
     }
+
+    fn end_line(&mut self) {
+        self.text.push(b'\n');
+        if self.text.len() >= WRITE {
+            self.write();
+        }
+    }
+
+    fn write(&mut self) {
+        // Nobody reads the rest either.
+        if !self.console.is_unwritten() {
+            self.console.write(&self.text);
+        }
+        self.text.clear();
+    }
+}
+
+/// Splits a text that comes in blocks into lines: calls `print` for each, without its newline. What is longer than [`LINE`] becomes
+/// several. `rest` is what has come of a line that has not ended.
+fn split(rest: &mut Vec<u8>, block: &[u8], print: &mut dyn FnMut(&[u8])) {
+    for line in block.split_inclusive(|byte| *byte == b'\n') {
+        let (mut text, has_ended) = line.strip_suffix(b"\n").map_or((line, false), |text| (text, true));
+        while let Some((piece, next)) =
+            text.split_at_checked(LINE - rest.len()).filter(|(_, next)| !next.is_empty())
+        {
+            rest.extend_from_slice(piece);
+            print(rest);
+            rest.clear();
+            text = next;
+        }
+        rest.extend_from_slice(text);
+        if has_ended {
+            print(rest);
+            rest.clear();
+        }
+    }
+}
+
+/// Appends a line for a person: the time that s6-log has put before it as local time, and nothing that commands a terminal.
+fn append(text: &mut Vec<u8>, zone: &Zone, line: &[u8]) {
+    let message = match stamped(line) {
+        Some((moment, message)) => {
+            text.extend_from_slice(zone.stamp(moment).as_bytes());
+            message
+        }
+        None => line,
+    };
+    line::append(text, message);
 }
 
 /// Splits a line that s6-log has put a time before: `@`, 24 hexadecimal digits, and the line. Returns the time in seconds since 1970.
@@ -153,10 +205,65 @@ fn stamped(line: &[u8]) -> Option<(i64, &[u8])> {
     Some((tai64n::of_hex(label)?, message))
 }
 
-/// Returns the last lines of a gateway's log for a message, each on a line of its own; nothing if there is none.
+/// Returns the last lines of a gateway's log for a message, each on a line of its own; nothing if there is none. If not all of them can be
+/// read, the reason is the last one.
 pub fn last_lines(settings: &Settings, profile: &ProfileName) -> Result<String> {
     let (home, trusted) = record::home(settings)?;
-    let last = home.as_its_user(|| Log::new(&home, trusted, profile.clone()).tail(LAST))?;
-    let lines = last.split(|byte| *byte == b'\n').filter(|line| !line.is_empty());
-    Ok(lines.map(|line| format!("\n  {}", self::line(&settings.lookup, line))).collect::<Vec<_>>().concat())
+    let (allowance, zone) = (Allowance::new(), Zone::new(&settings.lookup));
+    let mut text = Vec::new();
+    let done = home.as_its_user(|| {
+        let mut log = Log::new(&home, trusted, profile.clone(), &allowance);
+        Ok(log.tail(LAST, &mut |block| text.extend_from_slice(block)))
+    })?;
+    let mut shown = Vec::new();
+    for line in text.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        shown.extend_from_slice(b"\n  ");
+        append(&mut shown, &zone, line.get(..SHOWN).unwrap_or(line));
+        if line.len() > SHOWN {
+            shown.extend_from_slice(b"...");
+        }
+    }
+    let shown = String::from_utf8_lossy(&shown).into_owned();
+    match done {
+        Err(error) if shown.is_empty() => Err(error),
+        Err(error) => Ok(format!("{shown}\n  ({error})")),
+        Ok(()) => Ok(shown),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Splits a text that comes in blocks of a size. Returns the lines, and what has not ended.
+    fn lines(text: &[u8], size: usize) -> (Vec<Vec<u8>>, Vec<u8>) {
+        let (mut lines, mut rest) = (Vec::new(), Vec::new());
+        for block in text.chunks(size) {
+            split(&mut rest, block, &mut |line| lines.push(line.to_vec()));
+        }
+        (lines, rest)
+    }
+
+    #[test]
+    fn lines_are_the_same_in_blocks_of_any_size() {
+        let text = b"one\n\ntwo\nhalf";
+        for size in 1..=text.len() {
+            assert_eq!(lines(text, size), (vec![b"one".to_vec(), vec![], b"two".to_vec()], b"half".to_vec()));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_becomes_several() {
+        for size in [1000, LINE - 1, LINE, LINE + 1, 5 * LINE] {
+            for (length, pieces) in
+                [(LINE - 1, 1), (LINE, 1), (LINE + 1, 2), (2 * LINE, 2), (2 * LINE + 1, 3)]
+            {
+                let text = [vec![b'x'; length], b"\nnext\n".to_vec()].concat();
+                let (lines, rest) = lines(&text, size);
+                assert_eq!((lines.len(), rest.len()), (pieces + 1, 0), "{size} {length}");
+                assert!(lines.concat() == [vec![b'x'; length], b"next".to_vec()].concat());
+                assert!(lines.iter().all(|line| line.len() <= LINE), "{size} {length}");
+            }
+        }
+    }
 }

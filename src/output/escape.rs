@@ -19,10 +19,6 @@ pub struct FromVolume<'a>(pub &'a [u8]);
 /// A sentence of this program for the log: an ASCII JSON string with blanks and without equals signs.
 pub struct Sentence<'a>(pub &'a str);
 
-/// A line that a gateway has printed, as text for a terminal: control characters are escaped, and characters that change the direction
-/// or the line of others.
-pub struct Line<'a>(pub &'a [u8]);
-
 /// A value as an ASCII JSON string. What is no UTF-8 becomes U+FFFD.
 pub struct Quoted<'a>(pub &'a [u8]);
 
@@ -90,27 +86,6 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-impl fmt::Display for Line<'_> {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for character in chunk.valid().chars() {
-                match character {
-                    '\t' => out.write_char(character)?,
-                    '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                        escape(out, character, Escapes::Json)?;
-                    }
-                    _ if character.is_control() => escape(out, character, Escapes::Json)?,
-                    _ => out.write_char(character)?,
-                }
-            }
-            if !chunk.invalid().is_empty() {
-                escape(out, char::REPLACEMENT_CHARACTER, Escapes::Json)?;
-            }
-        }
-        Ok(())
-    }
-}
-
 /// Returns the part of a value that is printed, and the mark behind it if something was cut off.
 fn cut(value: &[u8]) -> (&[u8], &'static str) {
     value
@@ -145,12 +120,19 @@ fn escape(out: &mut fmt::Formatter<'_>, character: char, escapes: Escapes) -> fm
         ' '..='~' => out.write_char(character),
         _ => {
             let mut units = [0; 2];
-            for unit in character.encode_utf16(&mut units) {
-                write!(out, "\\u{unit:04x}")?;
-            }
-            Ok(())
+            let units = character.encode_utf16(&mut units).iter();
+            units.copied().flat_map(unit).try_for_each(|byte| out.write_char(byte.into()))
         }
     }
+}
+
+/// Returns the escape of a UTF-16 code unit in a JSON string.
+pub fn unit(unit: u16) -> [u8; 6] {
+    let digit = |shift: u16| match (unit >> shift & 0xf) as u8 {
+        digit @ 0..10 => b'0' + digit,
+        digit => b'a' - 10 + digit,
+    };
+    [b'\\', b'u', digit(12), digit(8), digit(4), digit(0)]
 }
 
 #[cfg(test)]
@@ -179,20 +161,6 @@ mod tests {
             assert_eq!(FromVolume(value).to_string(), shown);
         }
         assert_eq!(Shown("x".repeat(65).as_bytes()).to_string(), format!("\"{}\"", "x".repeat(65)));
-    }
-
-    #[test]
-    fn a_line_for_a_terminal_keeps_its_letters_and_commands_nothing() {
-        for (line, shown) in [
-            (&b"a \"b\" \\ c=d\t."[..], "a \"b\" \\ c=d\t."),
-            ("é😀".as_bytes(), "é😀"),
-            (b"\x1b[2J\r\x07\x7f", "\\u001b[2J\\r\\u0007\\u007f"),
-            ("\u{9b}2J\u{202e}x\u{2066}\u{2028}".as_bytes(), "\\u009b2J\\u202ex\\u2066\\u2028"),
-            (b"\xff\xc3", "\\ufffd\\ufffd"),
-            (b"", ""),
-        ] {
-            assert_eq!(Line(line).to_string(), shown);
-        }
     }
 
     #[test]

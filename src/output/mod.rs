@@ -6,6 +6,7 @@ pub mod escape;
 pub mod exit;
 pub mod format;
 pub mod json;
+pub mod line;
 pub mod localtime;
 pub mod nearest;
 

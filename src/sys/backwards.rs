@@ -34,7 +34,7 @@ pub fn lines(
     limits: Limits,
     each: impl FnMut(&[u8]) -> ControlFlow<()>,
 ) -> Result<Reached, Errno> {
-    read_lines(file.meta.size, limits, |block, at| file.read_at(block, at), each)
+    read_lines(file.meta.size, limits, |block, at| file.read_at(at, block), each)
 }
 
 /// The end of a line whose beginning has not been read yet.

@@ -320,19 +320,23 @@ impl Reader {
         if meta.kind == Kind::Regular { Ok(Reader { file, meta }) } else { Err(NOT_REGULAR.into()) }
     }
 
-    /// Reads bytes from this place on. Returns how many there were.
-    pub fn read_at(&self, bytes: &mut [u8], place: u64) -> Result<usize, Errno> {
-        loop {
-            match io::pread(&self.file, &mut *bytes, place) {
-                Err(Errno::INTR) => (),
-                count => return count,
-            }
-        }
+    /// Returns the size of the file now, in bytes.
+    pub fn size(&self) -> Result<u64, Errno> {
+        meta_of(&self.file).map(|meta| meta.size)
     }
 
-    /// Appends what follows in the file to `bytes`, until these are at least `most`.
-    pub fn read(&self, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno> {
-        read_on(&self.file, bytes, most)
+    /// Fills a buffer with what is at an offset. Returns the number of bytes, which is smaller than the buffer only at the end of the file.
+    pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let mut count = 0;
+        while let Some(rest @ [_, ..]) = buffer.get_mut(count..) {
+            match io::pread(&self.file, rest, offset + count as u64) {
+                Ok(0) => break,
+                Ok(more) => count += more,
+                Err(Errno::INTR) => (),
+                Err(errno) => return Err(errno),
+            }
+        }
+        Ok(count)
     }
 }
 
