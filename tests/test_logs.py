@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -393,6 +394,37 @@ def test_it_follows_over_several_rotations_at_once_and_loses_nothing(volume, log
         (directory / "next").rename(directory / "current")
         following.child.send_signal(signal.SIGCONT)
         assert following.until(b"line 35\n") == numbered(1, 35)
+
+
+def test_no_character_that_nobody_sees_reaches_a_terminal(volume, log):
+    """Against the categories of the Python that runs the tests. One that its Unicode has and the program's table has not fails here."""
+    version = unicodedata.unidata_version
+    characters = [chr(code) for code in range(0x110000) if not 0xD800 <= code < 0xE000 and code != 0xA]
+    category = {character: unicodedata.category(character) for character in characters}
+    must = {character for character in characters if category[character] in ("Cc", "Cf", "Zl", "Zp")} - {"\t"}
+    # Default_Ignorable_Code_Point beyond the category Cf, from DerivedCoreProperties.txt: Python does not have it.
+    ignored = {0x34F, 0x115F, 0x1160, 0x17B4, 0x17B5, *range(0x180B, 0x1810), 0x2065, 0x3164, *range(0xFE00, 0xFE10), 0xFFA0}
+    ignored |= {*range(0xFFF0, 0xFFF9), *range(0xE0000, 0xE1000)}
+    # Format characters of Unicode 15.0, which an older one does not know.
+    newer = set(range(0x13439, 0x13440))
+    seen = []
+    for part in (characters[:500_000], characters[500_000:]):
+        log("coder", "current", "".join(f"x{character}y\n" for character in part).encode())
+        seen += logs(volume, "-n", "1000000", "coder").stdout.decode().split("\n")[:-1]
+    escaped = {character for character, line in zip(characters, seen, strict=True) if line != f"x{character}y"}
+    assert not {hex(ord(character)) for character in must - escaped}, f"Unicode {version}"
+    others = {ord(character) for character in escaped - must}
+    assert others - ignored <= newer and ignored - others <= set(map(ord, must)), f"Unicode {version}"
+    assert "\u061c" in escaped and seen[characters.index("\u061c")] == r"x\u061cy" and "\U000e0041" in escaped
+    # Scripts and emoji that need joiners and selectors have them.
+    for text in (
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "\u0915\u094d\u200d\u0937",
+        "\U0001f469\u200d\U0001f4bb",
+        "\u2764\ufe0f",
+    ):
+        log("coder", "current", f"{text} er\u200dror\n".encode())
+        assert logs(volume, "coder").stdout.decode() == f"{text} er\\u200dror\n"
 
 
 @pytest.mark.s6
