@@ -386,7 +386,7 @@ def test_a_second_pass_changes_nothing_but_the_log(volume):
 
 
 @pytest.mark.parametrize(
-    "damage", ["run", "mode", "owner", "down", "type", "event", "control", "log", "extra-link", "not-a-slot", "symlink"]
+    "damage", ["run", "mode", "owner", "down", "type", "event", "control", "log", "extra-link", "not-a-slot", "dangling"]
 )
 @pytest.mark.parametrize("fallback", [None, "EINVAL", "ENOSYS", "EPERM"])
 def test_a_slot_that_differs_is_replaced(volume, damage, fallback):
@@ -421,7 +421,7 @@ def test_a_slot_that_differs_is_replaced(volume, damage, fallback):
         os.link(outside / "keep", slot / "log/run")
     else:
         shutil.rmtree(slot)
-        (slot.write_text("") if damage == "not-a-slot" else slot.symlink_to(outside))
+        (slot.write_text("") if damage == "not-a-slot" else slot.symlink_to("/nowhere"))
     inject = ["strace", "-f", "-o", "/dev/null", "-e", f"inject=renameat2:error={fallback}:when=1+"] if fallback else []
     volume.reconcile(before=inject)
     assert snapshot(slot) == expected_slot(down=False)
@@ -465,6 +465,37 @@ def test_a_leftover_that_cannot_be_removed_stops_nothing(volume):
     done = volume.reconcile(before=["setpriv", "--reuid", HERMES, "--regid", HERMES, "--clear-groups"])
     assert b"remove the leftover .gateway-default.tmp" in done.stderr
     assert snapshot(volume.slot("default")) == expected_slot(down=True)
+
+
+@pytest.mark.parametrize("options", [[], ["--adopt"], ["--sealed"]])
+@pytest.mark.parametrize("target", ["directory", "file", "closed"])
+@pytest.mark.parametrize("uid", [0, HERMES])
+def test_a_link_that_leads_somewhere_is_never_replaced(volume, options, target, uid):
+    """s6-rc makes such links before s6-svscan supervises what they lead to. One through a closed directory may lead somewhere."""
+    volume.profile("api", "running")
+    volume.profile("coder", "running")
+    (volume.place / "service.api").mkdir()
+    (volume.place / "file").touch()
+    (volume.place / "closed").mkdir(mode=0o000)
+    to = {"directory": "../service.api", "file": volume.place / "file", "closed": "../closed/service"}[target]
+    link = volume.slot("api")
+    link.symlink_to(to)
+    os.chown(link, uid, uid, follow_symlinks=False)
+    before = (
+        ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
+        if target == "closed"
+        else []
+    )
+    for effect in (["--dry-run"], [], []):
+        done = volume.reconcile(*options, *effect, before=before, code=1)
+        assert b"unable to use gateway-api: it is a symlink, not a slot: leave it to the program that created it\n" in done.stderr, done
+        line = next(line for line in done.stdout.splitlines() if b"profile=api " in line)
+        assert b' action=failed reason="unable to use gateway-api: it is a symlink, not a slot' in line
+        assert b"profile=coder prior_state=running action=started" in done.stdout
+        assert os.readlink(link) == str(to) and os.lstat(link).st_uid == uid
+    assert os.listdir(volume.place / "service.api") == [] and (volume.slot("coder") / "run").exists()
+    explained = volume.reconcile("--explain", *options, before=before).stdout
+    assert b"because: unable to use gateway-api: it is a symlink, not a slot" in explained and b"gateway-api is missing" not in explained
 
 
 def test_a_dangling_slot_goes_and_another_dangling_link_is_said(volume):

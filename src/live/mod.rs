@@ -20,7 +20,7 @@ use std::time::Duration;
 use crate::output::error::Object;
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::scandir_lock::{self, Held};
-use crate::s6::{ProfileName, Template, servicedir, supervision};
+use crate::s6::{ProfileName, Template, servicedir, slot, supervision};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, Name, Ownership, Reason};
@@ -113,10 +113,9 @@ fn profiles(operands: &[OsString]) -> Result<Vec<ProfileName>> {
     operands.iter().map(|operand| profile(operand)).collect()
 }
 
-/// Makes the error of an entry that has the name of a slot and is no directory.
+/// Returns the error of an entry that has the name of a slot and is no directory.
 fn foreign(name: &Name, kind: Kind) -> Error {
-    let reason = format!("it is {}, not a slot: leave it to the program that created it", kind.text());
-    Error::new("use", name, reason).with_code(exit::INCOMPLETE)
+    slot::foreign::not_a_slot(name, kind).with_code(exit::INCOMPLETE)
 }
 
 /// Returns whether the slot and its logger are supervised, so that both take orders and have a state to read.

@@ -53,8 +53,10 @@ fn find(pass: &Pass<'_>, name: &ProfileName, wanted: Wanted) -> Result<(Slot, De
     let slot = match check::inspect(scandir, name, default_state, &pass.template)? {
         SlotState::Absent => Slot::Absent,
         SlotState::UpToDate => Slot::UpToDate,
-        SlotState::Differs if !pass.adopt && foreign::is_in_use(scandir, name)? => Slot::Foreign,
-        SlotState::Differs => Slot::Differs,
+        SlotState::Differs => {
+            foreign::refuse_link(scandir, name)?;
+            if !pass.adopt && foreign::is_in_use(scandir, name)? { Slot::Foreign } else { Slot::Differs }
+        }
     };
     Ok((slot, default_state))
 }

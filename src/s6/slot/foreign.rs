@@ -1,9 +1,26 @@
-//! Slots that another program has made, for example the Python's service manager: their scripts are not this program's.
+//! What another program has made: slots whose scripts are not this program's, for example those of the Python's service manager, and
+//! entries that are no directories.
 
 use super::template;
-use crate::output::{Context, Result};
+use crate::output::{Context, Error, Result};
 use crate::s6::{ProfileName, servicedir, supervision};
-use crate::sys::{Dir, Kind, file, present};
+use crate::sys::{Dir, Kind, Name, file, present};
+
+/// Returns the error of an entry that has the name of a slot and is something else. This program makes only directories.
+pub fn not_a_slot(name: &Name, kind: Kind) -> Error {
+    let reason = format!("it is {}, not a slot: leave it to the program that created it", kind.text());
+    Error::new("use", name, reason)
+}
+
+/// Fails if a profile's slot is a symlink that leads somewhere, as s6-rc has them in the scan directory, whether s6-svscan supervises
+/// what it leads to already or not. One that leads nowhere can be replaced.
+pub fn refuse_link(scandir: &Dir, profile: &ProfileName) -> Result<()> {
+    let slot = profile.slot();
+    match present(scandir.meta(slot)).context("inspect", slot)?.map(|meta| meta.kind) {
+        Some(kind @ Kind::Symlink) if !scandir.dangles(slot) => Err(not_a_slot(slot, kind)),
+        _ => Ok(()),
+    }
+}
 
 /// Returns whether a profile's slot is supervised and has a `run` that this program has not written. The scripts of such a slot may
 /// hold variables that are nowhere else.

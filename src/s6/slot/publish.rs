@@ -1,11 +1,11 @@
 //! Publication: a slot appears in the scan directory complete or not at all. A supervised slot is updated in place, because its
 //! supervisor stays in the inode in which it was started.
 
-use super::{DefaultState, SlotState, Template, build, check, staging, update};
+use super::{DefaultState, SlotState, Template, build, check, foreign, staging, update};
 use crate::output::{Context, Error, Result};
 use crate::s6::scandir_lock::Held;
 use crate::s6::{ProfileName, envdir, supervision};
-use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
+use crate::sys::{Dir, Errno, Name, Reason, present};
 
 /// Makes the slot of a profile what is wanted, given its state now. A new slot gets these variables; another one keeps its own.
 pub fn publish(
@@ -53,6 +53,7 @@ fn change(
     template: &Template<'_>,
 ) -> Result<()> {
     let slot = profile.slot();
+    foreign::refuse_link(scandir, profile)?;
     let vars = match look(scandir, slot).context("replace", slot)? {
         Old::Supervised(old) => return update::in_place(scandir, &old, profile, want, template),
         Old::Idle(vars) => vars,
@@ -74,20 +75,8 @@ fn look(scandir: &Dir, slot: &Name) -> std::result::Result<Old, Reason> {
     match present(scandir.dir(slot))? {
         Some(old) if supervision::is_slot_held(&old)? => Ok(Old::Supervised(old)),
         Some(old) => Ok(Old::Idle(envdir::of_slot(&old)?)),
-        None if is_link_in_use(scandir, slot)? => {
-            Err("it is a symlink to a supervised service: remove the symlink first".into())
-        }
         None => Ok(Old::Idle(Vec::new())),
     }
-}
-
-/// Returns whether the entry is a symlink through which s6-svscan supervises a service.
-fn is_link_in_use(scandir: &Dir, slot: &Name) -> std::result::Result<bool, Reason> {
-    if scandir.meta(slot)?.kind != Kind::Symlink {
-        return Ok(false);
-    }
-    let target = present(scandir.follow(slot))?;
-    Ok(target.map_or(Ok(false), |target| supervision::is_slot_held(&target))?)
 }
 
 fn exchange(scandir: &Held<'_>, staged: &Name, profile: &ProfileName) -> Result<()> {
