@@ -8,7 +8,7 @@ use super::servicedir::{CONTROL, LOG, SEALED_SUPERVISE, SUPERVISE};
 use super::slot::staging;
 use super::{Policy, scandir_lock};
 use crate::output::{Context, Error, Result};
-use crate::sys::{Dir, Entry, Errno, Ids, Kind, Meta, Name, Ownership, Reason, present};
+use crate::sys::{Dir, Entry, Errno, Ids, Kind, Meta, Name, Ownership, Reason, acl, present};
 
 /// s6-svscan's own directory in the scan directory.
 pub static SVSCAN: Name = Name::fixed(c".s6-svscan");
@@ -140,8 +140,8 @@ pub fn hand_over(scandir: &Dir, path: &Path, policy: &Policy, ownership: &Owners
     Ok(())
 }
 
-/// Sealed mode, as root: makes root the owner of the scan directory and of s6-svscan's own files, and removes the write permission
-/// of all others. Returns an error for each of the two that stays open. `path` is the path of the scan directory, for messages.
+/// Sealed mode, as root: makes root the owner of the scan directory and of s6-svscan's own files, and removes access control lists and
+/// the write permission of all others. Returns an error for each of the two that stays open. `path` is the path of the scan directory, for messages.
 pub fn seal(scandir: &Dir, path: &Path, policy: &Policy, ownership: &Ownership) -> Vec<Error> {
     let top = seal_top(scandir, policy, ownership).context("restrict access to", path);
     let svscan = seal_svscan(scandir, policy, ownership).context("restrict access to", &SVSCAN);
@@ -157,10 +157,15 @@ fn seal_top(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Sealed {
         // Its owner could change the mode until now.
         found = scandir.own_meta()?;
     }
+    let is_roots = found.ids.uid == policy.slot_owner.uid;
+    if is_roots {
+        // Whatever is made here would inherit its default list.
+        acl::remove(scandir)?;
+    }
     if found.mode & 0o022 != 0 {
         scandir.chmod(found.mode & !0o022)?;
     }
-    if found.ids.uid == policy.slot_owner.uid { Ok(()) } else { Err(stays_open(found.ids)) }
+    if is_roots { Ok(()) } else { Err(stays_open(found.ids)) }
 }
 
 fn seal_svscan(scandir: &Dir, policy: &Policy, ownership: &Ownership) -> Sealed {

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::servicedir::{CONTROL, EVENT, SEALED_EVENT};
 use super::skeleton;
 use crate::output::{Context, Result};
-use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file, present, remove};
+use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, acl, file, present, remove};
 
 /// Mode bit of a directory that is being sealed: if the process is killed, the next one sees that it has not finished.
 pub const UNFINISHED: u32 = 0o1000;
@@ -16,14 +16,19 @@ pub const UNFINISHED: u32 = 0o1000;
 pub enum Sealing {
     /// It stays as it is.
     Keep,
-    /// This process's user becomes its owner, and others lose the permission to write. It is a regular file or a FIFO.
+    /// The owner of the directory becomes its owner, and its access control list is removed. Its mode stays. It is a regular file or a
+    /// FIFO.
+    Own,
+    /// This process's user becomes its owner, its access control list is removed, and others lose the permission to write. It is a
+    /// regular file or a FIFO.
     Take,
     /// It is removed.
     Remove,
 }
 
-/// Seals a directory of a service, if its owner or mode is not what is wanted: takes it from its owner, does with each entry what
-/// `rule` returns, and then sets the mode. `path` is the directory in messages. Fails if the kernel leaves it to another user.
+/// Seals a directory of a service, if its owner or mode is not what is wanted: takes it from its owner, removes its access control lists,
+/// does with each entry what `rule` returns, and then sets the mode. One that is sealed has no list: only its owner can give it one.
+/// `path` is the directory in messages. Fails if the kernel leaves it to another user.
 /// Returns whether anything changed.
 pub fn directory(
     dir: &Dir,
@@ -51,11 +56,13 @@ fn seal_entries(
     if dir.own_meta()?.ids.uid != ids.uid {
         return Err(stays_open(found.ids));
     }
+    acl::remove(dir)?;
     for name in &dir.names()? {
         let Some(meta) = present(dir.meta(name))? else { continue };
         match rule(name, &meta) {
             Sealing::Keep => (),
-            Sealing::Take => take(dir, name, ownership)?,
+            Sealing::Own => take(dir, name, ids, 0, ownership)?,
+            Sealing::Take => take(dir, name, ownership.process(), 0o022, ownership)?,
             Sealing::Remove => remove::tree(dir, name)?,
         }
     }
@@ -63,14 +70,21 @@ fn seal_entries(
     Ok(true)
 }
 
-/// Makes this process's user the owner of a file, and removes the write permission of others.
-fn take(dir: &Dir, name: &Name, ownership: &Ownership) -> std::result::Result<(), Reason> {
+/// Changes the owner of a file, and removes permissions and its access control list.
+fn take(
+    dir: &Dir,
+    name: &Name,
+    ids: Ids,
+    permissions: u32,
+    ownership: &Ownership,
+) -> std::result::Result<(), Reason> {
     let (file, found) = match file::open_checked(dir, name) {
         // s6-supervise has renamed it.
         Err(Reason::Errno(Errno::NOENT)) => return Ok(()),
         opened => opened?,
     };
-    skeleton::set(file.as_fd(), found, Some(found.mode & !0o022), ownership.process(), dir, ownership)?;
+    skeleton::set(file.as_fd(), found, Some(found.mode & !permissions), ids, dir, ownership)?;
+    acl::remove(&file)?;
     Ok(())
 }
 
@@ -91,7 +105,7 @@ fn of_event(meta: &Meta, uid: u32) -> Sealing {
 pub fn of_supervise(name: &Name, meta: &Meta) -> Sealing {
     match meta.kind {
         Kind::Directory if *name == EVENT => Sealing::Keep,
-        Kind::Fifo if *name == CONTROL => Sealing::Keep,
+        Kind::Fifo if *name == CONTROL => Sealing::Own,
         Kind::Regular if meta.links == 1 => Sealing::Take,
         _ => Sealing::Remove,
     }
@@ -128,7 +142,7 @@ mod tests {
             ("event", Kind::Directory, 2, Sealing::Keep),
             ("event", Kind::Symlink, 1, Sealing::Remove),
             ("event", Kind::Fifo, 1, Sealing::Remove),
-            ("control", Kind::Fifo, 1, Sealing::Keep),
+            ("control", Kind::Fifo, 1, Sealing::Own),
             ("control", Kind::Directory, 2, Sealing::Remove),
             ("control", Kind::Symlink, 1, Sealing::Remove),
             ("status", Kind::Regular, 1, Sealing::Take),

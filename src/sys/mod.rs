@@ -1,6 +1,7 @@
 //! The kernel's interface, and nothing else: directories by descriptor, names of one component, owners, locks, users and processes.
 //! No other room calls the kernel.
 
+pub mod acl;
 pub mod backwards;
 pub mod capability;
 pub mod dir;

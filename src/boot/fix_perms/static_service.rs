@@ -8,7 +8,7 @@ use super::Effect;
 use super::finding::{Finding, Outcome};
 use crate::s6::servicedir::{CONTROL, EVENT, LOG, SEALED_SUPERVISE, SUPERVISE};
 use crate::s6::{Policy, sealing, skeleton};
-use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, file};
+use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, acl, file};
 
 /// Prefixes of s6-overlay's own services. Whoever commands them commands the supervision itself.
 const INTERNAL: [&[u8]; 2] = [b"s6rc-", b"s6-linux-"];
@@ -211,7 +211,7 @@ impl<'a> Fix<'a> {
             return Some(Finding::Refused(path.to_owned(), reason));
         }
         let (mode, ids) = (is_control.then_some(self.policy.control), self.policy.supervise_owner);
-        if meta.links == 1 && self.is_right(&meta, mode, ids, dir) {
+        if meta.links == 1 && self.is_right(&meta, mode, ids, dir) && !self.removes_lists() {
             return Some(Finding::Right);
         }
         match file::open_checked(dir, name) {
@@ -229,7 +229,9 @@ impl<'a> Fix<'a> {
     /// Sets the mode (`None` leaves it) and the owner of a directory.
     fn directory(&self, dir: &Dir, path: &Path, mode: Option<u32>, ids: Ids) -> Option<Finding> {
         match dir.own_meta() {
-            Ok(found) if self.is_right(&found, mode, ids, dir) => Some(Finding::Right),
+            Ok(found) if self.is_right(&found, mode, ids, dir) && !self.removes_lists() => {
+                Some(Finding::Right)
+            }
             Ok(found) => self.set(&Target { fd: dir.as_fd(), found: &found, path, near: dir }, mode, ids),
             Err(errno) => self.failed(path, errno),
         }
@@ -239,13 +241,24 @@ impl<'a> Fix<'a> {
         mode.is_none_or(|mode| mode == meta.mode) && self.ownership.accepts(meta.ids, ids, near)
     }
 
+    /// Returns whether access control lists are removed, too: the hermes user may have made some before root took the service.
+    fn removes_lists(&self) -> bool {
+        self.policy.mode.is_sealed() && self.ownership.is_root()
+    }
+
     /// Sets the mode and the owner of an open file.
     fn set(&self, target: &Target<'_>, mode: Option<u32>, ids: Ids) -> Option<Finding> {
-        if self.effect == Effect::DryRun {
-            return Some(Finding::Changed);
-        }
         let &Target { fd, found, path, near } = target;
-        let changed = match skeleton::set(fd, *found, mode, ids, near, self.ownership) {
+        if self.effect == Effect::DryRun {
+            if !self.is_right(found, mode, ids, near) {
+                return Some(Finding::Changed);
+            }
+            return match acl::is_there(fd) {
+                Ok(has_list) => Some(if has_list { Finding::Changed } else { Finding::Right }),
+                Err(errno) => self.failed(path, errno),
+            };
+        }
+        let changed = match self.change(target, mode, ids) {
             Ok(changed) => changed,
             Err(errno) => return self.failed(path, errno),
         };
@@ -257,6 +270,15 @@ impl<'a> Fix<'a> {
         } else {
             Finding::Right
         })
+    }
+
+    /// Changes the mode and the owner of an open file. Returns whether that changed anything.
+    fn change(&self, target: &Target<'_>, mode: Option<u32>, ids: Ids) -> Result<bool, Errno> {
+        let &Target { fd, found, near, .. } = target;
+        let changed = skeleton::set(fd, *found, mode, ids, near, self.ownership)?;
+        // That a file stays another user's is reported.
+        let is_taken = found.ids.uid == ids.uid || !self.ownership.is_refused_on(near);
+        Ok(self.removes_lists() && is_taken && acl::remove(fd)? || changed)
     }
 }
 

@@ -6,7 +6,7 @@ use crate::output::{Error, Result};
 use crate::s6::scandir_lock::Held;
 use crate::s6::servicedir::{DIRECTORY, ENV, LOG};
 use crate::s6::{ProfileName, envdir, skeleton};
-use crate::sys::{Dir, Errno, Name, file, remove};
+use crate::sys::{Dir, Errno, Name, acl, file, remove};
 
 /// Builds the slot of a profile, with these variables, in the scan directory. Returns its staging name.
 pub fn build(
@@ -43,7 +43,11 @@ fn fill(
     if found.ids.uid != template.ownership.process().uid || found.mode & 0o777 != 0o700 || found.links > 2 {
         return Err(Errno::EXIST);
     }
-    // This also removes a setgid bit from the scan directory, which entries of the slot would inherit in turn.
+    if template.policy.mode.is_sealed() {
+        // A default list of a scan directory that is not sealed; entries of the slot would inherit it in turn.
+        acl::remove(&slot)?;
+    }
+    // This also removes a setgid bit from the scan directory, which they would inherit, too.
     slot.chmod(DIRECTORY)?;
     for file in &template.files() {
         put(&slot, *file, template)?;

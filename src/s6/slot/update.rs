@@ -13,7 +13,7 @@ use crate::s6::sealing::{self, Sealing};
 use crate::s6::servicedir::{self, DIRECTORY, DOWN, EVENT, LOG, SUPERVISE};
 use crate::s6::skeleton::{self, Existing};
 use crate::sys::file::{Attributes, Staged};
-use crate::sys::{Dir, Errno, Kind, Name, Reason, file, present, remove};
+use crate::sys::{Dir, Errno, Kind, Name, Reason, acl, file, present, remove};
 
 /// Makes a supervised slot what is wanted, file by file. `down` takes effect when its supervisor starts again.
 pub fn in_place(
@@ -45,9 +45,10 @@ pub fn in_place(
         DefaultState::Down => update.file(slot, path, DOWN_FILE)?,
         DefaultState::Up => remove::tree(slot, &DOWN).context("remove", path.join(&DOWN))?,
     }
+    // Before the skeletons: if this is interrupted, these show that the slot differs.
+    update.environment(slot, &path.join(&servicedir::ENV))?;
     update.skeleton(slot, path)?;
-    update.skeleton(&log, log_path)?;
-    update.environment(slot, &path.join(&servicedir::ENV))
+    update.skeleton(&log, log_path)
 }
 
 /// An update. `path`, in each step, is that of the directory, for messages.
@@ -119,16 +120,26 @@ impl Update<'_> {
         // Anything but a directory is no environment.
         let Some(dir) = present(slot.dir(&servicedir::ENV)).context("open", path)? else { return Ok(()) };
         skeleton::set_attributes(&dir, policy.env, policy.supervise_owner, ownership).context(verb, path)?;
+        self.remove_lists(&dir).context(verb, path)?;
         for name in &dir.names().context("list", path)? {
             let (mode, ids) = (Some(policy.variable), policy.supervise_owner);
             let set = file::open_checked(&dir, name).and_then(|(file, found)| {
-                Ok(skeleton::set(file.as_fd(), found, mode, ids, &dir, ownership)?)
+                skeleton::set(file.as_fd(), found, mode, ids, &dir, ownership)?;
+                Ok(self.remove_lists(&file)?)
             });
             match set {
                 // Other entries stay as they are: `gateway-run` reads only regular files, as the hermes user.
-                Ok(_) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT)) => (),
+                Ok(()) | Err(Reason::Rule(_) | Reason::Errno(Errno::NOENT)) => (),
                 Err(reason) => return Err(Error::new(verb, path.join(name), reason)),
             }
+        }
+        Ok(())
+    }
+
+    /// Sealed mode: removes the access control lists of a file, which is root's now.
+    fn remove_lists(&self, file: impl AsFd) -> std::result::Result<(), Errno> {
+        if self.template.policy.mode.is_sealed() {
+            acl::remove(file)?;
         }
         Ok(())
     }
