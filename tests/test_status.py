@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support.program import HERMES, wait_for
-from support.testbed import death_tally
+from support.testbed import SERVICES, death_tally, static_service
 
 pytestmark = pytest.mark.s6
 FRONTEND = {"HERMES_INIT_ROLE": "frontend"}
@@ -175,6 +175,32 @@ def test_a_name_that_a_shell_would_not_take_as_it_is_gets_into_no_command(live):
     for name in ("$(touch x)", "a;b", "x" * 70):
         assert notes[name].startswith("Permission denied (") and "as root" not in notes[name], notes
     assert notes["-R"].endswith("; as root: /run/bed/bin/hermes-init hand-over profiles/-R)")
+
+
+def test_a_name_that_no_profile_can_have_makes_no_row_wide(live):
+    longest = "l" * 215
+    for name in ("\x01" * 255, "\x01" * 254, "X" * 255, "My Profile"):
+        live.profile(name, "running")
+    for name in ("\x02" * 100, "\x02"):
+        static_service(live, name)
+    live.rescan()
+    wait_for(lambda: all(live.svstat(f"{SERVICES}/{name}") == "up" for name in ("\x02" * 100, "\x02")), what="the services")
+    live.init("fix-perms", SERVICES)
+    narrow = live.init("status", uid=HERMES).stdout.decode()
+    names = ['"' + r"\u0001" * 9 + '"...', '"' + "X" * 59 + '"...', r'"My\u0020Profile"', '"' + r"\u0002" * 9 + '"...', r'"\u0002"']
+    lines = narrow.splitlines()
+    for name in names:
+        assert any(line.startswith((f"{name}  ", f"{name}: ")) for line in lines), (name, lines)
+    table = lines[: lines.index("")]
+    assert max(map(len, table)) < 64 + 100, table
+    assert table[0].index("KIND") == 66 and all(line[64:66] == "  " for line in table)
+    # Notes have the same names, and JSON has all of them whole.
+    assert all(len(line.split(": ")[0]) <= 64 for line in lines if ": " in line)
+    listed = rows(live, uid=HERMES)
+    assert {"\x01" * 255, "\x01" * 254, "X" * 255, "My Profile"} <= set(listed)
+    # A profile's name is whole, and no other name looks like it.
+    live.profile(longest)
+    assert f'"{longest}"  gateway' in live.init("status", uid=HERMES).stdout.decode()
 
 
 def test_a_logger_that_restarts_has_a_note(live):

@@ -8,6 +8,8 @@ use std::path::Path;
 const BARE_MAX: usize = 64;
 /// Longest value, in bytes, that is printed for people; the rest is cut and marked. A state file may hold a megabyte.
 const SHOWN_MAX: usize = 4096;
+/// The end of a value that is shortened.
+const SHORTENED: &str = "\"...";
 
 /// A value for people: printed as it is (bare) if it is `[A-Za-z0-9._:+/@-]{1,64}`, else as an ASCII JSON string.
 pub struct Shown<'a>(pub &'a [u8]);
@@ -15,6 +17,10 @@ pub struct Shown<'a>(pub &'a [u8]);
 /// A value from the volume or the scan directory, where the hermes user writes, for people and for the log: as [`Shown`], without
 /// blanks and equals signs, so that no search for a field (`profile=coder`, ` action=failed`) matches it.
 pub struct FromVolume<'a>(pub &'a [u8]);
+
+/// A value in a column: as [`FromVolume`], and of one that takes more than 64 columns the beginning. The mark of that is behind the
+/// quotation mark, where no other value has one.
+pub struct Shortened<'a>(pub &'a [u8]);
 
 /// A sentence of this program for the log: an ASCII JSON string with blanks and without equals signs.
 pub struct Sentence<'a>(pub &'a str);
@@ -60,6 +66,28 @@ impl fmt::Display for Shown<'_> {
 impl fmt::Display for FromVolume<'_> {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         bare_or_quoted(out, self.0, Escapes::Value)
+    }
+}
+
+impl fmt::Display for Shortened<'_> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = FromVolume(self.0).to_string();
+        // What is longer is quoted.
+        if whole.len() <= BARE_MAX {
+            return out.write_str(&whole);
+        }
+        let mut end = 1;
+        loop {
+            let next = match whole.as_bytes().get(end..) {
+                Some([b'\\', b'u', ..]) => end + 6,
+                Some([b'\\', ..]) => end + 2,
+                _ => end + 1,
+            };
+            if next + SHORTENED.len() > BARE_MAX {
+                return write!(out, "{}{SHORTENED}", whole.get(..end).unwrap_or_default());
+            }
+            end = next;
+        }
     }
 }
 
@@ -169,6 +197,25 @@ mod tests {
         assert_eq!(shown, format!("\"{}...\"", "y".repeat(SHOWN_MAX)));
         let shown = Shown("y".repeat(SHOWN_MAX).as_bytes()).to_string();
         assert_eq!(shown, format!("\"{}\"", "y".repeat(SHOWN_MAX)));
+    }
+
+    #[test]
+    fn a_value_in_a_column_takes_64_at_most() {
+        for value in [&b""[..], b"x", b"a b", &[b'x'; 64], &[1; 10], "é".repeat(10).as_bytes()] {
+            assert_eq!(Shortened(value).to_string(), FromVolume(value).to_string());
+        }
+        let escapes = |escape: &str, count| format!("\"{}\"...", escape.repeat(count));
+        for (value, shown) in [
+            (vec![b'x'; 65], escapes("x", 59)),
+            (vec![b'x'; 255], escapes("x", 59)),
+            (vec![1; 11], escapes("\\u0001", 9)),
+            (vec![1; 255], escapes("\\u0001", 9)),
+            (vec![b'"'; 255], escapes("\\\"", 29)),
+            (vec![0xff; 255], escapes("\\ufffd", 9)),
+        ] {
+            assert_eq!(Shortened(&value).to_string(), shown);
+            assert!(shown.len() <= 64);
+        }
     }
 
     #[test]

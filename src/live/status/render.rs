@@ -3,8 +3,9 @@
 use std::os::unix::ffi::OsStrExt;
 
 use super::row::{NextBoot, Row, Shown, State};
-use crate::output::escape::FromVolume;
+use crate::output::escape::{FromVolume, Shortened};
 use crate::output::json;
+use crate::s6::ProfileName;
 use crate::s6::deaths::Death;
 
 /// A row with what is said of it.
@@ -31,6 +32,14 @@ fn short(seconds: u64) -> String {
     format!("{number}{unit}")
 }
 
+/// Returns the name in the text for people. One that no profile can have is shortened: it may be 255 control characters.
+fn name(row: &Row) -> String {
+    match ProfileName::parse(&row.name) {
+        Ok(_) => FromVolume(&row.name).to_string(),
+        Err(_) => Shortened(&row.name).to_string(),
+    }
+}
+
 fn kind(row: &Row) -> &'static str {
     if row.is_service() { "service" } else { "gateway" }
 }
@@ -43,7 +52,7 @@ fn last_boot(row: &Row) -> Option<String> {
 fn cells(row: &Row) -> [String; 7] {
     let state = row.state();
     [
-        FromVolume(&row.name).to_string(),
+        name(row),
         kind(row).to_owned(),
         row.shown().text().to_owned(),
         state.and_then(|state| state.process.pid()).map(|pid| pid.to_string()).unwrap_or_default(),
@@ -92,8 +101,7 @@ fn totals(lines: &[Line<'_>]) -> String {
 
 /// Returns a line for each row that has a note.
 pub fn notes(lines: &[Line<'_>]) -> String {
-    let note =
-        |line: &Line<'_>| line.note.as_ref().map(|note| format!("{}: {note}\n", FromVolume(&line.row.name)));
+    let note = |line: &Line<'_>| line.note.as_ref().map(|note| format!("{}: {note}\n", name(line.row)));
     lines.iter().filter_map(note).collect()
 }
 
@@ -179,6 +187,21 @@ mod tests {
         assert_eq!(table(&[]), "NAME  KIND  STATE  PID  SINCE  NEXT BOOT  LAST BOOT\n");
         let services: Vec<_> = lines.into_iter().filter(|line| line.row.is_service()).collect();
         assert!(!table(&services).contains("gateways"));
+    }
+
+    #[test]
+    fn a_name_that_no_profile_can_have_is_short_and_no_other_ones() {
+        let longest = "x".repeat(215);
+        for (given, shown) in [
+            ("coder", "coder".to_owned()),
+            (&longest, format!("\"{longest}\"")),
+            ("My Profile", r#""My\u0020Profile""#.to_owned()),
+            (&"x".repeat(216), format!("\"{}\"...", "x".repeat(59))),
+            (&"\u{1}".repeat(255), format!("\"{}\"...", r"\u0001".repeat(9))),
+        ] {
+            let row = row(given, Subject::Profile(wanted()), Supervision::NoSlot(Missing::New));
+            assert_eq!(name(&row), shown);
+        }
     }
 
     #[test]
