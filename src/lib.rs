@@ -34,6 +34,12 @@ pub fn run(command_line: &[OsString]) -> u8 {
     if command.writes() {
         sys::process::clear_umask();
     }
+    // First, so that whatever is said reaches the gateway's log.
+    if let Command::GatewayRun(args) = &command
+        && let Err(error) = service::streams::confine(args)
+    {
+        return console.fatal(&error);
+    }
     if let Command::GatewayRun(args) | Command::GatewayLog(args) | Command::DashboardRun(args) = &command
         && let Err(error) = service::confine::prepare(args, &words, &console)
     {

@@ -583,7 +583,7 @@ def test_no_descriptor_above_2_reaches_a_gateway(bed):
     done = without_fdclose("./run gateway-coder")
     assert (
         done.returncode == 111
-        and b"unable to run fdclose: it must close inherited file descriptors above 2, and was not found" in done.stderr
+        and b"unable to run fdclose: it must close inherited file descriptors above 2, and was not found" in done.stdout
         and not bed.path("/run/bed/open").exists()
     ), done
     done = without_fdclose("/run/bed/bin/hermes-init gateway-run --print gateway-coder")

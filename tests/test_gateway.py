@@ -153,7 +153,7 @@ def test_a_tally_that_cannot_be_used_stops_no_gateway(bed):
     tally = bed.path(f"{bed.slot('coder')}/supervise/death_tally")
     tally.symlink_to("/etc/shadow")
     done = bed.run(["timeout", "3", "sh", "-c", "cd /run/service/gateway-coder && exec ./run gateway-coder"])
-    assert b"warning: unable to use supervise/death_tally: is a symlink" in done.stderr and bed.record("coder")
+    assert b"warning: unable to use supervise/death_tally: is a symlink" in done.stdout and bed.record("coder")
 
 
 def test_a_program_that_is_missing_is_not_started_again(bed):
@@ -334,7 +334,7 @@ def test_the_drop_being_refused_is_no_gateway_as_root(bed):
     bed.init("reconcile")
     drop = ["setpriv", "--bounding-set=-setuid", "--inh-caps=-setuid", "/run/bed/bin/hermes-init", "gateway-run", "./run", "gateway-coder"]
     done = bed.run(["sh", "-c", 'cd /run/service/gateway-coder && exec "$@"', "sh", *drop])
-    assert done.returncode == 111 and b"drop privileges" in done.stderr, done
+    assert done.returncode == 111 and b"drop privileges" in done.stdout, done
     assert not bed.path("/run/bed/identity.coder").exists()
 
 
@@ -343,7 +343,7 @@ def test_a_missing_hermes_is_127(bed):
     bed.profile("coder", "running")
     bed.init("reconcile", code=1)
     done = bed.run(["sh", "-c", "cd /run/service/gateway-coder && exec ./run gateway-coder"])
-    assert done.returncode == 127 and b"unable to run hermes" in done.stderr, done
+    assert done.returncode == 127 and b"unable to run hermes" in done.stdout, done
 
 
 def test_print_shows_and_runs_nothing(bed):

@@ -138,6 +138,12 @@ def said(done):
     return done.stderr.decode()
 
 
+def logged(done):
+    """Returns what the logger of a slot gets: nothing is said elsewhere."""
+    assert done.stderr == b""
+    return done.stdout.decode()
+
+
 @pytest.fixture
 def idle():
     """A bed without s6-svscan, and the slot of coder."""
@@ -165,21 +171,21 @@ def put_hermes(bed, content, mode=0o755):
 def test_a_program_that_cannot_be_executed_is_126_and_an_interpreter_that_is_missing_127(idle, content, code, why):
     put_hermes(idle, content)
     done = gateway_run(idle)
-    assert done.returncode == code and said(done).endswith(NO_EXEC.format("/run/bed/bin/hermes", why)), done
+    assert done.returncode == code and logged(done).endswith(NO_EXEC.format("/run/bed/bin/hermes", why)), done
 
 
 @pytest.mark.s6
 def test_a_program_that_the_hermes_user_may_not_execute_is_not_found(idle):
     put_hermes(idle, "#!/bin/sh\n", 0o700)
     done = gateway_run(idle)
-    assert done.returncode == 127 and said(done).endswith(MISSING.format("/run/bed/bin:/command:/usr/bin:/bin")), done
+    assert done.returncode == 127 and logged(done).endswith(MISSING.format("/run/bed/bin:/command:/usr/bin:/bin")), done
 
 
 @pytest.mark.s6
 def test_a_working_directory_that_is_missing_is_111(idle):
     (idle.folder / "passwd").write_bytes(b"root:x:0:0:root:/root:/bin/sh\nhermes:x:10000:10000:Hermes:/opt/nowhere:/bin/sh\n")
     done = gateway_run(idle)
-    assert done.returncode == 111 and said(done).endswith(NO_HOME.format("/opt/nowhere", "No such file or directory")), done
+    assert done.returncode == 111 and logged(done).endswith(NO_HOME.format("/opt/nowhere", "No such file or directory")), done
 
 
 @pytest.mark.s6
@@ -224,7 +230,7 @@ def test_a_slot_that_cannot_be_read_is_1(idle, what):
     assert idle.run(["sh", "-ec", f"cd {idle.slot('coder')}; {close}"]).returncode == 0
     # A script of mode 0711 is executed by its `#!` line as root, whose permissions it loses then.
     done = gateway_run(idle)
-    assert done.returncode == 1 and said(done).endswith(why), done
+    assert done.returncode == 1 and logged(done).endswith(why), done
     assert not idle.path("/run/bed/identity.coder").exists()
     assert idle.run(["sh", "-ec", f"cd {idle.slot('coder')}; {open_again}"]).returncode == 0
     idle.run(["timeout", "2", "sh", "-c", "cd /run/service/gateway-coder && exec ./run gateway-coder"])

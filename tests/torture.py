@@ -61,6 +61,9 @@ ERRORS = {
     "mmap": "ENOMEM",
     "brk": "ENOMEM",
     "fcntl": "EINTR",
+    "dup2": "EMFILE EIO",
+    "fgetxattr": "EPERM EIO",
+    "fremovexattr": "EPERM EIO",
     "clock_nanosleep": "EINTR",
     "ioctl": "EIO",
     "prlimit64": "EPERM",
@@ -493,7 +496,11 @@ class Service:
         argv = self.bed.command(
             ["sh", "-c", 'cd "$0" && exec "$@"', self.bed.slot("coder"), *trace, "/run/bed/bin/hermes-init", *self.arguments]
         )
-        return run(argv, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+        done = run(argv, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+        # The messages of gateway-run go where its stdout goes, to the logger.
+        lines = done.stdout.splitlines(keepends=True)
+        own, others = ([line for line in lines if line.startswith(b"hermes-init ") == is_own] for is_own in (True, False))
+        return subprocess.CompletedProcess(argv, done.returncode, b"".join(others), done.stderr + b"".join(own))
 
     def start(self):
         self.bed = Bed(svscan=False, environment=self.environment)

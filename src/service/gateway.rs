@@ -87,9 +87,8 @@ fn make_pause(profile: &ProfileName, console: &Console) {
     };
     let backoff::Pause { until, length, is_repeated } = pause;
     if !is_repeated {
-        // On stdout, which the logger reads: the message gets into the gateway's log and the container's.
-        console.print(&format!(
-            "hermes-init gateway-run: warning: {} keeps dying: it starts again {length} seconds after its last death\n",
+        console.warn(format_args!(
+            "{} keeps dying: it starts again {length} seconds after its last death",
             profile.text()
         ));
     }

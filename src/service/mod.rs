@@ -7,6 +7,7 @@ mod exec;
 pub mod gateway;
 mod invocation;
 pub mod logger;
+pub mod streams;
 
 pub use invocation::{Args, Effect};
 

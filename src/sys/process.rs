@@ -8,15 +8,15 @@ use std::process::Command;
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{self, Access, FileType, Gid, Mode, Uid};
+use rustix::fs::{self, Access, FileType, Gid, Mode, OFlags, Uid};
 use rustix::process::umask;
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::number::decimal;
 
-use super::dir::link_at;
+use super::dir::{link_at, meta_of};
 use super::name::c_path;
-use super::{Dir, Errno, Ids, Name, Reason, errno, file, time, users, walk};
+use super::{Dir, Errno, Ids, Kind, Name, Reason, errno, file, time, users, walk};
 
 /// Returns whether this process runs as root.
 pub fn is_root() -> bool {
@@ -36,6 +36,25 @@ pub fn to_stdout(text: &[u8]) -> Result<(), Errno> {
 /// Writes to stderr.
 pub fn to_stderr(text: &[u8]) -> Result<(), Errno> {
     file::write_all(rustix::stdio::stderr(), text)
+}
+
+/// Returns the type of the file that stdout is.
+pub fn stdout_kind() -> Result<Kind, Errno> {
+    meta_of(rustix::stdio::stdout()).map(|meta| meta.kind)
+}
+
+/// Makes stderr what stdout is.
+pub fn join_stderr() -> Result<(), Errno> {
+    rustix::stdio::dup2_stderr(rustix::stdio::stdout())
+}
+
+/// The file from which nothing can be read.
+pub const EMPTY: &str = "/dev/null";
+
+/// Makes stdin a file from which nothing can be read.
+pub fn empty_stdin() -> Result<(), Errno> {
+    let empty = fs::openat(fs::CWD, EMPTY, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::stdio::dup2_stdin(empty)
 }
 
 /// Waits for `time`, a second at most, or until nobody reads stdout any more. Returns whether that is so.

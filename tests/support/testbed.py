@@ -32,7 +32,7 @@ STAND_IN = r"""#!/bin/sh
 name=default
 [ "$1" = -p ] && name=$2
 [ "$1" = dashboard ] && name=dashboard
-read -r what code < /run/bed/do.$name 2>/dev/null || what=sleep
+read -r what code 2>/dev/null < /run/bed/do.$name || what=sleep
 # Set before anybody can know that it runs.
 [ "$what" = stubborn ] && trap "" TERM || trap "exit 0" TERM
 cat /proc/$$/cmdline > /run/bed/argv.$name
