@@ -141,7 +141,7 @@ def test_what_is_no_log_is_not_read(volume, log, kind, file):
 def test_what_cannot_be_looked_at_is_no_missing_log(volume, log):
     directory = log("coder", "current", b"x\n")
     (volume.home / "logs/container-boot.log").unlink(missing_ok=True)
-    for call in ("newfstatat", "read", "getdents64", "openat"):
+    for call in ("newfstatat", "pread64", "getdents64", "openat"):
         # Each call in its turn, until there is none of this number.
         for when in range(1, 100):
             inject = [
