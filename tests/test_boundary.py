@@ -77,6 +77,7 @@ def can_wait_with_svwait(bed):
 
 
 def can_register(bed):
+    bed.profile("new", "stopped")
     bed.init("register", "new", "--down", uid=HERMES, code=None)
     made = os.path.exists(bed.path(bed.slot("new")))
     bed.init("unregister", "new", uid=HERMES, code=None)
@@ -129,6 +130,7 @@ def can_hold_up_root(bed):
     holder = subprocess.Popen(bed.command(["sh", "-c", hold], HERMES), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         wait_for(lambda: bed.run(["flock", "-n", SERVICE, "true"]).returncode == 1, what="the lock")
+        bed.profile("other", "stopped")
         done = bed.init("register", "other", "--down", code=None)
         return done.returncode != 0
     finally:
@@ -414,6 +416,8 @@ def test_a_live_sealed_scan_directory_stays_sealed_without_the_variable(sealed):
     (sealed.path("/run/s6/container_environment") / "HERMES_INIT_SEALED").unlink()
     before = snapshot(sealed.path(SERVICE))
     for command in (["reconcile"], ["fix-perms", "/run/none"], ["register", "new", "--down"]):
+        if command[0] == "register":
+            sealed.profile("new", "stopped")
         done = sealed.init(*command)
         assert b"is sealed and stays sealed; --delegated gives it to the hermes user" in done.stderr, done
     sealed.init("unregister", "new")

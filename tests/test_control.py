@@ -254,6 +254,7 @@ def sealed():
         bed.init("reconcile")
         bed.rescan()
         bed.settle()
+        bed.profile("new")
         yield bed
 
 
@@ -273,6 +274,7 @@ def test_root_commands_a_supervisor_as_the_owner_of_the_slot_or_of_supervise(liv
 @pytest.mark.parametrize("mode, group", [("600", 0), ("660", 0), ("660", 998)])
 @pytest.mark.parametrize("owned", ["scan directory", ".s6-svscan"])
 def test_root_commands_svscan_as_the_owner_of_the_scan_directory_or_of_its_own(live, owned, mode, group):
+    live.profile("new")
     if owned == ".s6-svscan":
         live.run(["sh", "-ec", f"chown 0:0 /run/service; chown {HERMES}:{HERMES} /run/service/.s6-svscan"])
     with in_place_of(live, "/run/service/.s6-svscan/control", mode, group) as fifo:
@@ -301,6 +303,7 @@ def test_sealed_root_commands_as_itself(sealed):
 
 def test_what_the_hermes_user_puts_in_the_way_of_roots_commands_leads_nowhere(live):
     slot = live.slot("coder")
+    live.profile("new")
     live.path("/run/rootfile").write_text("root's")
     live.path("/run/rootfile").chmod(0o600)
     live.path("/run/roots").mkdir(mode=0o700)
@@ -336,6 +339,7 @@ def test_what_the_hermes_user_puts_in_the_way_of_roots_commands_leads_nowhere(li
 )
 def test_a_symlink_leads_no_command_to_another_service(live, argv, link, target, code, uid):
     """Not even to one that everybody may command."""
+    live.profile("new")
     live.run(
         [
             "sh",
@@ -353,6 +357,7 @@ def test_a_symlink_leads_no_command_to_another_service(live, argv, link, target,
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
 def test_what_is_no_fifo_gets_no_command(live, uid):
+    live.profile("new")
     script = "cd /run/service; mv .s6-svscan .true; mkdir .s6-svscan; echo kept > .s6-svscan/control"
     assert live.run(["sh", "-ec", script], uid=HERMES).returncode == 0
     done = live.init("register", "new", uid=uid, code=1)
@@ -381,6 +386,7 @@ def test_a_fifo_instead_of_the_status_keeps_nobody_waiting(live, uid):
     ids=["stop", "register"],
 )
 def test_a_full_control_that_nobody_reads_keeps_nobody_waiting(live, command, replace, uid):
+    live.profile("new")
     script = (
         f"cd /run/service; {replace}; mkfifo control; exec 3<> control; "
         "dd if=/dev/zero of=control oflag=nonblock bs=4096 2> /dev/null || :; touch /run/bed/full; exec sleep 100"
@@ -435,6 +441,7 @@ def test_where_there_are_no_hard_links_a_broken_state_file_is_renamed(live):
 
 
 def test_unregistrations_at_once_all_succeed_also_right_after_a_registration(live):
+    live.profile("new")
     for _ in range(8):
         live.init("register", "new", uid=HERMES)
         at_once = [background(live, "unregister", "new", uid=(HERMES, 0)[number % 2]) for number in range(4)]
@@ -445,6 +452,7 @@ def test_unregistrations_at_once_all_succeed_also_right_after_a_registration(liv
 
 
 def test_a_registration_and_an_unregistration_at_once_leave_no_supervisor(live):
+    live.profile("new")
     for number in range(15):
         making = background(live, "register", "new", "--down")
         time.sleep(number / 500)
@@ -493,6 +501,7 @@ def test_a_pass_sweeps_an_interrupted_unregistration_after_svscan_has_looked(liv
 @pytest.mark.parametrize("uid", [HERMES, 0])
 def test_unregister_ends_a_logger_whose_pipe_a_child_of_the_gateway_holds(live, uid):
     """s6-log ignores SIGTERM (`-p`), and would wait for the end of its input. After SIGHUP it writes what it has read."""
+    live.profile("new")
     live.init("register", "new", uid=uid)
     live.record("new")
     wait_for(lambda: len(live.processes("sleep")) == 2, what="the child, beside that of coder")
@@ -526,6 +535,7 @@ def test_an_svscan_that_reads_nothing_is_said_and_the_slot_keeps_its_name(live, 
 
 
 def test_killed_registrations_block_no_name(live):
+    live.profile("new")
     for name in ["new", *[f"new.{number}" for number in range(2, 10)], "new.file"]:
         live.run(["sh", "-ec", f"mkdir -m 700 /run/service/.gateway-{name}.tmp; echo > /run/service/.gateway-{name}.tmp/run"], uid=HERMES)
     live.init("register", "new", uid=HERMES)
@@ -534,6 +544,7 @@ def test_killed_registrations_block_no_name(live):
 
 
 def test_unregister_waits_as_long_as_it_is_told(live):
+    live.profile("new")
     live.tell("new", "stubborn")
     live.init("register", "new", uid=HERMES)
     live.record("new")
@@ -644,11 +655,13 @@ def test_a_start_while_the_gateway_goes_down_brings_a_new_one_up(drains):
 def test_a_directory_without_soul_md_is_said_by_every_command(live, uid):
     live.profile("bare")
     (live.path("/opt/data/profiles/bare") / "SOUL.md").unlink()
-    for command in ("start", "stop", "restart"):
-        done = live.init(command, "bare", uid=uid, code=None)
-        assert done.returncode != 0 and b"SOUL.md" in done.stderr, done
+    for command in ("start", "stop", "restart", "register"):
+        done = live.init(command, "bare", uid=uid, code=1)
+        assert b"unable to use the profile profiles/bare: it has no SOUL.md, so it is not a profile" in done.stderr, done
     assert "gateway-bare" not in entries(live)
-    assert b"SOUL.md" in live.init("register", "bare", uid=uid).stderr
+    (live.path("/opt/data/profiles/bare") / "SOUL.md").touch()
+    live.init("register", "bare", uid=uid)
+    (live.path("/opt/data/profiles/bare") / "SOUL.md").unlink()
     assert b"SOUL.md" in live.init("stop", "bare", uid=uid, code=1).stderr
     for names in ([], ["bare"]):
         done = live.init("status", *names, uid=uid)

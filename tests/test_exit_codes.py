@@ -11,8 +11,8 @@ import pytest
 from support.program import APART, HERMES, executable, run, wait_for
 
 # What is printed; `{}` are the parts that differ.
-NO_SUCH = "warning: unable to find gateway-{0}: no such gateway '{0}'; /run/bed/bin/hermes-init register {0} creates one; /run/bed/bin/hermes-init status lists all\n"
-CLOSED = "warning: unable to check for a supervisor of gateway-{}: Permission denied\n"
+NO_SUCH = "warning: no such gateway {}: no profile of that name in /opt/data/profiles\n"
+BROKEN = "warning: unable to read supervise/status: not a regular file\n"
 GONE = "warning: unable to find the profile {}: it is not on the volume, so the next boot starts nothing\n"
 NOT_KEPT = "warning: unable to record the desired state of {}: the next boot may not know that it should be {}\n"
 NO_STATE = "warning: unable to use profiles/{}/gateway_state.json: not a regular file\n"
@@ -26,29 +26,28 @@ def desired(bed, profile):
 
 @pytest.fixture
 def several(live):
-    """A live container with coder and writer up, and `closed`, whose supervisor the hermes user may not command."""
-    for name in ("closed", "writer"):
+    """A live container with coder and writer up, and `broken`, whose state cannot be read."""
+    for name in ("broken", "writer"):
         live.profile(name, "running")
     live.init("reconcile")
     live.rescan()
     live.settle()
-    live.run(["chown", "0:0", live.slot("closed") + "/supervise"])
-    live.run(["chmod", "0700", live.slot("closed") + "/supervise"])
+    live.run(["sh", "-ec", f"cd {live.slot('broken')}/supervise; mv status true; mkfifo status"])
     return live
 
 
-# `lost` is no profile and has no slot: 1. `closed` cannot be asked: 111. The first failure counts, and the others are done.
+# `lost` is no profile and has no slot: 1. `broken` cannot be asked: 111. The first failure counts, and the others are done.
 @pytest.mark.s6
 @pytest.mark.parametrize(
     "names, code",
     [
-        (["lost", "coder", "closed"], 1),
-        (["closed", "coder", "lost"], 111),
-        (["coder", "lost", "closed"], 1),
-        (["coder", "closed", "lost"], 111),
-        (["closed", "lost", "coder"], 111),
+        (["lost", "coder", "broken"], 1),
+        (["broken", "coder", "lost"], 111),
+        (["coder", "lost", "broken"], 1),
+        (["coder", "broken", "lost"], 111),
+        (["broken", "lost", "coder"], 111),
         (["lost", "coder"], 1),
-        (["closed", "coder"], 111),
+        (["broken", "coder"], 111),
         (["coder", "writer"], 0),
     ],
 )
@@ -57,8 +56,8 @@ def test_of_several_names_the_first_that_fails_has_the_exit_code_and_the_others_
         pid = several.pid_of(several.slot("coder"))
         done = several.init(command, *names, uid=HERMES, code=code)
         said = done.stderr.decode()
-        assert (NO_SUCH.format("lost") in said, CLOSED.format("closed") in said) == ("lost" in names, "closed" in names), done
-        assert said.count("\n") == len({"lost", "closed"} & set(names)), done
+        assert (NO_SUCH.format("lost") in said, BROKEN in said) == ("lost" in names, "broken" in names), done
+        assert said.count("\n") == len({"lost", "broken"} & set(names)), done
         wait_for(lambda state=state: several.svstat(several.slot("coder")) == state, what=state)
         assert several.pid_of(several.slot("coder")) != pid
         assert desired(several, "coder") == ("stopped" if command == "stop" else "running")
@@ -66,16 +65,15 @@ def test_of_several_names_the_first_that_fails_has_the_exit_code_and_the_others_
 
 @pytest.mark.s6
 def test_a_command_that_fails_counts_before_its_request_that_is_not_kept(several):
-    state = several.path("/opt/data/profiles/closed/gateway_state.json")
+    state = several.path("/opt/data/profiles/broken/gateway_state.json")
     state.unlink()
     (state / "x").mkdir(parents=True)
-    done = several.init("stop", "closed", uid=HERMES, code=111)
-    assert done.stderr.decode().endswith(CLOSED.format("closed")) and NO_STATE.format("closed") in done.stderr.decode(), done
+    done = several.init("stop", "broken", uid=HERMES, code=111)
+    assert done.stderr.decode().endswith(BROKEN) and NO_STATE.format("broken") in done.stderr.decode(), done
     # Where it works, a request that is not kept is 1.
-    several.run(["chmod", "0755", several.slot("closed") + "/supervise"])
-    several.run(["chown", f"{HERMES}:{HERMES}", several.slot("closed") + "/supervise"])
-    done = several.init("stop", "closed", uid=HERMES, code=1)
-    assert done.stderr.decode().endswith(NOT_KEPT.format("closed", "stopped")) and several.svstat(several.slot("closed")) == "down", done
+    several.run(["mv", several.slot("broken") + "/supervise/true", several.slot("broken") + "/supervise/status"])
+    done = several.init("stop", "broken", uid=HERMES, code=1)
+    assert done.stderr.decode().endswith(NOT_KEPT.format("broken", "stopped")) and several.svstat(several.slot("broken")) == "down", done
 
 
 @pytest.mark.s6

@@ -133,8 +133,9 @@ def test_variables_that_cannot_be_kept_are_an_error(live):
     live.run(["chmod", "700", "/opt/data/profiles/new"])
     done = live.init("unregister", "new", uid=HERMES, code=1)
     assert b"unable to use the profile profiles/new: Permission denied (" in done.stderr and not live.path(live.slot("new")).exists()
-    done = live.init("register", "--env", "A=1", "new", uid=HERMES, code=1)
-    assert env(live) == {"A": b"1\n"} and b"unable to use the profile profiles/new: Permission denied (" in done.stderr
+    # Nor is it registered without anybody knowing whether it is a profile.
+    done = live.init("register", "--env", "A=1", "new", uid=HERMES, code=111)
+    assert b"unable to use the profile profiles/new: Permission denied (" in done.stderr and not live.path(live.slot("new")).exists()
     # Nothing half made is left.
     assert sorted(os.listdir(live.path("/opt/data/profiles/new"))) == ["SOUL.md", "gateway_state.json"]
 

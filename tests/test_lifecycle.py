@@ -38,6 +38,7 @@ def test_register_makes_the_slot_that_a_boot_makes_and_returns_supervised(live, 
 
 
 def test_register_down_stays_down(live):
+    live.profile("new")
     live.init("register", "new", "--down", uid=HERMES)
     time.sleep(0.3)
     assert live.svstat(live.slot("new")) == "down" and not live.path("/run/bed/identity.new").exists()
@@ -58,6 +59,7 @@ VALUES = [
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
 def test_every_value_of_env_arrives_byte_by_byte(live, uid):
+    live.profile("new")
     arguments = [word for number, value in enumerate(VALUES) for word in ("--env", b"V%d=" % number + value)]
     live.init("register", "new", *arguments, "--env", "V1=first", "--env", b"V1=" + VALUES[1], uid=uid)
     _, _, environment = live.record("new")
@@ -97,6 +99,7 @@ def test_without_svscan_register_takes_its_slot_away_again():
     with Bed(svscan=False) as bed:
         bed.init("reconcile")
         before = entries(bed)
+        bed.profile("new")
         done = bed.init("register", "new", code=1)
         assert b"is s6-svscan running there" in done.stderr and entries(bed) == before
         done = bed.init("register", "new", "--scandir", "/nowhere", code=111)
@@ -110,6 +113,7 @@ def test_the_commands_need_no_other_program(live, path):
         assert done.returncode == 0, (argv, done)
         return done.stdout
 
+    live.profile("new")
     init("register", "new")
     assert len(live.supervisors()) == 6 and b'"state": "up"' in init("status", "--json", "coder")
     for command, state in (("stop", "down"), ("start", "up"), ("restart", "up")):
@@ -127,6 +131,7 @@ def test_unregister_of_nothing_is_fine(live):
 
 
 def test_a_gateway_that_ignores_sigterm_is_killed_in_the_end(live):
+    live.profile("new")
     live.tell("new", "stubborn")
     live.init("register", "new", uid=HERMES)
     live.record("new")
@@ -139,10 +144,13 @@ def test_a_gateway_that_ignores_sigterm_is_killed_in_the_end(live):
 def test_a_hundred_rounds_and_eight_at_once_leave_nothing(live):
     for number in range(100):
         name = f"p{number}"
+        live.profile(name)
         live.init("register", name, "--down", uid=HERMES)
         live.init("unregister", name, uid=HERMES if number % 2 else 0)
     supervised(live, 4)
     assert entries(live) == [".s6-svscan", "gateway-coder", "gateway-default"]
+    for number in range(8):
+        live.profile(f"q{number}")
     for command in ("register", "unregister"):
         started = [
             subprocess.Popen(
@@ -160,8 +168,8 @@ def test_a_hundred_rounds_and_eight_at_once_leave_nothing(live):
 
 
 def test_two_passes_and_a_registration_at_once(live):
-    for number in range(20):
-        live.profile(f"p{number}", "stopped")
+    for name in ["new", *[f"p{number}" for number in range(20)]]:
+        live.profile(name, "stopped")
     argvs = [["reconcile"], ["reconcile"], ["register", "new", "--down"]]
     started = [
         subprocess.Popen(
@@ -173,14 +181,18 @@ def test_two_passes_and_a_registration_at_once(live):
         )
         for argv in argvs
     ]
-    for process in started:
-        assert process.communicate(timeout=60)[1] == b"" and process.returncode == 0
+    for process, argv in zip(started, argvs, strict=True):
+        said = process.communicate(timeout=60)[1]
+        # A pass may have been faster than the registration.
+        is_present = argv[0] == "register" and b"gateway-new: it already exists" in said
+        assert process.returncode == int(is_present) and (is_present or said == b""), (argv, said)
     live.rescan()
     wait_for(lambda: len(live.supervisors()) == 2 * 23, what="all supervisors")
     assert entries(live) == sorted([".s6-svscan", "gateway-coder", "gateway-default", "gateway-new"] + [f"gateway-p{n}" for n in range(20)])
 
 
 def test_an_unregistration_that_was_killed_is_finished_by_the_next(live):
+    live.profile("new")
     chance = random.Random(7)
     cut = 0
     for _ in range(50):
@@ -258,13 +270,6 @@ def test_a_word_that_cannot_be_kept_is_said_and_the_control_stands(live, kind):
     assert outside.read_text() == '{"root": 1}'
 
 
-def test_a_missing_slot_is_named_and_says_how_to_make_one(live):
-    for command in ("start", "stop", "restart"):
-        done = live.init(command, "typo", "coder", uid=HERMES, code=1)
-        assert b"no such gateway 'typo'" in done.stderr and b"hermes-init register typo" in done.stderr
-    assert live.init("status", "typo", uid=HERMES, code=1).stderr.count(b"no such gateway typo") == 1
-
-
 def test_start_registers_a_profile_that_was_made_from_the_host(live):
     live.profile("host", "stopped")
     done = live.init("restart", "host", uid=HERMES, code=1)
@@ -281,7 +286,7 @@ def test_start_has_a_slot_supervised_that_nobody_has_announced(live):
 
 
 def test_status_shows_slots_and_profiles_side_by_side(live):
-    live.init("register", "orphan", "--down", uid=HERMES)
+    live.orphan("orphan", "--down")
     live.profile("a-rather-long-name-for-a-profile", "running")
     live.profile("Bad")
     live.path("/run/service/gateway-Evil").mkdir()
@@ -325,6 +330,7 @@ def test_sealed_the_hermes_user_controls_and_root_registers():
         assert desired(bed, "coder")["desired_state"] == "running"
         assert b'"state": "up"' in bed.init("status", "--json", uid=HERMES).stdout
         before = bed.supervisors()
+        bed.profile("new")
         for command, name in (("register", "new"), ("unregister", "coder")):
             done = bed.init(command, name, uid=HERMES, code=1)
             assert b"belongs to uid 0 and may be sealed" in done.stderr
@@ -339,9 +345,10 @@ def test_sealed_the_hermes_user_controls_and_root_registers():
 
 
 def test_a_pass_leaves_supervisors_of_an_interrupted_unregistration_to_unregister(live):
-    live.init("register", "new", uid=HERMES)
+    live.orphan("new")
     live.run(["mv", live.slot("new"), "/run/service/.gateway-new.gone.tmp"])
     assert b"it is supervised: to end its supervisors, unregister the profile or run s6-svscanctl -an" in live.init("reconcile").stderr
+    live.profile("new")
     live.init("register", "new", "--down", uid=HERMES)
     supervised(live, 6)
     assert ".gateway-new.gone.tmp" not in entries(live)

@@ -2,6 +2,7 @@
 what it does to slots. Also commands that are killed, short of memory or refused at every step."""
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -86,7 +87,7 @@ def test_sealing_names_every_service_that_stays_the_hermes_users(bed, name):
 def test_sealing_that_was_killed_half_way_is_completed_also_where_the_profile_is_gone(bed):
     bed.init("reconcile")
     bed.rescan()
-    bed.init("register", "orphan", uid=HERMES)
+    bed.orphan("orphan")
     bed.settle()
     slot = bed.path(bed.slot("orphan"))
     # A pass starts with this.
@@ -96,6 +97,7 @@ def test_sealing_that_was_killed_half_way_is_completed_also_where_the_profile_is
 
 
 def test_a_logger_whose_pipe_is_kept_open_does_not_hold_an_unregistration_up(live):
+    live.profile("new")
     live.tell("new", "leave")
     hermes = live.path("/run/bed/bin/hermes")
     # A process that the gateway leaves behind has inherited its stdout, the pipe to the logger.
@@ -176,7 +178,8 @@ def test_a_gateway_starts_whatever_its_state_is(live, kind):
 
 
 def test_a_lock_that_nobody_lets_go_is_said_by_register_and_unregister(live):
-    live.init("register", "old", "--down", uid=HERMES)
+    live.profile("new")
+    live.orphan("old", "--down")
     holder = subprocess.Popen(live.command(["flock", "/run/service", "sleep", "100"], uid=4321), stdin=subprocess.DEVNULL)
     try:
         wait_for(lambda: live.processes("sleep") and live.run(["flock", "-n", "/run/service", "true"]).returncode == 1, what="the lock")
@@ -231,6 +234,7 @@ SVSCAN = "/run/service/.s6-svscan/control"
 def test_a_command_that_is_killed_at_a_step_is_completed_by_the_next(live, command, call, on, whens):
     for when in whens:
         uid = (HERMES, 0)[when % 2]
+        profile = live.profile("new")
         if command == "unregister":
             live.init("register", "new", uid=uid)
         done = live.run(
@@ -259,6 +263,7 @@ def test_a_command_that_is_killed_at_a_step_is_completed_by_the_next(live, comma
         live.init("unregister", "new", uid=HERMES)
         live.init("register", "new", "--down", uid=HERMES)
         live.init("unregister", "new", uid=HERMES)
+        shutil.rmtree(profile)
         live.init("reconcile")
         assert entries(live) == [".s6-svscan", "gateway-coder", "gateway-default"]
         supervised(live, 4)
@@ -266,6 +271,7 @@ def test_a_command_that_is_killed_at_a_step_is_completed_by_the_next(live, comma
 
 @pytest.mark.parametrize("name", ["gateway-new", ".gateway-new.tmp", ".gateway-new.gone.tmp"])
 def test_a_racer_leads_roots_registrations_nowhere(live, name):
+    live.profile("new")
     outside = live.path("/run/outside")
     for folder in ("supervise", "event", "log/supervise", "env"):
         (outside / folder).mkdir(parents=True)

@@ -596,6 +596,7 @@ def test_each_command_takes_its_options_before_the_variables(live):
         "--scandir=/run/service": {"S6_PROFILE_GATEWAY_SCANDIR": "/run/nowhere"},
         "--hermes-home=/opt/data": {"HERMES_HOME": "/run/nowhere"},
     }
+    live.profile("new", "stopped")
     before = {"register": ["unregister", "new"], "unregister": ["register", "new", "--down"]}
     for command, *rest in (
         ["register", "new", "--down"],
@@ -624,6 +625,7 @@ def test_each_command_takes_its_options_before_the_variables(live):
 @pytest.mark.parametrize("command", ["register", "start", "restart"])
 def test_each_command_takes_the_role_before_the_variable(live, command):
     arguments = [command, "new", "--down"] if command == "register" else [command, "coder"]
+    live.profile("new", "stopped")
     front, gateway = {"HERMES_INIT_ROLE": "frontend"}, {"HERMES_INIT_ROLE": "gateway"}
     folder = live.path("/run/s6/container_environment")
     for environment, inner, options, code, source in (

@@ -185,7 +185,7 @@ def test_sealing_takes_away_what_the_hermes_user_had_put_in(bed):
         uid=HERMES,
     )
     # A slot without a profile is sealed as well.
-    bed.init("register", "orphan", uid=HERMES)
+    bed.orphan("orphan")
     # Including that of `mine`, which s6-svscan supervises since the registration.
     wait_for(lambda: len(bed.supervisors()) == 7, what="all supervisors")
     supervisors, pid = bed.supervisors(), bed.pid_of(slot)

@@ -57,7 +57,9 @@ BAD_STATE = "gateway_state.json: {}"
 FRONTEND = "the role is frontend ({})"
 FRONTENDS_COMMAND = "this container's command is dashboard, a front end; gateways belong in the gateway's container"
 FOREGROUND = "the container's command, gateway run, runs this gateway in the foreground"
-UNKNOWN = "hermes-init {}: warning: no such gateway {}; " + PROGRAM + " register creates one\n"
+UNKNOWN = "hermes-init {}: warning: no such gateway {}: {}\n"
+NO_PROFILE = "no profile of that name in /place/home/profiles"
+UNUSED = "it has no slot, and was never started"
 NO_ROOM = "no capacity: s6-svscan handles {} services (--max-services), a slot and its logger count as two, and 4 are kept free"
 REST = "{} more entries cannot have a slot, and {} were not inspected"
 
@@ -430,9 +432,15 @@ def test_without_a_readable_boot_log_nobody_knows_when_a_profile_was_made(forged
 @pytest.mark.parametrize("command", ["status", "health"])
 def test_a_name_that_nothing_has_is_said_for_what_it_is(forged, command):
     (forged.home / "profiles/no-soul").mkdir(parents=True)
-    for name, shown in (("nobody", "nobody"), ("Bad Name", '"Bad\\u0020Name"'), ("default", "default")):
+    for name, shown, why in (
+        ("nobody", "nobody", NO_PROFILE),
+        ("Bad Name", '"Bad\\u0020Name"', NO_PROFILE),
+        ("default", "default", UNUSED),
+        ("defalt", "defalt", f"{NO_PROFILE}; did you mean default?"),
+        ("gateway-no-soul/", "gateway-no-soul/", f"{NO_PROFILE}; did you mean no-soul?"),
+    ):
         done = forged.run(command, name, code=1)
-        assert done.stderr == UNKNOWN.format(command, shown), done
+        assert done.stderr == UNKNOWN.format(command, shown, why), done
     done = forged.run("status", "no-soul", code=0)
     assert done.stderr == "" and start(NO_SOUL, "no-soul") in done.stdout
     # Where nobody can look, nobody knows whether there is such a gateway.

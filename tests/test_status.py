@@ -35,6 +35,7 @@ def test_in_a_front_ends_container_no_gateway_is_started_nor_advised(live, uid):
     assert " start new" in rows(live, "--role", "gateway", uid=uid, environment=FRONTEND)["new"]["note"]
     live.init("start", "--wait", "--role", "gateway", "new", uid=uid, environment=FRONTEND)
     assert live.svstat(live.slot("new")) == "up"
+    live.profile("other")
     live.init("register", "--role", "gateway", "--down", "other", uid=uid, environment=FRONTEND)
 
 

@@ -95,7 +95,7 @@ def test_auto_knows_a_served_profile_by_the_volume(served):
 
 
 def test_a_slot_whose_profile_is_gone_is_started_as_before(served):
-    served.init("register", "--down", "orphan")
+    served.orphan("orphan", "--down", uid=0)
     # Its word cannot be kept, because there is no profile to keep it for.
     done = served.init("start", "--wait", "orphan", code=1)
     assert b"it is not on the volume" in done.stderr

@@ -348,6 +348,15 @@ def soon(condition):
         return False
 
 
+def appear(bed):
+    """Makes a profile without a slot."""
+    bed.profile("new", "stopped")
+
+
+def vanish(bed):
+    shutil.rmtree(bed.path("/opt/data/profiles/new"))
+
+
 def is_registered(container, _):
     service = container.bed.slot("new")
     variable = container.bed.path(f"{service}/env/KEY")
@@ -392,7 +401,8 @@ def is_never(*_):
 
 
 class Live:
-    """A command on a live container with s6-svscan, as root or as the hermes user. Around it run commands without a fault: `before`
+    """A command on a live container with s6-svscan, as root or as the hermes user. Around it run commands without a fault, or functions
+    of the bed: `before`
     it, `again` to finish its work, and `after` that to come back to the beginning. `goal` tells whether exit code 0 is true."""
 
     turns = 1
@@ -422,7 +432,10 @@ class Live:
 
     def do(self, commands):
         for command in commands:
-            self.container.bed.init(*command)
+            if callable(command):
+                command(self.container.bed)
+            else:
+                self.container.bed.init(*command)
 
     def check(self, case):
         wrong, done = [f"{case} did not come to its end"], None
@@ -635,8 +648,8 @@ def live(sealed):
         if not (sealed and uid):
             found += [
                 # A register that was interrupted may have made the slot.
-                Live(container, "register", register, is_registered, [], [unregister, register], [unregister], uid),
-                Live(container, "unregister", unregister, is_gone, [register], uid=uid),
+                Live(container, "register", register, is_registered, [appear], [unregister, register], [unregister, vanish], uid),
+                Live(container, "unregister", unregister, is_gone, [appear, register], after=[vanish], uid=uid),
                 Live(container, "live pass", ("reconcile",), is_anything, uid=uid),
             ]
         found += [

@@ -7,7 +7,7 @@ use super::progress::Down;
 use super::record::{DesiredState, Write};
 use super::register::{self, Registration};
 use super::supervised::{DRAINING, ENDING, Ending, SupervisedGateway};
-use super::{Live, profiles, record, served};
+use super::{Live, names, record, served};
 use crate::output::{Console, Error, Result, exit};
 use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::Overrides;
@@ -62,7 +62,7 @@ pub fn run(args: &Args, console: &Console) -> u8 {
 }
 
 fn control(args: &Args, console: &Console) -> Result<u8> {
-    let (verb, profiles) = (args.verb, profiles(&args.profiles)?);
+    let (verb, profiles) = (args.verb, names::profiles(&args.profiles, &args.overrides, console)?);
     let ownership = Ownership::new();
     let live = Live::open(&args.overrides, &ownership, console)?;
     if verb != Verb::Stop {
@@ -192,6 +192,8 @@ enum Found {
     Unsupervised,
     /// A profile without a slot, for example one that was made from the host.
     Profile,
+    /// A log, of which profile and slot are gone.
+    Log,
     /// Nothing.
     Nothing,
 }
@@ -219,9 +221,9 @@ fn prepare(verb: Verb, found: Found) -> Preparation {
         (Found::Supervised, _) => Preparation::Ready,
         (Found::Unsupervised, _) => Preparation::Announce,
         (Found::Profile, Verb::Start) => Preparation::Register,
-        (Found::Profile, Verb::Stop) => Preparation::NothingRuns,
+        (Found::Profile | Found::Log, Verb::Stop) => Preparation::NothingRuns,
         (Found::Profile, Verb::Restart) => Preparation::NoSlot,
-        (Found::Nothing, _) => Preparation::NoGateway,
+        (Found::Log, Verb::Start | Verb::Restart) | (Found::Nothing, _) => Preparation::NoGateway,
     }
 }
 
@@ -232,25 +234,24 @@ fn find(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Result<Option<Dir
         Some(slot) if supervision::is_held(slot).unwrap_or(true) => Found::Supervised,
         Some(_) => Found::Unsupervised,
         None if record::has_profile(&live.settings, profile)? => Found::Profile,
+        None if names::has_log(&live.settings, profile)? => Found::Log,
         None => Found::Nothing,
     };
-    let (name, program) = (profile.text(), live.console.program());
-    let how = match prepare(verb, found) {
-        Preparation::Ready | Preparation::NothingRuns => return Ok(slot),
-        Preparation::Announce => return register::announce(live, profile).map(Some),
+    match prepare(verb, found) {
+        Preparation::Ready | Preparation::NothingRuns => Ok(slot),
+        Preparation::Announce => register::announce(live, profile).map(Some),
         Preparation::Register => {
             // Another process may be faster.
             let (Registration::Made | Registration::Present) =
                 register::make(live, profile, DefaultState::Down, &[])?;
-            return register::wait_for_supervision(live, profile).map(Some);
+            register::wait_for_supervision(live, profile).map(Some)
         }
-        Preparation::NoSlot => format!("its profile has no slot: {program} start {name}"),
-        Preparation::NoGateway => {
-            format!("{program} register {name} creates one; {program} status lists all")
+        Preparation::NoSlot => {
+            let reason = format!("it has no slot: {} start {}", live.console.program(), profile.text());
+            Err(Error::new(verb.name(), profile.text(), reason).with_code(exit::INCOMPLETE))
         }
-    };
-    let reason = format!("no such gateway '{name}'; {how}");
-    Err(Error::new("find", profile.slot(), reason).with_code(exit::INCOMPLETE))
+        Preparation::NoGateway => Err(names::unknown_profile(&live.settings, profile)),
+    }
 }
 
 #[cfg(test)]
@@ -264,6 +265,7 @@ mod tests {
             (Found::Supervised, [Ready, Ready, Ready]),
             (Found::Unsupervised, [Announce, Announce, Announce]),
             (Found::Profile, [Register, NothingRuns, NoSlot]),
+            (Found::Log, [NoGateway, NothingRuns, NoGateway]),
             (Found::Nothing, [NoGateway, NoGateway, NoGateway]),
         ];
         for (found, wanted) in rows {

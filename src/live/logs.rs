@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::time::Duration;
 
-use super::{profiles, record};
+use super::{names, record};
 use crate::output::{Console, Error, Result, exit, line};
 use crate::s6::{ProfileName, tai64n};
 use crate::settings::zone::Zone;
@@ -43,13 +43,13 @@ pub fn run(args: &Args, console: &Console) -> u8 {
 }
 
 fn logs(args: &Args, console: &Console) -> Result<u8> {
-    let profiles = profiles(&args.profiles)?;
+    let profiles = names::profiles(&args.profiles, &args.overrides, console)?;
     let settings = Settings::gather(&args.overrides, console)?;
     let (home, trusted) = record::home(&settings)?;
     let (allowance, zone) = (Allowance::new(), Zone::new(&settings.lookup));
     home.as_its_user(|| {
         let logs = profiles.into_iter().map(|profile| Log::new(&home, trusted, profile, &allowance));
-        let printer = Printer { args, console, zone: &zone, is_one: logs.len() == 1 };
+        let printer = Printer { args, console, settings: &settings, zone: &zone, is_one: logs.len() == 1 };
         Ok(printer.print(logs.map(Followed::new).collect()))
     })
 }
@@ -58,8 +58,9 @@ fn logs(args: &Args, console: &Console) -> Result<u8> {
 struct Printer<'a> {
     args: &'a Args,
     console: &'a Console,
+    settings: &'a Settings,
     zone: &'a Zone,
-    /// Whether there is one log. The lines of several begin with the names of their profiles.
+    /// Whether one log is asked for. The lines of several begin with the names of their profiles.
     is_one: bool,
 }
 
@@ -70,11 +71,13 @@ struct Followed<'a> {
     rest: Vec<u8>,
     /// What has been reported last.
     reported: Option<Error>,
+    /// Whether no gateway has its name, or none is known to have it, which has been reported.
+    is_unknown: bool,
 }
 
 impl<'a> Followed<'a> {
     fn new(log: Log<'a>) -> Followed<'a> {
-        Followed { log, rest: Vec::new(), reported: None }
+        Followed { log, rest: Vec::new(), reported: None, is_unknown: false }
     }
 }
 
@@ -86,20 +89,41 @@ impl Printer<'_> {
         for followed in &mut logs {
             code = code.max(self.show(followed, |log, sink| log.tail(self.args.lines, sink)));
         }
-        for followed in &logs {
-            if !followed.log.is_there() && followed.reported.is_none() {
-                let name = followed.log.profile.text();
-                self.console.warn(format_args!("{name} has no log yet: its gateway has not been started"));
-                code = exit::INCOMPLETE;
+        for followed in
+            logs.iter_mut().filter(|followed| !followed.log.is_there() && followed.reported.is_none())
+        {
+            code = exit::INCOMPLETE;
+            if let Err(error) = self.require(followed) {
+                self.console.failed(&error);
+                followed.is_unknown = true;
+                continue;
             }
+            let name = followed.log.profile.text();
+            self.console.warn(format_args!("{name} has no log yet: its gateway has not been started"));
         }
-        while self.args.follow && !self.console.is_unwritten() && !process::stdout_is_closed(LOOK) {
-            code = 0;
+        let asked = logs.len();
+        logs.retain(|followed| !followed.is_unknown);
+        // A name that no gateway has is no reason to wait for one.
+        let least = if logs.len() < asked { exit::INCOMPLETE } else { 0 };
+        while self.args.follow
+            && !logs.is_empty()
+            && !self.console.is_unwritten()
+            && !process::stdout_is_closed(LOOK)
+        {
+            code = least;
             for followed in &mut logs {
                 code = code.max(self.show(followed, |log, sink| log.more(sink)));
             }
         }
         code
+    }
+
+    /// Fails if a name without a log has no gateway either, or if it is not known whether it has.
+    fn require(&self, followed: &mut Followed<'_>) -> Result<()> {
+        if followed.log.find()? || names::has_gateway(self.settings, &followed.log.profile)? {
+            return Ok(());
+        }
+        Err(names::unknown_profile(self.settings, &followed.log.profile))
     }
 
     /// Prints what `read` reads of a log, and reports what it cannot read, unless that has been reported last. Returns the exit code.
@@ -108,7 +132,7 @@ impl Printer<'_> {
         followed: &mut Followed<'_>,
         read: impl FnOnce(&mut Log<'_>, Sink<'_>) -> Result<()>,
     ) -> u8 {
-        let Followed { log, rest, reported } = followed;
+        let Followed { log, rest, reported, .. } = followed;
         let label = if self.is_one { String::new() } else { format!("{}: ", log.profile.text()) };
         let mut output = Output { console: self.console, text: Vec::new() };
         let mut print = |line: &[u8]| {

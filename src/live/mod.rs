@@ -3,6 +3,7 @@
 pub mod control;
 pub mod hand_over;
 pub mod logs;
+mod names;
 mod progress;
 mod record;
 pub mod register;
@@ -12,8 +13,6 @@ pub mod status;
 mod supervised;
 pub mod unregister;
 
-use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -101,16 +100,6 @@ impl<'a> Live<'a> {
     fn note_refusal(&self) {
         self.console.note_refusal(self.template.ownership);
     }
-}
-
-/// Parses the name of a profile on the command line.
-fn profile(operand: &OsStr) -> Result<ProfileName> {
-    ProfileName::parse(operand.as_bytes()).map_err(|why| Error::usage("use the profile", operand, why))
-}
-
-/// Parses the names of profiles on the command line.
-fn profiles(operands: &[OsString]) -> Result<Vec<ProfileName>> {
-    operands.iter().map(|operand| profile(operand)).collect()
 }
 
 /// Returns the error of an entry that has the name of a slot and is no directory.

@@ -8,10 +8,11 @@ use crate::output::{Context, Error, Result, exit};
 use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
 use crate::settings::Settings;
-use crate::sys::{Dir, Ownership};
+use crate::sys::{Dir, Name, Ownership};
 pub use crate::volume::desired_state::{DesiredState, Write};
 use crate::volume::home::Trusted;
-use crate::volume::{Home, advice, desired_state, kept_env, profiles};
+use crate::volume::profiles::{self, Profiles};
+use crate::volume::{Home, advice, desired_state, kept_env};
 
 /// Opens `HERMES_HOME`. Returns it with the users who may own what a symlink there leads to.
 pub fn home(settings: &Settings) -> Result<(Home, Trusted)> {
@@ -20,7 +21,7 @@ pub fn home(settings: &Settings) -> Result<(Home, Trusted)> {
 }
 
 /// Calls `work` with the directory of a profile, or with `None` if there is no such profile, as the user whom the volume admits. Fails
-/// if what is there is no usable profile.
+/// if what is there is no usable profile, with the exit code 1 if that has been seen.
 pub fn in_directory<T>(
     settings: &Settings,
     profile: &ProfileName,
@@ -37,7 +38,7 @@ pub fn in_directory<T>(
                 let reason = advice::below(&errno.into(), &settings.home.value, &label, owner);
                 Error::new("use the profile", label, reason)
             }
-            None => error,
+            None => error.with_code(exit::INCOMPLETE),
         })?;
         work(dir.as_ref())
     })
@@ -46,6 +47,15 @@ pub fn in_directory<T>(
 /// Returns whether there is a profile. Fails if what is there is no usable profile.
 pub fn has_profile(settings: &Settings, profile: &ProfileName) -> Result<bool> {
     in_directory(settings, profile, |dir| Ok(dir.is_some()))
+}
+
+/// Returns the names in `profiles`, not all of which need be profiles, in byte order.
+pub fn names(settings: &Settings) -> Result<Vec<Name>> {
+    let (home, trusted) = self::home(settings)?;
+    home.as_its_user(|| {
+        let profiles = Profiles::open(&home, trusted)?;
+        Ok(profiles.map(|profiles| profiles.names()).transpose()?.unwrap_or_default().names)
+    })
 }
 
 /// Records the desired state in the profile's state file. That a profile is to be stopped needs no record if it is not on the volume:

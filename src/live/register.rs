@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
-use super::{INTERVAL, Live, SUPERVISION, is_fully_supervised, profile, record, unregister};
+use super::{INTERVAL, Live, SUPERVISION, is_fully_supervised, names, record, unregister};
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::envdir::{self, Variable};
 use crate::s6::slot::{SlotState, check, publish, staging};
@@ -36,13 +36,13 @@ pub fn run(args: &Args, console: &Console) -> u8 {
 }
 
 fn register(args: &Args, console: &Console) -> Result<u8> {
-    let profile = profile(&args.profile)?;
+    let profile = names::profile(&args.profile, &args.overrides, console)?;
     let variables = variables(&args.variables)?;
     let ownership = Ownership::new();
     let live = Live::open(&args.overrides, &ownership, console)?;
     live.require_gateway_container(&args.overrides)?;
-    if let Err(error) = record::has_profile(&live.settings, &profile) {
-        console.failed(&error);
+    if live.slot(&profile)?.is_none() && !record::has_profile(&live.settings, &profile)? {
+        return Err(names::unknown_profile(&live.settings, &profile));
     }
     if make(&live, &profile, args.default_state, &variables)? == Registration::Present {
         let reason = "it already exists: unregister it first, or start it";

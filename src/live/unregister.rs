@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::progress::Down;
 use super::supervised::SupervisedGateway;
-use super::{INTERVAL, Live, SUPERVISION, foreign, is_fully_supervised, profile, record};
+use super::{INTERVAL, Live, SUPERVISION, foreign, is_fully_supervised, names, record};
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::scandir_lock::Held;
 use crate::s6::servicedir::LOG;
@@ -39,7 +39,7 @@ pub fn run(args: &Args, console: &Console) -> u8 {
 }
 
 fn unregister(args: &Args, console: &Console) -> Result<u8> {
-    let profile = &profile(&args.profile)?;
+    let profile = &names::profile(&args.profile, &args.overrides, console)?;
     let ownership = Ownership::new();
     let live = &Live::open(&args.overrides, &ownership, console)?;
     live.require_writable()?;

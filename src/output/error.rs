@@ -9,13 +9,22 @@ use super::escape::{FromVolume, Shown};
 use super::exit;
 use crate::sys::{Errno, Ids, Name, Reason};
 
-/// A failed operation: `unable to VERB OBJECT: REASON`.
+/// A failed operation, `unable to VERB OBJECT: REASON`, or something that there is not, `no such KIND OBJECT: REASON`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Error {
-    verb: &'static str,
+    failure: Failure,
     object: Object,
     reason: Reason,
     code: u8,
+}
+
+/// What an error says of its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Failure {
+    /// An operation on it has failed; its verb.
+    Unable(&'static str),
+    /// There is none; what it would be.
+    NoSuch(&'static str),
 }
 
 /// What an operation was tried on.
@@ -32,7 +41,14 @@ pub enum Object {
 impl Error {
     /// Makes an error with the exit code [`exit::SYSTEM`].
     pub fn new(verb: &'static str, object: impl Into<Object>, reason: impl Into<Reason>) -> Error {
-        Error { verb, object: object.into(), reason: reason.into(), code: exit::SYSTEM }
+        let (failure, object, reason) = (Failure::Unable(verb), object.into(), reason.into());
+        Error { failure, object, reason, code: exit::SYSTEM }
+    }
+
+    /// Makes the error of a name that nothing of this kind has, with the exit code [`exit::INCOMPLETE`].
+    pub fn no_such(kind: &'static str, name: impl Into<Object>, reason: impl Into<Reason>) -> Error {
+        let (failure, object, reason) = (Failure::NoSuch(kind), name.into(), reason.into());
+        Error { failure, object, reason, code: exit::INCOMPLETE }
     }
 
     /// Makes the error of a word of the command line that cannot be used, with the exit code [`exit::USAGE`].
@@ -63,7 +79,11 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(out, "unable to {} {}: {}", self.verb, self.object, self.reason)
+        let Error { failure, object, reason, .. } = self;
+        match failure {
+            Failure::Unable(verb) => write!(out, "unable to {verb} {object}: {reason}"),
+            Failure::NoSuch(kind) => write!(out, "no such {kind} {object}: {reason}"),
+        }
     }
 }
 
@@ -137,6 +157,13 @@ mod tests {
         let error = Error::new("open", Path::new("profiles/coder"), Errno::ACCESS);
         assert_eq!(error.to_string(), "unable to open profiles/coder: Permission denied");
         assert_eq!(error.code(), exit::SYSTEM);
+    }
+
+    #[test]
+    fn what_there_is_not_is_named_with_its_kind() {
+        let error = Error::no_such("gateway", Path::new("a b"), "no profile of that name");
+        assert_eq!(error.to_string(), r#"no such gateway "a\u0020b": no profile of that name"#);
+        assert_eq!(error.code(), exit::INCOMPLETE);
     }
 
     #[test]

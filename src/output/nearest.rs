@@ -1,12 +1,17 @@
 //! The known word that somebody may have meant with an unknown one.
 
-/// Returns the first of the known words that are nearest to `word`, if it is near: at most a third of the letters of the longer of the
-/// two words differ. Case does not matter. A letter that is inserted, deleted or replaced differs, and so does a pair of neighbours
-/// that is swapped (optimal string alignment distance). A letter is a byte: the known words are ASCII.
+/// Returns the first of the known words that are nearest to `word`, if it is near; see [`near`].
+pub fn nearest<'a>(word: &[u8], known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    near(word, known).first().copied()
+}
+
+/// Returns the known words that are near to `word`, the nearest first: at most a third of the letters of the longer of the two words
+/// differ. Case does not matter. A letter that is inserted, deleted or replaced differs, and so does a pair of neighbours that is
+/// swapped (optimal string alignment distance). A letter is a byte: the known words are ASCII.
 ///
 /// The longer word counts, so that a word that lacks letters is judged as one that has too many: `stat` is as near to `start` as
 /// `start` to `stat`.
-pub fn nearest<'a>(word: &[u8], known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn near<'a>(word: &[u8], known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     let distances = known.into_iter().filter_map(|known| {
         let (longer, shorter) = (word.len().max(known.len()), word.len().min(known.len()));
         // A word from outside has any length: what differs by this much is not looked at.
@@ -14,7 +19,9 @@ pub fn nearest<'a>(word: &[u8], known: impl IntoIterator<Item = &'a str>) -> Opt
         let distance = may_be_near.then(|| distance(word, known.as_bytes()))?;
         (3 * distance <= longer).then_some((distance, known))
     });
-    distances.min_by_key(|(distance, _)| *distance).map(|(_, known)| known)
+    let mut near: Vec<(usize, &str)> = distances.collect();
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().map(|(_, known)| known).collect()
 }
 
 /// Returns the optimal string alignment distance of two words, without regard to case.
@@ -104,6 +111,7 @@ mod tests {
     fn the_first_of_the_nearest_words_is_meant() {
         assert_eq!(nearest(b"logx", ["login", "logs", "loga"]), Some("logs"));
         assert_eq!(nearest(b"loga", ["logs", "loga"]), Some("loga"));
+        assert_eq!(near(b"logx", ["login", "logs", "loga", "stop"]), ["logs", "loga"]);
         assert_eq!(nearest(b"x", []), None);
         // A word of any length, and bytes that are no letters.
         assert_eq!(nearest(&vec![b'x'; 1 << 17], ["a", "b"]), None);

@@ -58,6 +58,12 @@ impl<'a> Log<'a> {
         self.current.is_some()
     }
 
+    /// Looks for the log's directory. Returns whether there is one.
+    pub fn find(&mut self) -> Result<bool> {
+        self.open_directory()?;
+        Ok(self.directory.is_some())
+    }
+
     /// Reads the last `lines` lines, from rotated files too. Fails if some of them cannot be read, or are beyond the size of an honest
     /// log; the newer ones are read all the same.
     pub fn tail(&mut self, lines: usize, sink: Sink<'_>) -> Result<()> {

@@ -183,6 +183,7 @@ def test_gateways_come_and_go_while_the_container_runs(podman, volume):
         volume.profile("coder")
         assert "hermes-init start coder" in container.status()["coder"]["note"]
         container.init("start", "--wait", "coder")
+        volume.profile("helper")
         container.init("register", "helper", "--env", "COLOUR=red")
         container.until({"default": "down", "coder": "up", "helper": "up"})
         pid = container.status()["helper"]["pid"]

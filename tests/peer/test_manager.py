@@ -185,8 +185,8 @@ def test_a_live_pass_leaves_a_slot_that_it_registered_with_its_variables(ours):
 
 
 def test_a_slot_that_we_register_is_its_to_command(ours):
-    ours.init("register", "new", "--down", uid=HERMES)
     ours.profile("new", "stopped")
+    ours.init("register", "new", "--down", uid=HERMES)
     assert ours.manager("m.start('gateway-new')") is None
     pid = up(ours, "new")
     prepared(ours, "new")

@@ -176,6 +176,12 @@ class Bed:
             os.chown(path, HERMES, HERMES, follow_symlinks=False)
         return directory
 
+    def orphan(self, name, *options, uid=HERMES):
+        """Registers a gateway whose profile is removed then."""
+        self.profile(name)
+        self.init("register", name, *options, uid=uid)
+        shutil.rmtree(self.path("/opt/data/profiles") / name)
+
     def rescan(self):
         """Makes s6-svscan scan, as services-up does at boot."""
         done = self.run(["timeout", "5", "s6-svscanctl", "-a", "/run/service"])

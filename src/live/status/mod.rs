@@ -10,13 +10,13 @@ mod render;
 mod row;
 
 use std::cell::OnceCell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::record;
+use super::{names, record};
 use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::escape::FromVolume;
-use crate::output::{Console, Context, Format, Result, exit};
+use crate::output::{Console, Context, Error, Format, Result, exit};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
@@ -110,26 +110,20 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         let names = &args.names;
         names.is_empty() || names.iter().any(|name| name.as_bytes() == row.name)
     };
-    let rows: Vec<Row> = rows(&query, plan.as_ref(), &entries).into_iter().filter(is_asked).collect();
-    let program = console.program();
+    let mut rows = rows(&query, plan.as_ref(), &entries);
     let mut code = 0;
     for name in &args.names {
-        let name = name.as_bytes();
-        if rows.iter().any(|row| row.name == name) {
-            continue;
-        }
-        if let OrphanProfile::Unknown(error) = query::find_profile(&settings, name) {
+        if let Some(error) = unknown(&settings, name, &rows) {
             console.warn(format_args!("{error}"));
-        } else {
-            let shown = FromVolume(name);
-            console.warn(format_args!("no such gateway {shown}; {program} register creates one"));
+            code = exit::INCOMPLETE;
         }
-        code = exit::INCOMPLETE;
     }
+    rows.retain(is_asked);
     let min_up = match args.question {
         Question::Status => 0,
         Question::Health { min_up } => min_up,
     };
+    let program = console.program();
     let judged: Vec<_> = rows.iter().map(|row| (row, judge::judge(row, min_up))).collect();
     if judged.iter().any(|(row, fault)| row.failed_look().is_some() || (is_health && fault.is_some())) {
         code = exit::INCOMPLETE;
@@ -167,6 +161,25 @@ fn boot_log(settings: &Settings, plan: Option<&Plan>, entries: &Entries) -> Last
 /// Returns the name of the profile of a slot, as far as one can have this slot.
 fn profile_of(slot: &Name) -> &[u8] {
     slot.bytes().strip_prefix(PREFIX.as_bytes()).unwrap_or_default()
+}
+
+/// Returns what is said of a name that none of the rows has.
+fn unknown(settings: &Settings, name: &OsStr, rows: &[Row]) -> Option<String> {
+    let name = name.as_bytes();
+    if rows.iter().any(|row| row.name == name) {
+        return None;
+    }
+    if let OrphanProfile::Unknown(error) = query::find_profile(settings, name) {
+        return Some(error);
+    }
+    let root = ProfileName::root();
+    if name == root.text().as_bytes() {
+        let reason = "it has no slot, and was never started";
+        return Some(Error::no_such("gateway", root.text(), reason).to_string());
+    }
+    let known = rows.iter().filter_map(|row| str::from_utf8(&row.name).ok());
+    let near = names::near(name, [root.text()].into_iter().chain(known).take(names::COMPARED));
+    Some(names::unknown(settings, name, near.first().copied()).to_string())
 }
 
 /// Returns a row with the texts that are said of it.
