@@ -101,9 +101,9 @@ def test_without_svscan_register_takes_its_slot_away_again():
         before = entries(bed)
         bed.profile("new")
         done = bed.init("register", "new", code=1)
-        assert b"is s6-svscan running there" in done.stderr and entries(bed) == before
+        assert b"no s6-svscan runs on /run/service" in done.stderr and entries(bed) == before
         done = bed.init("register", "new", "--scandir", "/nowhere", code=111)
-        assert b"it does not exist: is s6-svscan running?" in done.stderr
+        assert b"no s6-svscan runs on /nowhere, which does not exist" in done.stderr
 
 
 @pytest.mark.parametrize("path", ["", "/nowhere"])

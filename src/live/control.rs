@@ -7,7 +7,7 @@ use super::progress::Down;
 use super::record::{DesiredState, Write};
 use super::register::{self, Registration};
 use super::supervised::{DRAINING, ENDING, Ending, SupervisedGateway};
-use super::{Live, names, record, served};
+use super::{Live, names, record, refusal, served};
 use crate::output::{Console, Error, Result, exit};
 use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::Overrides;
@@ -67,6 +67,8 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
     let live = Live::open(&args.overrides, &ownership, console)?;
     if verb != Verb::Stop {
         live.require_gateway_container(&args.overrides)?;
+        // Nothing can be started without the volume; what runs can be stopped all the same.
+        record::home(&live.settings)?;
     }
     let forecasts = served::forecasts(&live, verb, &profiles)?;
     let mut first_failure = None;
@@ -89,8 +91,9 @@ fn carry_out(live: &Live<'_>, verb: Verb, profile: &ProfileName, wait: Option<Du
     let found = find(live, verb, profile)?;
     let mut request = Request::record(live, profile, verb.desired());
     let Some(slot) = found else {
+        request.conclude(Ok(()))?;
         live.console.note(format_args!("{} has no slot: the next boot keeps it down", profile.text()));
-        return request.conclude(Ok(()));
+        return Ok(());
     };
     let gateway = SupervisedGateway { live, profile, slot };
     let done = match verb {
@@ -231,8 +234,12 @@ fn prepare(verb: Verb, found: Found) -> Preparation {
 fn find(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Result<Option<Dir>> {
     let slot = live.slot(profile)?;
     let found = match &slot {
-        Some(slot) if supervision::is_held(slot).unwrap_or(true) => Found::Supervised,
-        Some(_) => Found::Unsupervised,
+        Some(slot) => match supervision::is_held(slot) {
+            Ok(false) => Found::Unsupervised,
+            Ok(true) => Found::Supervised,
+            Err(errno) => refusal(errno, slot, "command", profile.slot(), live.console)
+                .map_or(Ok(Found::Supervised), Err)?,
+        },
         None if record::has_profile(&live.settings, profile)? => Found::Profile,
         None if names::has_log(&live.settings, profile)? => Found::Log,
         None => Found::Nothing,
@@ -247,6 +254,7 @@ fn find(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Result<Option<Dir
             register::wait_for_supervision(live, profile).map(Some)
         }
         Preparation::NoSlot => {
+            live.require_svscan()?;
             let reason = format!("it has no slot: {} start {}", live.console.program(), profile.text());
             Err(Error::new(verb.name(), profile.text(), reason).with_code(exit::INCOMPLETE))
         }

@@ -11,6 +11,7 @@ pub mod seed;
 mod served;
 pub mod status;
 mod supervised;
+mod svscan;
 pub mod unregister;
 
 use std::path::Path;
@@ -22,7 +23,7 @@ use crate::s6::scandir_lock::{self, Held};
 use crate::s6::{ProfileName, Template, servicedir, slot, supervision};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Kind, Name, Ownership, Reason};
+use crate::sys::{Dir, Errno, Kind, Name, Ownership, Reason, process};
 
 /// Longest wait for supervisors to start or to exit. s6-svscan takes milliseconds for a service; a busy machine with many services
 /// takes seconds.
@@ -46,9 +47,7 @@ impl<'a> Live<'a> {
         let template = settings.template(console.executable(), ownership)?;
         let path = &settings.scandir.value;
         let scandir = Dir::at(path).map_err(|reason| match reason {
-            Reason::Errno(Errno::NOENT) => {
-                Error::new("open", path, "it does not exist: is s6-svscan running?")
-            }
+            Reason::Errno(Errno::NOENT) => svscan::no_directory(path),
             reason => Error::new("open", path, reason),
         })?;
         Ok(Live { settings, scandir, template, console })
@@ -61,12 +60,23 @@ impl<'a> Live<'a> {
 
     /// Fails if this user cannot write the scan directory.
     fn require_writable(&self) -> Result<()> {
-        if self.scandir.may_write() {
-            return Ok(());
-        }
+        let Err(errno) = self.scandir.try_to_write() else { return Ok(()) };
         let owner = self.scandir.own_meta().map_or(0, |meta| meta.ids.uid);
-        let reason = format!("it belongs to uid {owner} and may be sealed: run the command as that user");
-        Err(Error::new("change", self.path(), reason).with_code(exit::INCOMPLETE))
+        Err(if errno == Errno::ACCESS && owner != self.template.ownership.process().uid {
+            refused("change", self.path(), owner)
+        } else {
+            Error::new("change", self.path(), errno).with_code(exit::INCOMPLETE)
+        })
+    }
+
+    /// Fails if no s6-svscan runs on the scan directory.
+    fn require_svscan(&self) -> Result<()> {
+        svscan::require(&self.scandir, self.path())
+    }
+
+    /// Commands s6-svscan, with s6-svscanctl(8)'s letters.
+    fn tell_svscan(&self, commands: &str) -> Result<()> {
+        svscan::tell(commands, &self.scandir, self.path())
     }
 
     /// Fails in a front end's container: the gateway's container would start the same gateway.
@@ -100,6 +110,38 @@ impl<'a> Live<'a> {
     fn note_refusal(&self) {
         self.console.note_refusal(self.template.ownership);
     }
+}
+
+/// Returns the error of what only another user may do: this one, the owner, and root.
+fn refused(verb: &'static str, object: impl Into<Object>, owner: u32) -> Error {
+    let who = if owner == 0 {
+        " and may be sealed: run the command as that user"
+    } else {
+        ": run the command as that user, or as root"
+    };
+    Error::new(verb, object, format!("it belongs to uid {owner}{who}")).with_code(exit::INCOMPLETE)
+}
+
+/// Returns the error of an operation on a service that this user may not command or query, if that is why it has failed.
+fn refusal(
+    errno: Errno,
+    service: &Dir,
+    verb: &'static str,
+    object: impl Into<Object>,
+    console: &Console,
+) -> Option<Error> {
+    if errno != Errno::ACCESS || process::is_root() {
+        return None;
+    }
+    let (slot, supervise) = (service.own_meta().ok()?.ids.uid, supervision::owner(service).ok()?.uid);
+    if supervise != 0 || slot == 0 {
+        return Some(refused(verb, object, supervise));
+    }
+    // Root commands it as the owner of the slot, who may not.
+    let program = console.program();
+    let reason =
+        format!("its supervise belongs to uid 0, and the slot to uid {slot}; as root: {program} reconcile");
+    Some(Error::new(verb, object, reason).with_code(exit::INCOMPLETE))
 }
 
 /// Returns the error of an entry that has the name of a slot and is no directory.

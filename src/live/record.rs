@@ -8,10 +8,11 @@ use crate::output::{Context, Error, Result, exit};
 use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
 use crate::settings::Settings;
-use crate::sys::{Dir, Name, Ownership};
+use crate::sys::{Dir, Errno, Name, Ownership};
 pub use crate::volume::desired_state::{DesiredState, Write};
 use crate::volume::home::Trusted;
 use crate::volume::profiles::{self, Profiles};
+use crate::volume::state::STATE;
 use crate::volume::{Home, advice, desired_state, kept_env};
 
 /// Opens `HERMES_HOME`. Returns it with the users who may own what a symlink there leads to.
@@ -33,15 +34,18 @@ pub fn in_directory<T>(
             return work(Some(&home.dir));
         }
         let dir = profiles::directory(&home, trusted, profile).map_err(|error| match error.errno() {
-            Some(errno) => {
-                let (label, owner) = (profiles::place(profile), settings.owner.value.uid);
-                let reason = advice::below(&errno.into(), &settings.home.value, &label, owner);
-                Error::new("use the profile", label, reason)
-            }
+            Some(_) => explained(error, "use the profile", profiles::place(profile), settings),
             None => error.with_code(exit::INCOMPLETE),
         })?;
         work(dir.as_ref())
     })
+}
+
+/// Adds to the error of an operation on a path of the volume, relative to `HERMES_HOME`, who owns what is in the way.
+fn explained(error: Error, verb: &'static str, path: PathBuf, settings: &Settings) -> Error {
+    let Some(errno) = error.errno() else { return error };
+    let reason = advice::below(&errno.into(), &settings.home.value, &path, settings.owner.value.uid);
+    Error::new(verb, path, reason).with_code(error.code())
 }
 
 /// Returns whether there is a profile. Fails if what is there is no usable profile.
@@ -75,7 +79,13 @@ pub fn set_desired(
             return Err(Error::new("find the profile", profile.text(), reason));
         };
         let owner = live.settings.owner.value;
-        let aside = desired_state::set(dir, profile, desired, write, owner, live.template.ownership)?;
+        let set = desired_state::set(dir, profile, desired, write, owner, live.template.ownership);
+        let aside = set.map_err(|error| match error.errno() {
+            Some(Errno::ACCESS) => {
+                explained(error, "write", profiles::label(profile, &STATE), &live.settings)
+            }
+            _ => error,
+        })?;
         if let Some(aside) = aside {
             let shown = FromVolume(aside.bytes());
             live.console.warn(format_args!(

@@ -70,6 +70,7 @@ pub(super) fn make(
     given: &[Variable],
 ) -> Result<Registration> {
     live.require_writable()?;
+    live.require_svscan()?;
     let held = live.hold()?;
     if live.slot(profile)?.is_some() {
         return Ok(Registration::Present);
@@ -84,24 +85,23 @@ pub(super) fn make(
         given => Cow::Borrowed(given),
     };
     publish::add(&held, profile, want, &variables, &live.template)?;
-    if let Err(error) = commands::svscanctl("a", &live.scandir) {
+    if let Err(error) = live.tell_svscan("a") {
         unregister::take_away(live, profile, &held)?;
         if !given.is_empty() {
             record::forget_variables(live, profile)?;
         }
-        let reason = format!("{error}; is s6-svscan running there, and may this user command it?");
-        return Err(Error::new("register", profile.slot(), reason).with_code(exit::INCOMPLETE));
+        return Err(error.with_code(exit::INCOMPLETE));
     }
     kept.map(|()| Registration::Made)
 }
 
 /// Makes s6-svscan take a slot that nobody supervises. Returns the slot.
 pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
-    commands::svscanctl("a", &live.scandir)?;
-    if live.scandir.may_write() && wait_until_taken(live, profile, MISSED).is_none() {
+    live.tell_svscan("a")?;
+    if live.scandir.try_to_write().is_ok() && wait_until_taken(live, profile, MISSED).is_none() {
         renew(live, profile)?;
         // A supervisor that was only slow works in the old inode.
-        commands::svscanctl("an", &live.scandir)?;
+        live.tell_svscan("an")?;
     }
     wait_for_supervision(live, profile)
 }
@@ -131,9 +131,13 @@ fn wait_until_taken(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> 
 pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
     wait_until_taken(live, profile, SUPERVISION).ok_or_else(|| {
         let limit = SUPERVISION.as_secs();
-        let reason = format!(
-            "s6-svscan has not started one within {limit} seconds: is there a dangling symlink in the scan directory, or are there too many services?"
-        );
+        let reason = if commands::has_unread(&live.scandir) {
+            format!("s6-svscan {}", commands::unread(SUPERVISION))
+        } else {
+            format!(
+                "s6-svscan has not started one within {limit} seconds: is there a dangling symlink in the scan directory, or are there too many services?"
+            )
+        };
         Error::new("start a supervisor for", profile.slot(), reason).with_code(exit::INCOMPLETE)
     })
 }

@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::progress::{Down, STEADY, Start, Streak, has_ended, has_taken, is_ending};
-use super::{INTERVAL, Live, logs, record};
+use super::{INTERVAL, Live, logs, record, refusal};
 use crate::output::{Context, Error, Result, exit};
 use crate::s6::deaths::{self, Death};
 use crate::s6::status::{self, Stat};
@@ -52,10 +52,12 @@ impl SupervisedGateway<'_> {
 
     /// Returns its state; `None` if nobody supervises it.
     fn stat(&self) -> Result<Option<Stat>> {
-        if !supervision::is_held(&self.slot).context("check for a supervisor of", self.profile.slot())? {
-            return Ok(None);
-        }
-        status::svstat(&self.slot)
+        let is_held = supervision::is_held(&self.slot).map_err(|errno| {
+            let verb = "check for a supervisor of";
+            refusal(errno, &self.slot, "command", self.profile.slot(), self.live.console)
+                .unwrap_or_else(|| Error::new(verb, self.profile.slot(), errno))
+        });
+        if is_held? { status::svstat(&self.slot) } else { Ok(None) }
     }
 
     /// Reads its state until `judge` returns something for it, which is returned; `None` after `limit`.

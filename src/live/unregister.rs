@@ -43,6 +43,10 @@ fn unregister(args: &Args, console: &Console) -> Result<u8> {
     let ownership = Ownership::new();
     let live = &Live::open(&args.overrides, &ownership, console)?;
     live.require_writable()?;
+    if let Err(error) = live.require_svscan() {
+        // Nothing runs that would have to be ended first, unless a supervisor has outlived its s6-svscan.
+        console.failed(&error);
+    }
     finish_earlier_unheld(live, profile)?;
     match live.scandir.meta(profile.slot()).map(|meta| meta.kind) {
         Err(Errno::NOENT) => (),
@@ -168,7 +172,7 @@ fn remove_ended(live: &Live<'_>, hidden: &Name, _held: &Held) -> Result<()> {
 enum End {
     /// They have ended, or there were none.
     Over,
-    /// They live on: s6-svscan does not take the command to end them, for this reason.
+    /// They live on: s6-svscan does not run, or does not take the command to end them.
     Refused(Error),
 }
 
@@ -180,7 +184,12 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
         slot => slot.context("open", hidden)?,
     };
     let starting = Some(&slot).filter(|slot| !is_fully_supervised(slot));
-    if let Err(error) = commands::reap(&live.scandir, starting)
+    let reaped = match commands::reap(&live.scandir, starting) {
+        Ok(true) => Ok(()),
+        Ok(false) => live.require_svscan(),
+        Err(error) => Err(error),
+    };
+    if let Err(error) = reaped
         && supervision::is_supervised(&slot)
     {
         return Ok(End::Refused(error));

@@ -1,7 +1,7 @@
 //! Commands to supervisors and to s6-svscan, through their `control` FIFOs, as s6-svc(8) and s6-svscanctl(8) give them. These programs
 //! are not executed: root would have to trust a search path, and start a process as another user for each command.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::scandir::SVSCAN;
@@ -55,13 +55,29 @@ pub fn svscanctl(commands: &str, scandir: &Dir) -> Result<()> {
     command(scandir, &SVSCAN, commands)
 }
 
+/// Returns the path of s6-svscan's control FIFO, relative to the scan directory.
+pub fn svscan_control() -> PathBuf {
+    Path::new(&SVSCAN).join(&CONTROL)
+}
+
+/// Says of s6-svscan that it has left commands unread for some time.
+pub fn unread(time: Duration) -> String {
+    format!("has not read its control FIFO for {} seconds", time.as_secs())
+}
+
+/// Returns whether s6-svscan has commands that it has not read, as far as this process can tell.
+pub fn has_unread(scandir: &Dir) -> bool {
+    let pending = scandir.open_path(&SVSCAN).map(|svscan| fifo::pending(&svscan, &CONTROL));
+    matches!(pending, Ok(Ok(1..)))
+}
+
 /// Longest wait for a supervisor that s6-svscan has just started to open its control FIFO.
 const STARTING: Duration = Duration::from_millis(100);
 
 /// Makes s6-svscan end the supervisors of services that it no longer sees. Returns when it has sent them their signals, or false if
 /// no s6-svscan runs. If a supervisor of `hidden` was just being started, it then is supervised, or the supervisor has ended.
 pub fn reap(scandir: &Dir, hidden: Option<&Dir>) -> Result<bool> {
-    let control = || Path::new(&SVSCAN).join(&CONTROL);
+    let control = svscan_control;
     let Some(svscan) = present(scandir.open_path(&SVSCAN)).context("open", &SVSCAN)? else {
         return Ok(false);
     };
@@ -80,11 +96,7 @@ pub fn reap(scandir: &Dir, hidden: Option<&Dir>) -> Result<bool> {
         match is_read {
             Some(read) => read.context("inspect", control())?,
             None => {
-                return Err(Error::new(
-                    "send a command to",
-                    "s6-svscan",
-                    "it has not read its control FIFO for 5 seconds",
-                ));
+                return Err(Error::new("send a command to", "s6-svscan", format!("it {}", unread(LIMIT))));
             }
         }
     }

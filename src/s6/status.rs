@@ -74,17 +74,22 @@ const STATE_CAP: u64 = 4096;
 /// Reads the state of a service. `None` if nobody supervises it.
 pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
     const OBJECT: &str = "supervise/status";
-    match supervision::is_held(service) {
+    let held = supervision::is_held(service);
+    let unknown = |errno| Error::new("inspect", "supervise/control", errno);
+    match held {
         Ok(false) => return Ok(None),
         // Who may not command it may still read its state.
         Ok(true) | Err(Errno::ACCESS) => (),
-        Err(errno) => return Err(Error::new("inspect", "supervise/control", errno)),
+        Err(errno) => return Err(unknown(errno)),
     }
     let mut read = file::read_below(service, &STATUS, STATE_CAP);
     if read.as_ref().err() == Some(&Reason::Errno(Errno::NOENT)) {
         let has_started = || (!supervision::is_starting(service)).then_some(());
         time::poll(STATELESS, Duration::from_millis(1), has_started);
         read = file::read_below(service, &STATUS, STATE_CAP);
+    }
+    if let (Err(errno), Err(Reason::Errno(Errno::NOENT))) = (held, &read) {
+        return Err(unknown(errno));
     }
     let (state, _) = read.context("read", OBJECT)?;
     parse(&state)

@@ -3,7 +3,7 @@
 
 use super::scandir::SVSCAN;
 use super::servicedir::{CONTROL, LOG, SUPERVISE};
-use crate::sys::{Dir, Errno, SubPath, fifo, present};
+use crate::sys::{Dir, Errno, Ids, SubPath, fifo, present};
 
 /// Returns whether a service is supervised.
 pub fn is_held(service: &Dir) -> Result<bool, Errno> {
@@ -21,6 +21,11 @@ pub fn is_scanned(scandir: &Dir) -> Result<bool, Errno> {
         // s6-svscan follows a symlink here.
         Err(errno) => Err(errno),
     }
+}
+
+/// Returns the owner of a service's `supervise`, who may command its supervisor.
+pub fn owner(service: &Dir) -> Result<Ids, Errno> {
+    Ok(service.open_path(&SUPERVISE)?.own_meta()?.ids)
 }
 
 /// The state of a service, in `supervise`. Its supervisor writes it after it has opened `control`.

@@ -408,10 +408,10 @@ impl Dir {
         fs::unlinkat(self, name.c_str(), AtFlags::REMOVEDIR)
     }
 
-    /// Returns whether this process may make and remove entries here.
-    pub fn may_write(&self) -> bool {
+    /// Returns whether this process may make and remove entries here; if not, why.
+    pub fn try_to_write(&self) -> Result<(), Errno> {
         let access = fs::Access::WRITE_OK | fs::Access::EXEC_OK;
-        fs::accessat(self, c".", access, AtFlags::EACCESS).is_ok()
+        fs::accessat(self, c".", access, AtFlags::EACCESS)
     }
 
     /// Fails if this process may not list, enter and change the directory. Before Linux 5.8 a process that acts as another user gets

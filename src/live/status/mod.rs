@@ -13,7 +13,7 @@ use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::{names, record};
+use super::{names, record, svscan};
 use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Format, Result, exit};
@@ -76,7 +76,9 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     // What is wrong with other profiles is not the answer to a question about some.
     let silent = console.silent();
     let reporter = if args.names.is_empty() && !is_health { console } else { &silent };
-    let plan = match reconcile::forecast(&settings, reporter) {
+    let home = record::home(&settings);
+    let forecast = home.as_ref().map_err(Clone::clone).and_then(|_| reconcile::forecast(&settings, reporter));
+    let plan = match forecast {
         Ok(plan) => Some(plan),
         Err(error) if is_health => return Err(error),
         Err(error) => {
@@ -92,7 +94,10 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     {
         console.note(format_args!("{more}"));
     }
-    let boot_log = boot_log(&settings, plan.as_ref(), &entries);
+    let boot_log = home.as_ref().map_or_else(
+        |_| LastBoots::new(None, std::iter::empty()),
+        |home| boot_log(home, plan.as_ref(), &entries),
+    );
     for error in boot_log.errors() {
         console.failed(error);
     }
@@ -103,6 +108,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         boot_log,
         now: time::now(),
         front_end: OnceCell::new(),
+        is_scanned: OnceCell::new(),
         overrides: &args.overrides,
         console,
     };
@@ -112,7 +118,8 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     };
     let mut rows = rows(&query, plan.as_ref(), &entries);
     let mut code = 0;
-    for name in &args.names {
+    // What is there of a profile is not known without the volume.
+    for name in args.names.iter().filter(|_| home.is_ok()) {
         if let Some(error) = unknown(&settings, name, &rows) {
             console.warn(format_args!("{error}"));
             code = exit::INCOMPLETE;
@@ -132,13 +139,16 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     let lines: Vec<_> = judged
         .iter()
         .filter(is_shown)
-        .map(|(row, fault)| line(&settings, &program, row, fault.as_ref()))
+        .map(|(row, fault)| line(&query, &program, row, fault.as_ref()))
         .collect();
     console.print(&match (args.format == Format::Json, is_health) {
         (true, _) => render::objects(&lines),
         (_, true) => render::notes(&lines),
         _ => render::table(&lines),
     });
+    if plan.is_none() {
+        code = exit::SYSTEM;
+    }
     if is_health && !is_complete {
         console.warn(format_args!("not everything could be inspected: {program} status says why"));
         code = exit::SYSTEM;
@@ -147,15 +157,12 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
 }
 
 /// Reads what the boot log tells of all that has a row.
-fn boot_log(settings: &Settings, plan: Option<&Plan>, entries: &Entries) -> LastBoots {
+fn boot_log((home, trusted): &(Home, Trusted), plan: Option<&Plan>, entries: &Entries) -> LastBoots {
     let items = plan.iter().flat_map(|plan| &plan.items).map(|item| item.name.as_slice());
     let others = plan.iter().flat_map(|plan| plan.without_slot.iter().chain(&plan.not_profiles.names));
     let profiles = items.chain(others.map(Name::bytes)).chain(entries.slots.iter().map(profile_of));
     let started = process::first_started();
-    let read = |(home, trusted): (Home, Trusted)| {
-        home.as_its_user(|| Ok(bootlog::read(&home, trusted, started, profiles)))
-    };
-    record::home(settings).and_then(read).unwrap_or_else(LastBoots::from)
+    home.as_its_user(|| Ok(bootlog::read(home, *trusted, started, profiles))).unwrap_or_else(LastBoots::from)
 }
 
 /// Returns the name of the profile of a slot, as far as one can have this slot.
@@ -183,9 +190,14 @@ fn unknown(settings: &Settings, name: &OsStr, rows: &[Row]) -> Option<String> {
 }
 
 /// Returns a row with the texts that are said of it.
-fn line<'a>(settings: &Settings, program: &str, row: &'a Row, fault: Option<&Fault>) -> Line<'a> {
-    let stamp = |time| zone::stamp(&settings.lookup, time);
+fn line<'a>(query: &Query<'_>, program: &str, row: &'a Row, fault: Option<&Fault>) -> Line<'a> {
+    let stamp = |time| zone::stamp(&query.settings.lookup, time);
     let note = judge::message(row, fault).map(|note| {
+        let note = if note.needs_svscan() && !query.is_scanned() {
+            note.without_svscan(&svscan::absence(&query.settings.scandir.value))
+        } else {
+            note
+        };
         let name = FromVolume(&row.name).to_string();
         let remedy = note.remedy.map(|remedy| remedy.text(program, &name));
         let until = note.until.map(|until| format!("; waiting, starts again at {}", stamp(until)));

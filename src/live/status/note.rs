@@ -21,6 +21,8 @@ pub struct Note {
 pub enum Remedy {
     /// `start NAME`.
     Start,
+    /// The file that makes a directory a profile, and then `start NAME`.
+    RestoreAndStart,
     /// `unregister NAME`.
     Unregister,
     /// `reconcile`.
@@ -36,6 +38,7 @@ impl Remedy {
     pub fn text(self, program: &str, name: &str) -> String {
         match self {
             Remedy::Start => format!(": {program} start {name}"),
+            Remedy::RestoreAndStart => format!("; restore the file, then: {program} start {name}"),
             Remedy::Unregister => format!(": {program} unregister {name}"),
             Remedy::Reconcile => format!(": {program} reconcile"),
             Remedy::Logs => format!("; see: {program} logs {name}"),
@@ -52,6 +55,16 @@ impl Note {
     fn with(self, remedy: Remedy) -> Note {
         Note { remedy: Some(remedy), ..self }
     }
+
+    /// Returns whether what helps needs s6-svscan.
+    pub fn needs_svscan(&self) -> bool {
+        matches!(self.remedy, Some(Remedy::Start | Remedy::RestoreAndStart))
+    }
+
+    /// Returns the note of a scan directory on which no s6-svscan runs, as `absence` says: nothing can be started there.
+    pub fn without_svscan(self, absence: &str) -> Note {
+        Note { what: format!("{}; {absence}", self.what), remedy: None, ..self }
+    }
 }
 
 /// Returns what is said of a row, if anything is.
@@ -60,8 +73,7 @@ pub fn note(row: &Row) -> Option<Note> {
         Subject::Profile(forecast) => of_profile(row, forecast),
         Subject::Orphan(profile) => of_orphan(row, profile),
         Subject::NotProfile => {
-            let what = "it has no SOUL.md, so it is not a profile; restore the file, then";
-            Some(Note::new(what).with(Remedy::Start))
+            Some(Note::new("it has no SOUL.md, so it is not a profile").with(Remedy::RestoreAndStart))
         }
         Subject::Service => of_supervision(row).or_else(|| {
             let state = row.state().filter(|state| !state.is_up() && !state.is_wanted)?;
@@ -260,6 +272,19 @@ mod tests {
             if note(&row).and_then(|note| note.remedy) == Some(Remedy::Start) {
                 assert!(!row.is_served(), "{row:?}");
                 assert!(!matches!(row.shown(), Shown::Up | Shown::Restarting), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_no_svscan_runs_nothing_is_to_be_started() {
+        for note in rows().iter().filter_map(note) {
+            if note.needs_svscan() {
+                let what = note.what.clone();
+                let text = note.without_svscan("no s6-svscan runs there");
+                assert_eq!(text, Note::new(format!("{what}; no s6-svscan runs there")));
+            } else {
+                assert!(!note.remedy.is_some_and(|remedy| remedy.text("P", "x").contains(" start ")));
             }
         }
     }

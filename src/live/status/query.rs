@@ -8,7 +8,7 @@ use super::row::{
 };
 use crate::boot::reconcile::decide::{Decision, NoSlotReason, State as Recorded};
 use crate::boot::reconcile::{Item, Plan};
-use crate::live::record;
+use crate::live::{record, refusal};
 use crate::output::{Console, Error, Result};
 use crate::s6::deaths::{self, Death};
 use crate::s6::servicedir::{CONTROL, LOG, SUPERVISE};
@@ -30,6 +30,8 @@ pub struct Query<'a> {
     pub now: i64,
     /// Why no gateway belongs in this container; not looked for yet.
     pub front_end: OnceCell<Option<String>>,
+    /// Whether s6-svscan runs on the scan directory; not looked for yet.
+    pub is_scanned: OnceCell<bool>,
     /// Settings of the command line, which may have the container's role.
     pub overrides: &'a Overrides,
     pub console: &'a Console,
@@ -146,7 +148,11 @@ impl Query<'_> {
         let stat = match status::svstat(dir) {
             Ok(Some(stat)) => stat,
             Ok(None) => return Supervision::Unsupervised,
-            Err(error) => return Supervision::Unknown(error.to_string()),
+            Err(error) => {
+                let refused = |errno| refusal(errno, dir, "read", "supervise/status", self.console);
+                let refusal = error.errno().and_then(refused);
+                return Supervision::Unknown(refusal.unwrap_or(error).to_string());
+            }
         };
         let since = stat.time();
         let mut state = State {
@@ -200,6 +206,13 @@ impl Query<'_> {
             return Missing::FrontEnd(why.to_owned());
         }
         missing(last_pass, self.boot_log.is_newest_pass_known())
+    }
+
+    /// Returns whether s6-svscan runs on the scan directory, as far as this process can tell.
+    pub fn is_scanned(&self) -> bool {
+        let look =
+            || self.scandir.as_ref().is_some_and(|scandir| supervision::is_scanned(scandir) != Ok(false));
+        *self.is_scanned.get_or_init(look)
     }
 
     /// Returns why no gateway belongs in this container, if it is a front end's.

@@ -1,0 +1,46 @@
+//! Whether s6-svscan runs on the scan directory, what is said where none does, and commands to the one that does.
+
+use std::path::Path;
+
+use super::refused;
+use crate::output::escape::FromVolume;
+use crate::output::{Error, Object, Result, exit};
+use crate::s6::{commands, supervision};
+use crate::sys::{Dir, Errno, process};
+
+/// The program in messages.
+const SVSCAN: Object = Object::Term("s6-svscan");
+
+/// Says that no s6-svscan runs on the scan directory with this path.
+pub fn absence(scandir: &Path) -> String {
+    format!("no s6-svscan runs on {}", FromVolume::path(scandir))
+}
+
+/// Returns the error of a scan directory that does not exist.
+pub fn no_directory(path: &Path) -> Error {
+    Error::new("command", SVSCAN, format!("{}, which does not exist{ELSEWHERE}", absence(path)))
+}
+
+/// Where another s6-svscan may run.
+const ELSEWHERE: &str = "; --scandir names another scan directory";
+
+/// Fails if no s6-svscan runs on the scan directory. Where that is not known, the command to it tells.
+pub fn require(scandir: &Dir, path: &Path) -> Result<()> {
+    if supervision::is_scanned(scandir) != Ok(false) {
+        return Ok(());
+    }
+    let control = path.join(commands::svscan_control());
+    let reason = format!("{}: no process reads {}{ELSEWHERE}", absence(path), FromVolume::path(&control));
+    Err(Error::new("command", SVSCAN, reason).with_code(exit::INCOMPLETE))
+}
+
+/// Commands s6-svscan, with s6-svscanctl(8)'s letters.
+pub fn tell(commands: &str, scandir: &Dir, path: &Path) -> Result<()> {
+    require(scandir, path)?;
+    commands::svscanctl(commands, scandir).map_err(|error| match scandir.own_meta() {
+        Ok(meta) if error.errno() == Some(Errno::ACCESS) && !process::is_root() => {
+            refused("command", SVSCAN, meta.ids.uid)
+        }
+        _ => error,
+    })
+}
