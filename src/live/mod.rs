@@ -14,6 +14,8 @@ mod supervised;
 mod svscan;
 pub mod unregister;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -23,7 +25,7 @@ use crate::s6::scandir_lock::{self, Held};
 use crate::s6::{ProfileName, Template, servicedir, slot, supervision};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Kind, Name, Ownership, Reason, process};
+use crate::sys::{Dir, Errno, Kind, Name, Ownership, Patience, Reason, process};
 
 /// Longest wait for supervisors to start or to exit. s6-svscan takes milliseconds for a service; a busy machine with many services
 /// takes seconds.
@@ -38,6 +40,10 @@ struct Live<'a> {
     /// What slots are built from.
     template: Template<'a>,
     console: &'a Console,
+    /// What the command still waits for others.
+    patience: Patience,
+    /// The warnings of which one is enough.
+    warnings: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Live<'a> {
@@ -50,7 +56,8 @@ impl<'a> Live<'a> {
             Reason::Errno(Errno::NOENT) => svscan::no_directory(path),
             reason => Error::new("open", path, reason),
         })?;
-        Ok(Live { settings, scandir, template, console })
+        let (patience, warnings) = (Patience::new(), RefCell::default());
+        Ok(Live { settings, scandir, template, console, patience, warnings })
     }
 
     /// Returns the path of the scan directory, for messages.
@@ -90,7 +97,8 @@ impl<'a> Live<'a> {
 
     /// Locks the scan directory until the value is dropped.
     fn hold(&self) -> Result<Held<'_>> {
-        scandir_lock::hold(&self.scandir, self.template.policy.mode).context("lock", self.path())
+        scandir_lock::hold(&self.scandir, self.template.policy.mode, &self.patience)
+            .context("lock", self.path())
     }
 
     /// Opens the slot of a profile with `O_PATH`; `None` if there is none. Fails if the entry is no directory, which belongs to
@@ -104,6 +112,15 @@ impl<'a> Live<'a> {
         }
         let kind = self.scandir.meta(name).context("inspect", name)?.kind;
         Err(foreign(name, kind))
+    }
+
+    /// Reports what may be found several times, once.
+    fn warn_once(&self, message: String) {
+        let mut warnings = self.warnings.borrow_mut();
+        if !warnings.contains(&message) {
+            self.console.warn(format_args!("{message}"));
+            warnings.insert(message);
+        }
     }
 
     /// Reports, if the kernel refused an owner change, whose the files are that were made.

@@ -10,6 +10,7 @@ use crate::s6::envdir::Variable;
 use crate::settings::Settings;
 use crate::sys::{Dir, Errno, Name, Ownership};
 pub use crate::volume::desired_state::{DesiredState, Write};
+use crate::volume::directory_lock::{self, Held};
 use crate::volume::home::Trusted;
 use crate::volume::profiles::{self, Profiles};
 use crate::volume::state::STATE;
@@ -79,6 +80,7 @@ pub fn set_desired(
             return Err(Error::new("find the profile", profile.text(), reason));
         };
         let owner = live.settings.owner.value;
+        let dir = &hold(live, profile, dir);
         let set = desired_state::set(dir, profile, desired, write, owner, live.template.ownership);
         let aside = set.map_err(|error| match error.errno() {
             Some(Errno::ACCESS) => {
@@ -95,6 +97,18 @@ pub fn set_desired(
         }
         Ok(())
     })
+}
+
+/// Locks the directory of a profile for a change in it. What another process locks is changed without the lock, which is reported.
+pub fn hold<'a>(live: &Live<'_>, profile: &ProfileName, dir: &'a Dir) -> Held<'a> {
+    let held = directory_lock::hold(dir, &live.patience);
+    if held.is_anothers() {
+        live.warn_once(format!(
+            "another process keeps the directory of {} locked: its files are written without the lock",
+            profile.text()
+        ));
+    }
+    held
 }
 
 /// Returns the variables that a registration of the profile has kept; none if there is no profile. Those that cannot be used are

@@ -10,6 +10,7 @@ use crate::s6::deaths::{self, Death};
 use crate::s6::status::{self, Stat};
 use crate::s6::{ProfileName, commands, supervision};
 use crate::sys::{Dir, Errno, Reason, time};
+use crate::volume::directory_lock::Held;
 use crate::volume::{planned_stop, profiles};
 
 /// Time that a gateway has to be down, unless `--wait` says otherwise: it drains first, which means that it finishes the requests in
@@ -126,10 +127,15 @@ impl SupervisedGateway<'_> {
 
     /// Changes the marker in the profile's directory; a slot may have no profile. A failure is reported, and is no reason not to stop
     /// the gateway.
-    fn change_marker(&self, verb: &'static str, change: impl FnOnce(&Dir) -> std::result::Result<(), Errno>) {
+    fn change_marker(
+        &self,
+        verb: &'static str,
+        change: impl FnOnce(&Held<'_>) -> std::result::Result<(), Errno>,
+    ) {
         let marker = profiles::label(self.profile, &planned_stop::MARKER);
         let found = record::in_directory(&self.live.settings, self.profile, |dir| {
-            if let Some(Err(error)) = dir.map(|dir| change(dir).context(verb, marker)) {
+            let change = |dir| change(&record::hold(self.live, self.profile, dir)).context(verb, marker);
+            if let Some(Err(error)) = dir.map(change) {
                 self.live.console.failed(&error);
             }
             Ok(())

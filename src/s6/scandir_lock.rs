@@ -4,7 +4,7 @@ use std::ops::Deref;
 
 use super::Mode;
 use crate::sys::lock::Lock;
-use crate::sys::{Dir, Errno, Name, remove};
+use crate::sys::{Dir, Errno, Name, Patience, remove};
 
 /// The lock of a sealed scan directory.
 static FILE: Name = Name::fixed(c".hermes-init.lock");
@@ -34,11 +34,12 @@ impl Deref for Held<'_> {
 }
 
 /// Locks a scan directory. In sealed mode, the lock is a file that only its owner, root, can open; in delegated mode it is the
-/// directory itself, which the hermes user locks too. Fails with EAGAIN if somebody else holds the lock for five seconds.
-pub fn hold(scandir: &Dir, mode: Mode) -> Result<Held<'_>, Errno> {
+/// directory itself, which the hermes user locks too. Fails with EAGAIN if somebody else holds the lock for five seconds or, in delegated
+/// mode, until the patience has run out.
+pub fn hold<'a>(scandir: &'a Dir, mode: Mode, patience: &Patience) -> Result<Held<'a>, Errno> {
     let lock = match mode {
         Mode::Sealed => Lock::private_file(scandir, &FILE)?,
-        Mode::Delegated => Lock::directory(scandir.readable()?)?,
+        Mode::Delegated => Lock::directory(scandir.readable()?, patience.left(), patience)?,
     };
     Ok(Held { scandir, _lock: Some(lock) })
 }

@@ -1,4 +1,4 @@
-//! Locks, whose wait is bounded: whoever can read a file can hold its lock for ever.
+//! Locks, whose wait is bounded: whoever can read a file can hold its lock for ever, see [`Patience`].
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::Duration;
@@ -6,13 +6,10 @@ use std::time::Duration;
 use rustix::fs::{self, FlockOperation, Mode, OFlags, fcntl_lock, flock};
 
 use super::dir::meta_of;
-use super::{Dir, Errno, Kind, Meta, Name, file, remove, time};
+use super::{Dir, Errno, Kind, Meta, Name, Patience, file, remove};
 
 /// Time between two attempts.
 const INTERVAL: Duration = Duration::from_millis(20);
-/// Time after which the wait is given up.
-const LIMIT: Duration = Duration::from_secs(5);
-
 /// A lock of flock(2), which is held until this is dropped.
 #[derive(Debug)]
 pub struct Lock {
@@ -20,23 +17,24 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Locks a directory. Fails with EAGAIN if somebody else holds the lock for five seconds.
-    pub fn directory(dir: Dir) -> Result<Lock, Errno> {
-        Lock::hold(dir.into())
+    /// Locks a directory. Fails with EAGAIN if somebody else holds the lock for `limit`, or until the patience has run out.
+    pub fn directory(dir: Dir, limit: Duration, patience: &Patience) -> Result<Lock, Errno> {
+        Lock::hold(dir.into(), limit, patience)
     }
 
     /// Locks a file that only its owner, this process's user, can open; makes it where it is missing. Fails with EAGAIN if another
-    /// process of that user holds the lock for five seconds.
+    /// process of that user holds the lock for five seconds, which are no other user's to take.
     pub fn private_file(dir: &Dir, name: &Name) -> Result<Lock, Errno> {
-        Lock::hold(open_private(dir, name)?)
+        let patience = Patience::new();
+        Lock::hold(open_private(dir, name)?, patience.left(), &patience)
     }
 
-    fn hold(file: OwnedFd) -> Result<Lock, Errno> {
-        let locked =
-            time::poll(LIMIT, INTERVAL, || match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-                Err(Errno::AGAIN | Errno::INTR) => None,
-                done => Some(done),
-            });
+    fn hold(file: OwnedFd, limit: Duration, patience: &Patience) -> Result<Lock, Errno> {
+        let try_to_lock = || match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            done => Some(done),
+        };
+        let locked = patience.poll(limit, INTERVAL, try_to_lock);
         locked.unwrap_or(Err(Errno::AGAIN))?;
         Ok(Lock { _file: file })
     }

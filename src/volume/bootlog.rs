@@ -11,7 +11,7 @@ use crate::output::{Context, Error, Result};
 use crate::sys::backwards::{self, Limits, Reached};
 use crate::sys::file::Reader;
 use crate::sys::lock::Lock;
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file};
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, Patience, Reason, file};
 
 static LOGS: Name = Name::fixed(c"logs");
 static LOG: Name = Name::fixed(c"container-boot.log");
@@ -32,12 +32,18 @@ pub struct Log {
 }
 
 /// Opens the log, and rotates it if it is large. New files belong to the owner. A symlink or a FIFO is not opened.
-pub fn open(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<Log> {
+pub fn open(
+    home: &Home,
+    trusted: Trusted,
+    ownership: &Ownership,
+    owner: Ids,
+    patience: &Patience,
+) -> Result<Log> {
     let logs = logs(home, trusted, ownership, owner)?;
     let mut file = append_to(&logs)?;
     let mut rotation = Ok(());
     if has_to_be_rotated(&file) {
-        rotation = rotate(&logs);
+        rotation = rotate(&logs, patience);
         file = append_to(&logs)?;
     }
     if file.meta.links > 1 {
@@ -60,8 +66,8 @@ fn has_to_be_rotated(log: &file::Appender) -> bool {
     log.meta.size >= ROTATE || log.meta.links > 1
 }
 
-fn rotate(logs: &Dir) -> Result<()> {
-    let lock = Lock::directory(logs.readable().context("open", &LOGS)?);
+fn rotate(logs: &Dir, patience: &Patience) -> Result<()> {
+    let lock = Lock::directory(logs.readable().context("open", &LOGS)?, patience.left(), patience);
     // Several containers may have the volume: where another one was faster, the log is a new one.
     if !has_to_be_rotated(&append_to(logs)?) {
         return Ok(());

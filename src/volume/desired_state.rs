@@ -2,6 +2,7 @@
 
 use std::iter;
 
+use super::directory_lock::Held;
 use super::profiles;
 use super::state::{CAP, Key, RUNNING, STATE, STOPPED, has_state};
 use crate::output::json::{Object, Value};
@@ -9,7 +10,6 @@ use crate::output::localtime;
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
 use crate::sys::file::{Attributes, Staged};
-use crate::sys::lock::Lock;
 use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, time};
 
 static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
@@ -51,8 +51,9 @@ pub enum Write {
 /// of root's, belongs to `owner`. A file that is no JSON object gets another name once the new one is written; that name is returned.
 /// Fails if the file is private to root and does not show that it is a gateway's state: the hermes user could have given its name to
 /// any file of root's on the volume, and would own what this function makes of it.
+/// Without the lock, two requests at once share the staging file.
 pub fn set(
-    dir: &Dir,
+    dir: &Held<'_>,
     profile: &ProfileName,
     desired: DesiredState,
     write: Write,
@@ -60,8 +61,6 @@ pub fn set(
     ownership: &Ownership,
 ) -> Result<Option<Name>> {
     let label = profiles::label(profile, &STATE);
-    // Two requests at once would share the staging file. Without the lock, the request is recorded nevertheless.
-    let _lock = dir.readable().and_then(Lock::directory);
     let mut attributes = Attributes { mode: 0o644, ids: owner, ownership, durable: true };
     let mut is_private = false;
     let bytes = match file::read_meta(dir, &STATE, CAP) {

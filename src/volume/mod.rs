@@ -5,6 +5,7 @@ pub mod bootlog;
 pub mod budget;
 pub mod config;
 pub mod desired_state;
+pub mod directory_lock;
 pub mod exit_ledger;
 pub mod gateway_log;
 pub mod home;

@@ -2,11 +2,11 @@
 //! without it, the gateway takes SIGTERM for a failure, ends with 1 and reports `running`. A gateway looks for the file every half
 //! second and ends by itself if there is one, so it is written directly before the gateway is stopped.
 
+use super::directory_lock::Held;
 use crate::output::json::{self, Object};
 use crate::output::localtime;
 use crate::sys::file::{self, Attributes};
-use crate::sys::lock::Lock;
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, process, time};
+use crate::sys::{Errno, Ids, Name, Ownership, process, time};
 
 /// The file, in the profile's directory.
 pub static MARKER: Name = Name::fixed(c".gateway-planned-stop.json");
@@ -17,10 +17,8 @@ const CAP: u64 = 4096;
 const TARGET: &str = "target_pid";
 
 /// Tells the gateway with this process ID that it is being stopped, in one step, in the directory of its profile. The file belongs
-/// to `owner`, who removes it when it is read.
-pub fn write(dir: &Dir, pid: u64, owner: Ids, ownership: &Ownership) -> Result<(), Errno> {
-    // Two commands at once would share the staging file. Without the lock, the marker is written nevertheless.
-    let _lock = dir.readable().and_then(Lock::directory);
+/// to `owner`, who removes it when it is read. Without the lock, two commands at once share the staging file.
+pub fn write(dir: &Held<'_>, pid: u64, owner: Ids, ownership: &Ownership) -> Result<(), Errno> {
     let written_at = localtime::isoformat(time::now());
     let text = json::object([
         (TARGET, pid.into()),
@@ -33,10 +31,9 @@ pub fn write(dir: &Dir, pid: u64, owner: Ids, ownership: &Ownership) -> Result<(
     file::replace(dir, &STAGING, &MARKER, text.as_bytes(), attributes)
 }
 
-/// Removes the marker of a gateway that has ended. Absence is no error. `of`: only the marker for the gateway with this process ID.
-pub fn remove(dir: &Dir, of: Option<u64>) -> Result<(), Errno> {
-    // Another command may write one for a newer gateway between the check and the removal.
-    let _lock = dir.readable().and_then(Lock::directory);
+/// Removes the marker of a gateway that has ended. Absence is no error. `of`: only the marker for the gateway with this process ID; without
+/// the lock, another command may write one for a newer gateway between the check and the removal.
+pub fn remove(dir: &Held<'_>, of: Option<u64>) -> Result<(), Errno> {
     if let Some(pid) = of
         && !file::read(dir, &MARKER, CAP).is_ok_and(|marker| is_for(&marker, pid))
     {

@@ -81,7 +81,8 @@ fn warn_without_svscan(pass: &Pass<'_>) {
 }
 
 fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
-    let mut log = bootlog::open(home, pass.trusted, pass.template.ownership, pass.settings.owner.value)?;
+    let (ownership, owner) = (pass.template.ownership, pass.settings.owner.value);
+    let mut log = bootlog::open(home, pass.trusted, ownership, owner, &pass.patience)?;
     if let Err(error) = &log.rotation {
         pass.console.failed(error);
     }

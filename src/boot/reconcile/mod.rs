@@ -32,7 +32,7 @@ use crate::s6::scandir_lock::{self, Held};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Ownership, Reason};
+use crate::sys::{Dir, Errno, Ownership, Patience, Reason};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, state};
 
@@ -87,6 +87,8 @@ struct Pass<'a> {
     effect: Effect,
     /// Whether supervised slots that another program has made are changed. Sealed mode changes every slot.
     adopt: bool,
+    /// What it still waits for others.
+    patience: Patience,
 }
 
 impl Pass<'_> {
@@ -185,6 +187,7 @@ fn prepare<'a>(
         console,
         effect,
         adopt: false,
+        patience: Patience::new(),
     };
     match &home {
         Some(home) => home.as_its_user(|| pass.read_requests(Some(home)))?,
@@ -242,7 +245,7 @@ fn hold<'a>(pass: &Pass<'_>, scandir: &'a Dir) -> Held<'a> {
     if template.policy.slot_owner.uid != template.ownership.process().uid && mode.is_sealed() {
         return Held::without_lock(scandir);
     }
-    scandir_lock::hold(scandir, mode).unwrap_or_else(|errno| {
+    scandir_lock::hold(scandir, mode, &pass.patience).unwrap_or_else(|errno| {
         pass.console.failed(&Error::new("lock", &pass.settings.scandir.value, errno));
         Held::without_lock(scandir)
     })
