@@ -175,11 +175,18 @@ class Following:
 
     def until(self, text):
         def came():
+            # The text may have begun in what was read before.
+            start = max(0, len(self.seen) - len(text))
             self.seen += self.child.stdout.read() or b""
             assert self.child.poll() is None
-            return text in self.seen
+            return text in self.seen[start:]
 
-        wait_for(came, what=f"{text!r} of {self.seen!r}")
+        if text in self.seen:
+            return self.seen
+        try:
+            wait_for(came, 30, what="what is followed")
+        except AssertionError as failed:
+            raise AssertionError(f"{text!r} has not come after {len(self.seen)} bytes: ...{self.seen[-100:]!r}") from failed
         return self.seen
 
     def __enter__(self):
