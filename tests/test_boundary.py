@@ -5,6 +5,7 @@ import os
 import re
 import resource
 import subprocess
+import time
 
 import pytest
 
@@ -140,6 +141,29 @@ def can_hold_up_root(bed):
         holder.wait(timeout=20)
 
 
+FLOOD = "import os, sys\nend = os.open(sys.argv[1], os.O_WRONLY)\nwhile True: os.write(end, b'_' * 4096)"
+
+
+def can_hold_up_root_for_long(bed):
+    """A process holds the locks of all directories on the volume, and another one keeps the FIFO of a supervisor full."""
+    hold = (
+        "for place in /opt/data /opt/data/profiles/*; do (exec 5<$place && flock 5 && exec sleep 1000) & done; "
+        f'exec python3 -c "$0" {bed.slot("coder")}/supervise/control'
+    )
+    holder = subprocess.Popen(bed.command(["sh", "-c", hold, FLOOD], HERMES), stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: bed.run(["flock", "-n", "/opt/data/profiles/coder", "true"]).returncode == 1, what="the lock")
+        wait_for(lambda: bed.processes("python3"), what="the flood")
+        start = time.monotonic()
+        bed.init("stop", "--wait=1", "coder", "default", code=None)
+        # A second for each of the gateways, and what the machine needs.
+        return time.monotonic() - start > 5 + 2 + 1.5
+    finally:
+        for pid in [*bed.processes("python3"), *bed.processes("sleep")]:
+            bed.run(["kill", "-9", str(pid)])
+        holder.wait(timeout=20)
+
+
 def can_gain_privileges(bed):
     """Whether setuid programs work in a gateway: no_new_privs is not set."""
     pid = bed.pid_of(bed.slot("coder"))
@@ -246,6 +270,7 @@ ROWS = {
     "have root overwrite any file": (True, False, can_overwrite_a_file_of_roots),
     "intercept commands that root gives to a gateway": (True, False, can_swallow_commands),
     "delay `register` of root": (True, False, can_hold_up_root),
+    "hold up a command of root for more than 5 seconds, with locks or full FIFOs": (False, False, can_hold_up_root_for_long),
     "use `sudo` and other setuid programs in a gateway": (True, False, can_gain_privileges),
     "decide what the next boot starts (profiles and their states)": (True, True, can_decide_the_next_boot),
     "start, stop and query the image's static services": (True, True, can_command_a_static_service),

@@ -1,15 +1,17 @@
-"""What the hermes user can hold for ever neither fails nor delays a command for long: it is waited for within a bound, and then said as
-it is."""
+"""What the hermes user can hold for ever, locks and full FIFOs, neither fails nor delays a command for long: it is waited for within a
+bound, and then said as it is."""
 
 import contextlib
 import os
+import signal
 import subprocess
+import threading
 import time
 
 import pytest
 
 from support.program import HERMES, wait_for
-from support.testbed import Bed, desired, entries
+from support.testbed import Bed, desired, entries, supervised
 
 pytestmark = pytest.mark.s6
 # Longest wait of a command for what others hold, in seconds, and what it does and the machine takes beside that.
@@ -17,6 +19,10 @@ BOUND, OWN = 5, 2.5
 
 # What is said; `{}` are the parts that differ.
 LOCKED = "another process keeps the directory of {} locked: its files are written without the lock"
+FLOODED = "it is full: another process keeps writing to it"
+UNREAD = "it is full: its reader has not read it for 2 seconds"
+BUSY = "another process keeps writing to supervise/control, and the supervisor has no time for anything else: end that process first"
+SVSCAN = "/run/service/.s6-svscan/control"
 
 
 @pytest.fixture(params=["delegated", "sealed"])
@@ -46,6 +52,13 @@ def holding(bed, argv, ready, uid=HERMES):
     finally:
         bed.run(["kill", "-9", file.read_text().strip()])
         holder.wait(timeout=20)
+
+
+def script(bed, text):
+    """Returns the argv of a Python program in the bed."""
+    file = bed.path(f"/run/bed/program.{len(os.listdir(bed.path('/run/bed')))}.py")
+    file.write_text(text)
+    return ["python3", f"/run/bed/{file.name}"]
 
 
 def said(done):
@@ -120,3 +133,120 @@ def test_the_lock_of_the_scan_directory_takes_from_the_same_patience(live):
         words = timed(live, "unregister", "coder", code=111)
         assert words[0] == LOCKED.format("coder") and words[1].startswith("unable to lock /run/service")
     assert entries(live) == [".s6-svscan", "gateway-coder", "gateway-default"]
+
+
+# Full FIFOs.
+
+FLOOD = """
+import os, sys
+end = os.open(sys.argv[1], os.O_WRONLY | os.O_NONBLOCK)
+while True:
+    try:
+        os.write(end, b"_" * 4096)
+    except BlockingIOError:
+        pass
+"""
+
+
+def fill(path, letter):
+    """Fills a FIFO with a letter that its reader does not know."""
+    end = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    for size in (4096, 1):
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(end, letter * size)
+    os.close(end)
+
+
+def supervisor_of(bed, service):
+    return next(pid for pid in bed.supervisors() if os.readlink(bed.path(f"/proc/{pid}/cwd")).endswith(service))
+
+
+@pytest.mark.parametrize("uid", [0, HERMES])
+@pytest.mark.parametrize("command, state", [("stop", "down"), ("restart", "up"), ("unregister", None)])
+def test_a_supervisors_fifo_that_is_full_for_a_while_is_tried_again(live, command, state, uid):
+    supervisor, control = supervisor_of(live, "gateway-coder"), live.path(live.slot("coder")) / "supervise/control"
+    live.run(["kill", "-STOP", str(supervisor)])
+    fill(control, b"_")
+    timer = threading.Timer(1, lambda: live.run(["kill", "-CONT", str(supervisor)]))
+    timer.start()
+    try:
+        assert timed(live, command, "coder", uid=uid) == []
+    finally:
+        timer.join()
+    assert state is None or live.svstat(live.slot("coder")) == state
+    assert (command == "unregister") == ("gateway-coder" not in entries(live))
+
+
+@pytest.mark.parametrize("uid", [0, HERMES])
+def test_the_fifo_of_svscan_that_is_full_for_a_while_is_tried_again(live, uid):
+    live.profile("new", "stopped")
+    os.kill(live.pid, signal.SIGSTOP)
+    fill(live.path(SVSCAN), b"z")
+    timer = threading.Timer(1, lambda: os.kill(live.pid, signal.SIGCONT))
+    timer.start()
+    try:
+        assert timed(live, "register", "--down", "new", uid=uid, within=20) == []
+    finally:
+        timer.join()
+    supervised(live, 6)
+
+
+@pytest.mark.parametrize("command", ["stop", "start", "restart", "unregister"])
+def test_a_flood_is_outlived_or_said_as_it_is(container, command):
+    """In sealed mode, too, the hermes user may write there."""
+    path = f"{container.slot('coder')}/supervise/control"
+    control = container.path(path)
+    options = ["--wait=1"] if command in ("stop", "restart", "unregister") else []
+    if command == "start":
+        container.init("stop", "coder")
+
+    def is_flooded():
+        with contextlib.suppress(BlockingIOError):
+            os.close(os.open(control, os.O_WRONLY | os.O_NONBLOCK))
+        return True
+
+    with holding(container, [*script(container, FLOOD), path], is_flooded):
+        time.sleep(0.5)
+        for _ in range(2 if command == "unregister" else 5):
+            start = time.monotonic()
+            done = container.init(command, *options, "coder", code=None)
+            assert time.monotonic() - start < (22 if command == "unregister" else 12)
+            words = done.stderr.decode()
+            # A supervisor that reads what it gets has no time for the end of its gateway.
+            assert done.returncode == 0 or FLOODED in words or BUSY in words, done
+            assert "not read it" not in words and "does another process read" not in words and "try again later" not in words, done
+            if command == "unregister" and done.returncode == 0:
+                break
+    assert timed(container, command, "coder", within=20) == []
+
+
+def test_a_fifo_that_nobody_reads_is_said_after_two_seconds(live):
+    supervisor, control = supervisor_of(live, "gateway-coder"), live.path(live.slot("coder")) / "supervise/control"
+    live.run(["kill", "-STOP", str(supervisor)])
+    try:
+        fill(control, b"_")
+        start = time.monotonic()
+        assert timed(live, "stop", "coder", code=111) == [f"unable to write to supervise/control: {UNREAD}"]
+        assert time.monotonic() - start > 1.9
+    finally:
+        live.run(["kill", "-CONT", str(supervisor)])
+
+
+def test_leftovers_are_not_waited_for_one_by_one(live):
+    """The owner of the scan directory can let a pass wait for an s6-svscan that reads nothing."""
+    live.run(
+        [
+            "sh",
+            "-ec",
+            (
+                "cd /run/service; for n in 1 2 3 4; do cp -r gateway-default .gateway-x$n.gone.tmp; done; chown -R 10000:10000 .gateway-*; "
+                "mv .s6-svscan .true; mkdir .s6-svscan; mkfifo .s6-svscan/control; chown -R 10000:10000 .s6-svscan"
+            ),
+        ]
+    )
+    with holding(
+        live, ["sh", "-c", f"exec 3<> {SVSCAN}; exec sleep 1000"], lambda: live.run(["sh", "-c", f": > {SVSCAN}"]).returncode == 0
+    ):
+        words = timed(live, "reconcile", code=None)
+    assert [word for word in words if "has not read its control FIFO for 5 seconds" in word], words

@@ -9,7 +9,7 @@ use super::register::{self, Registration};
 use super::supervised::{DRAINING, ENDING, Ending, SupervisedGateway};
 use super::{Live, names, record, refusal, served};
 use crate::output::{Console, Error, Result, exit};
-use crate::s6::{DefaultState, ProfileName, commands, supervision};
+use crate::s6::{DefaultState, ProfileName, supervision};
 use crate::settings::Overrides;
 use crate::sys::{Dir, Ownership};
 
@@ -160,7 +160,7 @@ fn restart(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mu
         Down::Newer | Down::Started => (),
         Down::Still => {
             // A gateway that does not stop is left up, and comes up again if it is killed.
-            commands::svc("u", &gateway.slot)?;
+            gateway.live.tell_supervisor("u", &gateway.slot)?;
             return Err(gateway.still_up(limit));
         }
     }

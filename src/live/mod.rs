@@ -2,6 +2,7 @@
 
 pub mod control;
 pub mod hand_over;
+mod hindrance;
 pub mod logs;
 mod names;
 mod progress;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use crate::output::error::Object;
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::scandir_lock::{self, Held};
-use crate::s6::{ProfileName, Template, servicedir, slot, supervision};
+use crate::s6::{ProfileName, Template, commands, servicedir, slot, supervision};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, Name, Ownership, Patience, Reason, process};
@@ -83,7 +84,7 @@ impl<'a> Live<'a> {
 
     /// Commands s6-svscan, with s6-svscanctl(8)'s letters.
     fn tell_svscan(&self, commands: &str) -> Result<()> {
-        svscan::tell(commands, &self.scandir, self.path())
+        svscan::tell(commands, &self.scandir, self.path(), &self.patience)
     }
 
     /// Fails in a front end's container: the gateway's container would start the same gateway.
@@ -121,6 +122,11 @@ impl<'a> Live<'a> {
             self.console.warn(format_args!("{message}"));
             warnings.insert(message);
         }
+    }
+
+    /// Commands the supervisor of a service, with s6-svc(8)'s letters.
+    fn tell_supervisor(&self, commands: &str, service: &Dir) -> Result<()> {
+        commands::svc(commands, service, &self.patience)
     }
 
     /// Reports, if the kernel refused an owner change, whose the files are that were made.

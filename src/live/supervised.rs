@@ -4,11 +4,11 @@
 use std::time::{Duration, Instant};
 
 use super::progress::{Down, STEADY, Start, Streak, has_ended, has_taken, is_ending};
-use super::{INTERVAL, Live, logs, record, refusal};
+use super::{INTERVAL, Live, hindrance, logs, record, refusal};
 use crate::output::{Context, Error, Result, exit};
 use crate::s6::deaths::{self, Death};
 use crate::s6::status::{self, Stat};
-use crate::s6::{ProfileName, commands, supervision};
+use crate::s6::{ProfileName, supervision};
 use crate::sys::{Dir, Errno, Reason, time};
 use crate::volume::directory_lock::Held;
 use crate::volume::{planned_stop, profiles};
@@ -95,7 +95,7 @@ impl SupervisedGateway<'_> {
         if let Some(pid) = before.pid() {
             self.mark(pid);
         }
-        commands::svc("d", &self.slot)?;
+        self.live.tell_supervisor("d", &self.slot)?;
         let down = self.wait_down(before.pid(), limit)?;
         match down {
             Down::Ended => self.unmark(None),
@@ -108,7 +108,7 @@ impl SupervisedGateway<'_> {
 
     /// Kills the gateway, and waits until it is down.
     pub fn kill(&self, limit: Duration) -> Result<Down> {
-        commands::svc("dk", &self.slot)?;
+        self.live.tell_supervisor("dk", &self.slot)?;
         let down = self.wait_down(None, limit)?;
         self.unmark(None);
         Ok(down)
@@ -147,14 +147,18 @@ impl SupervisedGateway<'_> {
     /// Returns the error of a gateway that was to be down.
     pub fn still_up(&self, limit: Duration) -> Error {
         let (program, name) = (self.live.console.program(), self.profile.text());
-        self.fail(
-            "stop",
-            format!(
-                "it is not down yet after {} seconds, and may still overwrite its desired state: \
-                 {program} stop --wait=SECONDS {name}",
-                limit.as_secs()
-            ),
-        )
+        let how = match self.hindrance() {
+            Some(how) => format!(": {how}"),
+            None => {
+                format!(", and may still overwrite its desired state: {program} stop --wait=SECONDS {name}")
+            }
+        };
+        self.fail("stop", format!("it is not down yet after {} seconds{how}", limit.as_secs()))
+    }
+
+    /// Returns what keeps its supervisor from obeying, if another process does.
+    pub fn hindrance(&self) -> Option<&'static str> {
+        hindrance::of(&self.slot)
     }
 
     /// Returns whether its supervisor has the order to keep it up.
@@ -175,22 +179,21 @@ impl SupervisedGateway<'_> {
 
     /// Returns the error of a gateway that was to be up and is still on its way down.
     pub fn still_ending(&self) -> Error {
-        self.fail("start", "it is still stopping: start it again when it is down")
+        let how = self.hindrance().unwrap_or("start it again when it is down");
+        self.fail("start", format!("it is still stopping: {how}"))
     }
 
     /// Orders the gateway to be up, and waits until its supervisor has taken the order. Returns its deaths up to then.
     pub fn order_up(&self) -> Result<Deaths> {
         let before = self.stat()?.map(|stat| stat.since);
         let deaths = deaths::read(&self.slot);
-        commands::svc("u", &self.slot)?;
+        self.live.tell_supervisor("u", &self.slot)?;
         if self.wait_until(TAKING, |stat| has_taken(stat, before))? {
             return Ok(deaths);
         }
         let limit = TAKING.as_secs();
-        let reason = format!(
-            "its supervisor has not obeyed for {limit} seconds: does another process read its control FIFO?"
-        );
-        Err(self.fail("start", reason))
+        let how = self.hindrance().unwrap_or("does another process read its control FIFO?");
+        Err(self.fail("start", format!("its supervisor has not obeyed for {limit} seconds: {how}")))
     }
 
     /// Waits until a gateway that was ordered to be up has been up for [`STEADY`]. `deaths` are those before the order.

@@ -6,7 +6,7 @@ use super::refused;
 use crate::output::escape::FromVolume;
 use crate::output::{Error, Object, Result, exit};
 use crate::s6::{commands, supervision};
-use crate::sys::{Dir, Errno, process};
+use crate::sys::{Dir, Errno, Patience, process};
 
 /// The program in messages.
 const SVSCAN: Object = Object::Term("s6-svscan");
@@ -35,9 +35,9 @@ pub fn require(scandir: &Dir, path: &Path) -> Result<()> {
 }
 
 /// Commands s6-svscan, with s6-svscanctl(8)'s letters.
-pub fn tell(commands: &str, scandir: &Dir, path: &Path) -> Result<()> {
+pub fn tell(commands: &str, scandir: &Dir, path: &Path, patience: &Patience) -> Result<()> {
     require(scandir, path)?;
-    commands::svscanctl(commands, scandir).map_err(|error| match scandir.own_meta() {
+    commands::svscanctl(commands, scandir, patience).map_err(|error| match scandir.own_meta() {
         Ok(meta) if error.errno() == Some(Errno::ACCESS) && !process::is_root() => {
             refused("command", SVSCAN, meta.ids.uid)
         }

@@ -82,7 +82,8 @@ fn stop_or_kill(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Resu
     if gateway.kill(KILLED)? != Down::Still {
         return Ok(());
     }
-    let reason = format!("it is still up {} seconds after SIGKILL: try again later", KILLED.as_secs());
+    let how = gateway.hindrance().unwrap_or("try again later");
+    let reason = format!("it is still up {} seconds after SIGKILL: {how}", KILLED.as_secs());
     Err(Error::new("stop", profile.slot(), reason).with_code(exit::INCOMPLETE))
 }
 
@@ -184,7 +185,7 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
         slot => slot.context("open", hidden)?,
     };
     let starting = Some(&slot).filter(|slot| !is_fully_supervised(slot));
-    let reaped = match commands::reap(&live.scandir, starting) {
+    let reaped = match commands::reap(&live.scandir, starting, &live.patience) {
         Ok(true) => Ok(()),
         Ok(false) => live.require_svscan(),
         Err(error) => Err(error),
@@ -201,7 +202,7 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
             return Ok(End::Over);
         }
         // A logger that has just ended takes no command. Whether it is gone is checked below.
-        let _ = slot.open_path(&LOG).map(|log| commands::svc(command, &log));
+        let _ = slot.open_path(&LOG).map(|log| live.tell_supervisor(command, &log));
     }
     if wait_until_ended(&slot, SUPERVISION) {
         return Ok(End::Over);

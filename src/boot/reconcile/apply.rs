@@ -18,7 +18,7 @@ use crate::s6::slot::{SlotState, check, publish};
 use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::zone;
 use crate::sys::file::Attributes;
-use crate::sys::{Dir, Errno, Name, Reason, present, time};
+use crate::sys::{Dir, Errno, Name, Patience, Reason, present, time};
 use crate::volume::profiles;
 use crate::volume::{Home, bootlog, kept_env};
 
@@ -179,7 +179,7 @@ fn sweep(pass: &Pass<'_>, scandir: &Held<'_>) -> Remaining {
     };
     let mut is_complete = true;
     for name in &entries.leftovers {
-        match sweep_leftover(scandir, name) {
+        match sweep_leftover(scandir, name, &pass.patience) {
             Ok(Swept::Gone) => (),
             Ok(Swept::Remains(error)) => pass.console.failed(&error),
             Err(error) => {
@@ -201,11 +201,11 @@ fn sweep(pass: &Pass<'_>, scandir: &Held<'_>) -> Remaining {
 }
 
 /// Removes a leftover. In a slot that is being unregistered, supervisors may only be starting.
-fn sweep_leftover(scandir: &Held<'_>, name: &Name) -> Result<Swept> {
+fn sweep_leftover(scandir: &Held<'_>, name: &Name, patience: &Patience) -> Result<Swept> {
     if staging::is_unregistered(name)
         && let Some(slot) = present(scandir.dir(name)).context("inspect the leftover", name)?
         && !supervision::is_slot_held(&slot).context("inspect the leftover", name)?
-        && let Err(error) = commands::reap(scandir, Some(&slot))
+        && let Err(error) = commands::reap(scandir, Some(&slot), patience)
     {
         return Ok(Swept::Remains(error));
     }
