@@ -1,5 +1,5 @@
-"""What the hermes user can hold for ever, locks and full FIFOs, neither fails nor delays a command for long: it is waited for within a
-bound, and then said as it is."""
+"""What the hermes user can hold for ever, locks, full FIFOs and processes that are traced, neither fails nor delays a command for long:
+it is waited for within a bound, and then said as it is."""
 
 import contextlib
 import os
@@ -7,11 +7,12 @@ import signal
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from support.program import HERMES, wait_for
-from support.testbed import Bed, desired, entries, supervised
+from support.testbed import Bed, desired, entries, replace_script, supervised
 
 pytestmark = pytest.mark.s6
 # Longest wait of a command for what others hold, in seconds, and what it does and the machine takes beside that.
@@ -22,6 +23,7 @@ LOCKED = "another process keeps the directory of {} locked: its files are writte
 FLOODED = "it is full: another process keeps writing to it"
 UNREAD = "it is full: its reader has not read it for 2 seconds"
 BUSY = "another process keeps writing to supervise/control, and the supervisor has no time for anything else: end that process first"
+TRACED = "process {} ({}) traces {}, and keeps it from ending: end that process first"
 SVSCAN = "/run/service/.s6-svscan/control"
 
 
@@ -250,3 +252,70 @@ def test_leftovers_are_not_waited_for_one_by_one(live):
     ):
         words = timed(live, "reconcile", code=None)
     assert [word for word in words if "has not read its control FIFO for 5 seconds" in word], words
+
+
+# Gateways that are traced.
+
+# PTRACE_SEIZE, which needs no cooperation of the traced process.
+TRACE = """
+import ctypes, sys, time
+libc = ctypes.CDLL(None, use_errno=True)
+if libc.ptrace(0x4206, int(sys.argv[1]), None, None):
+    raise OSError(ctypes.get_errno(), "ptrace")
+time.sleep(1000)
+"""
+
+# A gateway with two threads.
+THREADS = """#!/usr/bin/env python3
+import os, signal, threading, time
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+def work():
+    with open("/run/bed/thread", "w") as file:
+        file.write(str(threading.get_native_id()))
+    time.sleep(1000)
+threading.Thread(target=work).start()
+time.sleep(1000)
+"""
+
+
+def tracing(bed, process, thread=None):
+    """Traces a process, or one of its threads, as the hermes user where he may."""
+    yama = Path("/proc/sys/kernel/yama/ptrace_scope")
+    uid = 0 if yama.exists() and yama.read_text().strip() != "0" else HERMES
+    status = bed.path(f"/proc/{process}/task/{thread or process}/status")
+    return holding(bed, [*script(bed, TRACE), thread or process], lambda: "TracerPid:\t0\n" not in status.read_text(), uid)
+
+
+@pytest.mark.parametrize("uid, is_thread", [(0, False), (HERMES, True)])
+def test_who_traces_a_gateway_is_named_by_what_waits_for_its_end(live, uid, is_thread):
+    thread = None
+    if is_thread:
+        replace_script(live.path("/run/bed/bin/hermes"), THREADS)
+        live.init("restart", "--wait", "coder")
+        thread = wait_for(lambda: live.path("/run/bed/thread").exists() and live.path("/run/bed/thread").read_text(), what="its thread")
+    with tracing(live, live.pid_of(live.slot("coder")), thread) as tracer:
+        traced = TRACED.format(tracer, "python3", "it")
+        not_down = f"unable to stop gateway-coder: it is not down yet after 1 seconds: {traced}"
+        for command in ("stop", "restart"):
+            assert timed(live, command, "--wait=1", "coder", uid=uid, code=1) == [not_down]
+        words = timed(live, "unregister", "--wait=1", "coder", uid=uid, code=1, within=15)
+        assert words == [
+            "coder has not stopped in time: killing it",
+            f"unable to stop gateway-coder: it is still up 5 seconds after SIGKILL: {traced}",
+        ]
+        assert timed(live, "start", "coder", uid=uid, within=12) == [f"unable to start gateway-coder: it is still stopping: {traced}"]
+        assert "gateway-coder" in entries(live)
+    # What is said helps.
+    live.init("unregister", "coder", uid=uid)
+    supervised(live, 2)
+
+
+def test_who_traces_a_logger_is_named_by_unregister(live):
+    with tracing(live, live.pid_of(f"{live.slot('coder')}/log")) as tracer:
+        words = timed(live, "unregister", "coder", code=1, within=25)
+        assert words == [
+            "unable to end the supervisors of .gateway-coder.gone.tmp: they are still running after 10 seconds: "
+            + TRACED.format(tracer, "python3", "its logger")
+        ]
+    live.init("unregister", "coder")
+    supervised(live, 2)

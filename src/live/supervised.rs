@@ -156,9 +156,9 @@ impl SupervisedGateway<'_> {
         self.fail("stop", format!("it is not down yet after {} seconds{how}", limit.as_secs()))
     }
 
-    /// Returns what keeps its supervisor from obeying, if another process does.
-    pub fn hindrance(&self) -> Option<&'static str> {
-        hindrance::of(&self.slot)
+    /// Returns what keeps it from ending or its supervisor from obeying, if another process does.
+    pub fn hindrance(&self) -> Option<String> {
+        hindrance::of(&self.slot, "it")
     }
 
     /// Returns whether its supervisor has the order to keep it up.
@@ -179,7 +179,7 @@ impl SupervisedGateway<'_> {
 
     /// Returns the error of a gateway that was to be up and is still on its way down.
     pub fn still_ending(&self) -> Error {
-        let how = self.hindrance().unwrap_or("start it again when it is down");
+        let how = self.hindrance().unwrap_or_else(|| "start it again when it is down".to_owned());
         self.fail("start", format!("it is still stopping: {how}"))
     }
 
@@ -192,7 +192,8 @@ impl SupervisedGateway<'_> {
             return Ok(deaths);
         }
         let limit = TAKING.as_secs();
-        let how = self.hindrance().unwrap_or("does another process read its control FIFO?");
+        let how =
+            self.hindrance().unwrap_or_else(|| "does another process read its control FIFO?".to_owned());
         Err(self.fail("start", format!("its supervisor has not obeyed for {limit} seconds: {how}")))
     }
 

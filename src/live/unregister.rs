@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::progress::Down;
 use super::supervised::SupervisedGateway;
-use super::{INTERVAL, Live, SUPERVISION, foreign, is_fully_supervised, names, record};
+use super::{INTERVAL, Live, SUPERVISION, foreign, hindrance, is_fully_supervised, names, record};
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::scandir_lock::Held;
 use crate::s6::servicedir::LOG;
@@ -82,7 +82,7 @@ fn stop_or_kill(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Resu
     if gateway.kill(KILLED)? != Down::Still {
         return Ok(());
     }
-    let how = gateway.hindrance().unwrap_or("try again later");
+    let how = gateway.hindrance().unwrap_or_else(|| "try again later".to_owned());
     let reason = format!("it is still up {} seconds after SIGKILL: {how}", KILLED.as_secs());
     Err(Error::new("stop", profile.slot(), reason).with_code(exit::INCOMPLETE))
 }
@@ -208,7 +208,10 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
         return Ok(End::Over);
     }
     let limit = SUPERVISION.as_secs();
-    let reason = format!("they are still running after {limit} seconds: run unregister again");
+    let of_logger = || hindrance::of(&slot.open_path(&LOG).ok()?, "its logger");
+    let how = hindrance::of(&slot, "it").or_else(of_logger);
+    let how = how.unwrap_or_else(|| "run unregister again".to_owned());
+    let reason = format!("they are still running after {limit} seconds: {how}");
     Err(Error::new("end the supervisors of", hidden, reason).with_code(exit::INCOMPLETE))
 }
 

@@ -19,6 +19,7 @@ pub mod process;
 pub mod remove;
 pub mod switch;
 pub mod time;
+pub mod tracer;
 pub mod users;
 pub mod walk;
 
