@@ -195,6 +195,9 @@ def test_twenty_thousand_profiles_without_room_take_little_memory_and_few_lines(
     for command in ("status", "health"):
         cpu, code, out, err = cost(volume, command)
         assert cpu < 2 and b"18503 more profiles: no capacity" in err and code == (command == "health"), err[:300]
+    # One that is not named has no slot, either, and is not unknown.
+    _, code, _, err = cost(volume, "status p019999")
+    assert code == 1 and b"no such gateway p019999: its profile has no slot: no capacity: " in err, err
     # One that wants to run gets the slot of one that does not.
     volume.profile("p003000", "running")
     clear(volume)

@@ -12,6 +12,7 @@ mod row;
 use std::cell::OnceCell;
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use super::{names, record, svscan};
 use crate::boot::reconcile::{self, Item, Plan};
@@ -120,7 +121,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     let mut code = 0;
     // What is there of a profile is not known without the volume.
     for name in args.names.iter().filter(|_| home.is_ok()) {
-        if let Some(error) = unknown(&settings, name, &rows) {
+        if let Some(error) = unknown(&settings, plan.as_ref(), name, &rows) {
             console.warn(format_args!("{error}"));
             code = exit::INCOMPLETE;
         }
@@ -171,13 +172,20 @@ fn profile_of(slot: &Name) -> &[u8] {
 }
 
 /// Returns what is said of a name that none of the rows has.
-fn unknown(settings: &Settings, name: &OsStr, rows: &[Row]) -> Option<String> {
+fn unknown(settings: &Settings, plan: Option<&Plan>, name: &OsStr, rows: &[Row]) -> Option<String> {
     let name = name.as_bytes();
     if rows.iter().any(|row| row.name == name) {
         return None;
     }
-    if let OrphanProfile::Unknown(error) = query::find_profile(settings, name) {
-        return Some(error);
+    match (query::find_profile(settings, name), plan) {
+        (OrphanProfile::Unknown(error), _) => return Some(error),
+        // One of the many that are only counted.
+        (OrphanProfile::New, Some(plan)) if plan.refused_unnamed > 0 => {
+            let shown = Path::new(OsStr::from_bytes(name));
+            let reason = format!("its profile has no slot: {}", plan.no_capacity);
+            return Some(Error::no_such("gateway", shown, reason).to_string());
+        }
+        _ => (),
     }
     let root = ProfileName::root();
     if name == root.text().as_bytes() {
