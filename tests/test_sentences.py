@@ -97,7 +97,7 @@ CODES = {
     78: "78: configuration",
     111: "111: a system call failed",
     126: "126: the program cannot be executed",
-    127: "127: the program is not found",
+    127: "127: the program or its interpreter is not found",
 }
 
 

@@ -5,6 +5,7 @@ import re
 import shutil
 import struct
 import time
+from pathlib import Path
 
 import pytest
 
@@ -155,23 +156,156 @@ def idle():
 def put_hermes(bed, content, mode=0o755):
     path = bed.path("/run/bed/bin/hermes")
     path.unlink(missing_ok=True)
-    path.write_text(content)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
     path.chmod(mode)
 
 
+# What is in the file of a program that is there, with which code it ends, and why.
+UNUSABLE = {
+    "text": ("not a program\n", 126, "it is neither an executable nor a script with a #! line"),
+    "empty": ("", 126, "it is empty"),
+    "no interpreter": ("#!\n/bin/sh\n", 126, "its #! line names no interpreter"),
+    "byte order mark": ("\ufeff#!/bin/sh\n", 126, "a byte order mark is before its #! line"),
+    "another machine": (
+        b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\0\xb7\0" + bytes(100),
+        126,
+        "it is an executable for another kind of machine",
+    ),
+    "a directory": (
+        "#!/run/bed/bin\n",
+        126,
+        "the interpreter of its #! line is /run/bed/bin, which cannot be executed: not a regular file",
+    ),
+    "not executable": (
+        "#!/etc/passwd\n",
+        126,
+        "the interpreter of its #! line is /etc/passwd, which cannot be executed: Permission denied",
+    ),
+    "missing": ("#!/nowhere/sh -e\n", 127, "the interpreter of its #! line is /nowhere/sh, which does not exist"),
+    "relative": ("#!python\n", 127, "the interpreter of its #! line is python, which does not exist"),
+    "CRLF": (
+        "#!/bin/sh\r\necho x\r\n",
+        127,
+        'its #! line ends with CRLF instead of LF, so its interpreter is "/bin/sh\\r", which does not exist',
+    ),
+    # As of a virtual environment whose Python is gone.
+    "dangling": (
+        "#!/run/bed/python\n",
+        127,
+        "the interpreter of its #! line is /run/bed/python, a symlink to something that does not exist",
+    ),
+    "second step": (
+        "#!/run/bed/script\n",
+        127,
+        (
+            "the interpreter of its #! line is /run/bed/script, which cannot be executed: "
+            'its #! line ends with CRLF instead of LF, so its interpreter is "/bin/sh\\r", which does not exist'
+        ),
+    ),
+}
+
+
+def put_interpreters(bed):
+    bed.path("/run/bed/python").symlink_to("/usr/bin/python3.0")
+    bed.path("/run/bed/script").write_bytes(b"#!/bin/sh\r\n")
+    bed.path("/run/bed/script").chmod(0o755)
+
+
 @pytest.mark.s6
-@pytest.mark.parametrize(
-    "content, code, why",
-    [
-        ("not a program\n", 126, "Exec format error"),
-        ("#!/run/bed/bin\n", 126, "Permission denied"),
-        ("#!/nowhere/sh\n", 127, "No such file or directory"),
-    ],
-)
-def test_a_program_that_cannot_be_executed_is_126_and_an_interpreter_that_is_missing_127(idle, content, code, why):
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_a_program_that_cannot_be_executed_is_126_and_an_interpreter_that_is_missing_127(idle, what):
+    content, code, why = UNUSABLE[what]
+    put_interpreters(idle)
     put_hermes(idle, content)
     done = gateway_run(idle)
     assert done.returncode == code and logged(done).endswith(NO_EXEC.format("/run/bed/bin/hermes", why)), done
+
+
+@pytest.mark.s6
+def test_a_loader_that_is_missing_is_named(idle):
+    """An executable for another C library."""
+    program = idle.path("/run/bed/bin/hermes")
+    content = Path(shutil.which("true")).resolve().read_bytes()
+    loader = re.search(rb"/lib[\w./-]*/ld-[\w.-]*\.so\.\d", content)[0]
+    program.unlink()
+    program.write_bytes(content.replace(loader, loader.replace(b"ld-", b"no-"), 1))
+    program.chmod(0o755)
+    done = gateway_run(idle)
+    missing = loader.replace(b"ld-", b"no-").decode()
+    why = f"its loader is {missing}, which does not exist"
+    assert done.returncode == 127 and logged(done).endswith(NO_EXEC.format("/run/bed/bin/hermes", why)), done
+
+
+@pytest.mark.s6
+@pytest.mark.parametrize("what", UNUSABLE)
+def test_a_program_that_only_its_user_can_read_keeps_what_is_in_it(idle, what):
+    """What a program has in it is read as the user who executes it: of one that he may execute and not read, nothing is told."""
+    content, code, _why = UNUSABLE[what]
+    put_interpreters(idle)
+    put_hermes(idle, content, 0o711)
+    done = gateway_run(idle)
+    text = {"a directory": "Permission denied", "not executable": "Permission denied"}.get(what)
+    text = text or ("Exec format error" if code == 126 else "No such file or directory")
+    assert done.returncode == code and logged(done).endswith(NO_EXEC.format("/run/bed/bin/hermes", text)), done
+
+
+@pytest.mark.s6
+@pytest.mark.parametrize("program, words", [("s6-log", ["gateway-log", "gateway-coder/log"]), ("hermes", ["dashboard-run", "dashboard"])])
+@pytest.mark.parametrize("what", ["missing", "CRLF", "text"])
+def test_why_a_logger_or_a_dashboard_cannot_be_executed_is_said(idle, program, words, what):
+    content, code, why = UNUSABLE[what]
+    (idle.path("/run/s6/container_environment") / "HERMES_DASHBOARD").write_text("1")
+    (idle.path("/run/s6/container_environment") / "PATH").write_text("/run/own")
+    idle.path("/run/own").mkdir(mode=0o755)
+    (idle.path("/run/own") / program).write_text(content, newline="")
+    (idle.path("/run/own") / program).chmod(0o755)
+    # A logger waits for a minute before it ends.
+    script = 'cd /run/service/gateway-coder/log; [ ! -d /command ] || mount -t tmpfs tmpfs /command; exec timeout 2 "$@"'
+    done = idle.run(["sh", "-c", script, "sh", "/run/bed/bin/hermes-init", *words])
+    assert done.returncode == (124 if program == "s6-log" else code), done
+    assert f"{words[0]}: fatal: unable to run /run/own/{program}: {why}\n" in said(done), done
+
+
+# Failures that pass: how they come about, and what is said.
+PASSING = {
+    # RLIMIT_NPROC counts the processes of the hermes user, and is checked by execve(2).
+    "processes": (["prlimit", "--nproc=0"], "unable to run /run/bed/bin/hermes: Resource temporarily unavailable"),
+    "written": ([], "unable to run /run/bed/bin/hermes: Text file busy"),
+}
+
+
+@pytest.mark.s6
+@pytest.mark.parametrize("what", PASSING)
+@pytest.mark.parametrize("service", ["gateway", "dashboard"])
+def test_a_failure_that_may_pass_is_tried_again(idle, what, service):
+    before, why = PASSING[what]
+    (idle.path("/run/s6/container_environment") / "HERMES_DASHBOARD").write_text("1")
+    # What the hermes user has running counts.
+    idle.run(["sh", "-c", "setpriv --reuid 10000 --clear-groups sleep 1000 > /dev/null 2>&1 &"])
+    if what == "written":
+        # hermes-init passes no descriptor on: somebody else writes.
+        idle.run(["sh", "-c", "exec 9>>/run/bed/bin/hermes; sleep 1000 > /dev/null 2>&1 &"])
+    if service == "gateway":
+        done = gateway_run(idle, *before)
+        text = logged(done)
+    else:
+        done = idle.run([*before, "/run/bed/bin/hermes-init", "dashboard-run", "dashboard"])
+        text = said(done)
+    assert done.returncode == 1 and text.endswith(f"{service}-run: fatal: {why}\n"), done
+    words = ["./finish", str(done.returncode), "0", service]
+    assert finish(f"{service}-finish", *words, HERMES_DASHBOARD="1").returncode == STARTED_AGAIN
+
+
+@pytest.mark.s6
+def test_a_gateway_that_was_hindered_for_a_while_comes_up_by_itself(bed):
+    """An update writes the program, and the gateway starts meanwhile."""
+    bed.run(["sh", "-c", "exec 9>>/run/bed/bin/hermes; sleep 1000 > /dev/null 2>&1 & echo $! > /run/writer"])
+    bed.profile("coder", "running")
+    bed.init("reconcile")
+    bed.rescan()
+    wait_for(lambda: bed.log().count(b"unable to run /run/bed/bin/hermes: Text file busy") >= 2, what="two starts")
+    bed.run(["sh", "-c", "kill $(cat /run/writer)"])
+    assert bed.record("coder")
 
 
 @pytest.mark.s6

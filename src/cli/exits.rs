@@ -9,6 +9,9 @@ pub type Exit = (u8, &'static str);
 const WRONG_USAGE: Exit = (exit::USAGE, "wrong usage");
 /// Meaning of a code of a command that does nothing but print.
 const UNWRITTEN: &str = "standard output could not be written";
+/// Meaning of a code of a program of a service that prints, or becomes another one.
+const RETRIED: &str =
+    "standard output could not be written, or something failed that may pass: s6 starts it again";
 
 impl Name {
     /// Returns the exit codes that the command can have, in ascending order.
@@ -26,14 +29,14 @@ impl Name {
             Name::Seed => ordinary("success", "a directory could not be completed"),
             Name::GatewayRun => program(
                 "success, with --print; else the exit code is that of hermes",
-                "the slot could not be read: s6 starts it again",
+                "the slot could not be read, or something failed that may pass: s6 starts it again",
             ),
             Name::GatewayLog => {
-                program("success, with --print; else the exit code is that of s6-log", UNWRITTEN)
+                program("success, with --print; else the exit code is that of s6-log", RETRIED)
             }
             Name::DashboardRun => program(
                 "the dashboard is disabled, or success, with --print; else the exit code is that of hermes",
-                UNWRITTEN,
+                RETRIED,
             ),
             Name::GatewayFinish => {
                 finish("it stays down: it ended with 0 (intended end), 78, 111, 126 or 127")
@@ -86,7 +89,7 @@ fn program(success: &'static str, incomplete: &'static str) -> Vec<Exit> {
         WRONG_USAGE,
         (exit::SYSTEM, "root's privileges could not be dropped, or another system call failed"),
         (exit::NOT_EXECUTABLE, "the program to execute is not executable"),
-        (exit::NOT_FOUND, "the program to execute is not on PATH"),
+        (exit::NOT_FOUND, "the program to execute is not on PATH, or its interpreter or loader is missing"),
     ]
 }
 

@@ -4,7 +4,7 @@
 use std::ffi::{OsStr, OsString};
 
 use super::exec::{self, Launch, Place};
-use super::{Args, Effect, exit_code, is_permanent};
+use super::{Args, Effect, exit_code, failure, is_permanent};
 use crate::output::{Console, Result, exit};
 use crate::settings::{Lookup, user};
 
@@ -28,7 +28,7 @@ fn is_yes(word: &OsStr) -> bool {
 /// Runs `dashboard-run`: becomes the dashboard as the hermes user. Returns 0 if the dashboard is off, else an exit code if that
 /// fails.
 pub fn run(args: &Args, console: &Console) -> u8 {
-    launch(args, console).unwrap_or_else(|error| console.fatal(&error))
+    launch(args, console).unwrap_or_else(|error| failure::end(&error, console))
 }
 
 fn launch(args: &Args, console: &Console) -> Result<u8> {

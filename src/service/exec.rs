@@ -6,13 +6,13 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::Effect;
+use super::{Effect, failure, unrunnable};
 use crate::output::escape::Shown;
 use crate::output::{Console, Error, Result, exit};
 use crate::s6::programs;
 use crate::settings::Environment;
 use crate::settings::user::Runner;
-use crate::sys::{Errno, Ids, Ownership, process};
+use crate::sys::{Ids, Ownership, process};
 
 /// Becomes the hermes user for good if this process is root; does nothing otherwise. Must be called before anything that the hermes
 /// user controls is opened. A refusal is an error, so that nothing of the hermes user ever runs as root.
@@ -98,8 +98,8 @@ impl Launch<'_> {
             Err(error) => return error.with_code(exit::NOT_EXECUTABLE),
         };
         let errno = process::exec(located(&self.command, &file));
-        let code = if errno == Errno::NOENT { exit::NOT_FOUND } else { exit::NOT_EXECUTABLE };
-        Error::new("run", file, errno).with_code(code)
+        let reason = unrunnable::reason(&file, errno);
+        Error::new("run", file, reason).with_code(failure::of_exec(errno))
     }
 }
 

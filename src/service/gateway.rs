@@ -7,14 +7,11 @@ use std::time::Duration;
 
 use super::exec::{self, Launch, Place};
 use super::invocation::home;
-use super::{Args, Effect, backoff, exit_code, is_permanent};
+use super::{Args, Effect, backoff, exit_code, failure, is_permanent};
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::{ProfileName, deaths, servicedir};
 use crate::settings::{self, Lookup, user};
 use crate::sys::{Dir, present, time};
-
-/// Exit code if the slot cannot be read: s6 starts the gateway again, with pauses.
-const TRY_AGAIN: u8 = 1;
 
 /// Variables that tell the gateway that it is supervised. Without the first, it would call the service manager, which would start it
 /// again.
@@ -23,7 +20,9 @@ const SUPERVISED: [&str; 2] = ["HERMES_S6_SUPERVISED_CHILD", "HERMES_SUPERVISED_
 /// Runs `gateway-run`: executes the gateway as the hermes user. Returns the exit code if that fails.
 pub fn run(args: &Args, console: &Console) -> u8 {
     match args.gateway(console) {
-        Ok(profile) => run_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error)),
+        Ok(profile) => {
+            run_profile(args, &profile, console).unwrap_or_else(|error| failure::end(&error, console))
+        }
         Err(why) => console.die(exit::USAGE, format_args!("{why}")),
     }
 }
@@ -39,7 +38,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
         exec::drop_privileges(&runner)?;
     }
     // From here on as the hermes user, who controls what follows.
-    let slot = Slot::read(args, profile, console).map_err(|error| error.with_code(TRY_AGAIN))?;
+    let slot = Slot::read(args, profile, console).map_err(|error| error.with_code(failure::TRY_AGAIN))?;
     let mut environment = base.clone();
     environment.insert("HOME".into(), runner.user.home.clone().into());
     environment.extend(slot.home.map(|home| (settings::HOME_VARIABLE.into(), home)));

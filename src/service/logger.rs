@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::exec::{self, Launch, Place};
 use super::invocation::home;
-use super::{Args, Effect};
+use super::{Args, Effect, failure};
 use crate::output::{Console, Error, Result, exit};
 use crate::s6::{ProfileName, programs, servicedir};
 use crate::settings::user::Runner;
@@ -23,7 +23,8 @@ const FAILED_LOGGER: Duration = Duration::from_mins(1);
 pub fn run(args: &Args, console: &Console) -> u8 {
     match args.gateway(console) {
         Ok(profile) => {
-            let code = run_profile(args, &profile, console).unwrap_or_else(|error| console.fatal(&error));
+            let code =
+                run_profile(args, &profile, console).unwrap_or_else(|error| failure::end(&error, console));
             if args.effect == Effect::Execute {
                 // s6-supervise starts a logger again at once: a `finish` cannot keep it down without freezing the gateway.
                 let seconds = FAILED_LOGGER.as_secs();

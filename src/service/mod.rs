@@ -4,10 +4,12 @@ pub mod backoff;
 pub mod confine;
 pub mod dashboard;
 mod exec;
+mod failure;
 pub mod gateway;
 mod invocation;
 pub mod logger;
 pub mod streams;
+mod unrunnable;
 
 pub use invocation::{Args, Effect};
 
@@ -22,7 +24,7 @@ static PERMANENT: [(u8, &str); 4] = [
     (78, "configuration"),
     (exit::SYSTEM, "a system call failed"),
     (exit::NOT_EXECUTABLE, "the program cannot be executed"),
-    (exit::NOT_FOUND, "the program is not found"),
+    (exit::NOT_FOUND, "the program or its interpreter is not found"),
 ];
 
 /// Returns the exit code in the arguments of `finish`, `[./finish] EXITCODE SIGNAL SERVICE [PGID]`, of which a `#!` line adds the

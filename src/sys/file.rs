@@ -170,6 +170,19 @@ pub fn read_system(path: &Path, limit: impl Into<Limit>) -> Result<Vec<u8>, Reas
     read_open(&file, limit.into()).map(|(bytes, _)| bytes)
 }
 
+/// Reads the first `most` bytes of a regular file by its path, with one read(2). Symlinks are followed. Never blocks.
+pub fn read_system_start(path: &Path, most: usize) -> Result<Vec<u8>, Reason> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let file = fs::openat(fs::CWD, c_path(path)?, flags, Mode::empty())?;
+    if meta_of(&file)?.kind != Kind::Regular {
+        return Err(NOT_REGULAR.into());
+    }
+    let mut bytes = Vec::new();
+    read_some(&file, &mut bytes, most)?;
+    bytes.truncate(most);
+    Ok(bytes)
+}
+
 /// Reads a regular file two steps below `dir`, neither of which may be a symlink.
 pub fn read_below(dir: &Dir, below: &SubPath, limit: impl Into<Limit>) -> Result<(Vec<u8>, Meta), Reason> {
     let limit = limit.into();

@@ -120,6 +120,17 @@ pub fn exec(mut program: Command) -> Errno {
     errno::of_io(&program.exec())
 }
 
+/// Fails if there is no such file, or this process may not execute it. Symlinks are followed.
+pub fn try_access(program: &Path) -> Result<(), Errno> {
+    fs::access(c_path(program)?, Access::EXEC_OK)
+}
+
+/// Returns whether a path is that of a symlink.
+pub fn is_symlink(path: &Path) -> bool {
+    let is_symlink = |mode| FileType::from_raw_mode(mode) == FileType::Symlink;
+    c_path(path).is_ok_and(|path| fs::lstat(path).is_ok_and(|stat| is_symlink(stat.st_mode)))
+}
+
 /// Finds a program as execvp(3) does: the first entry of `path` that has a regular file of this name which this process may
 /// execute. An empty entry is the working directory.
 pub fn find_on_path(program: &OsStr, path: &OsStr) -> Option<PathBuf> {

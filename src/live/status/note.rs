@@ -344,7 +344,7 @@ mod tests {
             ),
             (
                 profile(wanted(), down(Some((127, 0)))),
-                Some("failed permanently (127: the program is not found); see: P logs x"),
+                Some("failed permanently (127: the program or its interpreter is not found); see: P logs x"),
             ),
             (profile(wanted(), down(Some((78, 9)))), Some("it has died (signal 9): P start x")),
             (
