@@ -115,3 +115,42 @@ def test_on_it_runs_as_hermes_and_comes_back_until_its_configuration_is_bad():
         wait_for(lambda: bed.svstat(DASHBOARD) == "down", what="down")
         time.sleep(2.2)
         assert bed.svstat(DASHBOARD) == "down"
+
+
+def starts(bed):
+    return bed.log().count(b"started dashboard\n")
+
+
+@pytest.mark.s6
+@pytest.mark.parametrize("code", [1, 0])
+def test_one_that_dies_again_and_again_makes_the_pauses_of_a_gateway(code):
+    """One that is on does not end by itself as intended, so 0 is no other end than 1."""
+    with Bed(environment={"HERMES_DASHBOARD": "1"}) as bed:
+        bed.tell("dashboard", f"exit {code}")
+        dashboard(bed)
+        wait_for(lambda: starts(bed) == 5, 15, "five starts")
+        time.sleep(1.5)
+        assert starts(bed) == 5 and bed.svstat(DASHBOARD) == "up"
+        wait_for(lambda: starts(bed) == 6, 5, "the sixth start")
+        time.sleep(3.5)
+        assert starts(bed) == 6
+        # Each step is said once.
+        said = [
+            bed.log().count(b"dashboard-run: warning: the dashboard keeps dying: it starts again %d seconds after" % length)
+            for length in (2, 4, 8)
+        ]
+        assert said == [1, 1, 0]
+        # A stop ends the pause at once, and whoever starts it again does not wait.
+        bed.tell("dashboard", "sleep")
+        for option, state in (("-d", "down"), ("-u", "up")):
+            assert bed.run(["timeout", "5", "s6-svc", option, DASHBOARD]).returncode == 0
+            wait_for(lambda state=state: bed.svstat(DASHBOARD) == state, 2, state)
+        wait_for(lambda: starts(bed) == 7, 1.5, "the start that somebody wants")
+
+
+@pytest.mark.s6
+def test_its_pauses_can_be_switched_off():
+    with Bed(environment={"HERMES_DASHBOARD": "1", "HERMES_INIT_BACKOFF": "0"}) as bed:
+        bed.tell("dashboard", "exit 1")
+        dashboard(bed)
+        wait_for(lambda: starts(bed) >= 8, 15, "eight starts")

@@ -456,7 +456,7 @@ def test_a_name_that_nothing_has_is_said_for_what_it_is(forged, command):
 
 # SINCE: seconds below 100, minutes below 100, hours below 48, then days.
 SPANS = {
-    -5: "0s",
+    -5: "-",
     0: "0s",
     1: "1s",
     59: "59s",
@@ -540,6 +540,37 @@ def test_a_minimum_uptime_holds_from_its_second_on(forged, uid):
 
     short, long = steadily(look)
     assert (short.returncode, short.stdout) == (1, f"young: {NEW.format(119)}\n") and (long.returncode, long.stdout) == (0, "")
+
+
+# s6-svstat says "up 0 seconds" of a service that is stamped later than now, for as long as that is so.
+@pytest.mark.parametrize("uid", [0, HERMES])
+@pytest.mark.parametrize("ahead", [2, 3600, 400 * 86_400])
+def test_what_is_stamped_later_than_now_is_ignored(forged, uid, ahead):
+    """The clock was set back, as on a machine without a battery."""
+    forged.profile("coder", "running")
+    forged.profile("writer", "running")
+    forged.profile("failed", "running")
+
+    def look(now):
+        crashes = [(-ahead + number, 1, 0) for number in range(9, -1, -1)]
+        forged.slot("coder", now=now, age=-ahead, deaths=crashes, logger=crashes)
+        forged.service("dashboard", now=now, age=-ahead, deaths=crashes)
+        # One death before the clock was set back, one since: not again and again.
+        forged.slot("writer", now=now, age=7, deaths=[(-ahead, 1, 0), (8, 1, 0)])
+        # How it ended is known, whenever that was.
+        forged.slot("failed", now=now, age=-ahead, up=False, deaths=[(-ahead, 78, 0)])
+        return forged.rows(uid=uid), forged.run("status", uid=uid).stdout, forged.run("health", "--min-up=5", uid=uid)
+
+    # All deaths are still to come when the last look ends.
+    rows, table, health = look(int(time.time()) + 9)
+    assert {name: row["state"] for name, row in rows.items()} == {"coder": "up", "/dashboard": "up", "writer": "up", "failed": "down"}
+    assert [rows[name]["note"] for name in ("coder", "/dashboard", "writer")] == [None] * 3
+    assert rows["failed"]["note"] == PERMANENT.format("78: configuration", "failed")
+    assert [rows[name]["deaths"] for name in ("coder", "/dashboard")] == [0, 0]
+    since = {line.split()[0]: line.split()[4] for line in table.split("\n\n")[0].splitlines()[1:]}
+    assert [since[name] for name in ("coder", "dashboard", "failed")] == ["-"] * 3
+    # How long it has been up is not known, and no fault.
+    assert health.stdout == f"failed: {PERMANENT.format('78: configuration', 'failed')}\n"
 
 
 def test_the_whole_table(forged):

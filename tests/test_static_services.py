@@ -127,7 +127,12 @@ STATES = {
     "configuration": ({"up": False, "deaths": [(50, 78, 0)]}, "down", PERMANENT.format("78: configuration"), True),
     "system": ({"up": False, "deaths": [(50, 111, 0)]}, "down", PERMANENT.format("111: a system call failed"), True),
     "not executable": ({"up": False, "deaths": [(50, 126, 0)]}, "down", PERMANENT.format("126: the program cannot be executed"), True),
-    "not found": ({"up": False, "deaths": [(50, 127, 0)]}, "down", PERMANENT.format("127: the program or its interpreter is not found"), True),
+    "not found": (
+        {"up": False, "deaths": [(50, 127, 0)]},
+        "down",
+        PERMANENT.format("127: the program or its interpreter is not found"),
+        True,
+    ),
     "long ago": ({"up": False, "deaths": [(9999, 78, 0)]}, "down", PERMANENT.format("78: configuration"), True),
     "a later end": ({"up": False, "deaths": [(50, 78, 0), (40, 0, 0)]}, "down", None, False),
     "a signal": ({"up": False, "deaths": [(50, 78, 9)]}, "down", None, False),

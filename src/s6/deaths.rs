@@ -32,7 +32,18 @@ pub struct Death {
 impl Death {
     /// Returns whether the death was intended: the service ended with 0, or s6-svc(8) stopped it.
     pub fn is_wanted(&self) -> bool {
-        self.code == 0 || self.signal == SIGTERM
+        self.code == 0 || self.is_stop()
+    }
+
+    /// Returns whether s6-svc(8) stopped the service.
+    pub fn is_stop(&self) -> bool {
+        self.signal == SIGTERM
+    }
+
+    /// Returns how many seconds ago it was; `None` for a death that is stamped later than now. The clock was set back since then, and
+    /// nothing is known of when it was.
+    pub fn age(&self, now: i64) -> Option<u64> {
+        age(self.time, now)
     }
 }
 
@@ -44,6 +55,12 @@ impl fmt::Display for Death {
         };
         write!(out, "{what} {number}")
     }
+}
+
+/// Returns how many seconds ago a moment was that s6-supervise has written, both in seconds since 1970; `None` if it is later than now,
+/// because the clock was set back.
+pub fn age(moment: i64, now: i64) -> Option<u64> {
+    u64::try_from(now.saturating_sub(moment)).ok()
 }
 
 /// Returns the deaths of a service, the oldest first.
@@ -71,6 +88,31 @@ mod tests {
     fn a_death_is_named_by_its_code_or_its_signal() {
         for (code, signal, text) in [(78, 0, "exit code 78"), (137, 9, "signal 9"), (143, 15, "signal 15")] {
             assert_eq!(Death { time: 0, code, signal }.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn a_death_that_is_stamped_later_than_now_has_no_age() {
+        for (time, now, expected) in [
+            (100, 100, Some(0)),
+            (100, 101, Some(1)),
+            (100, 99, None),
+            (100, 0, None),
+            (-100, 100, Some(200)),
+            (i64::MAX, 0, None),
+            (i64::MIN, i64::MAX, Some(i64::MAX.unsigned_abs())),
+        ] {
+            assert_eq!(Death { time, code: 1, signal: 0 }.age(now), expected, "{time} {now}");
+        }
+    }
+
+    #[test]
+    fn what_is_intended() {
+        for (code, signal, is_wanted, is_stop) in
+            [(0, 0, true, false), (143, 15, true, true), (1, 0, false, false), (137, 9, false, false)]
+        {
+            let death = Death { time: 0, code, signal };
+            assert_eq!((death.is_wanted(), death.is_stop()), (is_wanted, is_stop));
         }
     }
 

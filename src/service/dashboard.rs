@@ -4,8 +4,9 @@
 use std::ffi::{OsStr, OsString};
 
 use super::exec::{self, Launch, Place};
-use super::{Args, Effect, exit_code, failure, is_permanent};
+use super::{Args, Effect, backoff, exit_code, failure, is_permanent};
 use crate::output::{Console, Result, exit};
+use crate::s6::deaths::Death;
 use crate::settings::{Lookup, user};
 
 /// The variable that switches the dashboard on.
@@ -53,6 +54,10 @@ fn launch(args: &Args, console: &Console) -> Result<u8> {
     command.arg("--port").arg(lookup.get_or("HERMES_DASHBOARD_PORT", PORT)?).arg("--no-open");
     command.current_dir(&runner.user.home);
     if args.effect == Effect::Execute {
+        if lookup.makes_pauses(console)? {
+            // A dashboard that is on does not end by itself as intended.
+            backoff::make_pause("the dashboard", Death::is_stop, console);
+        }
         exec::drop_privileges(&runner)?;
     }
     Launch { command, place: Place::Path, runner: &runner, base: &base }.carry_out(args.effect, console)

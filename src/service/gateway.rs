@@ -2,16 +2,15 @@
 
 use std::ffi::OsString;
 use std::path::Path;
-use std::thread::sleep;
-use std::time::Duration;
 
 use super::exec::{self, Launch, Place};
 use super::invocation::home;
 use super::{Args, Effect, backoff, exit_code, failure, is_permanent};
-use crate::output::{Console, Context, Error, Result, exit};
-use crate::s6::{ProfileName, deaths, servicedir};
+use crate::output::{Console, Context, Result, exit};
+use crate::s6::deaths::Death;
+use crate::s6::{ProfileName, servicedir};
 use crate::settings::{self, Lookup, user};
-use crate::sys::{Dir, present, time};
+use crate::sys::{Dir, present};
 
 /// Variables that tell the gateway that it is supervised. Without the first, it would call the service manager, which would start it
 /// again.
@@ -33,7 +32,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     let runner = user::runner()?;
     if args.effect == Effect::Execute {
         if lookup.makes_pauses(console)? {
-            make_pause(profile, console);
+            backoff::make_pause(profile.text(), Death::is_wanted, console);
         }
         exec::drop_privileges(&runner)?;
     }
@@ -71,29 +70,6 @@ impl Slot {
         let variables = || present(slot.dir(&servicedir::ENV)).context("open", &servicedir::ENV);
         Ok(Slot { home: home(&slot)?, variables: variables()? })
     }
-}
-
-/// Waits until a gateway that keeps dying may start. This is done in `run`, where `s6-svc -d` ends it at once, and not in `finish`.
-fn make_pause(profile: &ProfileName, console: &Console) {
-    let pause = match Dir::fixed(Path::new(".")) {
-        Ok(slot) => backoff::pause(&slot),
-        Err(errno) => Err(errno.into()),
-    };
-    let pause = match pause {
-        Ok(None) => return,
-        Ok(Some(pause)) => pause,
-        Err(reason) => return console.failed(&Error::new("use", Path::new(deaths::LABEL), reason)),
-    };
-    let backoff::Pause { until, length, is_repeated } = pause;
-    if !is_repeated {
-        console.warn(format_args!(
-            "{} keeps dying: it starts again {length} seconds after its last death",
-            profile.text()
-        ));
-    }
-    // A clock that was set back does not make the pause longer.
-    let left = until.saturating_sub(time::now()).clamp(0, length);
-    sleep(Duration::from_secs(left.unsigned_abs()));
 }
 
 /// Runs `gateway-finish`. Returns the exit code that tells s6-supervise whether to start the gateway again: it stays down after an

@@ -67,7 +67,7 @@ impl Lookup {
         }
     }
 
-    /// Returns whether a gateway that keeps dying is started after a pause.
+    /// Returns whether a gateway or a dashboard that keeps dying is started after a pause.
     pub fn makes_pauses(&self, console: &Console) -> Result<bool> {
         Ok(self.flag(BACKOFF_VARIABLE, YES, console)?.is_none_or(|flag| flag.value))
     }

@@ -22,7 +22,7 @@ use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
 use crate::settings::{Overrides, Settings, zone};
-use crate::sys::{Dir, Errno, Name, Reason, process, time};
+use crate::sys::{Dir, Errno, Name, Reason, process};
 use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
 use crate::volume::home::Trusted;
@@ -107,7 +107,6 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         settings: &settings,
         scandir,
         boot_log,
-        now: time::now(),
         front_end: OnceCell::new(),
         is_scanned: OnceCell::new(),
         overrides: &args.overrides,

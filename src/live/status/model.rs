@@ -66,7 +66,7 @@ pub fn up() -> State {
         process: Process::Up { pid: 7, is_ready: false },
         is_wanted: true,
         since: 1_000_000,
-        age: 3600,
+        age: Some(3600),
         deaths: Ok(Deaths::default()),
         logger: Logger::Fine,
     }
@@ -79,7 +79,8 @@ fn states() -> Vec<State> {
     let mut states = vec![
         up(),
         State { is_wanted: false, ..up() },
-        State { age: 3, ..up() },
+        State { age: Some(3), ..up() },
+        State { age: None, ..up() },
         State { logger: Logger::Dying, ..up() },
         State { logger: Logger::Unknown("unable to inspect log".to_owned()), ..up() },
         State { deaths: Err("unable to read supervise/death_tally".to_owned()), ..up() },

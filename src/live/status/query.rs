@@ -16,7 +16,7 @@ use crate::s6::{ProfileName, status, supervision};
 use crate::service::backoff;
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Kind, Name, Reason, present};
+use crate::sys::{Dir, Errno, Kind, Name, Reason, present, time};
 use crate::volume::bootlog::{Entry, LastBoots};
 
 /// What is asked.
@@ -26,8 +26,6 @@ pub struct Query<'a> {
     pub scandir: Option<Dir>,
     /// What the boot log says.
     pub boot_log: LastBoots,
-    /// The time, in seconds since 1970.
-    pub now: i64,
     /// Why no gateway belongs in this container; not looked for yet.
     pub front_end: OnceCell<Option<String>>,
     /// Whether s6-svscan runs on the scan directory; not looked for yet.
@@ -159,12 +157,12 @@ impl Query<'_> {
             process: stat.process,
             is_wanted: stat.is_wanted,
             since,
-            age: self.now.saturating_sub(since).max(0).unsigned_abs(),
+            age: deaths::age(since, time::now()),
             deaths: self.deaths(dir, stat.is_up()),
             logger: Logger::Fine,
         };
         if state.is_up() && state.deaths.is_ok() && !state.is_looping() {
-            state.logger = self.logger(dir);
+            state.logger = Self::logger(dir);
         }
         Supervision::Supervised(state)
     }
@@ -172,27 +170,27 @@ impl Query<'_> {
     fn deaths(&self, dir: &Dir, is_up: bool) -> std::result::Result<Deaths, String> {
         let deaths =
             deaths::read(dir).map_err(|reason| Error::new("read", deaths::LABEL, reason).to_string())?;
+        // The clock is read after what s6 has stamped: nothing is later but by a clock that was set back.
+        let now = time::now();
         let is_pausing = |pause: &backoff::Pause| {
-            is_up && pause.until > self.now && self.settings.lookup.makes_pauses(self.console).unwrap_or(true)
+            is_up && pause.until > now && self.settings.lookup.makes_pauses(self.console).unwrap_or(true)
         };
         Ok(Deaths {
             last: deaths.last().copied(),
-            recent: self.recent(deaths.iter().filter(|death| !death.is_wanted())),
-            pause_until: backoff::after(&deaths).filter(is_pausing).map(|pause| pause.until),
+            recent: recent(deaths.iter().filter(|death| !death.is_wanted()), now),
+            pause_until: backoff::after(&deaths, now, Death::is_wanted)
+                .filter(is_pausing)
+                .map(|pause| pause.until),
         })
     }
 
-    fn recent<'a>(&self, deaths: impl Iterator<Item = &'a Death>) -> usize {
-        deaths.filter(|death| self.now.saturating_sub(death.time) < RECENT).count()
-    }
-
-    fn logger(&self, dir: &Dir) -> Logger {
+    fn logger(dir: &Dir) -> Logger {
         let log = present(dir.open_path(&LOG)).map_err(Reason::from);
         match log.and_then(|log| log.map_or(Ok(Vec::new()), |log| deaths::read(&log))) {
             // The logger of a static service may be root's alone.
             Err(Reason::Errno(Errno::ACCESS)) => Logger::Fine,
             Err(reason) => Logger::Unknown(Error::new("inspect", &LOG, reason).to_string()),
-            Ok(deaths) if self.recent(deaths.iter()) < LOOP => Logger::Fine,
+            Ok(deaths) if recent(deaths.iter(), time::now()) < LOOP => Logger::Fine,
             Ok(_) => Logger::Dying,
         }
     }
@@ -232,6 +230,11 @@ impl Query<'_> {
         let role = self.settings.role(self.overrides, self.console)?;
         role::front_end(&role, &ContainerCommand::default())
     }
+}
+
+/// Returns how many deaths are recent. Of one that is stamped later than now, that is not known.
+fn recent<'a>(deaths: impl Iterator<Item = &'a Death>, now: i64) -> usize {
+    deaths.filter(|death| death.age(now).is_some_and(|age| age < RECENT)).count()
 }
 
 /// Returns an entry of the boot log as a row has it.
@@ -281,6 +284,14 @@ pub fn is_unused_root(item: &Item) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_death_is_recent_for_three_minutes_and_never_before_it_is_stamped() {
+        let death = Death { time: 1000, code: 1, signal: 0 };
+        for (now, expected) in [(0, 0), (999, 0), (1000, 1), (1179, 1), (1180, 0)] {
+            assert_eq!(recent([death].iter(), now), expected, "{now}");
+        }
+    }
 
     #[test]
     fn the_boot_log_tells_why_a_slot_is_missing() {

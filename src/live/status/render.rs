@@ -56,7 +56,7 @@ fn cells(row: &Row) -> [String; 7] {
         kind(row).to_owned(),
         row.shown().text().to_owned(),
         state.and_then(|state| state.process.pid()).map(|pid| pid.to_string()).unwrap_or_default(),
-        state.map(|state| short(state.age)).unwrap_or_default(),
+        state.and_then(|state| state.age).map(short).unwrap_or_default(),
         row.next_boot().map_or("", NextBoot::text).to_owned(),
         last_boot(row).unwrap_or_default(),
     ]

@@ -126,8 +126,8 @@ pub struct State {
     pub is_wanted: bool,
     /// When it last went up or down, in seconds since 1970.
     pub since: i64,
-    /// How long ago that was, in seconds.
-    pub age: u64,
+    /// How long ago that was, in seconds; `None` if it is stamped later than now, because the clock was set back.
+    pub age: Option<u64>,
     /// Its deaths; the error if they could not be read.
     pub deaths: Result<Deaths, String>,
     /// What is known of its logger.
@@ -204,7 +204,7 @@ impl Shown {
 pub const LOOP: usize = 2;
 /// Time in which deaths are recent, in seconds. A logger that cannot work ends once a minute, and so does a gateway that makes
 /// pauses.
-pub const RECENT: i64 = 180;
+pub const RECENT: u64 = 180;
 
 impl State {
     /// Returns whether it is up.
