@@ -933,3 +933,59 @@ def test_only_0_is_quiet(forged, word, is_quiet):
 @pytest.mark.s6
 def test_the_labels_of_forged_states_are_those_of_s6():
     assert tai64_epoch() == EPOCH
+
+
+# TZ, and why it cannot be used; None: it can. `{}` is a place of the test.
+PLACES = "a time zone file below /usr/share/zoneinfo, /usr/lib/zoneinfo or /etc/zoneinfo nor a rule as in POSIX"
+ZONES = {
+    "mistyped": ("Europe/Berln", f"TZ=Europe/Berln is neither {PLACES}"),
+    "short": ("CET+", f"TZ=CET+ is neither {PLACES}"),
+    "colon": (":Nowhere", f"TZ=:Nowhere is neither {PLACES}"),
+    "outside": ("../../../etc/passwd", f"TZ=../../../etc/passwd is neither {PLACES}"),
+    "no zone file": ("{}/text", f"TZ={{}}/text is neither {PLACES}"),
+    "a directory": ("{}", "unable to read {}: not a regular file"),
+    "rule": ("CET-1CEST,M3.5.0,M10.5.0/3", None),
+    # Right also where there are no zone files.
+    "UTC": ("UTC", None),
+    "Etc/UTC": ("Etc/UTC", None),
+}
+
+
+@pytest.mark.parametrize("what", ZONES)
+def test_a_time_zone_that_cannot_be_used_is_said_once_by_each_command_that_prints_times(forged, what):
+    value, why = ZONES[what]
+    (forged.place / "text").write_text("no zone\n")
+    environment = {"TZ": value.format(forged.place)}
+    why = why and why.format("/place")
+    forged.profile("coder", "running")
+    forged.profile("writer", "running")
+    for name in ("coder", "writer"):
+        forged.slot(name, age=70)
+        (forged.home / "logs/gateways" / name).mkdir(parents=True)
+        (forged.home / "logs/gateways" / name / "current").write_text("@" + f"{EPOCH:016x}" + "00000000 a line\n" * 3)
+    forged.profile("other")
+
+    def said(*argv, code=0):
+        return forged.run(*argv, environment=environment, code=code).stderr
+
+    for argv in (["status"], ["status", "--json"], ["logs", "coder", "writer"], ["reconcile"]):
+        expected = f"hermes-init {argv[0]}: warning: {why}: the time zone is UTC\n" if why else ""
+        assert [line for line in said(*argv).splitlines(True) if "zone" in line] == [expected] * bool(why), argv
+    # A health check prints times of pauses only, and runs again and again.
+    assert "zone" not in said("health", code=None)
+    # What prints none says nothing.
+    assert "zone" not in said("logs", "--raw", "coder") + said("reconcile", "--dry-run")
+    settings, _ = explain(forged, environment=environment)
+    assert [line for line in settings if "zone" in line] == ([f"time zone: UTC ({why})"] if why else [])
+
+
+def test_a_damaged_localtime_is_said(forged):
+    (forged.place / "localtime").write_text("TZif")
+    forged.profile("coder", "running")
+    forged.slot("coder", age=70)
+    script = f'touch /etc/localtime; mount --bind {forged.place}/localtime /etc/localtime; exec "$@"'
+    before = ["unshare", "--mount", "sh", "-ec", script, "sh"]
+    done = forged.run("status", environment={"TZ": ""}, before=before, code=0)
+    assert done.stderr == "hermes-init status: warning: /etc/localtime is not a time zone file: the time zone is UTC\n"
+    settings, _ = explain(forged, environment={"TZ": ""}, before=before)
+    assert settings[-1] == "time zone: UTC (/etc/localtime is not a time zone file)"

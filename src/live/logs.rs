@@ -46,7 +46,7 @@ fn logs(args: &Args, console: &Console) -> Result<u8> {
     let profiles = names::profiles(&args.profiles, &args.overrides, console)?;
     let settings = Settings::gather(&args.overrides, console)?;
     let (home, trusted) = record::home(&settings)?;
-    let (allowance, zone) = (Allowance::new(), Zone::new(&settings.lookup));
+    let (allowance, zone) = (Allowance::new(), Zone::reported(&settings.lookup, console));
     home.as_its_user(|| {
         let logs = profiles.into_iter().map(|profile| Log::new(&home, trusted, profile, &allowance));
         let printer = Printer { args, console, settings: &settings, zone: &zone, is_one: logs.len() == 1 };
@@ -59,7 +59,7 @@ struct Printer<'a> {
     args: &'a Args,
     console: &'a Console,
     settings: &'a Settings,
-    zone: &'a Zone,
+    zone: &'a Zone<'a>,
     /// Whether one log is asked for. The lines of several begin with the names of their profiles.
     is_one: bool,
 }
@@ -212,7 +212,7 @@ fn split(rest: &mut Vec<u8>, block: &[u8], print: &mut dyn FnMut(&[u8])) {
 }
 
 /// Appends a line for a person: the time that s6-log has put before it as local time, and nothing that commands a terminal.
-fn append(text: &mut Vec<u8>, zone: &Zone, line: &[u8]) {
+fn append(text: &mut Vec<u8>, zone: &Zone<'_>, line: &[u8]) {
     let message = match stamped(line) {
         Some((moment, message)) => {
             text.extend_from_slice(zone.stamp(moment).as_bytes());

@@ -12,9 +12,9 @@ use std::path::{Component, Path};
 use crate::sys::number::decimal;
 
 /// Directories of zone files.
-const ZONEINFO: [&str; 3] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/etc/zoneinfo"];
+pub const ZONEINFO: [&str; 3] = ["/usr/share/zoneinfo", "/usr/lib/zoneinfo", "/etc/zoneinfo"];
 /// The zone of a machine where TZ is not set.
-const LOCALTIME: &str = "/etc/localtime";
+pub const LOCALTIME: &str = "/etc/localtime";
 /// Seconds of a day.
 const DAY: i64 = 86_400;
 
@@ -35,6 +35,33 @@ pub fn stamp(moment: i64, tz: Option<&[u8]>, read: impl Fn(&Path) -> Option<Vec<
     format!(
         "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{sign}{zone_hour:02}{zone_minute:02}"
     )
+}
+
+/// Names of zone files that are the same as no zone file.
+const UTC: [&[u8]; 6] = [b"UTC", b"UCT", b"GMT", b"Zulu", b"Universal", b"Greenwich"];
+
+/// What decides the zone of [`stamp`], and cannot be used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unusable {
+    /// The value of TZ, which is neither the name of a zone file nor a POSIX TZ string.
+    Variable,
+    /// /etc/localtime, which is there.
+    Localtime,
+}
+
+/// Returns what cannot be used of that with which [`stamp`] is called, so that it returns UTC.
+pub fn unusable(tz: Option<&[u8]>, read: impl Fn(&Path) -> Option<Vec<u8>>) -> Option<Unusable> {
+    match tz.filter(|tz| !tz.is_empty()) {
+        None => {
+            let file = read(Path::new(LOCALTIME))?;
+            of_file(&file, 0).is_none().then_some(Unusable::Localtime)
+        }
+        Some(tz) => {
+            let name = tz.strip_prefix(b":").unwrap_or(tz);
+            let is_utc = UTC.contains(&name.strip_prefix(b"Etc/").unwrap_or(name));
+            (!is_utc && of_variable(tz, 0, read).is_none()).then_some(Unusable::Variable)
+        }
+    }
 }
 
 /// Length of a [`stamp`] of a year from 0 to 9999.
@@ -314,6 +341,31 @@ mod tests {
 
     fn in_zone(moment: i64, tz: &str) -> String {
         stamp(moment, Some(tz.as_bytes()), |_| None)
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_known() {
+        for (tz, localtime, expected) in [
+            (None, None, None),
+            (None, Some(&b"TZif"[..]), Some(Unusable::Localtime)),
+            (Some(""), None, None),
+            (Some("Europe/Berln"), None, Some(Unusable::Variable)),
+            (Some("Europe/Berln"), Some(b"TZif"), Some(Unusable::Variable)),
+            (Some(":Europe/Berln"), None, Some(Unusable::Variable)),
+            (Some("../etc/passwd"), None, Some(Unusable::Variable)),
+            (Some("CET"), None, Some(Unusable::Variable)),
+            (Some("CET-1CEST,M3.5.0,M10.5.0/3"), None, None),
+            (Some("UTC0"), None, None),
+            // Without zone files these are right all the same.
+            (Some("UTC"), None, None),
+            (Some(":UTC"), None, None),
+            (Some("Etc/UTC"), None, None),
+            (Some("GMT"), None, None),
+            (Some("UTC+x"), None, Some(Unusable::Variable)),
+        ] {
+            let read = |path: &Path| localtime.filter(|_| path == Path::new(LOCALTIME)).map(<[u8]>::to_vec);
+            assert_eq!(unusable(tz.map(str::as_bytes), read), expected, "{tz:?}");
+        }
     }
 
     #[test]

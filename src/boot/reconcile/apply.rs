@@ -16,7 +16,7 @@ use crate::s6::scandir_lock::Held;
 use crate::s6::slot::staging::{self, Swept};
 use crate::s6::slot::{SlotState, check, publish};
 use crate::s6::{DefaultState, ProfileName, commands, supervision};
-use crate::settings::zone;
+use crate::settings::zone::Zone;
 use crate::sys::file::Attributes;
 use crate::sys::{Dir, Errno, Name, Patience, Reason, present, time};
 use crate::volume::profiles;
@@ -86,7 +86,7 @@ fn write_log(pass: &Pass<'_>, plan: &Plan, home: &Home) -> Result<()> {
     if let Err(error) = &log.rotation {
         pass.console.failed(error);
     }
-    let stamp = zone::stamp(&pass.settings.lookup, time::now());
+    let stamp = Zone::reported(&pass.settings.lookup, pass.console).stamp(time::now());
     report::parts(plan, Form::Log(&stamp)).try_for_each(|part| log.append(&part))
 }
 

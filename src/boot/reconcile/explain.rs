@@ -14,6 +14,7 @@ use crate::s6::slot::staging;
 use crate::settings::Setting;
 use crate::settings::role::{ContainerCommand, RoleChoice};
 use crate::settings::topology::TopologyChoice;
+use crate::settings::zone::Zone;
 use crate::sys::Name;
 use crate::volume::profiles::{self, Others};
 use crate::volume::state::{Key, RUNNING, RecordedState, STATE};
@@ -94,6 +95,8 @@ impl Explain<'_, '_> {
             let word = if multiplexing.is_on { "on" } else { "off" };
             all.push(setting("multiplex", word.as_bytes(), &multiplexing.why));
         }
+        let fault = Zone::new(&settings.lookup).fault();
+        all.extend(fault.map(|fault| setting("time zone", fault.instead.as_bytes(), &fault.why)));
         all
     }
 

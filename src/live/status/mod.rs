@@ -21,7 +21,8 @@ use crate::output::{Console, Context, Error, Format, Result, exit};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, scandir};
-use crate::settings::{Overrides, Settings, zone};
+use crate::settings::zone::Zone;
+use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Name, Reason, process};
 use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
@@ -135,11 +136,13 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     if judged.iter().any(|(row, fault)| row.failed_look().is_some() || (is_health && fault.is_some())) {
         code = exit::INCOMPLETE;
     }
+    // A health check runs again and again, and prints hardly a time.
+    let zone = Zone::reported(&settings.lookup, if is_health { &silent } else { console });
     let is_shown = |(_, fault): &&(&Row, Option<Fault>)| !is_health || fault.is_some();
     let lines: Vec<_> = judged
         .iter()
         .filter(is_shown)
-        .map(|(row, fault)| line(&query, &program, row, fault.as_ref()))
+        .map(|(row, fault)| line(&query, &zone, &program, row, fault.as_ref()))
         .collect();
     console.print(&match (args.format == Format::Json, is_health) {
         (true, _) => render::objects(&lines),
@@ -197,8 +200,13 @@ fn unknown(settings: &Settings, plan: Option<&Plan>, name: &OsStr, rows: &[Row])
 }
 
 /// Returns a row with the texts that are said of it.
-fn line<'a>(query: &Query<'_>, program: &str, row: &'a Row, fault: Option<&Fault>) -> Line<'a> {
-    let stamp = |time| zone::stamp(&query.settings.lookup, time);
+fn line<'a>(
+    query: &Query<'_>,
+    zone: &Zone<'_>,
+    program: &str,
+    row: &'a Row,
+    fault: Option<&Fault>,
+) -> Line<'a> {
     let note = judge::message(row, fault).map(|note| {
         let note = if note.needs_svscan() && !query.is_scanned() {
             note.without_svscan(&svscan::absence(&query.settings.scandir.value))
@@ -207,10 +215,10 @@ fn line<'a>(query: &Query<'_>, program: &str, row: &'a Row, fault: Option<&Fault
         };
         let name = FromVolume(&row.name).to_string();
         let remedy = note.remedy.map(|remedy| remedy.text(program, &name));
-        let until = note.until.map(|until| format!("; waiting, starts again at {}", stamp(until)));
+        let until = note.until.map(|until| format!("; waiting, starts again at {}", zone.stamp(until)));
         format!("{}{}{}", note.what, remedy.unwrap_or_default(), until.unwrap_or_default())
     });
-    Line { row, note, since: row.state().map(|state| stamp(state.since)) }
+    Line { row, note, since: row.state().map(|state| zone.stamp(state.since)) }
 }
 
 /// Returns all rows: the profiles in the boot pass's order, the slots without a profile, directories that are no profiles, the static
