@@ -139,6 +139,42 @@ def test_a_gateway_that_dies_again_and_again_makes_pauses(bed):
     wait_for(lambda: starts(bed, "coder") == 7, 1.5, "the start that somebody wants")
 
 
+def pausing(bed):
+    """Has a gateway that dies at once, in its pause of 8 seconds."""
+    bed.tell("coder", "exit 1")
+    bed.profile("coder", "running")
+    boot(bed)
+    wait_for(lambda: starts(bed, "coder") == 7, 30, "seven starts")
+    wait_for(lambda: b"starts again 8 seconds after" in bed.log(), 10, "the pause")
+
+
+@pytest.mark.parametrize("uid", [0, HERMES])
+@pytest.mark.parametrize("verb", ["start", "restart"])
+def test_a_start_ends_a_pause_and_a_pause_does_not_count_as_up(bed, verb, uid):
+    pausing(bed)
+    # It is no better: it dies at once again, whatever s6 says of the process that only waits.
+    done = bed.init(verb, "--wait=4", "coder", uid=uid, code=1)
+    assert b"(exit code 1)" in done.stderr and b"(signal" not in done.stderr, done
+    wait_for(lambda: "; waiting, starts again at" in bed.init("status", "coder").stdout.decode(), 30, "the next pause")
+    count = starts(bed, "coder")
+    # It is mended: it starts at once, and is up.
+    bed.tell("coder", "sleep")
+    before = time.monotonic()
+    bed.init(verb, "--wait=5", "coder", uid=uid)
+    assert time.monotonic() - before < 4 and starts(bed, "coder") > count
+
+
+def test_deaths_after_which_a_gateway_stays_down_make_no_pause(bed):
+    """Somebody has started it each time."""
+    bed.tell("coder", "exit 78")
+    bed.profile("coder", "running")
+    boot(bed)
+    for number in range(1, 9):
+        wait_for(lambda: bed.svstat(bed.slot("coder")) == "down" and starts(bed, "coder") == number, 6, f"start {number}")
+        bed.init("start", "coder")
+    assert b"keeps dying" not in bed.log()
+
+
 def test_the_pauses_can_be_switched_off(bed):
     (bed.path("/run/s6/container_environment") / "HERMES_INIT_BACKOFF").write_text("0")
     bed.tell("coder", "exit 1")

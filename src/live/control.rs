@@ -173,6 +173,9 @@ fn start(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut 
     if ending == Ending::Over {
         request.record_again(DesiredState::Running);
     }
+    if ending == Ending::Absent && gateway.is_pausing() {
+        gateway.end_pause()?;
+    }
     let deaths = gateway.order_up()?;
     request.record_again(DesiredState::Running);
     match (ending, wait) {

@@ -9,6 +9,7 @@ use crate::output::{Context, Error, Result, exit};
 use crate::s6::deaths::{self, Death};
 use crate::s6::status::{self, Stat};
 use crate::s6::{ProfileName, supervision};
+use crate::service::gateway;
 use crate::sys::{Dir, Errno, Reason, time};
 use crate::volume::directory_lock::Held;
 use crate::volume::{planned_stop, profiles};
@@ -200,7 +201,12 @@ impl SupervisedGateway<'_> {
     /// Waits until a gateway that was ordered to be up has been up for [`STEADY`]. `deaths` are those before the order.
     pub fn stay_up(&self, limit: Duration, deaths: &Deaths) -> Result<()> {
         let mut streak = Streak::new();
-        let steady = self.watch(limit + STEADY, |stat| streak.add(Start::of(stat), Instant::now()))?;
+        // Its process is up while it only waits to be started.
+        let look = |stat: Option<&Stat>| match Start::of(stat) {
+            Start::Up(_) if self.is_pausing() => Start::NotYet,
+            seen => seen,
+        };
+        let steady = self.watch(limit + STEADY, |stat| streak.add(look(stat), Instant::now()))?;
         let last = match steady {
             Some(Start::Up(_)) => return Ok(()),
             Some(seen) => seen,
@@ -208,9 +214,31 @@ impl SupervisedGateway<'_> {
         };
         let what = match last {
             Start::Over => "it has exited, and stays down",
+            Start::Up(_) | Start::NotYet if self.is_pausing() => {
+                "it keeps dying, and waits before it starts again"
+            }
             Start::Up(_) | Start::NotYet => "it is not up yet, or has been up for less than a second",
         };
         Err(self.fail("start", format!("{what}{}{}", self.cause(deaths), self.end_of_log())))
+    }
+
+    /// Returns whether it keeps dying and only waits to be started again, as far as this process can tell.
+    pub fn is_pausing(&self) -> bool {
+        let now = time::now();
+        let is_making =
+            |deaths: Vec<Death>| gateway::pause(&deaths, now).is_some_and(|pause| pause.until > now);
+        let makes_pauses = self.live.settings.lookup.makes_pauses(&self.live.console.silent());
+        deaths::read(&self.slot).is_ok_and(is_making) && makes_pauses.unwrap_or(true)
+    }
+
+    /// Ends the pause of a gateway that waits to be started again: what waits is ended, after which its supervisor starts it at once.
+    pub fn end_pause(&self) -> Result<()> {
+        let before = self.stat()?;
+        let Some(old) = before.filter(Stat::is_up).and_then(|stat| stat.pid()) else { return Ok(()) };
+        self.live.tell_supervisor("t", &self.slot)?;
+        // What has become of it is found out by whoever waits for the gateway.
+        self.wait_until(TAKING, |stat| stat.is_none_or(|stat| stat.pid() != Some(old)))?;
+        Ok(())
     }
 
     /// Returns how the gateway has died since its `deaths` were read.

@@ -4,9 +4,8 @@
 use std::ffi::{OsStr, OsString};
 
 use super::exec::{self, Launch, Place};
-use super::{Args, Effect, backoff, exit_code, failure, is_permanent};
+use super::{Args, Effect, backoff, exit_code, failure, is_permanent, stays_down};
 use crate::output::{Console, Result, exit};
-use crate::s6::deaths::Death;
 use crate::settings::{Lookup, user};
 
 /// The variable that switches the dashboard on.
@@ -56,7 +55,7 @@ fn launch(args: &Args, console: &Console) -> Result<u8> {
     if args.effect == Effect::Execute {
         if lookup.makes_pauses(console)? {
             // A dashboard that is on does not end by itself as intended.
-            backoff::make_pause("the dashboard", Death::is_stop, console);
+            backoff::make_pause("the dashboard", |death| death.is_stop() || stays_down(death), console);
         }
         exec::drop_privileges(&runner)?;
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::exec::{self, Launch, Place};
 use super::invocation::home;
-use super::{Args, Effect, backoff, exit_code, failure, is_permanent};
+use super::{Args, Effect, backoff, exit_code, failure, is_permanent, stays_down};
 use crate::output::{Console, Context, Result, exit};
 use crate::s6::deaths::Death;
 use crate::s6::{ProfileName, servicedir};
@@ -32,7 +32,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     let runner = user::runner()?;
     if args.effect == Effect::Execute {
         if lookup.makes_pauses(console)? {
-            backoff::make_pause(profile.text(), Death::is_wanted, console);
+            backoff::make_pause(profile.text(), is_intended, console);
         }
         exec::drop_privileges(&runner)?;
     }
@@ -51,6 +51,16 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     }
     command.args(["gateway", "run", "--replace"]).current_dir(&runner.user.home);
     Launch { command, place: Place::Path, runner: &runner, base: &base }.carry_out(args.effect, console)
+}
+
+/// Returns the pause that a gateway with these deaths makes before it starts, if it makes one.
+pub fn pause(deaths: &[Death], now: i64) -> Option<backoff::Pause> {
+    backoff::after(deaths, now, is_intended)
+}
+
+/// Returns whether a person has started the gateway after this death, who does not wait: it was intended, or it stays down after it.
+fn is_intended(death: &Death) -> bool {
+    death.is_wanted() || stays_down(death)
 }
 
 /// What a slot sets for its gateway.

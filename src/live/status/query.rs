@@ -13,7 +13,7 @@ use crate::output::{Console, Error, Result};
 use crate::s6::deaths::{self, Death};
 use crate::s6::servicedir::{CONTROL, LOG, SUPERVISE};
 use crate::s6::{ProfileName, status, supervision};
-use crate::service::backoff;
+use crate::service::{backoff, gateway};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, present, time};
@@ -178,9 +178,7 @@ impl Query<'_> {
         Ok(Deaths {
             last: deaths.last().copied(),
             recent: recent(deaths.iter().filter(|death| !death.is_wanted()), now),
-            pause_until: backoff::after(&deaths, now, Death::is_wanted)
-                .filter(is_pausing)
-                .map(|pause| pause.until),
+            pause_until: gateway::pause(&deaths, now).filter(is_pausing).map(|pause| pause.until),
         })
     }
 
