@@ -15,7 +15,7 @@ from support.volume import Volume, expected_slot
 
 pytestmark = pytest.mark.root
 NOT_RUNNING = (
-    "hermes-init reconcile: warning: s6-svscan is not running on {}: gateways start when it does; "
+    "hermes-init reconcile: warning: no s6-svscan runs on {}: gateways start when it does; "
     "outside a container, add --dry-run, which changes nothing\n"
 )
 

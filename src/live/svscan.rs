@@ -11,14 +11,13 @@ use crate::sys::{Dir, Errno, Patience, process};
 /// The program in messages.
 const SVSCAN: Object = Object::Term("s6-svscan");
 
-/// Says that no s6-svscan runs on the scan directory with this path.
-pub fn absence(scandir: &Path) -> String {
-    format!("no s6-svscan runs on {}", FromVolume::path(scandir))
-}
-
 /// Returns the error of a scan directory that does not exist.
 pub fn no_directory(path: &Path) -> Error {
-    Error::new("command", SVSCAN, format!("{}, which does not exist{ELSEWHERE}", absence(path)))
+    Error::new(
+        "command",
+        SVSCAN,
+        format!("{}, which does not exist{ELSEWHERE}", supervision::no_svscan(path)),
+    )
 }
 
 /// Where another s6-svscan may run.
@@ -30,7 +29,11 @@ pub fn require(scandir: &Dir, path: &Path) -> Result<()> {
         return Ok(());
     }
     let control = path.join(commands::svscan_control());
-    let reason = format!("{}: no process reads {}{ELSEWHERE}", absence(path), FromVolume::path(&control));
+    let reason = format!(
+        "{}: no process reads {}{ELSEWHERE}",
+        supervision::no_svscan(path),
+        FromVolume::path(&control)
+    );
     Err(Error::new("command", SVSCAN, reason).with_code(exit::INCOMPLETE))
 }
 

@@ -1,8 +1,11 @@
 //! Whether a service is supervised, found as s6-svok(8) does: s6-supervise keeps the reading end of `supervise/control` open as long
 //! as it lives. s6-svscan does the same with `.s6-svscan/control` of its scan directory.
 
+use std::path::Path;
+
 use super::scandir::SVSCAN;
 use super::servicedir::{CONTROL, LOG, SUPERVISE};
+use crate::output::escape::FromVolume;
 use crate::sys::{Dir, Errno, Ids, SubPath, fifo, present};
 
 /// Returns whether a service is supervised.
@@ -21,6 +24,11 @@ pub fn is_scanned(scandir: &Dir) -> Result<bool, Errno> {
         // s6-svscan follows a symlink here.
         Err(errno) => Err(errno),
     }
+}
+
+/// Says that no s6-svscan runs on the scan directory with this path.
+pub fn no_svscan(scandir: &Path) -> String {
+    format!("no s6-svscan runs on {}", FromVolume::path(scandir))
 }
 
 /// Returns the owner of a service's `supervise`, who may command its supervisor.

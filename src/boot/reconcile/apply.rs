@@ -73,8 +73,8 @@ fn warn_without_svscan(pass: &Pass<'_>) {
         // Only the owner of s6-svscan's files may be permitted to look.
         Ok(true) | Err(Errno::ACCESS | Errno::PERM) => (),
         Ok(false) => pass.console.warn(format_args!(
-            "s6-svscan is not running on {}: gateways start when it does; outside a container, add --dry-run, which changes nothing",
-            Shown(path.as_os_str().as_bytes())
+            "{}: gateways start when it does; outside a container, add --dry-run, which changes nothing",
+            supervision::no_svscan(path)
         )),
         Err(errno) => pass.console.failed(&Error::new("check whether s6-svscan runs on", path, errno)),
     }

@@ -14,13 +14,13 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::{names, record, svscan};
+use super::{names, record};
 use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Format, Result, exit};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
-use crate::s6::{ProfileName, scandir};
+use crate::s6::{ProfileName, scandir, supervision};
 use crate::settings::zone::Zone;
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Name, Reason, process};
@@ -209,7 +209,7 @@ fn line<'a>(
 ) -> Line<'a> {
     let note = judge::message(row, fault).map(|note| {
         let note = if note.needs_svscan() && !query.is_scanned() {
-            note.without_svscan(&svscan::absence(&query.settings.scandir.value))
+            note.without_svscan(&supervision::no_svscan(&query.settings.scandir.value))
         } else {
             note
         };
