@@ -27,7 +27,14 @@ WORDS = {
 RUNS = "it is running, but the next boot keeps it down: {}"
 RUNS_SERVED = "it is running, but from the next boot on the gateway of default serves it"
 NOT_STARTED = "it has not been started since the boot"
-ENDED = "it has exited, or was stopped temporarily"
+ENDED = (
+    "it has ended by itself (exit code 0), or was stopped temporarily; see: "
+    + PROGRAM
+    + " logs {0}; to start it again: "
+    + PROGRAM
+    + " start {0}"
+)
+STOPPED = "it was stopped temporarily"
 DIED = "it has died ({})"
 PERMANENT = "failed permanently ({}); see: " + PROGRAM + " logs {}"
 LOOP = "keeps dying: {} times within 180 seconds ({}); see: " + PROGRAM + " logs {}"
@@ -121,14 +128,14 @@ def sentences():
         rows[f"up-{number}"] = (state, UP, None, "up", "up", None, False)
         rows[f"not-started-{number}"] = (state, DOWN, None, "down", "up", lambda name: start(NOT_STARTED, name), True)
     for title, death, text in (
-        ("ended", (50, 0, 0), ENDED),
-        ("stopped", (50, 143, 15), ENDED),
+        ("stopped", (50, 143, 15), STOPPED),
         ("died", (50, 3, 0), DIED.format("exit code 3")),
         ("killed", (50, 137, 9), DIED.format("signal 9")),
         ("killed-78", (50, 78, 9), DIED.format("signal 9")),
         ("long-ago", (5000, 3, 0), DIED.format("exit code 3")),
     ):
         rows[f"now-{title}"] = ("running", DOWN | {"deaths": [death]}, None, "down", "up", lambda name, text=text: start(text, name), True)
+    rows["now-ended"] = ("running", DOWN | {"deaths": [(50, 0, 0)]}, None, "down", "up", ENDED.format, True)
     for code, text in CODES.items():
 
         def permanent(name, text=text):

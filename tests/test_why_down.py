@@ -13,6 +13,10 @@ from support.testbed import Bed, replace_script
 
 pytestmark = pytest.mark.s6
 GOLDEN = Path(__file__).parent / "golden/why_down"
+ENDED = (
+    "{0}: it has ended by itself (exit code 0), or was stopped temporarily; see: /usr/bin/hermes-init logs {0}; "
+    "to start it again: /usr/bin/hermes-init start {0}"
+)
 STAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4}")
 
 
@@ -133,11 +137,21 @@ def test_health_is_silent_where_all_is_as_it_should_be(live):
     # Stopped for s6 alone, it is wanted; stopped for good, it is not.
     assert live.run(["s6-svc", "-d", live.slot("coder")]).returncode == 0
     wait_for(lambda: live.svstat(live.slot("coder")) == "down", what="the end")
-    assert health(live) == ["coder: it has exited, or was stopped temporarily: /usr/bin/hermes-init start coder"]
+    assert health(live) == [ENDED.format("coder")]
     live.init("stop", "coder", uid=HERMES)
     assert health(live, code=0) == []
     assert health(live, "typo") == []
     assert live.init("health", "--min-up=x", code=100).stdout == b""
+
+
+def test_a_gateway_that_ends_with_0_at_once_is_not_to_be_started_in_a_circle(live):
+    live.tell("coder", "exit 0")
+    for _ in range(2):
+        live.init("restart", "coder", uid=HERMES, code=None)
+        wait_for(lambda: live.svstat(live.slot("coder")) == "down", what="the end")
+        wait_for(lambda: health(live, code=None) == [ENDED.format("coder")], what="the note")
+    # What is advised first shows what it said.
+    assert b"started coder" in live.init("logs", "coder", uid=HERMES).stdout
 
 
 def test_health_cannot_look_and_says_so_with_111(live):

@@ -165,7 +165,7 @@ pub fn rows() -> Vec<Row> {
 pub fn carry_out(remedy: Remedy, row: &Row) -> Option<Row> {
     let mut row = row.clone();
     match remedy {
-        Remedy::Start | Remedy::RestoreAndStart => {
+        Remedy::Start | Remedy::RestoreAndStart | Remedy::LogsThenStart => {
             if let Subject::Profile(Forecast { is_served: true, .. }) = row.subject {
                 // Refused: the gateway of `default` serves it.
                 return Some(row);

@@ -23,6 +23,8 @@ pub enum Remedy {
     Start,
     /// The file that makes a directory a profile, and then `start NAME`.
     RestoreAndStart,
+    /// `logs NAME` shows why, and then `start NAME`.
+    LogsThenStart,
     /// `unregister NAME`.
     Unregister,
     /// `reconcile`.
@@ -39,6 +41,9 @@ impl Remedy {
         match self {
             Remedy::Start => format!(": {program} start {name}"),
             Remedy::RestoreAndStart => format!("; restore the file, then: {program} start {name}"),
+            Remedy::LogsThenStart => {
+                format!("; see: {program} logs {name}; to start it again: {program} start {name}")
+            }
             Remedy::Unregister => format!(": {program} unregister {name}"),
             Remedy::Reconcile => format!(": {program} reconcile"),
             Remedy::Logs => format!("; see: {program} logs {name}"),
@@ -58,7 +63,7 @@ impl Note {
 
     /// Returns whether what helps needs s6-svscan.
     pub fn needs_svscan(&self) -> bool {
-        matches!(self.remedy, Some(Remedy::Start | Remedy::RestoreAndStart))
+        matches!(self.remedy, Some(Remedy::Start | Remedy::RestoreAndStart | Remedy::LogsThenStart))
     }
 
     /// Returns the note of a scan directory on which no s6-svscan runs, as `absence` says: nothing can be started there.
@@ -193,9 +198,18 @@ fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
     {
         return Some(note);
     }
+    let is_next_down = forecast.next == NextBoot::Down;
+    if let Some(death) = state.last_death().filter(|death| death.code == 0 && death.signal == 0)
+        && !is_next_down
+        && !forecast.is_served
+    {
+        // s6 does not say which of both it was, nor how long it had been up: a start alone may lead to the same end.
+        let what = format!("it has ended by itself ({death}), or was stopped temporarily");
+        return Some(Note::new(what).with(Remedy::LogsThenStart));
+    }
     let what = match state.last_death() {
-        _ if forecast.next == NextBoot::Down => words.clone(),
-        Some(death) if death.is_wanted() => "it has exited, or was stopped temporarily".to_owned(),
+        _ if is_next_down => words.clone(),
+        Some(death) if death.is_wanted() => "it was stopped temporarily".to_owned(),
         Some(death) => format!("it has died ({death})"),
         None => "it has not been started since the boot".to_owned(),
     };
@@ -269,7 +283,8 @@ mod tests {
     #[test]
     fn nobody_is_told_to_start_what_runs_or_what_another_gateway_serves() {
         for row in rows() {
-            if note(&row).and_then(|note| note.remedy) == Some(Remedy::Start) {
+            let remedy = note(&row).and_then(|note| note.remedy);
+            if matches!(remedy, Some(Remedy::Start | Remedy::LogsThenStart)) {
                 assert!(!row.is_served(), "{row:?}");
                 assert!(!matches!(row.shown(), Shown::Up | Shown::Restarting), "{row:?}");
             }
@@ -285,6 +300,21 @@ mod tests {
                 assert_eq!(text, Note::new(format!("{what}; no s6-svscan runs there")));
             } else {
                 assert!(!note.remedy.is_some_and(|remedy| remedy.text("P", "x").contains(" start ")));
+            }
+        }
+    }
+
+    #[test]
+    fn an_end_that_a_start_may_repeat_says_where_to_look_first() {
+        for row in rows() {
+            let death = row.state().and_then(State::last_death);
+            let ended_with_0 = death.is_some_and(|death| death.code == 0 && death.signal == 0);
+            let remedy = note(&row).and_then(|note| note.remedy);
+            if remedy == Some(Remedy::LogsThenStart) {
+                assert!(ended_with_0 && row.shown() == Shown::Down, "{row:?}");
+            }
+            if ended_with_0 && row.shown() == Shown::Down && row.next_boot() == Some(NextBoot::Up) {
+                assert_ne!(remedy, Some(Remedy::Start), "{row:?}");
             }
         }
     }
@@ -349,12 +379,11 @@ mod tests {
             (profile(wanted(), down(Some((78, 9)))), Some("it has died (signal 9): P start x")),
             (
                 profile(wanted(), down(Some((0, 0)))),
-                Some("it has exited, or was stopped temporarily: P start x"),
+                Some(
+                    "it has ended by itself (exit code 0), or was stopped temporarily; see: P logs x; to start it again: P start x",
+                ),
             ),
-            (
-                profile(wanted(), down(Some((143, 15)))),
-                Some("it has exited, or was stopped temporarily: P start x"),
-            ),
+            (profile(wanted(), down(Some((143, 15)))), Some("it was stopped temporarily: P start x")),
             (profile(wanted(), down(Some((1, 0)))), Some("it has died (exit code 1): P start x")),
             (profile(wanted(), down(None)), Some("it has not been started since the boot: P start x")),
             (
