@@ -996,3 +996,37 @@ def test_a_damaged_localtime_is_said(forged):
     assert done.stderr == "hermes-init status: warning: /etc/localtime is not a time zone file: the time zone is UTC\n"
     settings, _ = explain(forged, environment={"TZ": ""}, before=before)
     assert settings[-1] == "time zone: UTC (/etc/localtime is not a time zone file)"
+
+
+# What keeps s6-svscan from taking a slot, and what is said of it. What was not seen is not named: it may be a limit of processes.
+HINDRANCES = {
+    "nothing": ("what s6-svscan says of it is in the container's log", {}),
+    "dangling": ("lost in the scan directory is a dangling symlink, on which s6-svscan 2.12 and later starts no new service", {}),
+    "many": (
+        "the scan directory has 7 services, and s6-svscan handles 6 (--max-services)",
+        {"HERMES_INIT_MAX_SERVICES": "6"},
+    ),
+}
+
+
+@pytest.mark.parametrize("what", HINDRANCES)
+def test_of_a_slot_that_s6_svscan_does_not_take_only_what_was_seen_is_said(forged, what):
+    expected, environment = HINDRANCES[what]
+    forged.profile("coder")
+    if what == "dangling":
+        (forged.scandir / "lost").symlink_to("nowhere")
+    if what == "many":
+        for number in range(5):
+            (forged.scandir / f"service{number}").mkdir()
+    # An s6-svscan that reads its orders and starts nothing.
+    with open(forged.scandir / ".s6-svscan/control", "r+b", buffering=0) as control:
+        reader = subprocess.Popen(["cat"], stdin=control, stdout=subprocess.DEVNULL)
+    try:
+        done = forged.run("register", "coder", environment=environment, code=1)
+    finally:
+        reader.kill()
+        reader.wait()
+    assert done.stderr.splitlines()[-1] == (
+        "hermes-init register: fatal: unable to start a supervisor for gateway-coder: "
+        f"s6-svscan has not started one within 10 seconds; {expected}"
+    ), done

@@ -6,12 +6,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::time::Duration;
 
 use super::{INTERVAL, Live, SUPERVISION, is_fully_supervised, names, record, unregister};
+use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::envdir::{self, Variable};
 use crate::s6::slot::{SlotState, check, publish, staging};
-use crate::s6::{DefaultState, ProfileName, commands, supervision};
+use crate::s6::{DefaultState, ProfileName, commands, scandir, supervision};
 use crate::settings::Overrides;
-use crate::sys::{Dir, Ownership, time};
+use crate::sys::{Dir, Name, Ownership, time};
 
 /// Time after which a slot that s6-svscan has not taken gets a new inode: s6-svscan has scanned by then, unless the machine is very
 /// busy.
@@ -134,12 +135,46 @@ pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Re
         let reason = if commands::has_unread(&live.scandir) {
             format!("s6-svscan {}", commands::unread(SUPERVISION))
         } else {
-            format!(
-                "s6-svscan has not started one within {limit} seconds: is there a dangling symlink in the scan directory, or are there too many services?"
-            )
+            let seen = seen(live).map_or_else(|error| error.to_string(), |seen| hindrance(&seen));
+            format!("s6-svscan has not started one within {limit} seconds; {seen}")
         };
         Error::new("start a supervisor for", profile.slot(), reason).with_code(exit::INCOMPLETE)
     })
+}
+
+/// What of a scan directory can keep s6-svscan from starting a service.
+struct Seen {
+    /// The name of a dangling symlink.
+    dangling: Option<Name>,
+    /// Number of services.
+    services: usize,
+    /// Number of services that s6-svscan handles, as far as the settings say.
+    most: usize,
+}
+
+fn seen(live: &Live<'_>) -> Result<Seen> {
+    let entries = scandir::list(&live.scandir).context("list", live.path())?;
+    let services = entries.services(&live.scandir);
+    Ok(Seen { dangling: entries.dangling.into_iter().next(), services, most: live.settings.max_services })
+}
+
+/// Returns what is said of that; where to look, if nothing of it is the cause.
+fn hindrance(seen: &Seen) -> String {
+    let Seen { dangling, services, most } = seen;
+    match dangling {
+        Some(name) => {
+            let name = FromVolume(name.bytes());
+            format!(
+                "{name} in the scan directory is a dangling symlink, on which s6-svscan 2.12 and later starts no new service"
+            )
+        }
+        None if services > most => {
+            format!(
+                "the scan directory has {services} services, and s6-svscan handles {most} (--max-services)"
+            )
+        }
+        None => "what s6-svscan says of it is in the container's log".to_owned(),
+    }
 }
 
 /// Parses the variables of `--env KEY=VALUE`.
@@ -150,4 +185,27 @@ fn variables(arguments: &[OsString]) -> Result<Vec<Variable>> {
             .map_err(|why| Error::usage("use the variable", argument, why))?;
     }
     Ok(variables)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_was_seen_is_named() {
+        let log = "what s6-svscan says of it is in the container's log";
+        for (dangling, services, expected) in [
+            (None, 4, log),
+            (None, 5, log),
+            (None, 6, "the scan directory has 6 services, and s6-svscan handles 5 (--max-services)"),
+            (
+                Some("x"),
+                6,
+                "x in the scan directory is a dangling symlink, on which s6-svscan 2.12 and later starts no new service",
+            ),
+        ] {
+            let seen = Seen { dangling: dangling.and_then(Name::new), services, most: 5 };
+            assert_eq!(hindrance(&seen), expected);
+        }
+    }
 }
