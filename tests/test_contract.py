@@ -70,7 +70,7 @@ def test_story(place, name):
         assert snapshot(story.outside) == outside
 
 
-@pytest.mark.parametrize("size, exit", [((1 << 20) - 1, "clean"), (1 << 20, "clean"), ((1 << 20) + 1, "unknown")])
+@pytest.mark.parametrize("size, exit", [((64 << 10) - 1, "clean"), (64 << 10, "clean"), ((64 << 10) + 1, "unknown")])
 def test_a_lifecycle_file_is_read_up_to_its_cap(place, size, exit):
     story = Story("contract", "bom", place)
     (story.home / "state").mkdir()
