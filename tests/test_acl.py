@@ -82,6 +82,7 @@ def test_nobody_keeps_what_was_given_before_sealing():
         bed.init("reconcile")
         bed.rescan()
         bed.settle()
+        bed.profile("keyed", "stopped")
         bed.init("register", "keyed", "--down", "--env", "KEY=secret", uid=HERMES)
         service = bed.path("/run/service")
 
@@ -106,6 +107,7 @@ def test_nobody_keeps_what_was_given_before_sealing():
         bed.profile("late", "stopped")
         bed.init("reconcile", "--sealed")
         bed.rescan()
+        bed.profile("new", "running")
         bed.init("register", "new", "--env", "KEY=secret")
         bed.init("start", "--wait", "late")
         assert lists(service) == []
@@ -137,6 +139,8 @@ def test_a_slot_that_no_supervisor_uses_is_made_anew_without_lists(volume):
 @pytest.mark.s6
 def test_a_sealed_slot_in_a_scan_directory_that_is_not_sealed_inherits_no_list(live):
     give(live.path("/run/service"))
+    live.profile("new", "stopped")
+    live.profile("other", "stopped")
     live.init("register", "new", "--sealed", "--env", "KEY=secret", "--down")
     assert lists(live.path(live.slot("new"))) == []
     # In delegated mode, the list is its owner's business.

@@ -189,7 +189,7 @@ def test_gateways_come_and_go_while_the_container_runs(podman, volume):
         pid = container.status()["helper"]["pid"]
         assert b"COLOUR=red" in container.run("cat", f"/proc/{pid}/environ").stdout.split(b"\0")
         container.init("unregister", "helper")
-        container.until({"default": "down", "coder": "up"})
+        container.until({"default": "down", "coder": "up", "helper": "no slot"})
         # Neither supervisors nor slots are left, and a pass on the live container changes nothing.
         assert "helper" not in container.run("ps", user="root").stdout.decode() + container.sh("ls -a /run/service")
         pid = container.status()["coder"]["pid"]
