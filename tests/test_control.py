@@ -599,7 +599,8 @@ def test_what_is_private_to_root_does_not_become_the_hermes_users_by_its_name(li
         assert b"unable to use profiles/coder/gateway_state.json: it is private to root, and has neither gateway_state" in done.stderr
         assert (state.read_bytes(), state.stat().st_uid, state.stat().st_mode & 0o777) == (content, 0, 0o600)
         # What was asked for is done all the same.
-        assert live.svstat(live.slot("coder")).startswith("down" if verb == "stop" else "up")
+        state = "down" if verb == "stop" else "up"
+        wait_for(lambda: live.svstat(live.slot("coder")) == state, 10, state)
     for path in profile.iterdir():
         if path.stat().st_uid == HERMES:
             assert path.is_dir() or b"secret" not in path.read_bytes(), path
