@@ -202,7 +202,7 @@ pub fn set(
     let is_taken = is_foreign && ids.uid == ownership.process().uid;
     if is_taken {
         ownership.change(fd, ids)?;
-        found = sys::dir::meta_of(fd)?;
+        found = sys::meta::meta_of(fd)?;
     }
     let mode = mode.filter(|mode| *mode != found.mode);
     if let Some(mode) = mode {

@@ -9,94 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 
+use super::meta::meta_of;
 use super::name::c_path;
 use super::walk::{self, Missing, Opened};
-use super::{Errno, Ids, Name, Reason};
-
-/// The type of a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// A regular file.
-    Regular,
-    /// A directory.
-    Directory,
-    /// A symbolic link.
-    Symlink,
-    /// A named pipe.
-    Fifo,
-    /// A socket, a device, or unknown.
-    Other,
-}
-
-impl Kind {
-    fn of(kind: FileType) -> Kind {
-        match kind {
-            FileType::RegularFile => Kind::Regular,
-            FileType::Directory => Kind::Directory,
-            FileType::Symlink => Kind::Symlink,
-            FileType::Fifo => Kind::Fifo,
-            _ => Kind::Other,
-        }
-    }
-
-    /// Returns the type as a message names it.
-    pub fn text(self) -> &'static str {
-        match self {
-            Kind::Regular => "a regular file",
-            Kind::Directory => "a directory",
-            Kind::Symlink => "a symlink",
-            Kind::Fifo => "a FIFO",
-            Kind::Other => "a socket or a device",
-        }
-    }
-}
-
-/// The attributes of a file that are used here, from stat(2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Meta {
-    /// The file's type.
-    pub kind: Kind,
-    /// Permission bits with setuid, setgid and sticky: 0..=0o7777.
-    pub mode: u32,
-    /// Owner and group.
-    pub ids: Ids,
-    /// Number of hard links.
-    pub links: u64,
-    /// Size in bytes.
-    pub size: u64,
-    /// Inode number.
-    pub inode: u64,
-}
-
-impl Meta {
-    /// Returns the attributes of the file at a path; symlinks are followed.
-    pub fn at(path: &Path) -> Result<Meta, Errno> {
-        fs::stat(c_path(path)?).map(|stat| Meta::of(&stat))
-    }
-
-    /// Returns whether a user may read the file, by its permission bits alone: an ACL that permits more does not count.
-    pub fn is_readable_by(&self, user: Ids) -> bool {
-        let bits = match self.ids {
-            Ids { uid, .. } if uid == user.uid => 0o400,
-            Ids { gid, .. } if gid == user.gid => 0o040,
-            _ => 0o004,
-        };
-        self.mode & bits != 0
-    }
-
-    // The C types of stat's fields differ between architectures; on some of them these casts widen nothing.
-    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-    fn of(stat: &fs::Stat) -> Meta {
-        Meta {
-            kind: Kind::of(FileType::from_raw_mode(stat.st_mode)),
-            mode: u32::from(stat.st_mode) & 0o7777,
-            ids: Ids { uid: stat.st_uid, gid: stat.st_gid },
-            links: stat.st_nlink as u64,
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            inode: stat.st_ino as u64,
-        }
-    }
-}
+use super::{Errno, Kind, Meta, Name, Reason};
 
 /// A failure that may mean absence.
 pub trait Absence {
@@ -124,11 +40,6 @@ pub fn present<T, E: Absence>(found: Result<T, E>) -> Result<Option<T>, E> {
         Err(failure) if failure.is_absence() => Ok(None),
         Err(failure) => Err(failure),
     }
-}
-
-/// Returns the attributes of an open file.
-pub fn meta_of(fd: impl AsFd) -> Result<Meta, Errno> {
-    fs::fstat(fd).map(|stat| Meta::of(&stat))
 }
 
 /// Returns the target of the symlink at a path.

@@ -5,7 +5,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{self, Mode, OFlags};
 use rustix::io;
 
-use super::dir::meta_of;
+use super::meta::meta_of;
 use super::{Dir, Errno, Kind, Meta, Name, Reason, file};
 
 /// Why something else is not used as a FIFO.

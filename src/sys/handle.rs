@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rustix::fs::{self, AtFlags, Mode, OFlags, Uid};
 
-use super::dir::meta_of;
+use super::meta::meta_of;
 use super::number::decimal;
 use super::{Dir, Errno, Meta, Name, Reason, file};
 

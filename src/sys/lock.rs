@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use rustix::fs::{self, FlockOperation, Mode, OFlags, fcntl_lock, flock};
 
-use super::dir::meta_of;
+use super::meta::meta_of;
 use super::{Dir, Errno, Kind, Meta, Name, Patience, file, remove};
 
 /// Time between two attempts.

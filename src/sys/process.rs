@@ -14,7 +14,8 @@ use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::number::decimal;
 
-use super::dir::{link_at, meta_of};
+use super::dir::link_at;
+use super::meta::meta_of;
 use super::name::c_path;
 use super::{Dir, Errno, Ids, Kind, Name, Reason, errno, file, time, users, walk};
 

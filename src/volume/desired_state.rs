@@ -9,7 +9,7 @@ use crate::output::json::{Object, Value};
 use crate::output::localtime;
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::file::{Attributes, Staged};
+use crate::sys::staged::{Attributes, Staged};
 use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, time};
 
 static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");

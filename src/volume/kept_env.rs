@@ -3,8 +3,8 @@
 
 use super::home::Trusted;
 use crate::s6::envdir::{self, Variable};
-use crate::sys::file::{self, Attributes};
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason};
+use crate::sys::staged::{self, Attributes};
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file};
 
 /// The file, in the profile's directory.
 pub static KEPT: Name = Name::fixed(c".hermes-init-env");
@@ -54,7 +54,7 @@ pub fn write(dir: &Dir, variables: &[Variable], owner: Ids, ownership: &Ownershi
         return Err(Errno::FBIG);
     }
     let attributes = Attributes { mode: 0o600, ids: owner, ownership, durable: true };
-    file::replace(dir, &STAGING, &KEPT, &text, attributes)
+    staged::replace(dir, &STAGING, &KEPT, &text, attributes)
 }
 
 /// Returns the file of variables.

@@ -5,8 +5,8 @@
 use super::directory_lock::Held;
 use crate::output::json::{self, Object};
 use crate::output::localtime;
-use crate::sys::file::{self, Attributes};
-use crate::sys::{Errno, Ids, Name, Ownership, process, time};
+use crate::sys::staged::{self, Attributes};
+use crate::sys::{Errno, Ids, Name, Ownership, file, process, time};
 
 /// The file, in the profile's directory.
 pub static MARKER: Name = Name::fixed(c".gateway-planned-stop.json");
@@ -28,7 +28,7 @@ pub fn write(dir: &Held<'_>, pid: u64, owner: Ids, ownership: &Ownership) -> Res
     ]);
     // It is of no use after a power failure.
     let attributes = Attributes { mode: 0o644, ids: owner, ownership, durable: false };
-    file::replace(dir, &STAGING, &MARKER, text.as_bytes(), attributes)
+    staged::replace(dir, &STAGING, &MARKER, text.as_bytes(), attributes)
 }
 
 /// Removes the marker of a gateway that has ended. Absence is no error. `of`: only the marker for the gateway with this process ID; without

@@ -17,7 +17,7 @@ use crate::s6::slot::staging::{self, Swept};
 use crate::s6::slot::{SlotState, check, publish};
 use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::zone::Zone;
-use crate::sys::file::Attributes;
+use crate::sys::staged::Attributes;
 use crate::sys::{Dir, Errno, Name, Patience, Reason, present, time};
 use crate::volume::profiles;
 use crate::volume::{Home, bootlog, kept_env};

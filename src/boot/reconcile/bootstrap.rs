@@ -4,8 +4,8 @@ use super::decide::Bootstrap;
 use crate::output::{Console, Error, Result, json};
 use crate::settings::role::{ContainerCommand, GatewayRun};
 use crate::settings::{Settings, Source, YES};
-use crate::sys::file::Attributes;
-use crate::sys::{Name, file};
+use crate::sys::Name;
+use crate::sys::staged::{self, Attributes};
 use crate::volume::Home;
 use crate::volume::state::{self, RUNNING};
 
@@ -81,7 +81,7 @@ pub fn write(bootstrap: Bootstrap, now: i64, home: &Home, attributes: Attributes
     let states =
         [("gateway_state", RUNNING.into()), ("desired_state", RUNNING.into()), ("timestamp", now.into())];
     let text = json::object(states.into_iter().chain(from)) + "\n";
-    file::replace(&home.dir, &STAGING, &state::STATE, text.as_bytes(), attributes)
+    staged::replace(&home.dir, &STAGING, &state::STATE, text.as_bytes(), attributes)
         .map_err(|errno| Error::new("write", &state::STATE, errno))
 }
 

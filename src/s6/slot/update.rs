@@ -12,7 +12,7 @@ use crate::s6::scandir_lock::Held;
 use crate::s6::sealing::{self, Sealing};
 use crate::s6::servicedir::{self, DIRECTORY, DOWN, EVENT, LOG, SUPERVISE};
 use crate::s6::skeleton::{self, Existing};
-use crate::sys::file::{Attributes, Staged};
+use crate::sys::staged::{Attributes, Staged};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, acl, file, present, remove};
 
 /// Makes a supervised slot what is wanted, file by file. `down` takes effect when its supervisor starts again.
