@@ -19,23 +19,23 @@ REFUSED = {
     "profile": (
         "chown 0:0 {coder}; chmod 700 {coder}",
         {"coder"},
-        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0700; {how} profiles/coder)",
+        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0700; {how} {coder})",
     ),
     "readonly": (
         "chown 0:0 {coder}; chmod 755 {coder}",
         {"coder"},
-        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0755; {how} profiles/coder)",
+        "profiles/coder: Permission denied ({coder} belongs to 0:0, mode 0755; {how} {coder})",
     ),
     "own-mode": ("chmod 500 {coder}", {"coder"}, "profiles/coder: Permission denied ({coder} belongs to 10000:10000, mode 0500)"),
     "log": (
         "mkdir -p {logs}/coder; chmod 755 {logs}/coder; chown 10000:10000 {logs}",
         {"coder"},
-        "logs/gateways/coder: Permission denied ({logs}/coder belongs to 0:0, mode 0755; {how} logs/gateways/coder)",
+        "logs/gateways/coder: Permission denied ({logs}/coder belongs to 0:0, mode 0755; {how} {logs}/coder)",
     ),
     "logs": (
         "mkdir -p {logs}; chmod 755 {logs}",
         {"default", "coder"},
-        "logs/gateways: Permission denied ({logs} belongs to 0:0, mode 0755; {how} logs/gateways)",
+        "logs/gateways: Permission denied ({logs} belongs to 0:0, mode 0755; {how} {logs})",
     ),
     "volume": (
         "chown 0:0 {home}; chmod 700 {home}",

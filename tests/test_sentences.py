@@ -55,7 +55,7 @@ LAST_PASS = "the last boot pass failed for it; the boot log says why: " + PROGRA
 CLOSED = (
     "hermes-init {}: warning: unable to use the profile profiles/{}: Permission denied (/place/home/profiles belongs to 0:0, mode 0700; as root: "
     + PROGRAM
-    + " hand-over profiles)\n"
+    + " hand-over /place/home/profiles)\n"
 )
 LACKS = "unable to use profiles/{}/.hermes-init-env: it does not belong to the hermes user, or has another hard link"
 NEW = "up for only {} seconds"

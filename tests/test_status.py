@@ -148,7 +148,7 @@ def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):
     coder = listed[1]
     assert (coder["state"], coder["wanted"]) == ("up", "unknown")
     assert coder["note"] == (
-        "Permission denied (/opt/data/profiles/coder belongs to 0:0, mode 0700; as root: /run/bed/bin/hermes-init hand-over profiles/coder)"
+        "Permission denied (/opt/data/profiles/coder belongs to 0:0, mode 0700; as root: /run/bed/bin/hermes-init hand-over /opt/data/profiles/coder)"
     )
     # Neither has a state file that root alone may read a known word in it.
     live.run(["chmod", "755", "/opt/data/profiles/coder"])
@@ -156,7 +156,7 @@ def test_what_cannot_be_read_has_one_row_and_an_unknown_next_boot(live):
     coder = rows(live, uid=HERMES)["coder"]
     state = "/opt/data/profiles/coder/gateway_state.json"
     assert coder["wanted"] == "unknown"
-    how = "as root: /run/bed/bin/hermes-init hand-over profiles/coder/gateway_state.json"
+    how = "as root: /run/bed/bin/hermes-init hand-over /opt/data/profiles/coder/gateway_state.json"
     assert coder["note"] == f"gateway_state.json: Permission denied ({state} belongs to 0:0, mode 0600; {how})"
     assert rows(live, uid=0)["coder"]["wanted"] == "up"
     # With a volume that cannot be entered, nothing is gone either.
@@ -175,7 +175,7 @@ def test_a_name_that_a_shell_would_not_take_as_it_is_gets_into_no_command(live):
     notes = {name: row["note"] for name, row in rows(live, uid=HERMES).items()}
     for name in ("$(touch x)", "a;b", "x" * 70):
         assert notes[name].startswith("Permission denied (") and "as root" not in notes[name], notes
-    assert notes["-R"].endswith("; as root: /run/bed/bin/hermes-init hand-over profiles/-R)")
+    assert notes["-R"].endswith("; as root: /run/bed/bin/hermes-init hand-over /opt/data/profiles/-R)")
 
 
 def test_a_name_that_no_profile_can_have_makes_no_row_wide(live):

@@ -299,7 +299,7 @@ class Offline:
         # A switch that cannot be read shuts.
         shut = b"treated as sealed" in done.stderr
         # Delegated, fix-perms leaves what the kernel does not permit, and says so; test_fix_perms_reports.py has the rule.
-        left = case.errno in ("EPERM", "EACCES") and b"some owners or modes cannot be changed" in done.stderr
+        left = case.errno in ("EPERM", "EACCES") and b"some owners or modes cannot be changed" in done.stderr and b" reason=" in done.stdout
         if done.returncode == 0 and case.errno and not shut and not left and visible(result, refused) != visible(self.good, refused):
             wrong.append("exit code 0, and not everything was done")
         again = self.run(folder)

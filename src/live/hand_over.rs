@@ -55,7 +55,8 @@ fn hand_over(args: &Args, console: &Console) -> Result<u8> {
 
 /// Parses an operand. Returns the components of the path relative to `HERMES_HOME`.
 fn place(word: &OsStr, home: &Path) -> Result<Vec<Name>> {
-    let wrong = || Error::usage("use the path", word, format!("it is not a path below {}", home.display()));
+    let wrong =
+        || Error::usage("use the path", word, format!("it is not a path below {}", FromVolume::path(home)));
     let path = Path::new(word);
     let below = if path.is_absolute() { path.strip_prefix(home).map_err(|_| wrong())? } else { path };
     let mut names = Vec::new();

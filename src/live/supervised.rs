@@ -227,8 +227,8 @@ impl SupervisedGateway<'_> {
         let now = time::now();
         let is_making =
             |deaths: Vec<Death>| gateway::pause(&deaths, now).is_some_and(|pause| pause.until > now);
-        let makes_pauses = self.live.settings.lookup.makes_pauses(&self.live.console.silent());
-        deaths::read(&self.slot).is_ok_and(is_making) && makes_pauses.unwrap_or(true)
+        let makes_pauses = || self.live.settings.lookup.makes_pauses(&self.live.console.silent());
+        deaths::read(&self.slot).is_ok_and(is_making) && makes_pauses().unwrap_or(true)
     }
 
     /// Ends the pause of a gateway that waits to be started again: what waits is ended, after which its supervisor starts it at once.

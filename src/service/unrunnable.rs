@@ -88,7 +88,11 @@ fn format(start: &[u8]) -> Format<'_> {
     } else if start.starts_with(b"\xef\xbb\xbf#!") {
         Format::Unknown("a byte order mark is before its #! line")
     } else if start.starts_with(b"\x7fELF") {
-        Format::Unknown("it is an executable for another kind of machine")
+        if MACHINE.is_some() {
+            Format::Unknown("it is an executable for another kind of machine")
+        } else {
+            Format::Elf(None)
+        }
     } else {
         Format::Unknown("it is neither an executable nor a script with a #! line")
     }
@@ -112,6 +116,15 @@ fn script(line: &[u8]) -> Format<'_> {
     }
 }
 
+/// This machine in an ELF file of 64 bits: elf(5). `None` if that is not known here, and then no file is said to be for another one.
+const MACHINE: Option<u64> = if cfg!(target_arch = "x86_64") {
+    Some(62)
+} else if cfg!(target_arch = "aarch64") {
+    Some(183)
+} else {
+    None
+};
+
 /// Reads of an ELF file what decides whether it is executed: elf(5).
 struct Elf;
 
@@ -119,8 +132,7 @@ impl Elf {
     /// Returns the format if it is an ELF file of 64 bits for this machine, in its byte order.
     fn parse(start: &[u8]) -> Option<Format<'_>> {
         const CLASS_64_LITTLE_ENDIAN: &[u8] = b"\x7fELF\x02\x01";
-        const X86_64: u64 = 62;
-        let is_ours = start.starts_with(CLASS_64_LITTLE_ENDIAN) && number(start, 18, 2)? == X86_64;
+        let is_ours = start.starts_with(CLASS_64_LITTLE_ENDIAN) && number(start, 18, 2) == MACHINE;
         is_ours.then(|| Format::Elf(Elf::loader(start)))
     }
 

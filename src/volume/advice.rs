@@ -52,7 +52,8 @@ pub enum Remedy {
     HandOver {
         /// The executable.
         program: String,
-        /// The path relative to the volume. A shell takes it as it is.
+        /// The path; relative to the volume if the path of that is relative. A shell takes it as it is, and it is not taken for an
+        /// option. An absolute one is refused if the command has another volume.
         path: PathBuf,
     },
 }
@@ -93,14 +94,14 @@ fn for_root(reason: &Reason) -> Advice {
 fn remedy(seen: &Path, home: &Path, owner: u32, program: &str, is_roots_alone: bool) -> Option<Remedy> {
     let below = without_dot(seen).strip_prefix(without_dot(home)).ok()?;
     let is_volume = below.as_os_str().is_empty();
+    let path = if home.is_absolute() { seen.to_owned() } else { Path::new(".").join(below) };
     // Only a name that a shell takes as it is gets into a command.
-    if !escape::is_bare_path(if is_volume { home } else { below }) {
+    if !escape::is_bare_path(&path) {
         None
     } else if is_volume && is_roots_alone {
         Some(Remedy::Chown { uid: owner, home: home.to_owned() })
     } else {
-        // A path does not begin with a hyphen, and the volume is a path, too.
-        Some(Remedy::HandOver { program: program.to_owned(), path: Path::new(".").join(below) })
+        Some(Remedy::HandOver { program: program.to_owned(), path })
     }
 }
 
@@ -154,17 +155,10 @@ impl fmt::Display for Remedy {
         match self {
             Remedy::Chown { uid, home } => write!(out, "chown -hR {uid} {}", FromVolume::path(home)),
             Remedy::HandOver { program, path } => {
-                // A path that is a word for a shell is none for an option.
-                let path = path.strip_prefix(".").ok().filter(|path| is_plain(path)).unwrap_or(path);
                 write!(out, "{program} hand-over {}", FromVolume::path(path))
             }
         }
     }
-}
-
-/// Returns whether a relative path is neither empty nor taken for an option.
-fn is_plain(path: &Path) -> bool {
-    !path.as_os_str().is_empty() && !path.as_os_str().as_bytes().starts_with(b"-")
 }
 
 impl From<Advice> for Reason {
@@ -183,35 +177,19 @@ mod tests {
     const HERMES: u32 = 10_000;
 
     fn told(seen: &str, home: &str, is_roots_alone: bool) -> Option<String> {
-        let remedy = remedy(Path::new(seen), Path::new(home), HERMES, "/bin/hermes-init", is_roots_alone);
+        let remedy = remedy(Path::new(seen), Path::new(home), HERMES, "P", is_roots_alone);
         remedy.map(|remedy| remedy.to_string())
     }
 
     #[test]
     fn what_is_on_the_volume_is_handed_over_and_the_volume_itself_by_chown_if_only_root_can_exchange_it() {
         for (seen, home, alone, others) in [
-            (
-                "/opt/data/profiles",
-                "/opt/data",
-                "/bin/hermes-init hand-over profiles",
-                "/bin/hermes-init hand-over profiles",
-            ),
-            (
-                "/opt/data/profiles/-x",
-                "/opt/data/",
-                "/bin/hermes-init hand-over profiles/-x",
-                "/bin/hermes-init hand-over profiles/-x",
-            ),
-            (
-                "/opt/data/-x",
-                "/opt/data",
-                "/bin/hermes-init hand-over ./-x",
-                "/bin/hermes-init hand-over ./-x",
-            ),
-            ("/opt/data", "/opt/data", "chown -hR 10000 /opt/data", "/bin/hermes-init hand-over ./"),
-            ("/opt/data/", "/opt/data/", "chown -hR 10000 /opt/data/", "/bin/hermes-init hand-over ./"),
-            ("./data/logs", "data", "/bin/hermes-init hand-over logs", "/bin/hermes-init hand-over logs"),
-            ("data/logs", "./data", "/bin/hermes-init hand-over logs", "/bin/hermes-init hand-over logs"),
+            ("/opt/data/x/-y", "/opt/data", "P hand-over /opt/data/x/-y", "P hand-over /opt/data/x/-y"),
+            ("/opt/data/-x", "/opt/data/", "P hand-over /opt/data/-x", "P hand-over /opt/data/-x"),
+            ("/opt/data", "/opt/data", "chown -hR 10000 /opt/data", "P hand-over /opt/data"),
+            ("/opt/data/", "/opt/data/", "chown -hR 10000 /opt/data/", "P hand-over /opt/data/"),
+            ("./data/logs", "data", "P hand-over ./logs", "P hand-over ./logs"),
+            ("data/-x", "./data", "P hand-over ./-x", "P hand-over ./-x"),
         ] {
             assert_eq!(told(seen, home, true).as_deref(), Some(alone), "{seen} {home}");
             assert_eq!(told(seen, home, false).as_deref(), Some(others), "{seen} {home}");

@@ -22,13 +22,13 @@ static RUNTIME_FILES: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
 /// Reads the files of profiles. What cannot be used is reported, except a state: see [`Files::report`].
 pub struct Files<'a> {
     pub pass: &'a Pass<'a>,
-    pub budget: &'a Budget,
+    pub budget: Budget,
 }
 
 impl Files<'_> {
     /// Reads the state of a profile, and no other file. Returns also whether its state file has `served_profiles`.
     pub fn profile(&self, name: ProfileName, dir: &Dir) -> (Profile, bool) {
-        let StateFile { state, has_served_profiles } = state::read(dir, self.budget);
+        let StateFile { state, has_served_profiles } = state::read(dir, &self.budget);
         // If it is not known whether `default` has a state file, what was read may be another one.
         let unknown = self.pass.bootstrap.err().filter(|_| name.is_root());
         let state = match (state, unknown) {
@@ -43,11 +43,11 @@ impl Files<'_> {
 
     /// Reads what a profile has beside its state. `is_new`: it has no slot yet.
     pub fn complete(&self, profile: &mut Profile, dir: &Dir, is_new: bool) {
-        profile.is_standalone = self.is_standalone(profile, dir);
+        self.read_standalone(profile, dir);
         if is_new {
             profile.variables = self.kept_variables(dir, &profile.name);
         }
-        match PriorExit::read(dir, self.budget) {
+        match PriorExit::read(dir, &self.budget) {
             Ok(exit) => profile.exit = exit,
             Err(over) => {
                 let label = profiles::label(&profile.name, &LEDGER);
@@ -94,25 +94,26 @@ impl Files<'_> {
 
     /// Reads `gateway.standalone` in the config.yaml of a profile, where it matters. What cannot be read for certain is reported and
     /// counts as no.
-    pub fn is_standalone(&self, profile: &mut Profile, dir: &Dir) -> bool {
+    pub fn read_standalone(&self, profile: &mut Profile, dir: &Dir) {
         if profile.name.is_root() || self.pass.settings.topology.value == TopologyChoice::PerProfile {
-            return false;
+            return;
         }
-        let doubt = match config::read_standalone(dir, self.budget) {
-            Ok(Answer::True { .. }) => return true,
-            Ok(Answer::Absent | Answer::False { .. }) => return false,
+        let doubt = match config::read_standalone(dir, &self.budget) {
+            Ok(Answer::True { .. }) => {
+                profile.is_standalone = true;
+                return;
+            }
+            Ok(Answer::Absent | Answer::False { .. }) => return,
             Ok(Answer::Unsure { line, why }) => format!("line {line}: {why}"),
-            Err(Reason::Unread(why)) => {
-                let over = Error::new("use", profiles::label(&profile.name, &CONFIG), Reason::Unread(why));
-                self.unread(profile, &over);
-                return false;
+            Err(over @ Reason::Unread(_)) => {
+                let over = Error::new("use", profiles::label(&profile.name, &CONFIG), over);
+                return self.unread(profile, &over);
             }
             Err(reason) => reason.to_string(),
         };
         let reason = format!("{doubt}; treated as not standalone");
         let label = profiles::label(&profile.name, &CONFIG);
         self.pass.console.failed(&Error::new("determine gateway.standalone from", label, reason));
-        false
     }
 
     /// Reports a file that was not read because the budget is used up, and notes it at the profile.

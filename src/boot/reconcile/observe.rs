@@ -83,9 +83,12 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
         signs: Signs { is_multiplexing: pass.is_multiplexing(), ..Signs::default() },
         is_complete: true,
     };
-    let slots = slots.map_or(&[][..], |slots| &slots.slots);
+    let reader = Reader {
+        files: Files { pass, budget: Budget::new() },
+        slots: slots.map_or(&[][..], |slots| &slots.slots),
+    };
     let Some(home) = &pass.home else {
-        Reader { pass, slots, budget: &Budget::new() }.root(None, &mut observed);
+        reader.root(None, &mut observed);
         return observed;
     };
     let read = home.as_its_user(|| {
@@ -95,7 +98,6 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
             observed.is_complete = error.errno().is_none();
             None
         });
-        let reader = Reader { pass, slots, budget: &Budget::new() };
         reader.root(Some(&home.dir), &mut observed);
         if let Some((profiles, listing)) = listed {
             reader.profiles(&profiles, listing, &mut observed);
@@ -148,30 +150,25 @@ impl Observed {
 }
 
 struct Reader<'a> {
-    pass: &'a Pass<'a>,
+    files: Files<'a>,
     /// The slots that are there, in byte order.
     slots: &'a [Name],
-    budget: &'a Budget,
 }
 
 impl Reader<'_> {
-    fn files(&self) -> Files<'_> {
-        Files { pass: self.pass, budget: self.budget }
-    }
-
     fn root(&self, dir: Option<&Dir>, observed: &mut Observed) {
         let root = ProfileName::root();
         let is_new = self.is_new(&root);
         let profile = match dir {
             Some(dir) => {
-                let (mut profile, has_served_profiles) = self.files().profile(root, dir);
+                let (mut profile, has_served_profiles) = self.files.profile(root, dir);
                 observed.signs.has_served_profiles = has_served_profiles;
-                self.files().complete(&mut profile, dir, is_new);
+                self.files.complete(&mut profile, dir, is_new);
                 profile
             }
-            None => Profile { state: self.files().root_without_state(), ..Profile::new(root) },
+            None => Profile { state: self.files.root_without_state(), ..Profile::new(root) },
         };
-        self.files().report(&profile);
+        self.files.report(&profile);
         let entry = if observed.admit(&profile, is_new) { Entry::Profile } else { Entry::Displaced };
         observed.entries.push(entry(profile));
     }
@@ -184,20 +181,21 @@ impl Reader<'_> {
             observed.capacity.refuse();
             return observed.refuse(&name);
         }
-        let (mut profile, _) = self.files().profile(name, dir);
+        let (mut profile, _) = self.files.profile(name, dir);
         if observed.admit(&profile, is_new) {
-            self.files().report(&profile);
-            self.files().complete(&mut profile, dir, is_new);
+            self.files.report(&profile);
+            self.files.complete(&mut profile, dir, is_new);
             if profile.is_standalone && observed.signs.standalone.is_none() {
                 observed.signs.standalone = Some(profiles::label(&profile.name, &CONFIG));
             }
             observed.entries.push(Entry::Profile(profile));
         } else {
             if profile.wants() && !observed.is_refused_one_wanted {
-                observed.is_refused_one_wanted = !self.files().is_standalone(&mut profile, dir);
+                self.files.read_standalone(&mut profile, dir);
+                observed.is_refused_one_wanted = !profile.is_standalone;
             }
             if observed.without_slot.len() < REFUSED {
-                self.files().report(&profile);
+                self.files.report(&profile);
             }
             observed.refuse(&profile.name);
         }
@@ -229,39 +227,38 @@ impl Reader<'_> {
         let (make, why): (fn(Name, String) -> Entry, Reason) = match found {
             Found::Profile(profile, dir) => return self.named(profile, &dir, observed),
             Found::NoProfile => {
-                if self.pass.changes_nothing() && (is_reserved(&name) || profiles.is_directory(&name)) {
+                if self.files.pass.changes_nothing() && (is_reserved(&name) || profiles.is_directory(&name)) {
                     observed.not_profiles.add(name);
                 }
                 return;
             }
             Found::Skipped(why) | Found::Dangling(why) => (Entry::Unusable, why),
-            Found::Failed(why) => {
-                (Entry::Unknown, self.files().with_advice(&why, &profiles::label_of(&name)))
-            }
+            Found::Failed(why) => (Entry::Unknown, self.files.with_advice(&why, &profiles::label_of(&name))),
         };
         if is_reserved(&name) || is_dangling {
-            self.pass.console.failed(&Error::new("use", profiles::label_of(&name), why.clone()));
+            self.files.pass.console.failed(&Error::new("use", profiles::label_of(&name), why.clone()));
         }
         if !is_reserved(&name) {
             observed.entries.push(make(name, why.to_string()));
-        } else if self.pass.changes_nothing() {
+        } else if self.files.pass.changes_nothing() {
             observed.not_profiles.add(name);
         }
     }
 
     /// Reads the signs of `HERMES_HOME` itself, as far as the others have not decided.
     fn signs(&self, home: &Home, signs: &mut Signs) {
-        let choice = self.pass.settings.topology.value;
+        let choice = self.files.pass.settings.topology.value;
         if choice == TopologyChoice::Auto && signs.first().is_none() {
             signs.is_rewritten = home.dir.has(&REWRITTEN).unwrap_or_else(|errno| {
-                self.pass.console.failed(&Error::new("inspect", &REWRITTEN, errno));
+                self.files.pass.console.failed(&Error::new("inspect", &REWRITTEN, errno));
                 false
             });
         }
         let is_multiplex = super::signs::Topology::decide(choice, signs).is_multiplex;
-        if is_multiplex && matches!(config::read_standalone(&home.dir, self.budget), Ok(Answer::True { .. }))
+        if is_multiplex
+            && matches!(config::read_standalone(&home.dir, &self.files.budget), Ok(Answer::True { .. }))
         {
-            self.pass.console.warn(format_args!(
+            self.files.pass.console.warn(format_args!(
                 "gateway.standalone in config.yaml is ignored: the gateway of default serves other profiles"
             ));
         }
