@@ -45,13 +45,13 @@ class PeerBed(Bed):
     def __init__(self, version, real=False, **environment):
         self.version = version
         self.real = real
-        self.port = free_port()
+        self.ports = {"default": free_port()}
         known = {
             "HERMES_INIT_TOPOLOGY": TOPOLOGY[version],
             "PATH": "/opt/hermes/.venv/bin:/command:/usr/bin:/bin",
             "API_SERVER_ENABLED": "1",
             "API_SERVER_HOST": "127.0.0.1",
-            "API_SERVER_PORT": str(self.port),
+            "API_SERVER_PORT": str(self.ports["default"]),
             "API_SERVER_KEY": "0123456789abcdef0123456789abcdef",
             "HERMES_DISABLE_LAZY_INSTALLS": "1",
         }
@@ -123,11 +123,10 @@ class PeerBed(Bed):
             assert (self.path("/run/again") / f"gateway-{name}" / "down").exists() == (outcome["action"] == "registered")
         return outcomes
 
-    def enable_api_server(self, profile="default", port=None):
+    def enable_api_server(self, profile="default"):
         """Enables a profile's API server in its .env: a gateway that serves several profiles takes no platform from its environment."""
-        words = {key: value for key, value in self.environment.items() if key.startswith("API_SERVER_")} | (
-            {"API_SERVER_PORT": port} if port else {}
-        )
+        port = self.ports.setdefault(profile, free_port())
+        words = {key: value for key, value in self.environment.items() if key.startswith("API_SERVER_")} | {"API_SERVER_PORT": port}
         (self.home(profile) / ".env").write_text("".join(f"{key}={value}\n" for key, value in words.items()))
         self.chown("/opt/data")
 
@@ -155,7 +154,7 @@ class PeerBed(Bed):
                 return False
             # Only now what takes processes: while it starts, it needs the processor itself.
             pid = self.pid_of(self.slot(profile))
-            return pid == state["pid"] and self.answers() and pid
+            return pid == state["pid"] and self.answers(profile) and pid
 
         try:
             pid = wait_for(serves, seconds, f"the gateway of {profile}")
@@ -180,9 +179,9 @@ class PeerBed(Bed):
         assert done.returncode == 0, done
         return [int(line.split()[-1]) if b"exitcode" in line else line.split()[-1].decode() for line in done.stdout.splitlines()]
 
-    def answers(self):
-        """Its API server's answer to whether it is well."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+    def answers(self, profile):
+        """What the API server of a profile's gateway says to whether it is well."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.ports[profile], timeout=5)
         try:
             connection.request("GET", "/health")
             return connection.getresponse().status == 200
