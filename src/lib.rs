@@ -51,7 +51,7 @@ pub fn run(command_line: &[OsString]) -> u8 {
         Command::Seed(args) => live::seed::run(args, &console),
         Command::GatewayRun(args) => service::gateway::run(args, &console),
         Command::GatewayLog(args) => service::logger::run(args, &console),
-        Command::GatewayFinish(words) => service::gateway::finish(words),
+        Command::GatewayFinish(words) => service::gateway::finish(words, &console),
         Command::DashboardRun(args) => service::dashboard::run(args, &console),
         Command::DashboardFinish(words) => service::dashboard::finish(words),
         Command::Register(args) => live::register::run(args, &console),

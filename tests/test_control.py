@@ -18,6 +18,7 @@ from support.testbed import Bed, desired, entries, replace_script, supervised
 
 pytestmark = pytest.mark.s6
 MARKER = ".gateway-planned-stop.json"
+STAGING = ".gateway_state.json.tmp"
 
 # A gateway that, when it goes down, copies the marker away and writes its own view of the state over what is there.
 OWN_VIEW = r"""#!/bin/sh
@@ -177,7 +178,7 @@ def test_a_gateway_that_is_down_gets_no_marker_and_a_link_there_leads_nowhere(li
     )
     live.init("start", "--wait", "coder")
     (home(live) / MARKER).symlink_to("/run/outside")
-    (home(live) / f"{MARKER}.tmp").symlink_to("/run/outside")
+    (home(live) / STAGING).symlink_to("/run/outside")
     lines = calls(live, names, "stop", "coder")
     # The gateway finds it when it is told to end.
     assert place_of(lines, written) < place_of(lines, told)
@@ -606,7 +607,7 @@ def test_what_is_private_to_root_does_not_become_the_hermes_users_by_its_name(li
             assert path.is_dir() or b"secret" not in path.read_bytes(), path
 
 
-@pytest.mark.parametrize("marker, stays", [("", False), ('{"target_pid":1,"target_start_time":1}', True)])
+@pytest.mark.parametrize("marker, stays", [("", False), ('{"target_pid":1}', True), ('{"target_pid":1,"target_start_time":1}', False)])
 def test_only_the_marker_of_a_gateway_that_is_gone_is_removed_beside_a_newer_one(live, marker, stays):
     """Another command has ended the gateway and started a new one, and may have written a marker for that one."""
     file, supervisor = home(live) / MARKER, supervisor_of(live, "gateway-coder")

@@ -295,8 +295,8 @@ def test_who_traces_a_gateway_is_named_by_what_waits_for_its_end(live, uid, is_t
         thread = wait_for(lambda: live.path("/run/bed/thread").exists() and live.path("/run/bed/thread").read_text(), what="its thread")
     with tracing(live, live.pid_of(live.slot("coder")), thread) as tracer:
         traced = TRACED.format(tracer, "python3", "it")
-        not_down = f"unable to stop gateway-coder: it is not down yet after 1 seconds: {traced}"
-        for command in ("stop", "restart"):
+        for command, what in {"stop": "", "restart": ", and starts again when it has ended"}.items():
+            not_down = f"unable to {command} gateway-coder: it is not down yet after 1 seconds{what}: {traced}"
             assert timed(live, command, "--wait=1", "coder", uid=uid, code=1) == [not_down]
         words = timed(live, "unregister", "--wait=1", "coder", uid=uid, code=1, within=15)
         assert words == [

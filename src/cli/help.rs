@@ -201,7 +201,7 @@ mod tests {
         for (option, said) in [
             (Opt::Json, "print one JSON object per line"),
             (Opt::MinUp, "minimum uptime of what should be up (0)"),
-            (Opt::Wait, "maximum time to wait; without a value, 30"),
+            (Opt::Wait, "maximum time to wait; without a value, 75"),
             (Opt::Scandir, "the scan directory (S6_PROFILE_GATEWAY_SCANDIR, /run/service)"),
             (Opt::Sealed, "root keeps ownership of the slots (HERMES_INIT_SEALED=1)"),
         ] {

@@ -284,8 +284,8 @@ fn explain_prevails_over_a_dry_run_and_a_later_value_over_an_earlier_one() {
 #[test]
 fn start_stop_and_restart_wait_as_long_as_they_are_told() {
     for (word, wait) in [
-        ("--wait", Some(30)),
-        ("--wait=", Some(30)),
+        ("--wait", Some(75)),
+        ("--wait=", Some(75)),
         ("--wait=1", Some(1)),
         ("--wait=86400", Some(86_400)),
         ("--", None),

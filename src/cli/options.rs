@@ -1,11 +1,11 @@
 //! The options: a row for each, from which parsing, suggestions and help work.
 
-use crate::live::logs;
+use crate::live::{control, logs};
 use crate::settings::choice::words;
 use crate::settings::{self, role, topology};
 
-/// The time that `--wait` without a value waits, in seconds.
-pub const WAIT: u64 = 30;
+/// The time that `--wait` without a value waits, in seconds: as long as without the option.
+pub const WAIT: u64 = control::WAIT.as_secs();
 
 /// An option of one or more commands, in the order of help pages.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -4,14 +4,18 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::progress::Down;
-use super::record::{DesiredState, Write};
+use super::record::{DesiredState, Locked, Write};
 use super::register::{self, Registration};
-use super::supervised::{DRAINING, ENDING, Ending, SupervisedGateway};
-use super::{Live, names, record, refusal, served};
+use super::supervised::{Deaths, ENDING, SupervisedGateway};
+use super::{Live, names, record, refusal, served, unregister};
 use crate::output::{Console, Error, Result, exit};
-use crate::s6::{DefaultState, ProfileName, supervision};
+use crate::s6::{DefaultState, ProfileName, servicedir, slot, supervision};
 use crate::settings::Overrides;
 use crate::sys::{Dir, Ownership};
+
+/// Time that a gateway has to be down, unless `--wait` says otherwise: it drains first, which means that it finishes the requests in
+/// flight. The limits of Hermes Agent for that add up to 70 seconds.
+pub const WAIT: Duration = Duration::from_secs(75);
 
 /// The arguments of `start`, `stop` and `restart`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,24 +88,57 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
     Ok(first_failure.unwrap_or(0))
 }
 
-/// Carries out a request for one profile: its desired state is recorded first, so that it is not lost if this process is killed, and
-/// so that a new gateway finds it. A gateway that goes down may write its own view of the state file over it, so it is recorded again
-/// when that gateway is gone.
+/// Carries out a request for one profile.
 fn carry_out(live: &Live<'_>, verb: Verb, profile: &ProfileName, wait: Option<Duration>) -> Result<()> {
-    let found = find(live, verb, profile)?;
-    let mut request = Request::record(live, profile, verb.desired());
-    let Some(slot) = found else {
-        request.conclude(Ok(()))?;
-        live.console.note(format_args!("{} has no slot: the next boot keeps it down", profile.text()));
-        return Ok(());
-    };
-    let gateway = SupervisedGateway { live, profile, slot };
-    let done = match verb {
-        Verb::Start => start(&gateway, wait, &mut request),
-        Verb::Stop => stop(&gateway, wait, &mut request),
-        Verb::Restart => restart(&gateway, wait, &mut request),
+    let (found, slot) = look(live, profile)?;
+    let mut request = Request { live, profile, desired: verb.desired(), recorded: Ok(()) };
+    let done = match prepare(verb, found) {
+        Preparation::Ready => slot.map_or(Ok(()), |slot| order(live, verb, slot, wait, &mut request)),
+        Preparation::Announce => {
+            register::announce(live, profile).and_then(|slot| order(live, verb, slot, wait, &mut request))
+        }
+        Preparation::KeepDown => {
+            slot.map_or(Ok(()), |slot| stop_unsupervised(live, slot, wait, &mut request))
+        }
+        Preparation::Register => {
+            // Another process may be faster.
+            let (Registration::Made | Registration::Present) =
+                register::make(live, profile, DefaultState::Down, &[])?;
+            let slot = register::wait_for_supervision(live, profile)?;
+            order(live, verb, slot, wait, &mut request)
+        }
+        Preparation::NothingRuns => {
+            request.record();
+            if request.recorded.is_ok() {
+                live.console
+                    .note(format_args!("{} has no slot: the next boot keeps it down", profile.text()));
+            }
+            Ok(())
+        }
+        Preparation::NoSlot => {
+            live.require_svscan()?;
+            let reason = format!("it has no slot: {} start {}", live.console.program(), profile.text());
+            Err(Error::new(verb.name(), profile.text(), reason).with_code(exit::INCOMPLETE))
+        }
+        Preparation::NoGateway => Err(names::unknown_profile(&live.settings, profile)),
     };
     request.conclude(done)
+}
+
+fn order(
+    live: &Live<'_>,
+    verb: Verb,
+    slot: Dir,
+    wait: Option<Duration>,
+    request: &mut Request<'_>,
+) -> Result<()> {
+    let gateway = SupervisedGateway { live, profile: request.profile, slot };
+    let done = match verb {
+        Verb::Start => start(&gateway, wait, request),
+        Verb::Stop => stop(&gateway, wait, request),
+        Verb::Restart => restart(&gateway, wait, request),
+    };
+    done.map_err(|error| if gateway.is_gone() { unregister::done_meanwhile(gateway.profile) } else { error })
 }
 
 /// A request for a gateway, as the next boot will find it.
@@ -114,16 +151,65 @@ struct Request<'a> {
     recorded: Result<()>,
 }
 
-impl<'a> Request<'a> {
-    /// Records a desired state for the first time.
-    fn record(live: &'a Live<'a>, profile: &'a ProfileName, desired: DesiredState) -> Request<'a> {
-        let recorded = record::set_desired(live, profile, desired, Write::Always);
-        Request { live, profile, desired, recorded }
+impl Request<'_> {
+    /// Records the desired state, in the state file and in the slot, and calls `order`, which gives it to s6, as one step: no other
+    /// command's request comes between. It is recorded first, so that it is not lost if this process is killed, and so that a new gateway
+    /// finds it.
+    fn carry_out<T>(
+        &mut self,
+        slot: &Dir,
+        order: impl FnOnce(Option<&Locked<'_>>) -> Result<T>,
+    ) -> Result<T> {
+        // The lock of the slots comes before that of a profile, as in a pass.
+        let slots = self.live.hold_slot(slot);
+        let dir = record::lock(self.live, self.profile);
+        self.set(&dir, self.desired, Write::Always);
+        if let Some(slots) = slots {
+            let want = match self.desired {
+                DesiredState::Running => DefaultState::Up,
+                DesiredState::Stopped => DefaultState::Down,
+            };
+            if let Err(error) = slot::set_default_state(&slots, slot, self.profile, want, &self.live.template)
+            {
+                self.live.console.failed(&error);
+            }
+        }
+        order(dir.as_ref().ok().and_then(Option::as_ref))
     }
 
-    /// Records a desired state again, if another one is recorded.
-    fn record_again(&mut self, desired: DesiredState) {
-        self.recorded = record::set_desired(self.live, self.profile, desired, Write::IfDifferent);
+    /// Records the desired state of a gateway that has no slot.
+    fn record(&mut self) {
+        let dir = record::lock(self.live, self.profile);
+        self.set(&dir, self.desired, Write::Always);
+    }
+
+    /// Records what the gateway's supervisor has the order for, if another desired state is recorded: the gateway may have written its own
+    /// view of the state file over it while it went down. Whoever is last looks again.
+    fn settle(&mut self, gateway: &SupervisedGateway<'_>) -> Result<()> {
+        let dir = record::lock(self.live, self.profile);
+        // One that was not stopped by a command may be down because it failed.
+        match gateway.is_wanted()? {
+            Some(true) => self.set(&dir, DesiredState::Running, Write::IfDifferent),
+            Some(false) if self.desired == DesiredState::Stopped => {
+                self.set(&dir, DesiredState::Stopped, Write::IfDifferent);
+            }
+            Some(false) | None => (),
+        }
+        Ok(())
+    }
+
+    /// Sets the desired state. That a profile is to be stopped needs no record if it is not on the volume: the next boot starts none that is
+    /// not there.
+    fn set(&mut self, dir: &Result<Option<Locked<'_>>>, desired: DesiredState, write: Write) {
+        self.recorded = match dir {
+            Err(error) => Err(error.clone()),
+            Ok(Some(dir)) => dir.set_desired(desired, write),
+            Ok(None) if desired == DesiredState::Stopped => Ok(()),
+            Ok(None) => {
+                let reason = "it is not on the volume, so the next boot starts nothing";
+                Err(Error::new("find the profile", self.profile.text(), reason))
+            }
+        };
     }
 
     /// Returns the result of the request, given what has come of the orders to s6.
@@ -139,54 +225,92 @@ impl<'a> Request<'a> {
 
 /// Brings the gateway down.
 fn stop(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
-    let limit = wait.unwrap_or(DRAINING);
-    match gateway.bring_down(limit)? {
-        Down::Ended => request.record_again(DesiredState::Stopped),
-        Down::Newer | Down::Started => (),
-        Down::Still => return Err(gateway.still_up(limit)),
+    let limit = wait.unwrap_or(WAIT);
+    let mut bring_down = || {
+        let old = request.carry_out(&gateway.slot, |dir| gateway.order_down(dir))?;
+        gateway.await_down(old, limit)
+    };
+    let down = match bring_down()? {
+        // Whether it was just being started or the order was lost looks the same, so the order is given once more.
+        Down::Started => bring_down()?,
+        down => down,
+    };
+    if down == Down::Still {
+        return Err(gateway.still_up(limit));
     }
-    if gateway.is_wanted()? {
-        // Another command has started it meanwhile, and may have recorded its request before this one did.
-        request.record_again(DesiredState::Running);
-    }
-    Ok(())
+    request.settle(gateway)
 }
 
-/// Brings the gateway down, and up again. `s6-svc -r` would leave it down: it ends with 0, after which its `finish` returns 125.
-fn restart(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
-    let limit = wait.unwrap_or(DRAINING);
-    match gateway.bring_down(limit)? {
-        Down::Ended => request.record_again(DesiredState::Running),
-        Down::Newer | Down::Started => (),
-        Down::Still => {
-            // A gateway that does not stop is left up, and comes up again if it is killed.
-            gateway.live.tell_supervisor("u", &gateway.slot)?;
-            return Err(gateway.still_up(limit));
+/// Keeps a gateway down that nobody supervises: once s6-svscan takes its slot, it would start it.
+fn stop_unsupervised(
+    live: &Live<'_>,
+    slot: Dir,
+    wait: Option<Duration>,
+    request: &mut Request<'_>,
+) -> Result<()> {
+    let profile = request.profile;
+    // Without one, it may be another scan directory that is meant.
+    live.require_svscan()?;
+    request.carry_out(&slot, |_| Ok(()))?;
+    let taken = match supervision::is_held(&slot) {
+        // s6-svscan has taken it meanwhile.
+        Ok(true) => Ok(slot),
+        _ => register::announce(live, profile).map_err(|error| (error, slot)),
+    };
+    match taken {
+        Ok(slot) => order(live, Verb::Stop, slot, wait, request),
+        Err((error, slot)) => {
+            live.require_svscan()?;
+            if slot.has(&servicedir::DOWN) == Ok(true) {
+                let name = profile.text();
+                live.console.note(format_args!("nothing supervises {name} yet, and it stays down"));
+                return Ok(());
+            }
+            if error.errno().is_some() {
+                return Err(error);
+            }
+            let program = live.console.program();
+            let reason = format!(
+                "nothing supervises it yet, and s6-svscan starts it when it scans: stop it again then, or as root: {program} reconcile"
+            );
+            Err(Error::new("stop", profile.slot(), reason).with_code(exit::INCOMPLETE))
         }
     }
-    start(gateway, wait, request)
 }
 
 /// Brings the gateway up. With `wait`, waits until it has been up for a second.
 fn start(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
-    let ending = gateway.await_end(wait.unwrap_or(ENDING))?;
-    if ending == Ending::Over {
-        request.record_again(DesiredState::Running);
+    let before = gateway.deaths();
+    let old = request.carry_out(&gateway.slot, |dir| gateway.order_start(dir))?;
+    let Some(old) = old else { return stay_up(gateway, wait, &before) };
+    let limit = wait.unwrap_or(ENDING);
+    if gateway.await_next(old, limit, &before)? {
+        request.settle(gateway)?;
+        return stay_up(gateway, wait, &gateway.deaths_to(&before));
     }
-    if ending == Ending::Absent && gateway.is_pausing() {
-        gateway.end_pause()?;
+    if wait.is_some() {
+        return Err(gateway.not_restarted("start", limit));
     }
-    let deaths = gateway.order_up()?;
-    request.record_again(DesiredState::Running);
-    match (ending, wait) {
-        (Ending::Continues, Some(_)) => Err(gateway.still_ending()),
-        (Ending::Continues, None) => {
-            gateway.live.console.failed(&gateway.still_ending());
-            Ok(())
-        }
-        (Ending::Absent | Ending::Over, Some(limit)) => gateway.stay_up(limit, &deaths),
-        (Ending::Absent | Ending::Over, None) => Ok(()),
+    gateway.live.console.note(format_args!("{}: {}", gateway.profile.text(), gateway.still_ending()));
+    Ok(())
+}
+
+/// Brings the gateway down, and up again. With `wait`, waits until it has been up for a second.
+fn restart(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
+    let before = gateway.deaths();
+    let old = request.carry_out(&gateway.slot, |dir| gateway.order_restart(dir))?;
+    let Some(old) = old else { return stay_up(gateway, wait, &before) };
+    let limit = wait.unwrap_or(WAIT);
+    if !gateway.await_next(old, limit, &before)? {
+        return Err(gateway.not_restarted("restart", limit));
     }
+    request.settle(gateway)?;
+    stay_up(gateway, wait, &gateway.deaths_to(&before))
+}
+
+/// With `wait`, waits until the gateway has been up for a second. `before` are its deaths before that.
+fn stay_up(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, before: &Deaths) -> Result<()> {
+    wait.map_or(Ok(()), |limit| gateway.stay_up(limit, before))
 }
 
 /// What there is of a gateway that is to be controlled.
@@ -211,6 +335,8 @@ enum Preparation {
     Ready,
     /// s6-svscan has to take the slot.
     Announce,
+    /// The slot is told to stay down; then s6-svscan has to take it.
+    KeepDown,
     /// The slot has to be made.
     Register,
     /// There is nothing to order: without a slot, nothing runs.
@@ -225,7 +351,8 @@ enum Preparation {
 fn prepare(verb: Verb, found: Found) -> Preparation {
     match (found, verb) {
         (Found::Supervised, _) => Preparation::Ready,
-        (Found::Unsupervised, _) => Preparation::Announce,
+        (Found::Unsupervised, Verb::Start | Verb::Restart) => Preparation::Announce,
+        (Found::Unsupervised, Verb::Stop) => Preparation::KeepDown,
         (Found::Profile, Verb::Start) => Preparation::Register,
         (Found::Profile | Found::Log, Verb::Stop) => Preparation::NothingRuns,
         (Found::Profile, Verb::Restart) => Preparation::NoSlot,
@@ -233,8 +360,8 @@ fn prepare(verb: Verb, found: Found) -> Preparation {
     }
 }
 
-/// Opens the profile's slot, and has it supervised. `None`: it has no slot, and needs none.
-fn find(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Result<Option<Dir>> {
+/// Looks what there is of a gateway. Returns also its slot, if it has one.
+fn look(live: &Live<'_>, profile: &ProfileName) -> Result<(Found, Option<Dir>)> {
     let slot = live.slot(profile)?;
     let found = match &slot {
         Some(slot) => match supervision::is_held(slot) {
@@ -247,22 +374,7 @@ fn find(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Result<Option<Dir
         None if names::has_log(&live.settings, profile)? => Found::Log,
         None => Found::Nothing,
     };
-    match prepare(verb, found) {
-        Preparation::Ready | Preparation::NothingRuns => Ok(slot),
-        Preparation::Announce => register::announce(live, profile).map(Some),
-        Preparation::Register => {
-            // Another process may be faster.
-            let (Registration::Made | Registration::Present) =
-                register::make(live, profile, DefaultState::Down, &[])?;
-            register::wait_for_supervision(live, profile).map(Some)
-        }
-        Preparation::NoSlot => {
-            live.require_svscan()?;
-            let reason = format!("it has no slot: {} start {}", live.console.program(), profile.text());
-            Err(Error::new(verb.name(), profile.text(), reason).with_code(exit::INCOMPLETE))
-        }
-        Preparation::NoGateway => Err(names::unknown_profile(&live.settings, profile)),
-    }
+    Ok((found, slot))
 }
 
 #[cfg(test)]
@@ -271,10 +383,10 @@ mod tests {
 
     #[test]
     fn what_an_order_needs_first() {
-        use Preparation::{Announce, NoGateway, NoSlot, NothingRuns, Ready, Register};
+        use Preparation::{Announce, KeepDown, NoGateway, NoSlot, NothingRuns, Ready, Register};
         let rows = [
             (Found::Supervised, [Ready, Ready, Ready]),
-            (Found::Unsupervised, [Announce, Announce, Announce]),
+            (Found::Unsupervised, [Announce, KeepDown, Announce]),
             (Found::Profile, [Register, NothingRuns, NoSlot]),
             (Found::Log, [NoGateway, NothingRuns, NoGateway]),
             (Found::Nothing, [NoGateway, NoGateway, NoGateway]),

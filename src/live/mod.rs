@@ -31,6 +31,8 @@ use crate::sys::{Dir, Errno, Kind, Name, Ownership, Patience, Reason, process};
 /// Longest wait for supervisors to start or to exit. s6-svscan takes milliseconds for a service; a busy machine with many services
 /// takes seconds.
 const SUPERVISION: Duration = Duration::from_secs(10);
+/// Longest wait for the lock of the scan directory where the command does not depend on it.
+const SLOT: Duration = Duration::from_secs(1);
 /// Time between two looks at a service: short for a person who waits, and long beside the few system calls of a look.
 const INTERVAL: Duration = Duration::from_millis(10);
 
@@ -98,8 +100,20 @@ impl<'a> Live<'a> {
 
     /// Locks the scan directory until the value is dropped.
     fn hold(&self) -> Result<Held<'_>> {
-        scandir_lock::hold(&self.scandir, self.template.policy.mode, &self.patience)
+        self.hold_for(self.patience.left())
+    }
+
+    fn hold_for(&self, limit: Duration) -> Result<Held<'_>> {
+        scandir_lock::hold(&self.scandir, self.template.policy.mode, limit, &self.patience)
             .context("lock", self.path())
+    }
+
+    /// Locks the scan directory for a change of a slot, if this user may change the slot. If another process keeps the lock, the slot stays
+    /// as it is, which is reported.
+    fn hold_slot(&self, slot: &Dir) -> Option<Held<'_>> {
+        slot.try_to_write().ok()?;
+        let held = self.hold_for(SLOT);
+        held.map_err(|error| self.warn_once(format!("{error}: the files down stay as they are"))).ok()
     }
 
     /// Opens the slot of a profile with `O_PATH`; `None` if there is none. Fails if the entry is no directory, which belongs to

@@ -45,11 +45,6 @@ pub fn is_ending(stat: Option<&Stat>) -> bool {
     stat.is_some_and(|stat| !(stat.is_down() || stat.is_up() && stat.is_wanted))
 }
 
-/// Returns whether a gateway that was on its way down, with the process `old`, has come to its end.
-pub fn has_ended(stat: Option<&Stat>, old: Option<u64>) -> bool {
-    stat.is_none_or(|stat| stat.is_down() || stat.is_up() && stat.pid() != old)
-}
-
 /// Returns whether a supervisor has taken an order to be up: it has the order, or the gateway has gone up or down since `before`.
 pub fn has_taken(stat: Option<&Stat>, before: Option<Label>) -> bool {
     stat.is_some_and(|stat| stat.is_wanted || before != Some(stat.since))
@@ -143,15 +138,6 @@ mod tests {
     fn a_gateway_whose_end_would_undo_a_start() {
         let found: Vec<_> = all().iter().map(|stat| is_ending(stat.as_ref())).collect();
         assert_eq!(found, [false, false, false, true, true, true, false, true, false]);
-    }
-
-    #[test]
-    fn the_end_of_a_gateway_that_was_on_its_way_down() {
-        let found: Vec<_> = all().iter().map(|stat| has_ended(stat.as_ref(), Some(7))).collect();
-        assert_eq!(found, [false, true, true, false, false, true, true, false, true]);
-        // Its `finish` ran: any process is another one's.
-        let found: Vec<_> = all().iter().map(|stat| has_ended(stat.as_ref(), None)).collect();
-        assert_eq!(found, [true, true, true, false, true, true, true, false, true]);
     }
 
     #[test]

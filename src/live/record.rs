@@ -12,6 +12,7 @@ use crate::sys::{Dir, Errno, Name, Ownership};
 pub use crate::volume::desired_state::{DesiredState, Write};
 use crate::volume::directory_lock::{self, Held};
 use crate::volume::home::Trusted;
+use crate::volume::marker::{self, Marker};
 use crate::volume::profiles::{self, Profiles};
 use crate::volume::state::STATE;
 use crate::volume::{Home, advice, desired_state, kept_env};
@@ -31,14 +32,19 @@ pub fn in_directory<T>(
 ) -> Result<T> {
     let (home, trusted) = self::home(settings)?;
     home.as_its_user(|| {
-        if profile.is_root() {
-            return work(Some(&home.dir));
-        }
-        let dir = profiles::directory(&home, trusted, profile).map_err(|error| match error.errno() {
-            Some(_) => explained(error, "use the profile", profiles::place(profile), settings),
-            None => error.with_code(exit::INCOMPLETE),
-        })?;
+        let dir = open(&home, trusted, profile, settings)?;
         work(dir.as_ref())
+    })
+}
+
+/// Opens the directory of a profile; `None` if there is no such profile.
+fn open(home: &Home, trusted: Trusted, profile: &ProfileName, settings: &Settings) -> Result<Option<Dir>> {
+    if profile.is_root() {
+        return home.dir.readable().map(Some).context("open", settings.home.value.as_path());
+    }
+    profiles::directory(home, trusted, profile).map_err(|error| match error.errno() {
+        Some(_) => explained(error, "use the profile", profiles::place(profile), settings),
+        None => error.with_code(exit::INCOMPLETE),
     })
 }
 
@@ -63,32 +69,61 @@ pub fn names(settings: &Settings) -> Result<Vec<Name>> {
     })
 }
 
-/// Records the desired state in the profile's state file. That a profile is to be stopped needs no record if it is not on the volume:
-/// the next boot starts none that is not there.
-pub fn set_desired(
-    live: &Live<'_>,
-    profile: &ProfileName,
-    desired: DesiredState,
-    write: Write,
-) -> Result<()> {
-    in_directory(&live.settings, profile, |dir| {
-        let Some(dir) = dir else {
-            if desired == DesiredState::Stopped {
-                return Ok(());
-            }
-            let reason = "it is not on the volume, so the next boot starts nothing";
-            return Err(Error::new("find the profile", profile.text(), reason));
+/// The directory of a profile, locked for changes in it until this is dropped. Orders to the gateway that belong to a change are given
+/// meanwhile, so that no other command's come between.
+pub struct Locked<'a> {
+    live: &'a Live<'a>,
+    profile: &'a ProfileName,
+    home: Home,
+    dir: Held,
+}
+
+/// Locks the directory of a profile; `None` if there is no such profile. What another process locks is changed without the lock, which is
+/// reported. Fails as [`in_directory`].
+pub fn lock<'a>(live: &'a Live<'_>, profile: &'a ProfileName) -> Result<Option<Locked<'a>>> {
+    let (home, trusted) = self::home(&live.settings)?;
+    let found = home.as_its_user(|| {
+        let dir = open(&home, trusted, profile, &live.settings)?;
+        Ok(dir.map(|dir| directory_lock::hold(dir, &live.patience)))
+    });
+    let Some(dir) = found? else { return Ok(None) };
+    if dir.is_anothers() {
+        live.warn_once(format!(
+            "another process keeps the directory of {} locked: its files are written without the lock",
+            profile.text()
+        ));
+    }
+    let locked = Locked { live, profile, home, dir };
+    locked.sweep();
+    Ok(Some(locked))
+}
+
+impl Locked<'_> {
+    /// Removes what killed commands have left. What cannot be removed is in nobody's way.
+    fn sweep(&self) {
+        let _ = self.home.as_its_user(|| {
+            let _ = self.dir.sweep();
+            let _ = marker::PLANNED_STOP.sweep(&self.dir);
+            let _ = marker::RESTART.sweep(&self.dir);
+            Ok(())
+        });
+    }
+
+    /// Records the desired state in the profile's state file.
+    pub fn set_desired(&self, desired: DesiredState, write: Write) -> Result<()> {
+        let (live, profile, dir) = (self.live, self.profile, &self.dir);
+        let (owner, ownership) = (live.settings.owner.value, live.template.ownership);
+        let set = || {
+            desired_state::set(dir, profile, desired, write, owner, ownership).map_err(|error| {
+                match error.errno() {
+                    Some(Errno::ACCESS) => {
+                        explained(error, "write", profiles::label(profile, &STATE), &live.settings)
+                    }
+                    _ => error,
+                }
+            })
         };
-        let owner = live.settings.owner.value;
-        let dir = &hold(live, profile, dir);
-        let set = desired_state::set(dir, profile, desired, write, owner, live.template.ownership);
-        let aside = set.map_err(|error| match error.errno() {
-            Some(Errno::ACCESS) => {
-                explained(error, "write", profiles::label(profile, &STATE), &live.settings)
-            }
-            _ => error,
-        })?;
-        if let Some(aside) = aside {
+        if let Some(aside) = self.home.as_its_user(set)? {
             let shown = FromVolume(aside.bytes());
             live.console.warn(format_args!(
                 "the state file of {} was broken and has been renamed to {shown}",
@@ -96,19 +131,46 @@ pub fn set_desired(
             ));
         }
         Ok(())
-    })
-}
-
-/// Locks the directory of a profile for a change in it. What another process locks is changed without the lock, which is reported.
-pub fn hold<'a>(live: &Live<'_>, profile: &ProfileName, dir: &'a Dir) -> Held<'a> {
-    let held = directory_lock::hold(dir, &live.patience);
-    if held.is_anothers() {
-        live.warn_once(format!(
-            "another process keeps the directory of {} locked: its files are written without the lock",
-            profile.text()
-        ));
     }
-    held
+
+    /// Returns whether the state file has this desired state, as far as this can be seen.
+    pub fn is_desired(&self, desired: DesiredState) -> bool {
+        self.home.as_its_user(|| Ok(desired_state::is(&self.dir, desired))).unwrap_or(false)
+    }
+
+    /// Marks a process of the gateway.
+    pub fn mark(&self, marker: &Marker, pid: u64) -> Result<()> {
+        let (owner, ownership) = (self.live.settings.owner.value, self.live.template.ownership);
+        let write = || marker.write(&self.dir, pid, owner, ownership).context("write", self.label(marker));
+        self.home.as_its_user(write)
+    }
+
+    /// Removes a marker; with `of`, only one of the process with this ID.
+    pub fn unmark(&self, marker: &Marker, of: Option<u64>) -> Result<()> {
+        let remove = || match of {
+            None => marker.remove(&self.dir),
+            Some(pid) => marker.remove_for(&self.dir, pid),
+        };
+        self.home.as_its_user(|| remove().context("remove", self.label(marker)))
+    }
+
+    /// Returns whether a process of the gateway is marked, as far as this can be seen.
+    pub fn has_marked(&self, marker: &Marker, pid: u64) -> bool {
+        self.home.as_its_user(|| Ok(marker.is_for(&self.dir, pid))).unwrap_or(false)
+    }
+
+    /// Keeps the variables of a registration for the next boot.
+    fn keep_variables(&self, variables: &[Variable]) -> Result<()> {
+        let (owner, ownership) = (self.live.settings.owner.value, self.live.template.ownership);
+        self.home.as_its_user(|| {
+            let done = kept_env::write(&self.dir, variables, owner, ownership);
+            done.context("store the variables in", label(self.profile))
+        })
+    }
+
+    fn label(&self, marker: &Marker) -> PathBuf {
+        profiles::label(self.profile, &marker.name)
+    }
 }
 
 /// Returns the variables that a registration of the profile has kept; none if there is no profile. Those that cannot be used are
@@ -131,21 +193,14 @@ pub fn keep_variables(live: &Live<'_>, profile: &ProfileName, variables: &[Varia
     if variables.is_empty() {
         return Ok(());
     }
-    change(live, profile, |dir| {
-        let done = kept_env::write(dir, variables, live.settings.owner.value, live.template.ownership);
-        done.context("store the variables in", label(profile))
-    })
+    let keep = || lock(live, profile)?.map_or(Ok(()), |locked| locked.keep_variables(variables));
+    keep().map_err(|error| error.with_code(exit::INCOMPLETE))
 }
 
-/// Forgets the variables of a registration.
+/// Forgets the variables of a registration. A failure leaves the command incomplete: what else it has done stays.
 pub fn forget_variables(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
-    change(live, profile, |dir| kept_env::remove(dir).context("remove", label(profile)))
-}
-
-/// Changes something in the directory of a profile, if there is one. A failure leaves the command incomplete: what else it has done
-/// stays.
-fn change(live: &Live<'_>, profile: &ProfileName, change: impl FnOnce(&Dir) -> Result<()>) -> Result<()> {
-    let done = in_directory(&live.settings, profile, |dir| dir.map_or(Ok(()), change));
+    let remove = |dir: &Dir| kept_env::remove(dir).context("remove", label(profile));
+    let done = in_directory(&live.settings, profile, |dir| dir.map_or(Ok(()), remove));
     done.map_err(|error| error.with_code(exit::INCOMPLETE))
 }
 

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{INTERVAL, Live, SUPERVISION, is_fully_supervised, names, record, unregister};
 use crate::output::escape::FromVolume;
@@ -17,6 +17,8 @@ use crate::sys::{Dir, Name, Ownership, time};
 /// Time after which a slot that s6-svscan has not taken gets a new inode: s6-svscan has scanned by then, unless the machine is very
 /// busy.
 const MISSED: Duration = Duration::from_secs(2);
+/// Longest time for which a slot is absent while another process replaces it.
+const REPLACEMENT: Duration = Duration::from_millis(200);
 
 /// The arguments of `register`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -99,7 +101,9 @@ pub(super) fn make(
 /// Makes s6-svscan take a slot that nobody supervises. Returns the slot.
 pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
     live.tell_svscan("a")?;
-    if live.scandir.try_to_write().is_ok() && wait_until_taken(live, profile, MISSED).is_none() {
+    if live.scandir.try_to_write().is_ok()
+        && matches!(await_supervision(live, profile, MISSED), Taken::NotYet)
+    {
         renew(live, profile)?;
         // A supervisor that was only slow works in the old inode.
         live.tell_svscan("an")?;
@@ -119,27 +123,53 @@ fn renew(live: &Live<'_>, profile: &ProfileName) -> Result<()> {
     Ok(())
 }
 
-/// Waits until slot and logger are supervised. Returns the slot, or `None` after `limit`.
-fn wait_until_taken(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Option<Dir> {
-    time::poll(limit, INTERVAL, || match live.slot(profile) {
-        Ok(Some(slot)) if is_fully_supervised(&slot) => Some(slot),
-        // Another process may be about to replace it: the next look decides.
-        Ok(_) | Err(_) => None,
-    })
+/// What has come of a slot that s6-svscan was to take.
+enum Taken {
+    /// Slot and logger are supervised.
+    Supervised(Dir),
+    /// The slot is gone.
+    Gone,
+    /// Neither.
+    NotYet,
+}
+
+/// Waits until slot and logger are supervised, or the slot is gone, for `limit` at most.
+fn await_supervision(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Taken {
+    let mut absent_since = None;
+    let taken = time::poll(limit, INTERVAL, || match live.slot(profile) {
+        Ok(Some(slot)) => {
+            absent_since = None;
+            is_fully_supervised(&slot).then_some(Taken::Supervised(slot))
+        }
+        // Another process may be about to replace it.
+        Ok(None) => {
+            let since = *absent_since.get_or_insert_with(Instant::now);
+            (since.elapsed() >= REPLACEMENT).then_some(Taken::Gone)
+        }
+        Err(_) => None,
+    });
+    taken.unwrap_or(Taken::NotYet)
 }
 
 /// Waits until slot and logger are supervised. Returns the slot.
 pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
-    wait_until_taken(live, profile, SUPERVISION).ok_or_else(|| {
-        let limit = SUPERVISION.as_secs();
-        let reason = if commands::has_unread(&live.scandir) {
-            format!("s6-svscan {}", commands::unread(SUPERVISION))
-        } else {
-            let seen = seen(live).map_or_else(|error| error.to_string(), |seen| hindrance(&seen));
-            format!("s6-svscan has not started one within {limit} seconds; {seen}")
-        };
-        Error::new("start a supervisor for", profile.slot(), reason).with_code(exit::INCOMPLETE)
-    })
+    match await_supervision(live, profile, SUPERVISION) {
+        Taken::Supervised(slot) => Ok(slot),
+        Taken::Gone => Err(unregister::done_meanwhile(profile)),
+        Taken::NotYet => Err(not_supervised(live, profile)),
+    }
+}
+
+/// Returns the error of a slot that s6-svscan was to take.
+fn not_supervised(live: &Live<'_>, profile: &ProfileName) -> Error {
+    let limit = SUPERVISION.as_secs();
+    let reason = if commands::has_unread(&live.scandir) {
+        format!("s6-svscan {}", commands::unread(SUPERVISION))
+    } else {
+        let seen = seen(live).map_or_else(|error| error.to_string(), |seen| hindrance(&seen));
+        format!("s6-svscan has not started one within {limit} seconds; {seen}")
+    };
+    Error::new("start a supervisor for", profile.slot(), reason).with_code(exit::INCOMPLETE)
 }
 
 /// What of a scan directory can keep s6-svscan from starting a service.

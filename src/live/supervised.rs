@@ -3,23 +3,22 @@
 
 use std::time::{Duration, Instant};
 
-use super::progress::{Down, STEADY, Start, Streak, has_ended, has_taken, is_ending};
-use super::{INTERVAL, Live, hindrance, logs, record, refusal};
-use crate::output::{Context, Error, Result, exit};
+use super::progress::{Down, STEADY, Start, Streak, has_taken, is_ending};
+use super::record::{self, DesiredState, Locked};
+use super::{INTERVAL, Live, hindrance, logs, refusal};
+use crate::output::{Error, Result, exit};
 use crate::s6::deaths::{self, Death};
-use crate::s6::status::{self, Stat};
+use crate::s6::status::{self, Process, Stat};
 use crate::s6::{ProfileName, supervision};
 use crate::service::gateway;
 use crate::sys::{Dir, Errno, Reason, time};
-use crate::volume::directory_lock::Held;
-use crate::volume::{planned_stop, profiles};
+use crate::volume::marker;
 
-/// Time that a gateway has to be down, unless `--wait` says otherwise: it drains first, which means that it finishes the requests in
-/// flight.
-pub const DRAINING: Duration = Duration::from_secs(30);
-/// Time that a start without `--wait` gives a gateway that is on its way down. It is short: the order is given
-/// after it all the same, with a warning.
+/// Time that a start without `--wait` gives a gateway that is on its way down. It is short: the gateway starts again when it has ended,
+/// also after the command.
 pub const ENDING: Duration = Duration::from_secs(5);
+/// Time in which an order to be down shows in the state of a service, while the directory of the profile is locked.
+const SEEN: Duration = Duration::from_secs(1);
 /// Time that a supervisor has to take an order. It reads its FIFO within milliseconds, unless it is only starting.
 const TAKING: Duration = Duration::from_secs(5);
 
@@ -34,17 +33,6 @@ pub struct SupervisedGateway<'a> {
     pub profile: &'a ProfileName,
     /// Its slot, opened with `O_PATH`.
     pub slot: Dir,
-}
-
-/// What has become of the end of a gateway that has to be over before it can be started.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
-    /// It was not on its way down.
-    Absent,
-    /// It was, and is down now.
-    Over,
-    /// It still is.
-    Continues,
 }
 
 impl SupervisedGateway<'_> {
@@ -78,71 +66,140 @@ impl SupervisedGateway<'_> {
         Ok(held.is_some())
     }
 
-    /// Waits until the gateway, whose process was `old`, is down.
-    fn wait_down(&self, old: Option<u64>, limit: Duration) -> Result<Down> {
-        let down = self.watch(limit, |stat| Some(Down::of(stat, old)).filter(|down| *down != Down::Still))?;
-        Ok(down.unwrap_or(Down::Still))
-    }
-
-    /// Tells the gateway that its end is wanted, orders it to be down, and waits until it is.
-    pub fn bring_down(&self, limit: Duration) -> Result<Down> {
-        let down = self.order_down(limit)?;
-        // Whether the gateway was just being started or the order was lost looks the same, so the order is given once more.
-        if down == Down::Started { self.order_down(limit) } else { Ok(down) }
-    }
-
-    fn order_down(&self, limit: Duration) -> Result<Down> {
-        let Some(before) = self.stat()? else { return Ok(Down::Ended) };
-        if let Some(pid) = before.pid() {
-            self.mark(pid);
+    /// Orders the gateway to be down, after it has been told that its end is wanted. `dir` is the directory of its profile. Returns its
+    /// process; `None` if it has none.
+    pub fn order_down(&self, dir: Option<&Locked<'_>>) -> Result<Option<u64>> {
+        let Some(before) = self.stat()? else { return Ok(None) };
+        if let Some(dir) = dir {
+            self.report(dir.unmark(&marker::RESTART, None));
+            if let Some(pid) = before.pid() {
+                self.report(dir.mark(&marker::PLANNED_STOP, pid));
+            }
         }
         self.live.tell_supervisor("d", &self.slot)?;
-        let down = self.wait_down(before.pid(), limit)?;
+        // Whoever looks at the supervisor next has to see the order. One that is not taken shows in the wait for the end.
+        self.wait_until(SEEN, |stat| stat.is_none_or(|stat| !stat.is_wanted))?;
+        Ok(before.pid())
+    }
+
+    /// Waits until the gateway, whose process was `old`, is down, or another process has followed it.
+    pub fn await_down(&self, old: Option<u64>, limit: Duration) -> Result<Down> {
+        let down = self.watch(limit, |stat| Some(Down::of(stat, old)).filter(|down| *down != Down::Still))?;
+        let down = down.unwrap_or(Down::Still);
         match down {
             Down::Ended => self.unmark(None),
-            Down::Newer => self.unmark(before.pid()),
+            Down::Newer => self.unmark(old),
             // It has yet to read its marker, or none has been written.
             Down::Still | Down::Started => (),
         }
         Ok(down)
     }
 
+    /// Tells the gateway that its end is wanted, orders it to be down, and waits until it is.
+    pub fn bring_down(&self, limit: Duration) -> Result<Down> {
+        let order = || -> Result<Down> {
+            let dir = self.lock();
+            let old = self.order_down(dir.as_ref())?;
+            drop(dir);
+            self.await_down(old, limit)
+        };
+        let down = order()?;
+        // Whether the gateway was just being started or the order was lost looks the same, so the order is given once more.
+        if down == Down::Started { order() } else { Ok(down) }
+    }
+
+    /// Orders the gateway to be up, with a new process. Returns the process that ends first; `None` if it has none. `dir` is the directory
+    /// of its profile.
+    pub fn order_restart(&self, dir: Option<&Locked<'_>>) -> Result<Option<u64>> {
+        let Some(pid) = self.settled()?.and_then(|stat| stat.pid()) else {
+            self.tell_up("u")?;
+            return Ok(None);
+        };
+        // This marker comes first: with the other one alone, the gateway may end before it is ordered to, and stay down.
+        self.follow(dir, pid);
+        if let Some(dir) = dir {
+            self.report(dir.mark(&marker::PLANNED_STOP, pid));
+        }
+        // s6-svc(8): up, SIGTERM or what `down-signal` has, SIGCONT. It stays ordered to be up, so that its supervisor starts it again.
+        self.tell_up("urc")?;
+        Ok(Some(pid))
+    }
+
+    /// Orders the gateway to be up. Returns its process if that has to end first: it is on its way down, or is being restarted. `dir` is
+    /// the directory of its profile.
+    pub fn order_start(&self, dir: Option<&Locked<'_>>) -> Result<Option<u64>> {
+        let stat = self.settled()?;
+        let Some(pid) = stat.and_then(|stat| stat.pid()) else {
+            self.tell_up("u")?;
+            return Ok(None);
+        };
+        let is_restarting = || dir.is_some_and(|dir| dir.has_marked(&marker::RESTART, pid));
+        if is_ending(stat.as_ref()) || is_restarting() {
+            self.follow(dir, pid);
+            self.tell_up("u")?;
+            return Ok(Some(pid));
+        }
+        if self.is_pausing() {
+            self.end_pause(pid)?;
+        }
+        self.tell_up("u")?;
+        Ok(None)
+    }
+
+    /// Has `gateway-finish` start the gateway again when this process has ended.
+    fn follow(&self, dir: Option<&Locked<'_>>, pid: u64) {
+        if let Some(dir) = dir {
+            self.report(dir.mark(&marker::RESTART, pid));
+        }
+    }
+
+    /// Waits until another process has followed the process `old`, which ends. Returns whether it has; false after `limit`. Fails if the
+    /// gateway is to stay down. `before` are its deaths before the order.
+    pub fn await_next(&self, old: u64, limit: Duration, before: &Deaths) -> Result<bool> {
+        match self.await_down(Some(old), limit)? {
+            Down::Newer | Down::Started => Ok(true),
+            Down::Still => Ok(false),
+            Down::Ended => self.resume(before).map(|()| true),
+        }
+    }
+
+    /// Orders a gateway to be up that has ended and is down: `gateway-finish` has not seen the marker, for example because the slot is
+    /// another program's, or there is none for a process that was just being started. Fails if another command has stopped the gateway.
+    fn resume(&self, before: &Deaths) -> Result<()> {
+        let dir = self.lock();
+        if let Some(dir) = &dir {
+            if dir.is_desired(DesiredState::Stopped) {
+                return Err(self.not_up(Start::Over, before));
+            }
+            self.report(dir.unmark(&marker::RESTART, None));
+        }
+        self.tell_up("u")
+    }
+
     /// Kills the gateway, and waits until it is down.
     pub fn kill(&self, limit: Duration) -> Result<Down> {
         self.live.tell_supervisor("dk", &self.slot)?;
-        let down = self.wait_down(None, limit)?;
-        self.unmark(None);
-        Ok(down)
+        self.await_down(None, limit)
     }
 
-    /// Writes the planned-stop marker for the gateway's process.
-    fn mark(&self, pid: u64) {
-        let (owner, ownership) = (self.live.settings.owner.value, self.live.template.ownership);
-        self.change_marker("write", |dir| planned_stop::write(dir, pid, owner, ownership));
+    /// Locks the directory of its profile; `None` if there is none, or if it cannot be used, which is reported where the desired state is
+    /// written.
+    fn lock(&self) -> Option<Locked<'_>> {
+        record::lock(self.live, self.profile).ok().flatten()
     }
 
     /// Removes the marker of a gateway that is gone and has not read it; with `of`, only one for the gateway with this process ID.
     fn unmark(&self, of: Option<u64>) {
-        self.change_marker("remove", |dir| planned_stop::remove(dir, of));
+        if let Some(dir) = self.lock() {
+            self.report(dir.unmark(&marker::PLANNED_STOP, of));
+        }
     }
 
-    /// Changes the marker in the profile's directory; a slot may have no profile. A failure is reported, and is no reason not to stop
-    /// the gateway.
-    fn change_marker(
-        &self,
-        verb: &'static str,
-        change: impl FnOnce(&Held<'_>) -> std::result::Result<(), Errno>,
-    ) {
-        let marker = profiles::label(self.profile, &planned_stop::MARKER);
-        let found = record::in_directory(&self.live.settings, self.profile, |dir| {
-            let change = |dir| change(&record::hold(self.live, self.profile, dir)).context(verb, marker);
-            if let Some(Err(error)) = dir.map(change) {
-                self.live.console.failed(&error);
-            }
-            Ok(())
-        });
-        // What is wrong with the directory itself is reported where the desired state is written.
-        let _ = found;
+    /// Reports a marker that could not be written or removed, which is no reason not to order the gateway.
+    fn report(&self, done: Result<()>) {
+        if let Err(error) = done {
+            self.live.console.failed(&error);
+        }
     }
 
     /// Returns the error of a gateway that was to be down.
@@ -157,45 +214,83 @@ impl SupervisedGateway<'_> {
         self.fail("stop", format!("it is not down yet after {} seconds{how}", limit.as_secs()))
     }
 
+    /// Returns what is said of a gateway that is up again only when it has ended.
+    pub fn still_ending(&self) -> String {
+        let how = self.hindrance().map_or_else(String::new, |how| format!(": {how}"));
+        format!("it is still stopping, and starts again when it has ended{how}")
+    }
+
+    /// Returns the error of a gateway whose process was to be followed by another one within `limit`.
+    pub fn not_restarted(&self, verb: &'static str, limit: Duration) -> Error {
+        let how = self.hindrance().map_or_else(String::new, |how| format!(": {how}"));
+        let limit = limit.as_secs();
+        self.fail(
+            verb,
+            format!("it is not down yet after {limit} seconds, and starts again when it has ended{how}"),
+        )
+    }
+
     /// Returns what keeps it from ending or its supervisor from obeying, if another process does.
     pub fn hindrance(&self) -> Option<String> {
         hindrance::of(&self.slot, "it")
     }
 
-    /// Returns whether its supervisor has the order to keep it up.
-    pub fn is_wanted(&self) -> Result<bool> {
-        Ok(self.stat()?.is_some_and(|stat| stat.is_wanted))
+    /// Returns whether its supervisor has the order to keep it up; `None` if nobody supervises it.
+    pub fn is_wanted(&self) -> Result<Option<bool>> {
+        Ok(self.stat()?.map(|stat| stat.is_wanted))
     }
 
-    /// Waits for the end of a gateway that is on its way down.
-    pub fn await_end(&self, limit: Duration) -> Result<Ending> {
-        let before = self.stat()?;
-        if !is_ending(before.as_ref()) {
-            return Ok(Ending::Absent);
+    /// Returns its state once its `finish` has ended, which decides whether it stays down.
+    fn settled(&self) -> Result<Option<Stat>> {
+        let is_settled = |stat: Option<&Stat>| {
+            let is_finishing = stat.is_some_and(|stat| stat.process == Process::Finishing);
+            (!is_finishing).then(|| stat.copied())
+        };
+        match self.watch(TAKING, is_settled)? {
+            Some(stat) => Ok(stat),
+            None => self.stat(),
         }
-        let old = before.and_then(|stat| stat.pid());
-        let is_over = self.wait_until(limit, |stat| has_ended(stat, old))?;
-        Ok(if is_over { Ending::Over } else { Ending::Continues })
     }
 
-    /// Returns the error of a gateway that was to be up and is still on its way down.
-    pub fn still_ending(&self) -> Error {
-        let how = self.hindrance().unwrap_or_else(|| "start it again when it is down".to_owned());
-        self.fail("start", format!("it is still stopping: {how}"))
-    }
-
-    /// Orders the gateway to be up, and waits until its supervisor has taken the order. Returns its deaths up to then.
-    pub fn order_up(&self) -> Result<Deaths> {
+    /// Commands its supervisor, with s6-svc(8)'s letters, of which the first is `u`, and waits until it has taken the order to be up.
+    fn tell_up(&self, commands: &str) -> Result<()> {
         let before = self.stat()?.map(|stat| stat.since);
-        let deaths = deaths::read(&self.slot);
-        self.live.tell_supervisor("u", &self.slot)?;
-        if self.wait_until(TAKING, |stat| has_taken(stat, before))? {
-            return Ok(deaths);
+        self.live.tell_supervisor(commands, &self.slot)?;
+        let taken = self.watch(TAKING, |stat| {
+            let has_taken = has_taken(stat, before);
+            (has_taken || stat.is_none() && self.is_gone()).then_some(has_taken)
+        });
+        if taken? == Some(true) {
+            return Ok(());
         }
         let limit = TAKING.as_secs();
         let how =
             self.hindrance().unwrap_or_else(|| "does another process read its control FIFO?".to_owned());
         Err(self.fail("start", format!("its supervisor has not obeyed for {limit} seconds: {how}")))
+    }
+
+    /// Returns whether the slot has been removed, or is another one now.
+    pub fn is_gone(&self) -> bool {
+        match (self.live.scandir.meta(self.profile.slot()), self.slot.own_meta()) {
+            (Err(Errno::NOENT), _) => true,
+            (Ok(now), Ok(opened)) => now.inode != opened.inode,
+            _ => false,
+        }
+    }
+
+    /// Returns its deaths.
+    pub fn deaths(&self) -> Deaths {
+        deaths::read(&self.slot)
+    }
+
+    /// Returns its deaths up to the first one after those `before`.
+    pub fn deaths_to(&self, before: &Deaths) -> Deaths {
+        let (before, mut now) = (before.clone()?, self.deaths()?);
+        // A tally that is full loses the oldest one for each new one.
+        if before.len() < deaths::KEPT {
+            now.truncate(before.len() + 1);
+        }
+        Ok(now)
     }
 
     /// Waits until a gateway that was ordered to be up has been up for [`STEADY`]. `deaths` are those before the order.
@@ -212,6 +307,11 @@ impl SupervisedGateway<'_> {
             Some(seen) => seen,
             None => Start::of(self.stat()?.as_ref()),
         };
+        Err(self.not_up(last, deaths))
+    }
+
+    /// Returns the error of a gateway that was to be up, by what the last look has shown.
+    fn not_up(&self, last: Start, deaths: &Deaths) -> Error {
         let what = match last {
             Start::Over => "it has exited, and stays down",
             Start::Up(_) | Start::NotYet if self.is_pausing() => {
@@ -219,11 +319,11 @@ impl SupervisedGateway<'_> {
             }
             Start::Up(_) | Start::NotYet => "it is not up yet, or has been up for less than a second",
         };
-        Err(self.fail("start", format!("{what}{}{}", self.cause(deaths), self.end_of_log())))
+        self.fail("start", format!("{what}{}{}", self.cause(deaths), self.end_of_log()))
     }
 
     /// Returns whether it keeps dying and only waits to be started again, as far as this process can tell.
-    pub fn is_pausing(&self) -> bool {
+    fn is_pausing(&self) -> bool {
         let now = time::now();
         let is_making =
             |deaths: Vec<Death>| gateway::pause(&deaths, now).is_some_and(|pause| pause.until > now);
@@ -231,10 +331,9 @@ impl SupervisedGateway<'_> {
         deaths::read(&self.slot).is_ok_and(is_making) && makes_pauses().unwrap_or(true)
     }
 
-    /// Ends the pause of a gateway that waits to be started again: what waits is ended, after which its supervisor starts it at once.
-    pub fn end_pause(&self) -> Result<()> {
-        let before = self.stat()?;
-        let Some(old) = before.filter(Stat::is_up).and_then(|stat| stat.pid()) else { return Ok(()) };
+    /// Ends the pause of a gateway that waits to be started again: the process that waits is ended, after which its supervisor starts the
+    /// gateway at once.
+    fn end_pause(&self, old: u64) -> Result<()> {
         self.live.tell_supervisor("t", &self.slot)?;
         // What has become of it is found out by whoever waits for the gateway.
         self.wait_until(TAKING, |stat| stat.is_none_or(|stat| stat.pid() != Some(old)))?;

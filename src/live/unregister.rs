@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::progress::Down;
 use super::supervised::SupervisedGateway;
-use super::{INTERVAL, Live, SUPERVISION, foreign, hindrance, is_fully_supervised, names, record};
+use super::{INTERVAL, Live, SUPERVISION, control, foreign, hindrance, is_fully_supervised, names, record};
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::scandir_lock::Held;
 use crate::s6::servicedir::LOG;
@@ -14,8 +14,6 @@ use crate::s6::{ProfileName, commands, supervision};
 use crate::settings::Overrides;
 use crate::sys::{Dir, Errno, Kind, Name, Ownership, remove, time};
 
-/// Time that a gateway has to stop before it is killed, as long as `docker stop` waits for a container.
-const STOPPING: Duration = Duration::from_secs(10);
 /// Longest wait for a killed gateway to be gone: only one that the kernel cannot end, on a disk that does not answer for example, takes
 /// longer.
 const KILLED: Duration = Duration::from_secs(5);
@@ -53,7 +51,7 @@ fn unregister(args: &Args, console: &Console) -> Result<u8> {
         Ok(Kind::Symlink) => return Err(foreign(profile.slot(), Kind::Symlink)),
         Ok(kind) => {
             if kind == Kind::Directory {
-                stop(live, profile, args.wait.unwrap_or(STOPPING))?;
+                stop(live, profile, args.wait.unwrap_or(control::WAIT))?;
             }
             remove_slot(live, profile)?;
         }
@@ -62,6 +60,12 @@ fn unregister(args: &Args, console: &Console) -> Result<u8> {
     record::forget_variables(live, profile)?;
     live.note_refusal();
     Ok(0)
+}
+
+/// Returns the error of an operation on a slot that another command has removed meanwhile.
+pub(super) fn done_meanwhile(profile: &ProfileName) -> Error {
+    let reason = "another command has unregistered it meanwhile";
+    Error::new("use", profile.slot(), reason).with_code(exit::INCOMPLETE)
 }
 
 /// Stops the gateway, and kills one that does not stop. Another process may take the slot away meanwhile, which is no error.

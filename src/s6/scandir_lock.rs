@@ -1,6 +1,7 @@
 //! The lock of a scan directory. Boot passes and registrations hold it while they change slots.
 
 use std::ops::Deref;
+use std::time::Duration;
 
 use super::Mode;
 use crate::sys::lock::Lock;
@@ -35,11 +36,16 @@ impl Deref for Held<'_> {
 
 /// Locks a scan directory. In sealed mode, the lock is a file that only its owner, root, can open; in delegated mode it is the
 /// directory itself, which the hermes user locks too. Fails with EAGAIN if somebody else holds the lock for five seconds or, in delegated
-/// mode, until the patience has run out.
-pub fn hold<'a>(scandir: &'a Dir, mode: Mode, patience: &Patience) -> Result<Held<'a>, Errno> {
+/// mode, for `limit` or until the patience has run out.
+pub fn hold<'a>(
+    scandir: &'a Dir,
+    mode: Mode,
+    limit: Duration,
+    patience: &Patience,
+) -> Result<Held<'a>, Errno> {
     let lock = match mode {
         Mode::Sealed => Lock::private_file(scandir, &FILE)?,
-        Mode::Delegated => Lock::directory(scandir.readable()?, patience.left(), patience)?,
+        Mode::Delegated => Lock::directory(scandir.readable()?, limit, patience)?,
     };
     Ok(Held { scandir, _lock: Some(lock) })
 }

@@ -1,15 +1,17 @@
 //! `gateway-run` and `gateway-finish`: `run` and `finish` of a slot.
 
 use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::exec::{self, Launch, Place};
-use super::invocation::home;
-use super::{Args, Effect, backoff, exit_code, failure, is_permanent, stays_down};
+use super::invocation::{home, home_or, home_or_set};
+use super::{Args, Effect, backoff, exit_code, failure, is_permanent, restart, stays_down};
 use crate::output::{Console, Context, Result, exit};
 use crate::s6::deaths::Death;
 use crate::s6::{ProfileName, servicedir};
 use crate::settings::{self, Lookup, user};
+use crate::sys::number::decimal;
 use crate::sys::{Dir, present};
 
 /// Variables that tell the gateway that it is supervised. Without the first, it would call the service manager, which would start it
@@ -38,6 +40,11 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     }
     // From here on as the hermes user, who controls what follows.
     let slot = Slot::read(args, profile, console).map_err(|error| error.with_code(failure::TRY_AGAIN))?;
+    if args.effect == Effect::Execute
+        && let Ok(home) = home_or(slot.home.clone(), &lookup)
+    {
+        restart::forget(&home, profile, &runner);
+    }
     let mut environment = base.clone();
     environment.insert("HOME".into(), runner.user.home.clone().into());
     environment.extend(slot.home.map(|home| (settings::HOME_VARIABLE.into(), home)));
@@ -83,18 +90,57 @@ impl Slot {
 }
 
 /// Runs `gateway-finish`. Returns the exit code that tells s6-supervise whether to start the gateway again: it stays down after an
-/// intended end, and where a restart changes nothing.
-pub fn finish(words: &[OsString]) -> u8 {
-    let code = exit_code(words);
-    if code == Some(0) || is_permanent(code) { exit::PERMANENT_FAILURE } else { 0 }
+/// intended end, and where a restart changes nothing, unless that end belongs to a restart.
+pub fn finish(words: &[OsString], console: &Console) -> u8 {
+    let end = End::of(words);
+    if !end.stays_down() {
+        return 0;
+    }
+    // Where that cannot be found out, the end is like any other one.
+    let is_restarted = end.is_restarted(console).unwrap_or_else(|error| {
+        console.failed(&error);
+        false
+    });
+    if is_restarted { 0 } else { exit::PERMANENT_FAILURE }
+}
+
+/// The end of a gateway, as s6-supervise tells `finish` of it: `[./finish] EXITCODE SIGNAL SERVICE [PGID]`.
+#[derive(Debug, PartialEq, Eq)]
+struct End {
+    /// The exit code; 256 after a signal. `None` if it is not known.
+    code: Option<u64>,
+    /// The gateway's profile, if the service is a gateway's.
+    profile: Option<ProfileName>,
+}
+
+impl End {
+    fn of(words: &[OsString]) -> End {
+        let code = words.iter().take(2).position(|word| decimal(word.as_bytes()).is_some());
+        let service = code.and_then(|code| words.get(code + 2));
+        let profile = service.and_then(|service| ProfileName::of_service(service.as_bytes()));
+        End { code: exit_code(words), profile }
+    }
+
+    /// Returns whether the gateway stays down after it, unless it belongs to a restart.
+    fn stays_down(&self) -> bool {
+        self.code == Some(0) || is_permanent(self.code)
+    }
+
+    /// Returns whether it belongs to a restart.
+    fn is_restarted(&self, console: &Console) -> Result<bool> {
+        let Some(profile) = &self.profile else { return Ok(false) };
+        let args = Args::default();
+        let home = home_or_set(args.directory(Path::new("."), console)?.as_ref(), &Lookup::new()?)?;
+        restart::is_ordered(&home, profile, &user::runner()?)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn finish_of(words: &[&str]) -> u8 {
-        finish(&words.iter().map(OsString::from).collect::<Vec<_>>())
+    fn end(words: &[&str]) -> End {
+        End::of(&words.iter().map(OsString::from).collect::<Vec<_>>())
     }
 
     #[test]
@@ -107,7 +153,7 @@ mod tests {
             &["./finish", "126", "0", "gateway-x"],
             &["./finish", "127", "0", "gateway-x"],
         ] {
-            assert_eq!(finish_of(words), 125, "{words:?}");
+            assert!(end(words).stays_down(), "{words:?}");
         }
         for words in [
             &["./finish", "1", "0", "gateway-x"][..],
@@ -119,7 +165,22 @@ mod tests {
             &["./finish", "780"],
             &[],
         ] {
-            assert_eq!(finish_of(words), 0, "{words:?}");
+            assert!(!end(words).stays_down(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn an_end_is_that_of_a_gateway_of_a_profile() {
+        for (words, profile) in [
+            (&["./finish", "0", "0", "gateway-x", "99"][..], Some("x")),
+            (&["0", "0", "gateway-x", "99"], Some("x")),
+            (&["./finish", "256", "15", "gateway-x"], Some("x")),
+            (&["./finish", "0", "0", "dashboard", "99"], None),
+            (&["./finish", "0"], None),
+            (&["./finish"], None),
+            (&[], None),
+        ] {
+            assert_eq!(end(words).profile.as_ref().map(ProfileName::text), profile, "{words:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::output::escape::Shown;
 use crate::output::{Console, Context, Result};
 use crate::s6::slot::template;
 use crate::s6::{ProfileName, servicedir};
-use crate::settings::{Overrides, Settings};
+use crate::settings::{self, Lookup, Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, file, present};
 
 /// The arguments of a program that s6-supervise runs.
@@ -89,6 +89,17 @@ fn lack(
         (_, Err(Errno::NOENT) | Ok(Kind::Regular)) => Some("directory supervise"),
         _ => None,
     }
+}
+
+/// Returns the path of `HERMES_HOME`, as the `run` of a service directory or the environment has it.
+pub(super) fn home_or_set(service: Option<&Dir>, lookup: &Lookup) -> Result<PathBuf> {
+    home_or(service.map(home).transpose()?.flatten(), lookup)
+}
+
+/// Returns the path of `HERMES_HOME`: `found`, or that of the environment.
+pub(super) fn home_or(found: Option<OsString>, lookup: &Lookup) -> Result<PathBuf> {
+    let home = found.map_or_else(|| lookup.get_or(settings::HOME_VARIABLE, settings::HOME), Ok);
+    home.map(PathBuf::from)
 }
 
 /// Returns the `HERMES_HOME` in the `run` of a service directory.

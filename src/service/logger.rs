@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use super::exec::{self, Launch, Place};
-use super::invocation::home;
+use super::invocation::home_or_set;
 use super::{Args, Effect, failure};
 use crate::output::{Console, Error, Result, exit};
 use crate::s6::{ProfileName, programs, servicedir};
@@ -43,14 +43,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     let lookup = Lookup::new()?;
     let environment = lookup.environment(console);
     let service = args.directory(&Path::new(profile.slot()).join(&servicedir::LOG), console)?;
-    let found = match service {
-        Some(service) => home(&service)?,
-        None => None,
-    };
-    let home = match found {
-        Some(home) => PathBuf::from(home),
-        None => lookup.get_or(settings::HOME_VARIABLE, settings::HOME)?.into(),
-    };
+    let home = home_or_set(service.as_ref(), &lookup)?;
     let directory = directory(&home, profile);
     let prefix = lookup.flag("HERMES_INIT_LOG_PREFIX", settings::YES, console)?;
     let runner = user::runner()?;

@@ -8,6 +8,7 @@ mod failure;
 pub mod gateway;
 mod invocation;
 pub mod logger;
+mod restart;
 pub mod streams;
 mod unrunnable;
 

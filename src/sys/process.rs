@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{self, Access, FileType, Gid, Mode, OFlags, Uid};
-use rustix::process::umask;
+use rustix::process::{Pid, test_kill_process, umask};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::number::decimal;
@@ -153,6 +153,26 @@ pub fn start_time(pid: u64) -> Option<u64> {
     let process = Dir::fixed(Path::new("/proc")).ok()?.open_path(&Name::new(pid.to_string())?).ok()?;
     let stat = file::read(&process, &STAT, 4096).ok()?;
     stat.split(u8::is_ascii_whitespace).nth(21).and_then(decimal)
+}
+
+/// What is known of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Life {
+    /// There is none with this ID.
+    Ended,
+    /// There is one, which has started at this time: see [`start_time`].
+    Started(u64),
+    /// It may not be looked at.
+    Unknown,
+}
+
+/// Returns what is known of the process with this ID.
+pub fn life(pid: u64) -> Life {
+    let Some(id) = i32::try_from(pid).ok().and_then(Pid::from_raw) else { return Life::Ended };
+    match test_kill_process(id) {
+        Err(Errno::SRCH) => Life::Ended,
+        _ => start_time(pid).map_or(Life::Unknown, Life::Started),
+    }
 }
 
 /// Returns when process 1 has started, in seconds since 1970, which is when the container has; `None` if that is not known.

@@ -9,10 +9,9 @@ use crate::output::json::{Object, Value};
 use crate::output::localtime;
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::staged::{Attributes, Staged};
+use crate::sys::staged::Attributes;
 use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, time};
 
-static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
 /// Why a file is not taken over.
 const PRIVATE: &str = "it is private to root, and has neither gateway_state nor desired_state: if it is not a gateway's state, remove \
                        it or give it another name";
@@ -51,9 +50,8 @@ pub enum Write {
 /// of root's, belongs to `owner`. A file that is no JSON object gets another name once the new one is written; that name is returned.
 /// Fails if the file is private to root and does not show that it is a gateway's state: the hermes user could have given its name to
 /// any file of root's on the volume, and would own what this function makes of it.
-/// Without the lock, two requests at once share the staging file.
 pub fn set(
-    dir: &Held<'_>,
+    dir: &Held,
     profile: &ProfileName,
     desired: DesiredState,
     write: Write,
@@ -85,11 +83,21 @@ pub fn set(
         Change::Replace(text) => (text, true),
     };
     let write = || {
-        let staged = Staged::write(dir, &STAGING, text.as_bytes(), attributes)?;
+        let staged = dir.stage(text.as_bytes(), attributes)?;
         let broken = if is_broken { Some(set_aside(dir)?) } else { None };
         staged.publish(dir, &STATE).map(|()| broken)
     };
     write().context("write", label)
+}
+
+/// Returns whether the state file in the directory of a profile has this desired state. One that cannot be read has none.
+pub fn is(dir: &Dir, desired: DesiredState) -> bool {
+    let Ok(text) = file::read(dir, &STATE, CAP) else { return false };
+    Object::parse(&text).is_ok_and(|object| has(&object, desired))
+}
+
+fn has(object: &Object<'_>, desired: DesiredState) -> bool {
+    object.get(Key::Desired.text()) == Value::Text(desired.text().to_owned())
 }
 
 /// What has to be done to set a desired state.
@@ -117,8 +125,7 @@ fn change(
     let parsed = text.map(Object::parse).transpose();
     let is_broken = parsed.is_err();
     let object = parsed.ok().flatten().unwrap_or_default();
-    let is_there = object.get(Key::Desired.text()) == Value::Text(desired.text().to_owned());
-    if is_there && write == Write::IfDifferent {
+    if has(&object, desired) && write == Write::IfDifferent {
         return Change::Nothing;
     }
     if is_private && !is_broken && !has_state(&object) {

@@ -1,14 +1,14 @@
 //! `.hermes-init-env`: the variables of `register --env`, kept for the slot that the next boot makes. Each is `KEY=VALUE` with a NUL at
 //! its end, as in /proc/PID/environ.
 
+use super::directory_lock::Held;
 use super::home::Trusted;
 use crate::s6::envdir::{self, Variable};
-use crate::sys::staged::{self, Attributes};
+use crate::sys::staged::Attributes;
 use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file};
 
 /// The file, in the profile's directory.
 pub static KEPT: Name = Name::fixed(c".hermes-init-env");
-static STAGING: Name = Name::fixed(c".hermes-init-env.tmp");
 /// Largest file, in bytes, and largest number of variables: those of all profiles take room in /run.
 const CAP: usize = 64 << 10;
 const VARIABLES: usize = 256;
@@ -48,13 +48,13 @@ pub fn pages(variables: &[Variable]) -> u64 {
 
 /// Keeps variables in a profile's directory, in one step. The file is `owner`'s, and nobody else can read it. Fails with EFBIG if they
 /// are too many.
-pub fn write(dir: &Dir, variables: &[Variable], owner: Ids, ownership: &Ownership) -> Result<(), Errno> {
+pub fn write(dir: &Held, variables: &[Variable], owner: Ids, ownership: &Ownership) -> Result<(), Errno> {
     let text = text(variables);
     if text.len() > CAP || variables.len() > VARIABLES {
         return Err(Errno::FBIG);
     }
     let attributes = Attributes { mode: 0o600, ids: owner, ownership, durable: true };
-    staged::replace(dir, &STAGING, &KEPT, &text, attributes)
+    dir.replace(&KEPT, &text, attributes)
 }
 
 /// Returns the file of variables.

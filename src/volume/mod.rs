@@ -10,7 +10,7 @@ pub mod exit_ledger;
 pub mod gateway_log;
 pub mod home;
 pub mod kept_env;
-pub mod planned_stop;
+pub mod marker;
 pub mod profiles;
 pub mod state;
 pub mod transfer;

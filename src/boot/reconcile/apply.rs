@@ -19,8 +19,8 @@ use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::zone::Zone;
 use crate::sys::staged::Attributes;
 use crate::sys::{Dir, Errno, Name, Patience, Reason, present, time};
-use crate::volume::profiles;
-use crate::volume::{Home, bootlog, kept_env};
+use crate::volume::directory_lock::{self, STAGING};
+use crate::volume::{Home, bootlog, kept_env, marker, profiles};
 
 /// Runs the pass, or only plans it in a dry run, and reports it. Returns the exit code.
 pub fn run(pass: &Pass<'_>, effect: Effect, format: Format) -> u8 {
@@ -252,7 +252,10 @@ fn make(
     let name = &profile.name;
     let is_supervised =
         || staging::is_supervised(scandir, name.slot()).context("check for a supervisor of", name.slot());
-    let removed = if profile.stale.is_empty() || is_supervised()? {
+    let removed = if profile.stale.is_empty() {
+        Removed::Nothing
+    } else if is_supervised()? {
+        sweep_live(pass, profile);
         Removed::Nothing
     } else {
         remove_stale(pass, profile)
@@ -300,6 +303,24 @@ fn in_directory<T: Default>(
         let dir = profiles::directory(home, pass.trusted, name)?;
         dir.map_or_else(|| Ok(T::default()), |dir| work(&dir))
     })
+}
+
+/// Removes what killed commands have left beside a gateway that may run. What cannot be removed is reported.
+fn sweep_live(pass: &Pass<'_>, profile: &Profile) {
+    if !profile.stale.iter().any(|file| [&STAGING, &marker::PLANNED_STOP.name].contains(file)) {
+        return;
+    }
+    let label = |file: &Name| profiles::label(&profile.name, file);
+    let sweep = |dir: &Dir| {
+        let held = directory_lock::hold(
+            dir.readable().context("lock the directory of", label(&STAGING))?,
+            &pass.patience,
+        );
+        held.sweep().context("remove", label(&STAGING))?;
+        let marker = &marker::PLANNED_STOP;
+        marker.sweep(&held).context("remove", label(&marker.name))
+    };
+    report_failure(pass, in_directory(pass, &profile.name, sweep));
 }
 
 /// Removes stale runtime files. What cannot be removed is reported.

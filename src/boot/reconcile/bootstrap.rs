@@ -4,9 +4,9 @@ use super::decide::Bootstrap;
 use crate::output::{Console, Error, Result, json};
 use crate::settings::role::{ContainerCommand, GatewayRun};
 use crate::settings::{Settings, Source, YES};
-use crate::sys::Name;
 use crate::sys::staged::{self, Attributes};
 use crate::volume::Home;
+use crate::volume::directory_lock;
 use crate::volume::state::{self, RUNNING};
 
 /// What the container asks for about the gateway of `default`.
@@ -73,7 +73,6 @@ pub fn is_foreground(settings: &Settings, command: &ContainerCommand, console: &
 
 /// Writes the state of a first boot in one step, so that later boots find it. `now` is in seconds since 1970.
 pub fn write(bootstrap: Bootstrap, now: i64, home: &Home, attributes: Attributes<'_>) -> Result<()> {
-    static STAGING: Name = Name::fixed(c".gateway_state.json.tmp");
     let from = match bootstrap {
         Bootstrap::LegacyCommand => Some(("migrated_from", "legacy-container-cmd".into())),
         Bootstrap::Variable(_) => None,
@@ -81,7 +80,7 @@ pub fn write(bootstrap: Bootstrap, now: i64, home: &Home, attributes: Attributes
     let states =
         [("gateway_state", RUNNING.into()), ("desired_state", RUNNING.into()), ("timestamp", now.into())];
     let text = json::object(states.into_iter().chain(from)) + "\n";
-    staged::replace(&home.dir, &STAGING, &state::STATE, text.as_bytes(), attributes)
+    staged::replace(&home.dir, &directory_lock::STAGING, &state::STATE, text.as_bytes(), attributes)
         .map_err(|errno| Error::new("write", &state::STATE, errno))
 }
 

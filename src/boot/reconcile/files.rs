@@ -10,14 +10,15 @@ use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, Errno, Name, Reason};
 use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
+use crate::volume::directory_lock::STAGING;
 use crate::volume::exit_ledger::{LEDGER, PriorExit};
 use crate::volume::state::{self, StateFile};
-use crate::volume::{advice, kept_env, profiles};
+use crate::volume::{advice, kept_env, marker, profiles};
 
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
-/// Files of a gateway with process IDs, which mean nothing in a new container.
-static RUNTIME_FILES: [&Name; 2] = [&GATEWAY_PID, &PROCESSES];
+/// Files of a gateway with process IDs, which mean nothing in a new container, and what a killed command may have left.
+static RUNTIME_FILES: [&Name; 4] = [&GATEWAY_PID, &PROCESSES, &marker::PLANNED_STOP.name, &STAGING];
 
 /// Reads the files of profiles. What cannot be used is reported, except a state: see [`Files::report`].
 pub struct Files<'a> {

@@ -245,7 +245,7 @@ fn hold<'a>(pass: &Pass<'_>, scandir: &'a Dir) -> Held<'a> {
     if template.policy.slot_owner.uid != template.ownership.process().uid && mode.is_sealed() {
         return Held::without_lock(scandir);
     }
-    scandir_lock::hold(scandir, mode, &pass.patience).unwrap_or_else(|errno| {
+    scandir_lock::hold(scandir, mode, pass.patience.left(), &pass.patience).unwrap_or_else(|errno| {
         pass.console.failed(&Error::new("lock", &pass.settings.scandir.value, errno));
         Held::without_lock(scandir)
     })

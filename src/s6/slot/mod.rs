@@ -10,3 +10,4 @@ mod update;
 
 pub use check::SlotState;
 pub use template::{DefaultState, Template};
+pub use update::set_default_state;

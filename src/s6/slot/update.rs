@@ -41,14 +41,24 @@ pub fn in_place(
         update.file(slot, path, file)?;
     }
     update.file(&log, log_path, template.log_file())?;
-    match want {
-        DefaultState::Down => update.file(slot, path, DOWN_FILE)?,
-        DefaultState::Up => remove::tree(slot, &DOWN).context("remove", path.join(&DOWN))?,
-    }
+    update.default_state(slot, path, want)?;
     // Before the skeletons: if this is interrupted, these show that the slot differs.
     update.environment(slot, &path.join(&servicedir::ENV))?;
     update.skeleton(slot, path)?;
     update.skeleton(&log, log_path)
+}
+
+/// Sets whether the gateway of a slot starts when its supervisor does. The scan directory is locked, so that no pass that has read another
+/// state is at work on the slot.
+pub fn set_default_state(
+    scandir: &Held<'_>,
+    slot: &Dir,
+    profile: &ProfileName,
+    want: DefaultState,
+    template: &Template<'_>,
+) -> Result<()> {
+    let update = Update { scandir, profile, template };
+    update.default_state(slot, profile.slot().as_ref(), want)
 }
 
 /// An update. `path`, in each step, is that of the directory, for messages.
@@ -84,6 +94,13 @@ impl Update<'_> {
             return sealing::directory(dir, path, DIRECTORY, owner, ownership, rule).map(|_| ());
         }
         skeleton::set_attributes(dir, DIRECTORY, owner, ownership).context("set mode and owner of", path)
+    }
+
+    fn default_state(&self, slot: &Dir, path: &Path, want: DefaultState) -> Result<()> {
+        match want {
+            DefaultState::Down => self.file(slot, path, DOWN_FILE),
+            DefaultState::Up => remove::tree(slot, &DOWN).context("remove", path.join(&DOWN)),
+        }
     }
 
     /// Replaces a file that differs.

@@ -1,0 +1,47 @@
+//! Restarts: `start` and `restart` leave a marker on the volume if a process of the gateway ends first. `gateway-finish` looks for it, so
+//! that the gateway is started again also if the command has not waited for the end.
+
+use std::path::Path;
+
+use super::exec;
+use crate::output::Result;
+use crate::s6::ProfileName;
+use crate::settings::user::Runner;
+use crate::sys::{Dir, Errno, Ownership};
+use crate::volume::home::{Home, Trusted};
+use crate::volume::marker::RESTART;
+use crate::volume::profiles;
+
+/// Returns whether a gateway whose process has ended is to be started again. The marker is used up. Older releases of s6 do not tell
+/// `finish` which process it was: the marker is for it if its process has ended, see [`forget`]. `home` is `HERMES_HOME`. Becomes the hermes
+/// user.
+pub fn is_ordered(home: &Path, profile: &ProfileName, runner: &Runner) -> Result<bool> {
+    exec::drop_privileges(runner)?;
+    let Some(dir) = open(home, profile, runner)? else { return Ok(false) };
+    let is_ordered = RESTART.is_over(&dir);
+    if is_ordered {
+        // One that stays is for a process that has ended.
+        let _ = RESTART.remove(&dir);
+    }
+    Ok(is_ordered)
+}
+
+/// Removes the marker for an earlier process of the gateway that this process becomes: another process may get its ID. The hermes user does
+/// this; what cannot be removed is in nobody's way.
+pub fn forget(home: &Path, profile: &ProfileName, runner: &Runner) {
+    if let Ok(Some(dir)) = open(home, profile, runner)
+        && !RESTART.is_for(&dir, std::process::id().into())
+    {
+        let _ = RESTART.remove(&dir);
+    }
+}
+
+/// Opens the directory of a profile; `None` if there is no such profile.
+fn open(home: &Path, profile: &ProfileName, runner: &Runner) -> Result<Option<Dir>> {
+    let trusted = Trusted::new(runner.user.ids, &Ownership::new());
+    let home = match Home::open(home, trusted) {
+        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
+        home => home?,
+    };
+    if profile.is_root() { Ok(Some(home.dir)) } else { profiles::directory(&home, trusted, profile) }
+}

@@ -1,0 +1,146 @@
+//! Markers: files that say something of one process of a gateway, in the directory of its profile. A marker is for the process whose ID it
+//! has, and means nothing when that has ended.
+
+use super::directory_lock::Held;
+use crate::output::json::{self, Object};
+use crate::output::localtime;
+use crate::sys::process::{self, Life};
+use crate::sys::staged::Attributes;
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, time};
+
+/// Tells a gateway that it is stopped on request. With it the gateway ends with 0 and reports `stopped`; without it, the gateway takes
+/// SIGTERM for a failure, ends with 1 and reports `running`. A gateway looks for the file every half second and ends by itself if there is
+/// one, so it is written directly before the gateway is stopped. The gateway removes it when it has read it.
+pub static PLANNED_STOP: Marker = Marker { name: Name::fixed(c".gateway-planned-stop.json") };
+
+/// Tells `gateway-finish` that the gateway is started again when it has ended, however it ends.
+pub static RESTART: Marker = Marker { name: Name::fixed(c".hermes-init-restart.json") };
+
+/// Largest marker that is read, in bytes.
+const CAP: u64 = 4096;
+/// The members with the ID of the process and its start time.
+const TARGET: &str = "target_pid";
+const TARGET_START: &str = "target_start_time";
+
+/// A kind of marker.
+#[derive(Debug)]
+pub struct Marker {
+    /// The file, in the profile's directory.
+    pub name: Name,
+}
+
+/// The process that a marker is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Target {
+    pid: u64,
+    /// Its start time, in the kernel's clock ticks; `None` if it was not known.
+    start: Option<u64>,
+}
+
+impl Marker {
+    /// Marks the process with this ID, in one step, in the directory of its profile. The file belongs to `owner`.
+    pub fn write(&self, dir: &Held, pid: u64, owner: Ids, ownership: &Ownership) -> Result<(), Errno> {
+        let written_at = localtime::isoformat(time::now());
+        let text = json::object([
+            (TARGET, pid.into()),
+            (TARGET_START, process::start_time(pid).into()),
+            ("stopper_pid", std::process::id().into()),
+            ("written_at", written_at.as_str().into()),
+        ]);
+        // It is of no use after a power failure.
+        let attributes = Attributes { mode: 0o644, ids: owner, ownership, durable: false };
+        dir.replace(&self.name, text.as_bytes(), attributes)
+    }
+
+    /// Returns whether the process with this ID is marked. What cannot be read or understood marks none.
+    pub fn is_for(&self, dir: &Dir, pid: u64) -> bool {
+        self.target(dir).is_ok_and(|target| target.is_some_and(|target| target.pid == pid))
+    }
+
+    /// Returns whether the marked process is known to have ended. What cannot be read or understood marks none.
+    pub fn is_over(&self, dir: &Dir) -> bool {
+        let target = self.target(dir).ok().flatten();
+        target.is_some_and(|target| target.is_over(process::life(target.pid)))
+    }
+
+    /// Removes the marker. Absence is no error.
+    pub fn remove(&self, dir: &Dir) -> Result<(), Errno> {
+        match dir.unlink(&self.name) {
+            // The kernel may refuse a removal before it finds that there is nothing to remove.
+            Err(_) if dir.meta(&self.name) == Err(Errno::NOENT) => Ok(()),
+            done => done,
+        }
+    }
+
+    /// Removes the marker if it is for the process with this ID. Without the lock, another command may write one for a newer process between
+    /// the check and the removal.
+    pub fn remove_for(&self, dir: &Held, pid: u64) -> Result<(), Errno> {
+        if self.is_for(dir, pid) { self.remove(dir) } else { Ok(()) }
+    }
+
+    /// Removes the marker if its process is known to have ended.
+    pub fn sweep(&self, dir: &Held) -> Result<(), Errno> {
+        if self.is_over(dir) { self.remove(dir) } else { Ok(()) }
+    }
+
+    /// Returns the process that is marked; `None` if there is no marker, or if its format is another one.
+    fn target(&self, dir: &Dir) -> Result<Option<Target>, Reason> {
+        let text = file::find(dir, &self.name, CAP)?;
+        Ok(text.as_deref().and_then(Target::parse))
+    }
+}
+
+impl Target {
+    fn parse(marker: &[u8]) -> Option<Target> {
+        let marker = Object::parse(marker).ok()?;
+        Some(Target { pid: marker.number(TARGET)?, start: marker.number(TARGET_START) })
+    }
+
+    /// Returns whether the process has ended, given what is known of the one with its ID now.
+    fn is_over(self, now: Life) -> bool {
+        match now {
+            Life::Ended => true,
+            Life::Started(start) => self.start.is_some_and(|marked| marked != start),
+            Life::Unknown => false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_is_for_one_process() {
+        let target = |pid, start| Some(Target { pid, start });
+        for (marker, expected) in [
+            (r#"{"target_pid": 7, "target_start_time": 1}"#, target(7, Some(1))),
+            (r#"{"target_pid":7,"target_start_time":null}"#, target(7, None)),
+            (r#"{"stopper_pid": 8, "target_pid": 7}"#, target(7, None)),
+            (r#"{"target_pid": 77}"#, target(77, None)),
+            (r#"{"target_pid": "7"}"#, None),
+            (r#"{"stopper_pid": 7}"#, None),
+            (r#"{"target_pid": 7"#, None),
+            ("7", None),
+            ("", None),
+        ] {
+            assert_eq!(Target::parse(marker.as_bytes()), expected, "{marker}");
+        }
+    }
+
+    #[test]
+    fn a_process_is_over_only_if_that_is_known() {
+        for (start, life, expected) in [
+            (Some(1), Life::Ended, true),
+            (Some(1), Life::Started(1), false),
+            // Another process has its ID.
+            (Some(1), Life::Started(2), true),
+            (Some(1), Life::Unknown, false),
+            (None, Life::Ended, true),
+            (None, Life::Started(1), false),
+            (None, Life::Unknown, false),
+        ] {
+            assert_eq!(Target { pid: 7, start }.is_over(life), expected, "{start:?} {life:?}");
+        }
+    }
+}
