@@ -81,7 +81,7 @@ def test_a_page_shows_options_with_their_values_letters_variables_and_defaults()
   --owner USER|UID[:GID]  the hermes user (hermes in /etc/passwd, else
                           10000:10000)"""
     )
-    assert "\n  --wait[=SECONDS]        maximum time to wait; without a value, 30\n" in page("start")
+    assert "\n  --wait[=SECONDS]        maximum time to wait; without a value, 75\n" in page("start")
 
 
 @pytest.mark.parametrize("option", ["role", "topology"])

@@ -53,7 +53,7 @@ def test_a_restart_that_is_out_of_time_leaves_the_gateway_wanted_up(live, uid):
     start = time.monotonic()
     done = live.init("restart", "--wait=1", "coder", uid=uid, code=1)
     assert 1 <= time.monotonic() - start < 5
-    assert b"unable to stop gateway-coder: it is not down yet after 1 seconds" in done.stderr, done
+    assert b"unable to restart gateway-coder: it is not down yet after 1 seconds, and starts again when it has ended" in done.stderr, done
     assert live.pid_of(live.slot("coder")) == pid and desired(live) == "running"
     wait_for(lambda: wanted(live), 3, "the order to be up")
     live.path("/run/bed/identity.coder").unlink()
@@ -80,8 +80,9 @@ def test_a_stop_that_is_out_of_time_leaves_the_gateway_wanted_down(live, uid):
 @pytest.mark.parametrize("uid", [HERMES, 0])
 def test_a_start_of_what_does_not_come_to_its_end_is_an_error_only_if_it_was_to_be_waited_for(live, uid):
     pid = stubborn(live)
-    why = b"unable to start gateway-coder: it is still stopping: start it again when it is down"
-    for options, limit, code in ((["--wait=1"], 1, 1), ([], 5, 0)):
+    waited = b"unable to start gateway-coder: it is not down yet after 1 seconds, and starts again when it has ended"
+    not_waited = b"info: coder: it is still stopping, and starts again when it has ended"
+    for options, limit, code, why in ((["--wait=1"], 1, 1, waited), ([], 5, 0, not_waited)):
         live.init("stop", "--wait=1", "coder", uid=uid, code=1)
         start = time.monotonic()
         done = live.init("start", *options, "coder", uid=uid, code=code)
@@ -160,17 +161,17 @@ def test_unregister_whose_supervisors_do_not_end_is_finished_by_the_next_one(kep
 
 
 # How long. Each with a gateway of its own, all at once: the command, what it says, the exit code and the seconds.
-NOT_DOWN, NOT_UP = "it is not down yet after {} seconds, and may still overwrite", "it is not up yet, or has been up for less than a second"
+NOT_DOWN, NOT_UP = "it is not down yet after {} seconds, and ", "it is not up yet, or has been up for less than a second"
 WAITS = {
-    "a": (["stop"], NOT_DOWN.format(30), 1, 30),
-    "b": (["stop", "--wait"], NOT_DOWN.format(30), 1, 30),
+    "a": (["stop"], NOT_DOWN.format(75), 1, 75),
+    "b": (["stop", "--wait"], NOT_DOWN.format(75), 1, 75),
     "c": (["stop", "--wait=3"], NOT_DOWN.format(3), 1, 3),
-    "d": (["restart"], NOT_DOWN.format(30), 1, 30),
-    "e": (["restart", "--wait"], NOT_DOWN.format(30), 1, 30),
-    "f": (["unregister"], "f has not stopped in time: killing it", 0, 10),
-    "g": (["unregister", "--wait"], "g has not stopped in time: killing it", 0, 30),
+    "d": (["restart"], NOT_DOWN.format(75), 1, 75),
+    "e": (["restart", "--wait"], NOT_DOWN.format(75), 1, 75),
+    "f": (["unregister"], "f has not stopped in time: killing it", 0, 75),
+    "g": (["unregister", "--wait"], "g has not stopped in time: killing it", 0, 75),
     # It has as long as it is given to come up, and a second to stay so.
-    "h": (["start", "--wait"], NOT_UP, 1, 31),
+    "h": (["start", "--wait"], NOT_UP, 1, 76),
     "i": (["start", "--wait=3"], NOT_UP, 1, 4),
     # Nobody waits for it.
     "j": (["start"], None, 0, 0),
@@ -178,7 +179,7 @@ WAITS = {
 
 
 def test_each_command_waits_as_long_as_it_is_to(bed):
-    """A bare `--wait` is 30 seconds, and takes no name for its value."""
+    """A bare `--wait` is 75 seconds, as none is, and takes no name for its value."""
     for name, (argv, *_) in WAITS.items():
         bed.profile(name, "stopped" if argv[0] == "start" else "running")
         bed.tell(name, "stubborn")
@@ -210,7 +211,7 @@ def test_each_command_waits_as_long_as_it_is_to(bed):
                 took[name] = time.monotonic() - begin
         return len(took) == len(started)
 
-    wait_for(have_ended, 60, "the ends")
+    wait_for(have_ended, 100, "the ends")
     for name, (argv, said, code, seconds) in WAITS.items():
         stderr = started[name].communicate()[1].decode()
         assert started[name].returncode == code and (said in stderr if said else not stderr), (argv, stderr)

@@ -247,13 +247,6 @@ def test_beside_an_unregistration_a_slot_that_is_gone_is_said_to_be_gone(live, c
     assert "gateway-coder" in entries(live) or told or command == "stop"
 
 
-def test_without_wait_a_stop_waits_for_half_a_minute_and_more(live):
-    """A real gateway that finishes a job takes so long."""
-    drains(live, seconds=32)
-    live.init("stop", "coder", uid=HERMES)
-    assert is_down_for_good(live)
-
-
 def test_next_boot_finds_what_was_asked_for_last(live):
     drains(live, seconds=3)
     live.init("restart", "coder", "--wait=1", uid=HERMES, code=1)

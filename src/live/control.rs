@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::progress::Down;
 use super::record::{DesiredState, Locked, Write};
 use super::register::{self, Registration};
-use super::supervised::{Deaths, ENDING, SupervisedGateway};
+use super::supervised::{Deaths, ENDING, Next, SupervisedGateway};
 use super::{Live, names, record, refusal, served, unregister};
 use crate::output::{Console, Error, Result, exit};
 use crate::s6::{DefaultState, ProfileName, servicedir, slot, supervision};
@@ -284,15 +284,18 @@ fn start(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut 
     let old = request.carry_out(&gateway.slot, |dir| gateway.order_start(dir))?;
     let Some(old) = old else { return stay_up(gateway, wait, &before) };
     let limit = wait.unwrap_or(ENDING);
-    if gateway.await_next(old, limit, &before)? {
-        request.settle(gateway)?;
-        return stay_up(gateway, wait, &gateway.deaths_to(&before));
+    match gateway.await_next(old, limit)? {
+        Next::Awaited if wait.is_none() => {
+            let name = gateway.profile.text();
+            gateway.live.console.note(format_args!("{name}: {}", gateway.still_ending()));
+            Ok(())
+        }
+        Next::Awaited => Err(gateway.not_restarted("start", limit)),
+        Next::Started | Next::Revoked => {
+            request.settle(gateway)?;
+            stay_up(gateway, wait, &gateway.deaths_to(&before))
+        }
     }
-    if wait.is_some() {
-        return Err(gateway.not_restarted("start", limit));
-    }
-    gateway.live.console.note(format_args!("{}: {}", gateway.profile.text(), gateway.still_ending()));
-    Ok(())
 }
 
 /// Brings the gateway down, and up again. With `wait`, waits until it has been up for a second.
@@ -301,11 +304,13 @@ fn restart(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mu
     let old = request.carry_out(&gateway.slot, |dir| gateway.order_restart(dir))?;
     let Some(old) = old else { return stay_up(gateway, wait, &before) };
     let limit = wait.unwrap_or(WAIT);
-    if !gateway.await_next(old, limit, &before)? {
-        return Err(gateway.not_restarted("restart", limit));
+    match gateway.await_next(old, limit)? {
+        Next::Awaited => Err(gateway.not_restarted("restart", limit)),
+        Next::Started | Next::Revoked => {
+            request.settle(gateway)?;
+            stay_up(gateway, wait, &gateway.deaths_to(&before))
+        }
     }
-    request.settle(gateway)?;
-    stay_up(gateway, wait, &gateway.deaths_to(&before))
 }
 
 /// With `wait`, waits until the gateway has been up for a second. `before` are its deaths before that.

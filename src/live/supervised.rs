@@ -35,6 +35,17 @@ pub struct SupervisedGateway<'a> {
     pub slot: Dir,
 }
 
+/// What has come of a process that was to follow another one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// It has been started.
+    Started,
+    /// The other one has not ended.
+    Awaited,
+    /// Another command has stopped the gateway meanwhile.
+    Revoked,
+}
+
 impl SupervisedGateway<'_> {
     fn fail(&self, verb: &'static str, reason: impl Into<Reason>) -> Error {
         Error::new(verb, self.profile.slot(), reason).with_code(exit::INCOMPLETE)
@@ -153,27 +164,26 @@ impl SupervisedGateway<'_> {
         }
     }
 
-    /// Waits until another process has followed the process `old`, which ends. Returns whether it has; false after `limit`. Fails if the
-    /// gateway is to stay down. `before` are its deaths before the order.
-    pub fn await_next(&self, old: u64, limit: Duration, before: &Deaths) -> Result<bool> {
+    /// Waits until another process has followed the process `old`, which ends, for `limit` at most.
+    pub fn await_next(&self, old: u64, limit: Duration) -> Result<Next> {
         match self.await_down(Some(old), limit)? {
-            Down::Newer | Down::Started => Ok(true),
-            Down::Still => Ok(false),
-            Down::Ended => self.resume(before).map(|()| true),
+            Down::Newer | Down::Started => Ok(Next::Started),
+            Down::Still => Ok(Next::Awaited),
+            Down::Ended => self.resume(),
         }
     }
 
     /// Orders a gateway to be up that has ended and is down: `gateway-finish` has not seen the marker, for example because the slot is
-    /// another program's, or there is none for a process that was just being started. Fails if another command has stopped the gateway.
-    fn resume(&self, before: &Deaths) -> Result<()> {
+    /// another program's, or there is none for a process that was just being started. Does nothing if another command has stopped the gateway.
+    fn resume(&self) -> Result<Next> {
         let dir = self.lock();
         if let Some(dir) = &dir {
             if dir.is_desired(DesiredState::Stopped) {
-                return Err(self.not_up(Start::Over, before));
+                return Ok(Next::Revoked);
             }
             self.report(dir.unmark(&marker::RESTART, None));
         }
-        self.tell_up("u")
+        self.tell_up("u").map(|()| Next::Started)
     }
 
     /// Kills the gateway, and waits until it is down.
