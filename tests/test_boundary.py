@@ -11,7 +11,7 @@ import pytest
 
 from support.file_tree import entries_of, identity, snapshot
 from support.other_mounts import can_have_mounts, other_mounts
-from support.program import HERMES, ROOT, run, wait_for
+from support.program import HERMES, ROOT, executable, run, wait_for
 from support.testbed import SERVICES, Bed, static_service
 from support.volume import Volume
 
@@ -646,3 +646,8 @@ def test_the_limit_of_the_size_of_files_is_an_error_and_not_the_end(volume):
     assert b"File too large" in done.stderr and b"action=failed" in done.stdout, done
     assert [name for name in entries_of(volume.scandir) if "tmp" in name] == []
     volume.reconcile()
+
+
+def test_the_limit_of_the_size_of_files_is_none_of_a_pipe():
+    done = run(["prlimit", "--fsize=0", executable(), "--version"])
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.startswith(b"hermes-init "), done

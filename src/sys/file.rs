@@ -142,7 +142,7 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     let limit = *LIMIT.get_or_init(|| getrlimit(Resource::Fsize).current);
     while !bytes.is_empty() {
         if let Some(limit) = limit
-            && end(file)? >= limit
+            && end(file)?.is_some_and(|end| end >= limit)
         {
             return Err(Errno::FBIG);
         }
@@ -156,11 +156,11 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Returns the size of a regular file, where this program's writes begin; 0 for another kind of file. A write that begins at the limit
+/// Returns the size of a regular file, where this program's writes begin; `None` for another kind of file, which has no limit. A write that begins at the limit
 /// of the size of files is answered with SIGXFSZ, which ends the process: to ignore a signal takes unsafe code, and executed programs
 /// would inherit that.
-fn end(file: BorrowedFd<'_>) -> Result<u64, Errno> {
-    meta_of(file).map(|meta| if meta.kind == Kind::Regular { meta.size } else { 0 })
+fn end(file: BorrowedFd<'_>) -> Result<Option<u64>, Errno> {
+    meta_of(file).map(|meta| (meta.kind == Kind::Regular).then_some(meta.size))
 }
 
 /// Reads a regular file of the image by its path; symlinks are followed, because root's own system files may be symlinks.
