@@ -4,6 +4,7 @@ the same, and exits 1; the boot log, --explain and status have it too."""
 import json
 import os
 import re
+import struct
 
 import pytest
 
@@ -178,24 +179,83 @@ def test_a_path_without_hermes_is_said_once(closed, path, found):
     assert b"profile=coder prior_state=running action=started\n" in done.stdout and done.stdout.count(b"reason=") == 1
 
 
+def without_faccessat2(errno):
+    """Returns the argv prefix that has the kernel not know faccessat2 (ENOSYS, before Linux 5.8), or a seccomp filter refuse it."""
+    return ["strace", "-f", "-o", "/dev/null", "-e", f"inject=faccessat2:error={errno}"]
+
+
+# An access control list that gives the hermes user all, as the kernel has it (linux/posix_acl.h): the owner, a user, the group, the mask
+# and all others.
+LIST = struct.pack("<I", 2) + b"".join(
+    struct.pack("<HHI", tag, 7, who) for tag, who in ((1, 0xFFFFFFFF), (2, HERMES), (4, 0xFFFFFFFF), (16, 0xFFFFFFFF), (32, 0xFFFFFFFF))
+)
+
+# What the hermes user is refused beside the cases above, and what not: {coder}.
+ASKED = {name: script for name, (script, *_) in REFUSED.items()} | {
+    "nothing": "true",
+    "group": "chown 0:0 {home}; chmod 1777 {home}; chown 0:998 {coder}; chmod 770 {coder}",
+    "list": "chown 0:0 {coder}; chmod 700 {coder}",
+    "read-only": "mount --bind {coder} {coder}; mount -o remount,ro,bind {coder}",
+    "immutable": "chattr +i {coder}",
+    "program": "chmod 700 /run/bed/bin/hermes",
+    "program-of-group": "chown 0:998 /run/bed/bin/hermes; chmod 710 /run/bed/bin/hermes",
+    "program-of-another-group": "chown 0:997 /run/bed/bin/hermes; chmod 770 /run/bed/bin/hermes",
+}
+
+
 @pytest.mark.strace
-@pytest.mark.parametrize("old", [False, True])
-def test_the_hermes_user_alone_is_told_the_same(closed, old):
-    """Also before Linux 5.8, which has no faccessat2."""
-    closed.run(
-        [
-            "sh",
-            "-ec",
-            (
-                "chown -R 10000:10000 /run/service; mkdir -p /run/above/data/logs; chown 0:0 /run/above/data/profiles/coder; "
-                "chown 10000:10000 /run/above/data/logs"
-            ),
-        ]
-    )
-    before = ["strace", "-f", "-o", "/dev/null", "-e", "inject=faccessat2:error=ENOSYS"] if old else []
-    done = closed.run([*before, "/run/bed/bin/hermes-init", "reconcile"], uid=HERMES)
-    assert done.returncode == 1, done
-    assert b"unable to verify the hermes user's access to profiles/coder: Permission denied" in done.stderr
+@pytest.mark.parametrize("errno", ["ENOSYS", "EPERM"])
+@pytest.mark.parametrize("what", ASKED)
+def test_without_faccessat2_the_answer_is_the_same(closed, what, errno):
+    (closed.path("/run/s6/container_environment") / "PATH").write_text("/usr/bin:/run/bed/bin")
+    closed.run(["sh", "-ec", "mkdir -p /run/above/data/logs; chown -R 10000:10000 /run/above/data/logs /run/service"])
+    places = {"home": "/run/above/data", "coder": "/run/above/data/profiles/coder", "logs": "/run/above/data/logs/gateways"}
+    done = closed.run(["sh", "-ec", ASKED[what].format(**places)])
+    assert done.returncode == 0, done
+    if what == "list":
+        os.setxattr(closed.path(places["coder"]), "system.posix_acl_access", LIST)
+    refused = what not in ("nothing", "group", "list", "program-of-group")
+    for uid, groups in ((0, None), (HERMES, [HERMES, 998])):
+        for command in (["reconcile", "--dry-run"], ["status", "--json"], ["health"]):
+            argv = ["/run/bed/bin/hermes-init", *command]
+            told = closed.run(argv, uid, groups=groups)
+            assert closed.run([*without_faccessat2(errno), *argv], uid, groups=groups).stderr == told.stderr, (uid, command)
+            again = closed.run([*without_faccessat2(errno), *argv], uid, groups=groups)
+            assert (again.returncode, again.stdout, again.stderr) == (told.returncode, told.stdout, told.stderr), (uid, command)
+            if uid == 0 and command[0] == "reconcile":
+                assert (b"unable to" in told.stderr) == refused, told
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("errno", ["ENOSYS", "EPERM"])
+def test_what_cannot_be_found_out_is_said(closed, errno):
+    """Neither the kernel nor the mode tells whether the hermes user may execute a program with an access control list. A look that fails
+    otherwise has no other way."""
+    (closed.path("/run/s6/container_environment") / "PATH").write_text("/run/bed/bin")
+    os.setxattr(closed.path("/run/bed/bin/hermes"), "system.posix_acl_access", LIST)
+    assert closed.init("reconcile", "--dry-run").stderr == b""
+    done = closed.run([*without_faccessat2(errno), "/run/bed/bin/hermes-init", "reconcile", "--dry-run"])
+    assert b"unable to find out whether the hermes user can execute /run/bed/bin/hermes: " in done.stderr, done
+    os.removexattr(closed.path("/run/bed/bin/hermes"), "system.posix_acl_access")
+    failing = ["-e", "inject=faccessat:error=EIO"]
+    done = closed.run([*without_faccessat2("EIO"), *failing, "/run/bed/bin/hermes-init", "reconcile", "--dry-run"])
+    assert b"unable to find out whether the hermes user can execute /run/bed/bin/hermes: I/O error" in done.stderr, done
+    assert b"unable to verify the hermes user's access to profiles/coder: I/O error" in done.stderr, done
+
+
+@pytest.mark.s6
+@pytest.mark.strace
+@pytest.mark.parametrize("errno", ["ENOSYS", "EPERM"])
+def test_without_faccessat2_a_new_profile_is_registered_and_started(live, errno):
+    for uid, name in ((HERMES, "of-hermes"), (0, "of-root")):
+        live.profile(name, "stopped")
+        for command in ("register", "start", "unregister", "start"):
+            done = live.run([*without_faccessat2(errno), "/run/bed/bin/hermes-init", command, name], uid)
+            assert done.returncode == 0 and b"unable to" not in done.stderr, (command, done)
+    # Whom the scan directory does not belong to is refused as before.
+    live.run(["sh", "-ec", "chown 0:0 /run/service; chmod 755 /run/service"])
+    done = live.run([*without_faccessat2(errno), "/run/bed/bin/hermes-init", "register", "another"], HERMES)
+    assert done.returncode == 1 and b"it belongs to uid 0" in done.stderr, done
 
 
 # What an interrupted pass has left root's, or an operator: {home}.

@@ -16,7 +16,7 @@ pub fn forecasts(live: &Live<'_>, verb: Verb, profiles: &[ProfileName]) -> Resul
         return Ok(Vec::new());
     }
     // What is wrong with other profiles is not the answer to this command.
-    reconcile::forecast(&live.settings, &live.console.silent()).map(|plan| plan.items)
+    reconcile::forecast(&live.settings, &live.console.silent(), &|| false).map(|plan| plan.items)
 }
 
 /// Fails if the gateway of `default` serves a profile: it has none of its own to start.

@@ -2,14 +2,15 @@
 //! made in it.
 
 use std::ffi::CStr;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::fs;
 
 use super::Errno;
 
 /// The list of a file, and the default list of a directory.
-const LISTS: [&CStr; 2] = [c"system.posix_acl_access", c"system.posix_acl_default"];
+const ACCESS: &CStr = c"system.posix_acl_access";
+const LISTS: [&CStr; 2] = [ACCESS, c"system.posix_acl_default"];
 
 /// Returns whether an open file has a list; false on a file system that has none.
 pub fn is_there(file: impl AsFd) -> Result<bool, Errno> {
@@ -19,6 +20,12 @@ pub fn is_there(file: impl AsFd) -> Result<bool, Errno> {
         }
     }
     Ok(false)
+}
+
+/// Returns whether what is opened with `O_PATH` has a list. Fails without /proc: only through it can such a descriptor be asked.
+pub(super) fn is_there_at(fd: impl AsFd) -> Result<bool, Errno> {
+    let path = format!("/proc/self/fd/{}", fd.as_fd().as_raw_fd());
+    answer(fs::getxattr_query(path, ACCESS))
 }
 
 /// Removes the lists of an open file. Returns whether there was one. The permissions of the group are then what the list gave at most:
@@ -37,7 +44,11 @@ pub fn remove(file: impl AsFd) -> Result<bool, Errno> {
 }
 
 fn has(file: impl AsFd, list: &CStr) -> Result<bool, Errno> {
-    match fs::fgetxattr_query(file, list) {
+    answer(fs::fgetxattr_query(file, list))
+}
+
+fn answer(size: Result<usize, Errno>) -> Result<bool, Errno> {
+    match size {
         Ok(_) => Ok(true),
         // ENOTSUP is the same. A kernel without lists, or a seccomp filter for one, says ENOSYS.
         Err(Errno::NODATA | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(false),

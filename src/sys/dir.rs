@@ -12,7 +12,7 @@ use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
 use super::meta::meta_of;
 use super::name::c_path;
 use super::walk::{self, Missing, Opened};
-use super::{Errno, Kind, Meta, Name, Reason};
+use super::{Errno, Kind, Meta, Name, Reason, permission};
 
 /// A failure that may mean absence.
 pub trait Absence {
@@ -131,6 +131,8 @@ impl Iterator for Entries<'_> {
 }
 
 const DIRECTORY: OFlags = OFlags::DIRECTORY.union(OFlags::CLOEXEC);
+/// What a gateway needs of a directory.
+const USE: fs::Access = fs::Access::READ_OK.union(fs::Access::WRITE_OK).union(fs::Access::EXEC_OK);
 
 impl Dir {
     /// Opens the directory at a path of the program's own; symlinks are followed.
@@ -321,14 +323,13 @@ impl Dir {
 
     /// Returns whether this process may make and remove entries here; if not, why.
     pub fn try_to_write(&self) -> Result<(), Errno> {
-        let access = fs::Access::WRITE_OK | fs::Access::EXEC_OK;
-        fs::accessat(self, c".", access, AtFlags::EACCESS)
+        permission::to_directory(self, fs::Access::WRITE_OK | fs::Access::EXEC_OK)
     }
 
-    /// Fails if this process may not list, enter and change the directory. Before Linux 5.8 a process that acts as another user gets
-    /// ENOSYS.
+    /// Fails if this process may not list, enter and change the directory: EACCES, EROFS on a read-only file system, EPERM if it is
+    /// immutable. Another errno says that it could not be found out.
     pub fn try_to_use(&self) -> Result<(), Errno> {
-        self.try_access(c".", AtFlags::empty())
+        permission::to_directory(self, USE)
     }
 
     /// [`Dir::try_to_use`] for a directory below, or one that a symlink below leads to.
@@ -337,21 +338,23 @@ impl Dir {
             return Ok(self.follow(name)?.try_to_use()?);
         }
         // It may have been exchanged for a symlink meanwhile.
-        match self.try_access(name.c_str(), AtFlags::SYMLINK_NOFOLLOW) {
-            // Before Linux 5.8, which knows no such flag.
-            Err(Errno::NOSYS) => Ok(self.open_path(name)?.try_to_use()?),
+        match fs::accessat(self, name.c_str(), USE, AtFlags::EACCESS | AtFlags::SYMLINK_NOFOLLOW) {
+            // The call is not there, or refused, or the directory is immutable.
+            Err(Errno::NOSYS | Errno::PERM) => Ok(self.open_path(name)?.try_to_use()?),
             done => Ok(done?),
         }
     }
 
-    fn try_access(&self, entry: &CStr, flags: AtFlags) -> Result<(), Errno> {
-        let access = fs::Access::READ_OK | fs::Access::WRITE_OK | fs::Access::EXEC_OK;
-        fs::accessat(self, entry, access, AtFlags::EACCESS | flags)
+    /// Fails if this process may not execute the program at a path below; symlinks are followed.
+    pub fn try_to_run(&self, path: &Path) -> Result<(), Errno> {
+        permission::to_program(self, &c_path(path)?)
     }
 
-    /// Returns whether this process may execute the program at a path below; symlinks are followed. Fails as [`Dir::try_to_use`].
-    pub fn try_to_run(&self, path: &Path) -> Result<(), Errno> {
-        fs::accessat(self, c_path(path)?, fs::Access::EXEC_OK, AtFlags::EACCESS)
+    /// Returns whether the file system has no space left, or no inode, for a user other than root; false where it does not say how much it
+    /// has.
+    pub fn is_full(&self) -> Result<bool, Errno> {
+        let found = fs::fstatvfs(self)?;
+        Ok((found.f_blocks > 0 && found.f_bavail == 0) || (found.f_files > 0 && found.f_favail == 0))
     }
 
     /// Returns whether the file system is mounted noexec.

@@ -16,6 +16,7 @@ mod name;
 pub mod number;
 mod ownership;
 mod patience;
+mod permission;
 pub mod process;
 pub mod remove;
 pub mod staged;

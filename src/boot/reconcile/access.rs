@@ -1,9 +1,10 @@
 //! Whether the hermes user, as whom gateways run, may use what they need. The pass asks the kernel as that user.
 
 use std::cell::OnceCell;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::ffi::OsString;
+use std::iter;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use super::Pass;
 use super::plan::Item;
@@ -14,18 +15,32 @@ use crate::settings::user;
 use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user};
 use crate::volume::{advice, gateway_log, profiles};
 
+/// What EPERM says of a directory that the hermes user cannot change.
+const IMMUTABLE: &str =
+    "Operation not permitted: it is immutable (see lsattr(1)), or a security module refuses it";
+
 /// Notes at each profile what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
-/// refused the volume, the gateway's program, the profile's directory or that of its log. Another user than these two is told nothing.
+/// refused the volume, the gateway's program, the profile's directory or that of its log; or the volume is full. A look that fails is noted
+/// like a refusal. Another user than these two is told nothing.
 pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
     let user = pass.settings.owner.value;
+    let for_all = |why: String, items: &mut [Item]| {
+        for profile in items.iter_mut().filter_map(Item::with_slot_mut) {
+            profile.refusal = Some(why.clone());
+        }
+    };
     let groups = match user::runner() {
         Ok(runner) if runner.user.ids == user => runner.groups,
         // An option names another user.
         Ok(_) => Vec::new(),
-        Err(error) => return pass.console.failed(&error),
+        Err(error) => return for_all(pass.console.reported(&error), items),
     };
     let path = &pass.settings.home.value;
-    let look = Look { pass, path, uid: user.uid, place_of_logs: OnceCell::new() };
+    let (place_of_logs, read_only) = (OnceCell::new(), OnceCell::new());
+    let is_read_only = pass.home.as_ref().is_some_and(|home| home.dir.try_to_use() == Err(Errno::ROFS));
+    // Asked as root: the argv of the hermes user's processes says nothing.
+    let may_be_read_only = is_read_only && (pass.is_front_end)();
+    let look = Look { pass, path, uid: user.uid, may_be_read_only, place_of_logs, read_only };
     let is_root = pass.template.ownership.is_root();
     if !is_root && pass.template.ownership.process().uid != user.uid {
         return;
@@ -34,10 +49,7 @@ pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
         return look.all(items);
     }
     if let Err(errno) = as_user(user, &groups, || look.all(items)) {
-        let why = look.cannot_drop(user, errno);
-        for profile in items.iter_mut().filter_map(Item::with_slot_mut) {
-            profile.refusal = Some(why.clone());
-        }
+        for_all(look.cannot_drop(user, errno), items);
     }
 }
 
@@ -46,8 +58,12 @@ struct Look<'a> {
     path: &'a Path,
     /// The hermes user.
     uid: u32,
+    /// Whether the volume is read-only and need not be otherwise.
+    may_be_read_only: bool,
     /// What is wrong with the directory in which that of a log is made; not looked for yet.
     place_of_logs: OnceCell<Option<String>>,
+    /// That the volume is read-only; not said yet.
+    read_only: OnceCell<Option<String>>,
 }
 
 /// The volume, as the hermes user opens it.
@@ -78,23 +94,39 @@ fn try_below(dir: &std::result::Result<Dir, Reason>, entry: &str) -> std::result
 impl Look<'_> {
     /// Asks the kernel as the user of this process.
     fn all(&self, items: &mut [Item]) {
-        let (volume, for_all) = match Volume::open(self.path) {
-            Ok(volume) => {
-                let program = self.program(&volume.home);
-                (Some(volume), program)
-            }
-            Err(Reason::Errno(Errno::ACCESS)) => (None, Some(self.refused(self.path))),
-            // The pass has it open.
-            Err(_) => return,
+        let volume = match Volume::open(self.path) {
+            Ok(volume) => Ok(volume),
+            // The pass has had it open: it is gone.
+            Err(Reason::Errno(Errno::NOENT)) => return,
+            Err(reason) => Err(self.refused(self.path, &reason)),
+        };
+        let (full, program) = match &volume {
+            Ok(volume) => (self.full(volume), self.program(&volume.home)),
+            Err(_) => (None, None),
         };
         for profile in items.iter_mut().filter_map(Item::with_slot_mut) {
+            // What concerns one profile comes before what concerns all.
             profile.refusal = match &volume {
-                Some(volume) if for_all.is_none() || self.has_own_path(&profile.name) => {
-                    self.profile(volume, &profile.name)
-                }
-                _ => for_all.clone(),
+                Ok(volume) => self
+                    .profile(volume, &profile.name)
+                    .or_else(|| full.clone())
+                    .or_else(|| program.as_ref().filter(|_| !self.has_own_path(&profile.name)).cloned()),
+                Err(refusal) => refusal.clone(),
             };
         }
+    }
+
+    /// Returns that the volume, or what the logs are on, is full.
+    fn full(&self, volume: &Volume) -> Option<String> {
+        let logs = volume.logs.as_ref().ok().map(|logs| (logs, Path::new(gateway_log::LOGS)));
+        iter::once((&volume.home, self.path)).chain(logs).find_map(|(dir, path)| {
+            let reason = match dir.is_full() {
+                Ok(false) => return None,
+                Ok(true) => Errno::NOSPC,
+                Err(errno) => errno,
+            };
+            Some(self.pass.console.reported(&Error::new("write to", path, reason)))
+        })
     }
 
     /// Root cannot in a user namespace that does not map the user, nor without the capabilities SETUID and SETGID.
@@ -107,9 +139,25 @@ impl Look<'_> {
         self.pass.console.reported(&Error::new("switch to the hermes user", user, reason))
     }
 
-    fn refused(&self, label: &Path) -> String {
-        let reason = advice::below(&Errno::ACCESS.into(), self.path, label, self.uid);
-        self.pass.console.reported(&Error::new("verify the hermes user's access to", label, reason))
+    /// Returns what is said of a path that the hermes user is refused, or that could not be looked at.
+    fn refused(&self, label: &Path, reason: &Reason) -> Option<String> {
+        let reason = match reason {
+            Reason::Errno(Errno::ACCESS) => advice::below(reason, self.path, label, self.uid).into(),
+            // A front end reads the volume, and its container may have it read-only.
+            Reason::Errno(Errno::ROFS) if self.may_be_read_only => return None,
+            Reason::Errno(Errno::PERM) => IMMUTABLE.into(),
+            reason => reason.clone(),
+        };
+        Some(self.pass.console.reported(&Error::new("verify the hermes user's access to", label, reason)))
+    }
+
+    /// [`Look::refused`] for a path of one profile. That the whole volume is read-only is said once.
+    fn refused_one(&self, volume: &Volume, label: &Path, reason: &Reason) -> Option<String> {
+        let read_only = Err(Errno::ROFS);
+        if *reason == Reason::Errno(Errno::ROFS) && volume.home.try_to_use() == read_only {
+            return self.read_only.get_or_init(|| self.refused(self.path, reason)).clone();
+        }
+        self.refused(label, reason)
     }
 
     /// Returns what is wrong with the directories of a profile.
@@ -120,26 +168,28 @@ impl Look<'_> {
         } else {
             (place.as_path(), try_below(&volume.profiles, name.text()))
         };
-        if used == Err(Reason::Errno(Errno::ACCESS)) {
-            return Some(self.refused(directory));
+        match used {
+            // It has been removed meanwhile.
+            Ok(()) | Err(Reason::Errno(Errno::NOENT)) => (),
+            Err(reason) => return self.refused_one(volume, directory, &reason),
         }
         match try_below(&volume.logs, name.text()) {
+            Ok(()) => None,
             Err(Reason::Errno(Errno::NOENT)) => {
-                self.place_of_logs.get_or_init(|| self.place_of_logs(&volume.home)).clone()
+                self.place_of_logs.get_or_init(|| self.place_of_logs(volume)).clone()
             }
-            Err(Reason::Errno(Errno::ACCESS)) => Some(self.refused(&gateway_log::path(name))),
-            _ => None,
+            Err(reason) => self.refused_one(volume, &gateway_log::path(name), &reason),
         }
     }
 
     /// Returns what is wrong with the place of a log that is not there yet.
-    fn place_of_logs(&self, home: &Dir) -> Option<String> {
+    fn place_of_logs(&self, volume: &Volume) -> Option<String> {
         let logs = (Path::new(gateway_log::LOGS), Path::new(gateway_log::LOGS));
         for (place, label) in [logs, (Path::new("logs"), Path::new("logs")), (Path::new("."), self.path)] {
-            match home.follow(place).and_then(|dir| Ok(dir.try_to_use()?)) {
+            match volume.home.follow(place).and_then(|dir| Ok(dir.try_to_use()?)) {
                 Err(Reason::Errno(Errno::NOENT)) => (),
-                Err(Reason::Errno(Errno::ACCESS)) => return Some(self.refused(label)),
-                _ => break,
+                Ok(()) => break,
+                Err(reason) => return self.refused_one(volume, label, &reason),
             }
         }
         None
@@ -151,14 +201,20 @@ impl Look<'_> {
             Ok(path) => path?,
             Err(error) => return Some(self.pass.console.reported(&error)),
         };
+        let mut failed = None;
         for entry in path.as_bytes().split(|byte| *byte == b':') {
             // An empty one is the working directory.
             let entry = if entry.is_empty() { b"." } else { entry };
-            let found = home.try_to_run(Path::new(OsStr::from_bytes(&[entry, b"/hermes"].concat())));
-            // What cannot be found out is no fault.
-            if !matches!(found, Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS)) {
-                return None;
+            let program = PathBuf::from(OsString::from_vec([entry, b"/hermes"].concat()));
+            match home.try_to_run(&program) {
+                Ok(()) => return None,
+                Err(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) => (),
+                Err(errno) => failed = failed.or(Some((program, errno))),
             }
+        }
+        if let Some((program, errno)) = failed {
+            let error = Error::new("find out whether the hermes user can execute", &program, errno);
+            return Some(self.pass.console.reported(&error));
         }
         let reason = format!(
             "the gateways' PATH, {}, has no hermes that the hermes user can execute",

@@ -84,6 +84,8 @@ struct Pass<'a> {
     bootstrap: std::result::Result<Option<Bootstrap>, Errno>,
     command: &'a ContainerCommand,
     console: &'a Console,
+    /// Whether the container is a front end's, where no gateway runs. Asked only if it matters.
+    is_front_end: &'a dyn Fn() -> bool,
     effect: Effect,
     /// Whether supervised slots that another program has made are changed. Sealed mode changes every slot.
     adopt: bool,
@@ -135,7 +137,7 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
         return Ok(0);
     }
     let ownership = Ownership::new();
-    let mut pass = prepare(&settings, &command, &ownership, effect, console)?;
+    let mut pass = prepare(&settings, &command, &ownership, effect, console, &|| false)?;
     pass.scandir = open_scandir(&settings, effect)?;
     pass.adopt = args.adopt || settings.mode.value.is_sealed();
     if effect == Effect::Explain {
@@ -154,12 +156,13 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
     Ok(code)
 }
 
-/// Returns what the next boot would do, from the volume as it is. Changes nothing.
-pub fn forecast(settings: &Settings, console: &Console) -> Result<Plan> {
+/// Returns what the next boot would do, from the volume as it is. Changes nothing. `is_front_end` returns whether no gateway belongs in
+/// this container.
+pub fn forecast(settings: &Settings, console: &Console, is_front_end: &dyn Fn() -> bool) -> Result<Plan> {
     let ownership = Ownership::new();
     let command = ContainerCommand::default();
     // Without the scan directory: the slots that are there change nothing about it.
-    let pass = prepare(settings, &command, &ownership, Effect::DryRun, console)?;
+    let pass = prepare(settings, &command, &ownership, Effect::DryRun, console, is_front_end)?;
     Ok(Plan::dry(&pass))
 }
 
@@ -170,6 +173,7 @@ fn prepare<'a>(
     ownership: &'a Ownership,
     effect: Effect,
     console: &'a Console,
+    is_front_end: &'a dyn Fn() -> bool,
 ) -> Result<Pass<'a>> {
     let trusted = Trusted::new(settings.owner.value, ownership);
     // It is made first: a slot has its path.
@@ -185,6 +189,7 @@ fn prepare<'a>(
         bootstrap: Ok(None),
         command,
         console,
+        is_front_end,
         effect,
         adopt: false,
         patience: Patience::new(),

@@ -28,7 +28,7 @@ use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
 use crate::volume::home::Trusted;
 use judge::Fault;
-use query::Query;
+use query::{FrontEnd, Query};
 use render::Line;
 use row::{OrphanProfile, Row};
 
@@ -79,7 +79,12 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     let silent = console.silent();
     let reporter = if args.names.is_empty() && !is_health { console } else { &silent };
     let home = record::home(&settings);
-    let forecast = home.as_ref().map_err(Clone::clone).and_then(|_| reconcile::forecast(&settings, reporter));
+    let front_end =
+        FrontEnd { settings: &settings, overrides: &args.overrides, console, found: OnceCell::new() };
+    let forecast = home
+        .as_ref()
+        .map_err(Clone::clone)
+        .and_then(|_| reconcile::forecast(&settings, reporter, &|| front_end.why().is_some()));
     let plan = match forecast {
         Ok(plan) => Some(plan),
         Err(error) if is_health => return Err(error),
@@ -108,9 +113,8 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         settings: &settings,
         scandir,
         boot_log,
-        front_end: OnceCell::new(),
+        front_end: &front_end,
         is_scanned: OnceCell::new(),
-        overrides: &args.overrides,
         console,
     };
     let is_asked = |row: &Row| {

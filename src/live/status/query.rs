@@ -26,13 +26,38 @@ pub struct Query<'a> {
     pub scandir: Option<Dir>,
     /// What the boot log says.
     pub boot_log: LastBoots,
-    /// Why no gateway belongs in this container; not looked for yet.
-    pub front_end: OnceCell<Option<String>>,
+    pub front_end: &'a FrontEnd<'a>,
     /// Whether s6-svscan runs on the scan directory; not looked for yet.
     pub is_scanned: OnceCell<bool>,
+    pub console: &'a Console,
+}
+
+/// Whether the container is a front end's.
+pub struct FrontEnd<'a> {
+    pub settings: &'a Settings,
     /// Settings of the command line, which may have the container's role.
     pub overrides: &'a Overrides,
     pub console: &'a Console,
+    /// Why no gateway belongs in this container; not looked for yet.
+    pub found: OnceCell<Option<String>>,
+}
+
+impl FrontEnd<'_> {
+    /// Returns why no gateway belongs in this container, if it is a front end's.
+    pub fn why(&self) -> Option<&str> {
+        let found = self.found.get_or_init(|| {
+            self.look().unwrap_or_else(|error| {
+                self.console.failed(&error);
+                None
+            })
+        });
+        found.as_deref()
+    }
+
+    fn look(&self) -> Result<Option<String>> {
+        let role = self.settings.role(self.overrides, self.console)?;
+        role::front_end(&role, &ContainerCommand::default())
+    }
 }
 
 /// Looks for the profile of a slot.
@@ -198,7 +223,7 @@ impl Query<'_> {
         if forecast.next == NextBoot::NoSlot {
             return Missing::Unknown;
         }
-        if let Some(why) = self.front_end() {
+        if let Some(why) = self.front_end.why() {
             return Missing::FrontEnd(why.to_owned());
         }
         missing(last_pass, self.boot_log.is_newest_pass_known())
@@ -209,24 +234,6 @@ impl Query<'_> {
         let look =
             || self.scandir.as_ref().is_some_and(|scandir| supervision::is_scanned(scandir) != Ok(false));
         *self.is_scanned.get_or_init(look)
-    }
-
-    /// Returns why no gateway belongs in this container, if it is a front end's.
-    fn front_end(&self) -> Option<&str> {
-        let found = self.front_end.get_or_init(|| {
-            self.look_for_front_end().unwrap_or_else(|error| {
-                self.console.failed(&error);
-                None
-            })
-        });
-        found.as_deref()
-    }
-}
-
-impl Query<'_> {
-    fn look_for_front_end(&self) -> Result<Option<String>> {
-        let role = self.settings.role(self.overrides, self.console)?;
-        role::front_end(&role, &ContainerCommand::default())
     }
 }
 

@@ -1,0 +1,98 @@
+"""What `health` sees besides the states of the services: a volume that cannot be written, and loggers that keep no log. The pass and
+`status` look at the volume with the same eyes."""
+
+import json
+
+import pytest
+
+from support.program import HERMES
+
+pytestmark = pytest.mark.s6
+VERIFY = "unable to verify the hermes user's access to "
+IMMUTABLE = "Operation not permitted: it is immutable (see lsattr(1)), or a security module refuses it"
+# The loggers have files open for writing on the mount below this one.
+READ_ONLY = "mount --bind /opt/data /opt/data; mount -o remount,ro,bind /opt/data"
+
+# What is done to the volume, which gateways it concerns, and what is said.
+UNWRITABLE = {
+    "volume-read-only": (READ_ONLY, {"default", "coder"}, VERIFY + "/opt/data: Read-only file system"),
+    "profile-read-only": (
+        "mount --bind profiles/coder profiles/coder; mount -o remount,ro,bind /opt/data/profiles/coder",
+        {"coder"},
+        VERIFY + "profiles/coder: Read-only file system",
+    ),
+    "logs-read-only": (
+        "mount --bind logs/gateways logs/gateways; mount -o remount,ro,bind /opt/data/logs/gateways",
+        {"default", "coder"},
+        None,
+    ),
+    "volume-immutable": ("chattr +i .", {"default"}, VERIFY + "/opt/data: " + IMMUTABLE),
+    "profile-immutable": ("chattr +i profiles/coder", {"coder"}, VERIFY + "profiles/coder: " + IMMUTABLE),
+    "log-immutable": ("chattr +i logs/gateways/coder", {"coder"}, VERIFY + "logs/gateways/coder: " + IMMUTABLE),
+    "full": (
+        "mount -o remount,size=64k /opt/data; dd if=/dev/zero of=fill bs=4k 2>/dev/null || true",
+        {"default", "coder"},
+        "unable to write to /opt/data: No space left on device",
+    ),
+    "full-of-inodes": (
+        "mount -o remount,nr_inodes=200 /opt/data; i=0; while touch fill.$i 2>/dev/null; do i=$((i+1)); done",
+        {"default", "coder"},
+        "unable to write to /opt/data: No space left on device",
+    ),
+    "logs-full": (
+        (
+            "mount -t tmpfs -o size=64k tmpfs logs; mkdir logs/gateways; dd if=/dev/zero of=logs/fill bs=4k 2>/dev/null || true; "
+            "chown -R 10000:10000 logs"
+        ),
+        {"default", "coder"},
+        "unable to write to logs/gateways: No space left on device",
+    ),
+}
+HEALED = "umount logs profiles/coder logs/gateways 2>/dev/null; mount -o remount,rw,size=64m,nr_inodes=100000 /opt/data; chattr -R -i .; rm -f fill*"
+
+
+def notes(bed, uid):
+    done = bed.init("status", "--json", uid=uid, code=None)
+    return {row["profile"]: row["note"] for row in map(json.loads, done.stdout.splitlines())}
+
+
+def lines(bed, *options, uid=0, code=1):
+    done = bed.init("health", *options, uid=uid, code=code)
+    return done.stdout.decode().replace("/run/bed/bin/", "/usr/bin/").splitlines()
+
+
+def change(bed, script):
+    done = bed.run(["sh", "-ec", "cd /opt/data; " + script])
+    assert done.returncode == 0, done
+
+
+@pytest.mark.parametrize("what", UNWRITABLE)
+def test_a_volume_that_cannot_be_written_is_a_fault(live, what):
+    script, names, said = UNWRITABLE[what]
+    assert lines(live, code=0) == lines(live, code=0, uid=HERMES) == []
+    change(live, script)
+    for uid in (0, HERMES):
+        told = {name: said or f"{VERIFY}logs/gateways/{name}: Read-only file system" for name in names}
+        assert lines(live, uid=uid) == [f"{name}: {told[name]}" for name in ("default", "coder") if name in names], uid
+        seen = notes(live, uid)
+        assert {name: seen[name] for name in seen if name in names or seen[name]} == told, uid
+    # The pass says it too. The volume as a whole is named once.
+    done = live.init("reconcile", "--dry-run", code=None)
+    warned = [line for line in done.stderr.decode().splitlines() if "unable to" in line]
+    assert warned == [
+        f"hermes-init reconcile: warning: {text}" for text in dict.fromkeys(told[name] for name in ("default", "coder") if name in told)
+    ]
+    if script == READ_ONLY:
+        live.run(["umount", "/opt/data"])
+    live.run(["sh", "-c", "cd /opt/data; " + HEALED])
+    assert lines(live, code=0) == []
+
+
+def test_a_front_end_may_have_the_volume_read_only(live):
+    live.profile("lost", "running")
+    change(live, READ_ONLY)
+    for uid in (0, HERMES):
+        assert lines(live, "--role", "frontend", "lost", uid=uid, code=0) == []
+        done = live.init("status", "--role", "frontend", uid=uid, code=None)
+        assert b"lost" in done.stdout and b"Read-only" not in done.stderr, done
+        assert [line.split(":")[0] for line in lines(live, "lost", uid=uid)] == ["lost"]
