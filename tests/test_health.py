@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from support.program import HERMES
+from support.program import HERMES, wait_for
 
 pytestmark = pytest.mark.s6
 VERIFY = "unable to verify the hermes user's access to "
@@ -96,3 +96,64 @@ def test_a_front_end_may_have_the_volume_read_only(live):
         done = live.init("status", "--role", "frontend", uid=uid, code=None)
         assert b"lost" in done.stdout and b"Read-only" not in done.stderr, done
         assert [line.split(":")[0] for line in lines(live, "lost", uid=uid)] == ["lost"]
+
+
+LOG = "/opt/data/logs/gateways/coder"
+RENEW = "/usr/bin/s6-svc -uh /run/service/gateway-coder/log"
+ONLY = f"coder: its output goes to the container's log only, since its logger could not use its directory: {RENEW}"
+LOST = f"coder: its logger writes to a directory that has been removed or replaced: {RENEW}"
+# What is done to the log of a gateway that runs, and what is said.
+LOGGERS = {
+    "fallback": (f"chown 0:0 {LOG}; {RENEW}; sleep 2; chown 10000:10000 {LOG}", ONLY),
+    "fallback-after-a-file": (f"mv {LOG} {LOG}.old; touch {LOG}; {RENEW}; sleep 2; rm {LOG}; mv {LOG}.old {LOG}", ONLY),
+    "removed": (f"rm -rf {LOG}", LOST),
+    "all-removed": ("rm -rf logs/gateways", LOST),
+    "replaced": (f"mv {LOG} {LOG}.old; install -d -o 10000 -g 10000 {LOG}", LOST),
+    "restored": (f"mv {LOG} {LOG}.old; cp -a {LOG}.old {LOG}", LOST),
+    "down": ("s6-svc -dh /run/service/gateway-coder/log", f"coder: its logger is down: {RENEW}"),
+}
+
+
+@pytest.mark.parametrize("what", LOGGERS)
+def test_a_logger_that_keeps_no_log_is_a_fault_and_the_command_that_is_named_helps(live, what):
+    script, said = LOGGERS[what]
+    wait_for(lambda: lines(live, code=None) == [], what="the logger")
+    change(live, script)
+    # A logger that has just been started may take a few seconds.
+    for uid in (0, HERMES):
+        wait_for(lambda uid=uid: lines(live, uid=uid, code=None) == [said], what=f"the fault, as {uid}")
+        assert said == f"coder: {notes(live, uid)['coder']}"
+    # Root may lack the capability to see what another user's process has open.
+    done = live.run(["setpriv", "--bounding-set", "-sys_ptrace", "/run/bed/bin/hermes-init", "health"])
+    assert done.stdout.decode().splitlines() == [said], done
+    assert live.run(said.split(": ")[-1].split()).returncode == 0
+    for uid in (0, HERMES):
+        wait_for(lambda uid=uid: lines(live, uid=uid, code=None) == [], what=f"the end of the fault, as {uid}")
+    live.run(["sh", "-c", "echo the logger is back > /proc/$(s6-svstat -o pid /run/service/gateway-coder)/fd/1"])
+    current = live.path(f"{LOG}/current")
+    wait_for(lambda: current.exists() and "the logger is back" in current.read_text(), what="the line")
+
+
+def test_a_rotation_is_no_fault(live):
+    for _ in range(20):
+        live.run(["s6-svc", "-a", "/run/service/gateway-coder/log"])
+        assert lines(live, code=0) == []
+
+
+def test_a_logger_without_s6_log_is_a_fault(live):
+    change(live, "mkdir /run/elsewhere; cp -p /run/bed/bin/hermes /run/elsewhere")
+    (live.path("/run/s6/container_environment") / "PATH").write_text("/run/elsewhere")
+    live.run(["s6-svc", "-h", "/run/service/gateway-coder/log"])
+    said = ["coder: its logger has not started s6-log; the container's log says why"]
+    for uid in (0, HERMES):
+        wait_for(lambda uid=uid: lines(live, "coder", uid=uid, code=None) == said, 15, f"the fault, as {uid}")
+
+
+def test_what_cannot_be_seen_of_a_logger_is_a_fault(live):
+    """No /proc, one that shows nothing of the process, and another user, to whom the kernel does not show what it has open."""
+    done = live.run(["unshare", "-m", "sh", "-ec", "mount -t tmpfs tmpfs /proc; exec /run/bed/bin/hermes-init health coder"])
+    assert done.returncode == 1 and b"coder: unable to inspect the logger, /proc/" in done.stdout, done
+    for options, uid in (("hidepid=2", 4321), ("hidepid=0", 4321)):
+        hide = f"mount -t proc -o {options} proc /proc; exec setpriv --reuid {uid} --clear-groups /run/bed/bin/hermes-init health coder"
+        done = live.run(["unshare", "-m", "sh", "-ec", hide])
+        assert done.returncode == 1 and b"coder: unable to inspect the logger, /proc/" in done.stdout, done

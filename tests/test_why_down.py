@@ -116,6 +116,11 @@ def test_each_remedy_of_the_six_is_one(six):
         uid = 0 if name == "no-soul" else HERMES
         assert six.run(commands[name], uid=uid).returncode == 0, name
         wait_for(lambda name=name: six.svstat(six.slot(name)) == "up", what=name)
+    # A logger that runs does not come back to its directory by itself.
+    again = rows(six)["broken-logger"]["note"]
+    assert again.startswith("its output goes to the container's log only, "), again
+    assert six.run(again.split(": ")[-1].split(), uid=HERMES).returncode == 0
+    wait_for(lambda: (six.path("/opt/data/logs/gateways/broken-logger/current")).exists(), what="the log")
     healed = rows(six)
     assert {name for name, row in healed.items() if row["note"]} == {"configuration", "looping"}
 
@@ -208,7 +213,7 @@ def test_health_of_twenty_gateways_asks_each_supervisor_once_and_runs_nothing(be
     done = bed.run(["strace", "-f", "-e", "trace=execve,openat2,openat", "/run/bed/bin/hermes-init", "health"])
     assert done.returncode == 0, done
     calls = done.stderr.decode()
-    assert calls.count("execve(") == 1 and calls.count("supervise/status") == 21
+    assert calls.count("execve(") == 1 and calls.count("supervise/status") == 41  # and each logger of one that is up
 
 
 def test_of_many_directories_without_soul_md_twenty_are_listed_and_the_others_counted(bed):

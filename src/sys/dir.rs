@@ -209,6 +209,11 @@ impl Dir {
         fs::statat(self, name.c_str(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| Meta::of(&stat))
     }
 
+    /// Returns the attributes of the file that a symlink of procfs below stands for.
+    pub(super) fn target_meta(&self, name: &Name) -> Result<Meta, Errno> {
+        fs::statat(self, name.c_str(), AtFlags::empty()).map(|stat| Meta::of(&stat))
+    }
+
     /// Returns the attributes of an entry two steps below. The first step may follow a symlink, because the owner of this directory
     /// can exchange it at any time: use the answer only to decide whether to look closer.
     pub fn meta_at(&self, path: &'static CStr) -> Result<Meta, Errno> {

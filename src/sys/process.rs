@@ -175,6 +175,23 @@ pub fn life(pid: u64) -> Life {
     }
 }
 
+/// Returns the argv of a process, in which each word ends with a NUL; the first 4 KiB of it.
+pub fn argv_of(pid: u64) -> Result<Vec<u8>, Errno> {
+    static CMDLINE: Name = Name::fixed(c"cmdline");
+    file::read_start(&Dir::fixed(Path::new(&format!("/proc/{pid}")))?, &CMDLINE, ARGV_MAX)
+}
+
+/// Returns the inodes of the files that a process has open. The kernel permits it to the process's user, and to root with a capability.
+pub fn open_inodes(pid: u64) -> Result<Vec<u64>, Errno> {
+    let files = Dir::fixed(Path::new(&format!("/proc/{pid}/fd")))?;
+    let inode = |name: &Name| match files.target_meta(name) {
+        // It has been closed meanwhile.
+        Err(Errno::NOENT) => None,
+        meta => Some(meta.map(|meta| meta.inode)),
+    };
+    files.names()?.iter().filter_map(inode).collect()
+}
+
 /// Returns when process 1 has started, in seconds since 1970, which is when the container has; `None` if that is not known.
 pub fn first_started() -> Option<i64> {
     // Another user may not be shown it.

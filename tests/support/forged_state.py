@@ -111,7 +111,8 @@ class Forged:
         if held and control not in self.held:
             self.held[control] = os.open(control, os.O_RDONLY | os.O_NONBLOCK)
         if logger is not None:
-            self.service("log", now, deaths=logger, held=held, owner=owner, mode=mode, folder=base)
+            # It has just ended and is started again: a process of its own would have to be s6-log.
+            self.service("log", now, up=False, wanted=True, age=-3600, deaths=logger, held=held, owner=owner, mode=mode, folder=base)
         return base
 
     def slot(self, profile, **how):

@@ -1,7 +1,7 @@
 //! Whether a service is as it should be. A pure function of the row.
 
 use super::note::{Note, Remedy, note};
-use super::row::{Logger, NextBoot, OrphanProfile, Pass, Row, Shown, Subject, Supervision};
+use super::row::{NextBoot, OrphanProfile, Pass, Row, Shown, Subject, Supervision};
 
 /// What is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -10,7 +10,7 @@ pub enum Fault {
     Unknown,
     /// It should be up and is not, or will lack something.
     NotUp,
-    /// Its logger dies again and again.
+    /// Its logger keeps no log.
     Logger,
     /// The newest pass failed at it.
     LastPass,
@@ -22,7 +22,7 @@ pub enum Fault {
 pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
     let is_up = row.shown() == Shown::Up;
     let logger = || match row.state() {
-        Some(state) if state.is_up() && !state.is_looping() && state.logger == Logger::Dying => {
+        Some(state) if state.is_up() && !state.is_looping() && state.logger.is_faulty() => {
             Some(Fault::Logger)
         }
         _ => None,
@@ -197,7 +197,7 @@ mod tests {
                 .last_death()
                 .is_some_and(|death| death.signal == 0 && [78, 111, 126, 127].contains(&death.code));
             let is_fault = match (row.shown(), state.is_wanted) {
-                (Shown::Up, _) => state.logger == Logger::Dying,
+                (Shown::Up, _) => state.logger.is_faulty(),
                 (_, true) => true,
                 (_, false) => is_permanent,
             };

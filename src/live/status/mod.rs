@@ -2,6 +2,7 @@
 //! nothing; any user who may read can run them. `query` asks, `judge` and `note` decide what is said, `render` prints.
 
 mod judge;
+mod log_keeping;
 #[cfg(test)]
 mod model;
 mod note;
@@ -20,7 +21,7 @@ use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Format, Result, exit};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::scandir::Entries;
-use crate::s6::{ProfileName, scandir, supervision};
+use crate::s6::{ProfileName, programs, scandir, supervision};
 use crate::settings::zone::Zone;
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Name, Reason, process};
@@ -28,9 +29,13 @@ use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
 use crate::volume::home::Trusted;
 use judge::Fault;
+use note::Words;
 use query::{FrontEnd, Query};
 use render::Line;
 use row::{OrphanProfile, Row};
+
+/// The program that commands a supervisor.
+const SVC: &str = "s6-svc";
 
 /// The arguments of `status` and `health`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -203,6 +208,12 @@ fn unknown(settings: &Settings, plan: Option<&Plan>, name: &OsStr, rows: &[Row])
     Some(names::unknown(settings, name, near.first().copied()).to_string())
 }
 
+/// Returns s6-svc(8) as a person is to call it.
+fn svc() -> String {
+    let found = programs::find(OsStr::new(SVC), OsStr::new(programs::DEFAULT_PATH));
+    found.ok().flatten().map_or_else(|| SVC.to_owned(), |path| FromVolume::path(&path).to_string())
+}
+
 /// Returns a row with the texts that are said of it.
 fn line<'a>(
     query: &Query<'_>,
@@ -218,7 +229,11 @@ fn line<'a>(
             note
         };
         let name = FromVolume(&row.name).to_string();
-        let remedy = note.remedy.map(|remedy| remedy.text(program, &name));
+        let directory = row.directory.as_ref().map(|path| FromVolume::path(path).to_string());
+        let remedy = note.remedy.map(|remedy| {
+            let directory = directory.as_deref().unwrap_or_default();
+            remedy.text(&Words { program, name: &name, svc: &svc(), directory })
+        });
         let until = note.until.map(|until| format!("; waiting, starts again at {}", zone.stamp(until)));
         format!("{}{}{}", note.what, remedy.unwrap_or_default(), until.unwrap_or_default())
     });

@@ -82,6 +82,10 @@ fn states() -> Vec<State> {
         State { age: Some(3), ..up() },
         State { age: None, ..up() },
         State { logger: Logger::Dying, ..up() },
+        State { logger: Logger::Down, ..up() },
+        State { logger: Logger::NotLogging, ..up() },
+        State { logger: Logger::Fallback, ..up() },
+        State { logger: Logger::Lost, ..up() },
         State { logger: Logger::Unknown("unable to inspect log".to_owned()), ..up() },
         State { deaths: Err("unable to read supervise/death_tally".to_owned()), ..up() },
         State { deaths: deaths(death(1, 0), 2, None), ..up() },
@@ -177,6 +181,11 @@ pub fn carry_out(remedy: Remedy, row: &Row) -> Option<Row> {
         Remedy::Unregister => return None,
         Remedy::Reconcile => {
             row.last_pass = Some(Pass { action: "started".to_owned(), time: "T2".to_owned() });
+        }
+        Remedy::RenewLogger => {
+            if let Supervision::Supervised(state) = &mut row.supervision {
+                state.logger = Logger::Fine;
+            }
         }
         Remedy::Logs | Remedy::ContainerLog => (),
     }

@@ -33,11 +33,27 @@ pub enum Remedy {
     Logs,
     /// The container's log shows why.
     ContainerLog,
+    /// s6-svc(8) for its logger: one that is up ends and is started again, and one that is down is started.
+    RenewLogger,
+}
+
+/// What the text of a remedy has in it, as a person is to see it.
+#[derive(Debug)]
+pub struct Words<'a> {
+    /// How a person calls the executable.
+    pub program: &'a str,
+    /// The row's name.
+    pub name: &'a str,
+    /// s6-svc.
+    pub svc: &'a str,
+    /// The row's service directory.
+    pub directory: &'a str,
 }
 
 impl Remedy {
-    /// Returns what follows the sentence. `program` is how a person calls the executable; `name` is the row's, escaped.
-    pub fn text(self, program: &str, name: &str) -> String {
+    /// Returns what follows the sentence.
+    pub fn text(self, words: &Words<'_>) -> String {
+        let Words { program, name, svc, directory } = words;
         match self {
             Remedy::Start => format!(": {program} start {name}"),
             Remedy::RestoreAndStart => format!("; restore the file, then: {program} start {name}"),
@@ -48,6 +64,7 @@ impl Remedy {
             Remedy::Reconcile => format!(": {program} reconcile"),
             Remedy::Logs => format!("; see: {program} logs {name}"),
             Remedy::ContainerLog => "; the container's log says why".to_owned(),
+            Remedy::RenewLogger => format!(": {svc} -uh {directory}/log"),
         }
     }
 }
@@ -156,10 +173,26 @@ fn of_state(row: &Row, state: &State) -> Option<Note> {
         _ if !state.is_up() && row.is_service() && state.is_wanted => {
             Some(Note::new("it is not up").with(Remedy::ContainerLog))
         }
-        Logger::Fine => None,
-        Logger::Dying => Some(Note::new("its logger keeps dying").with(Remedy::ContainerLog)),
-        Logger::Unknown(error) => Some(Note::new(error.clone())),
+        logger => of_logger(logger),
     }
+}
+
+fn of_logger(logger: &Logger) -> Option<Note> {
+    let (what, remedy) = match logger {
+        Logger::Fine => return None,
+        Logger::Unknown(error) => return Some(Note::new(error.clone())),
+        Logger::Dying => ("its logger keeps dying", Remedy::ContainerLog),
+        Logger::Down => ("its logger is down", Remedy::RenewLogger),
+        Logger::NotLogging => ("its logger has not started s6-log", Remedy::ContainerLog),
+        Logger::Fallback => (
+            "its output goes to the container's log only, since its logger could not use its directory",
+            Remedy::RenewLogger,
+        ),
+        Logger::Lost => {
+            ("its logger writes to a directory that has been removed or replaced", Remedy::RenewLogger)
+        }
+    };
+    Some(Note::new(what).with(remedy))
 }
 
 /// Returns where what a service has printed is shown.
@@ -245,9 +278,11 @@ mod tests {
         Row { name, subject, directory: None, supervision, last_boot: None, last_pass: None }
     }
 
+    const WORDS: Words<'_> = Words { program: "P", name: "x", svc: "S", directory: "/D" };
+
     fn text(row: &Row) -> Option<String> {
         let note = message(row, judge(row, 60).as_ref())?;
-        Some(format!("{}{}", note.what, note.remedy.map(|remedy| remedy.text("P", "x")).unwrap_or_default()))
+        Some(format!("{}{}", note.what, note.remedy.map(|remedy| remedy.text(&WORDS)).unwrap_or_default()))
     }
 
     #[test]
@@ -299,7 +334,7 @@ mod tests {
                 let text = note.without_svscan("no s6-svscan runs there");
                 assert_eq!(text, Note::new(format!("{what}; no s6-svscan runs there")));
             } else {
-                assert!(!note.remedy.is_some_and(|remedy| remedy.text("P", "x").contains(" start ")));
+                assert!(!note.remedy.is_some_and(|remedy| remedy.text(&WORDS).contains(" start ")));
             }
         }
     }
@@ -405,6 +440,25 @@ mod tests {
         ];
         for (row, expected) in cases {
             assert_eq!(text(&row).as_deref(), expected, "{row:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_logger_has_its_sentence() {
+        let only = "its output goes to the container's log only, since its logger could not use its directory: S -uh /D/log";
+        let lost = "its logger writes to a directory that has been removed or replaced: S -uh /D/log";
+        for (logger, expected) in [
+            (Logger::Fine, None),
+            (Logger::Dying, Some("its logger keeps dying; the container's log says why")),
+            (Logger::Down, Some("its logger is down: S -uh /D/log")),
+            (Logger::NotLogging, Some("its logger has not started s6-log; the container's log says why")),
+            (Logger::Fallback, Some(only)),
+            (Logger::Lost, Some(lost)),
+            (Logger::Unknown("why".to_owned()), Some("why")),
+        ] {
+            let row = profile(wanted(), Supervision::Supervised(State { logger, ..up() }));
+            assert_eq!(text(&row).as_deref(), expected);
+            assert_eq!(judge(&row, 0).is_some(), expected.is_some());
         }
     }
 

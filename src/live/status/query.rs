@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 
+use super::log_keeping;
 use super::row::{
     Deaths, Forecast, LOOP, Logger, Missing, NextBoot, OrphanProfile, Pass, RECENT, Row, State, Subject,
     Supervision,
@@ -18,6 +19,9 @@ use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, present, time};
 use crate::volume::bootlog::{Entry, LastBoots};
+
+/// The signal that ends a logger.
+const SIGHUP: u8 = 1;
 
 /// What is asked.
 pub struct Query<'a> {
@@ -138,7 +142,7 @@ impl Query<'_> {
                 if control.ids.uid != owner.uid && !is_group {
                     return None;
                 }
-                self.ask(&dir)
+                self.ask(&dir, false)
             }
         };
         Some(Row {
@@ -162,12 +166,12 @@ impl Query<'_> {
             Err(errno) => Supervision::Unknown(Error::new("open", slot, errno).to_string()),
             Ok(dir) if matches!(supervision::is_held(&dir), Ok(false)) => Supervision::Unsupervised,
             Ok(_) if ProfileName::of_service(slot.bytes()).is_none() => Supervision::NotAsked,
-            Ok(dir) => self.ask(&dir),
+            Ok(dir) => self.ask(&dir, true),
         }
     }
 
-    /// Asks s6 about a service directory that is open.
-    fn ask(&self, dir: &Dir) -> Supervision {
+    /// Asks s6 about a service directory that is open. `is_gateway`: its logger is one of ours.
+    fn ask(&self, dir: &Dir, is_gateway: bool) -> Supervision {
         let stat = match status::svstat(dir) {
             Ok(Some(stat)) => stat,
             Ok(None) => return Supervision::Unsupervised,
@@ -187,7 +191,7 @@ impl Query<'_> {
             logger: Logger::Fine,
         };
         if state.is_up() && state.deaths.is_ok() && !state.is_looping() {
-            state.logger = Self::logger(dir);
+            state.logger = self.logger(dir, is_gateway.then_some(state.age.unwrap_or_default()));
         }
         Supervision::Supervised(state)
     }
@@ -207,14 +211,30 @@ impl Query<'_> {
         })
     }
 
-    fn logger(dir: &Dir) -> Logger {
-        let log = present(dir.open_path(&LOG)).map_err(Reason::from);
-        match log.and_then(|log| log.map_or(Ok(Vec::new()), |log| deaths::read(&log))) {
+    /// Looks at the logger of a service that is up; more closely at that of a gateway, which has been up for `gateway` seconds.
+    fn logger(&self, dir: &Dir, gateway: Option<u64>) -> Logger {
+        let log = match present(dir.open_path(&LOG)) {
+            Ok(Some(log)) => Ok(log),
+            Ok(None) => return Logger::Fine,
+            Err(errno) => Err(Reason::from(errno)),
+        };
+        let looked = log.and_then(|log| Ok((deaths::read(&log)?, log)));
+        let (deaths, log) = match looked {
+            Ok(looked) => looked,
             // The logger of a static service may be root's alone.
-            Err(Reason::Errno(Errno::ACCESS)) => Logger::Fine,
-            Err(reason) => Logger::Unknown(Error::new("inspect", &LOG, reason).to_string()),
-            Ok(deaths) if recent(deaths.iter(), time::now()) < LOOP => Logger::Fine,
-            Ok(_) => Logger::Dying,
+            Err(Reason::Errno(Errno::ACCESS)) if gateway.is_none() => return Logger::Fine,
+            Err(reason) => return Logger::Unknown(Error::new("inspect", &LOG, reason).to_string()),
+        };
+        let now = time::now();
+        match gateway {
+            // Whoever has it renewed with s6-svc(8) makes no loop of it.
+            _ if recent(deaths.iter().filter(|death| gateway.is_none() || !is_renewal(death)), now)
+                >= LOOP =>
+            {
+                Logger::Dying
+            }
+            Some(age) => log_keeping::Look { user: self.settings.owner.value, now, age }.at(&log),
+            None => Logger::Fine,
         }
     }
 
@@ -240,6 +260,11 @@ impl Query<'_> {
 /// Returns how many deaths are recent. Of one that is stamped later than now, that is not known.
 fn recent<'a>(deaths: impl Iterator<Item = &'a Death>, now: i64) -> usize {
     deaths.filter(|death| death.age(now).is_some_and(|age| age < RECENT)).count()
+}
+
+/// Returns whether a logger has ended as it does at the end of its input, or at a SIGHUP.
+fn is_renewal(death: &Death) -> bool {
+    (death.signal == 0 && death.code == 0) || death.signal == SIGHUP
 }
 
 /// Returns an entry of the boot log as a row has it.

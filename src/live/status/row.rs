@@ -148,12 +148,27 @@ pub struct Deaths {
 /// What is known of the logger of a service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Logger {
-    /// Nothing is wrong with it, or there is none, or it is root's alone, or the service is down.
+    /// Nothing is wrong with it, as far as is looked, or there is none, or it is root's alone, or the service is down.
     Fine,
     /// It dies again and again.
     Dying,
+    /// It is not up, and was not just started.
+    Down,
+    /// It does not run s6-log, and was not just started.
+    NotLogging,
+    /// s6-log runs without a directory: what the gateway writes is in the container's log only.
+    Fallback,
+    /// The directory that s6-log writes to is not the one at its path any more.
+    Lost,
     /// It could not be looked at; the error.
     Unknown(String),
+}
+
+impl Logger {
+    /// Returns whether something is known to be wrong with it.
+    pub fn is_faulty(&self) -> bool {
+        !matches!(self, Logger::Fine | Logger::Unknown(_))
+    }
 }
 
 /// What a pass has done with a profile, and when, as the boot log has it.
