@@ -83,6 +83,7 @@ fn look_at_process(pid: u64) -> std::result::Result<Found, Reason> {
     let path = match Argv::parse(&process::argv_of(pid)?) {
         Argv::Other => return Ok(Found::Other),
         Argv::Fallback => return Ok(Found::Fallback),
+        Argv::RelativeDirectory => return Ok(Found::Logging),
         Argv::Directory(path) => path,
     };
     let found = Dir::at(&path).and_then(|dir| Ok(dir.meta(&CURRENT)?.inode));
@@ -104,11 +105,13 @@ enum Argv {
     Fallback,
     /// It has this one.
     Directory(PathBuf),
+    /// It has one whose path is relative.
+    RelativeDirectory,
 }
 
 impl Argv {
     /// Parses the text of a /proc/PID/cmdline. s6-log recognizes a directory by its first character, `/` or `.`; one that begins with `.`
-    /// is relative to the logger's service directory, and not looked for.
+    /// is relative to the working directory of a process that nobody else knows, and is not looked for.
     fn parse(cmdline: &[u8]) -> Argv {
         let mut words = cmdline.split(|byte| *byte == 0);
         let program = words.next().unwrap_or_default();
@@ -116,6 +119,7 @@ impl Argv {
             return Argv::Other;
         }
         match words.find(|word| matches!(word.first(), Some(b'/' | b'.'))) {
+            Some([b'.', ..]) => Argv::RelativeDirectory,
             Some(path) => Argv::Directory(OsStr::from_bytes(path).into()),
             None => Argv::Fallback,
         }
@@ -135,7 +139,7 @@ mod tests {
                 directory("/v/logs/gateways/a"),
             ),
             (&["s6-log", "1", "n10", "s1000000", "T", "/v/logs/gateways/a"], directory("/v/logs/gateways/a")),
-            (&["s6-log", "-p", "T", "./v"], directory("./v")),
+            (&["s6-log", "-p", "T", "./v"], Argv::RelativeDirectory),
             (&["/command/s6-log", "-p", "pa:", "1"], Argv::Fallback),
             (&["s6-log", "-p", "1"], Argv::Fallback),
             (&["/usr/bin/hermes-init", "gateway-log", "./run", "gateway-a/log"], Argv::Other),
