@@ -253,6 +253,7 @@ def test_without_faccessat2_a_new_profile_is_registered_and_started(live, errno)
             done = live.run([*without_faccessat2(errno), "/run/bed/bin/hermes-init", command, name], uid)
             assert done.returncode == 0 and b"unable to" not in done.stderr, (command, done)
     # Whom the scan directory does not belong to is refused as before.
+    live.profile("another", "stopped")
     live.run(["sh", "-ec", "chown 0:0 /run/service; chmod 755 /run/service"])
     done = live.run([*without_faccessat2(errno), "/run/bed/bin/hermes-init", "register", "another"], HERMES)
     assert done.returncode == 1 and b"it belongs to uid 0" in done.stderr, done

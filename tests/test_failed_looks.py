@@ -169,7 +169,7 @@ def test_a_dry_run_and_explain_do_not_guess_whether_a_supervisor_lives(forged):
         assert changed(*looks[:-1], f"{looks[-1]}{when}") == {"default": False, "coder": False}
 
 
-@pytest.mark.parametrize("command, code", [("status", 1), ("health", 1), ("stop", 111)])
+@pytest.mark.parametrize("command, code", [("status", 1), ("health", 111), ("stop", 111)])
 @pytest.mark.parametrize("path", ["control", "supervise"])
 def test_a_fifo_that_cannot_be_looked_at_is_no_missing_supervisor(forged, command, code, path):
     forged.profile("coder", "running" if command != "stop" else "stopped")
@@ -199,7 +199,7 @@ def test_a_static_service_that_cannot_be_looked_at_is_a_fault(forged):
     for call, path, when in (("openat", "dashboard", 1), ("newfstatat", "dashboard", 1), ("newfstatat", "control", 2)):
         row = forged.rows(before=failing((call, path, when)), code=1)["/dashboard"]
         assert (row["state"], row["note"]) == ("unknown", SERVICE), (call, path)
-        done = forged.run("health", before=failing((call, path, when)), code=1)
+        done = forged.run("health", before=failing((call, path, when)), code=111)
         assert (done.stdout, done.stderr) == (f"dashboard: {SERVICE}\n", "")
 
 
@@ -213,7 +213,7 @@ def test_a_fifo_in_the_place_of_the_deaths_is_a_fault(forged, name, logger, reas
     deaths = forged.service(name, logger=()) / ("log" if logger else ".") / "supervise/death_tally"
     deaths.unlink()
     os.mkfifo(deaths)
-    done = forged.run("health", name.removeprefix("gateway-"), code=1)
+    done = forged.run("health", name.removeprefix("gateway-"), code=111)
     assert (done.stdout, done.stderr) == (f"{name.removeprefix('gateway-')}: {reason}\n", "")
     assert forged.run("status", code=1).stdout.count(reason) == 1
 

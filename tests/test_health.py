@@ -152,8 +152,11 @@ def test_a_logger_without_s6_log_is_a_fault(live):
 def test_what_cannot_be_seen_of_a_logger_is_a_fault(live):
     """No /proc, one that shows nothing of the process, and another user, to whom the kernel does not show what it has open."""
     done = live.run(["unshare", "-m", "sh", "-ec", "mount -t tmpfs tmpfs /proc; exec /run/bed/bin/hermes-init health coder"])
-    assert done.returncode == 1 and b"coder: unable to inspect the logger, /proc/" in done.stdout, done
+    assert done.returncode == 111 and b"coder: unable to inspect the logger, /proc/" in done.stdout, done
     for options, uid in (("hidepid=2", 4321), ("hidepid=0", 4321)):
-        hide = f"mount -t proc -o {options} proc /proc; exec setpriv --reuid {uid} --clear-groups /run/bed/bin/hermes-init health coder"
-        done = live.run(["unshare", "-m", "sh", "-ec", hide])
-        assert done.returncode == 1 and b"coder: unable to inspect the logger, /proc/" in done.stdout, done
+        hide = f"mount -t proc -o {options} proc /proc; exec setpriv --reuid {uid} --clear-groups /run/bed/bin/hermes-init "
+        done = live.run(["unshare", "-m", "sh", "-ec", hide + "health coder"])
+        assert done.returncode == 111 and b"coder: unable to inspect the logger, /proc/" in done.stdout, done
+        # Whoever only asks how it is may be a stranger.
+        done = live.run(["unshare", "-m", "sh", "-ec", hide + "status --json coder"])
+        assert done.returncode == 0 and json.loads(done.stdout)["note"] is None, done

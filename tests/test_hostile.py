@@ -505,7 +505,7 @@ REFUSALS = [
     ("flock", "ENOLCK", 0),
     ("unlinkat", "EIO", 1),
     ("fsync", "EIO", 0),
-    ("fstatfs", "EIO", 0),
+    ("fstatfs", "EIO", 1),
     ("getdents64", "EIO", 1),
     ("readlink,readlinkat", "ENOENT", 0),
 ]
@@ -541,5 +541,6 @@ def test_what_cannot_be_written_to_is_said(volume):
     private = ["unshare", "--mount", "--propagation", "private", "sh", "-c", script]
     done = volume.reconcile(before=[*private, volume.scandir], code=1)
     assert done.stdout.count(b"action=failed") == 2 and b"Read-only file system" in done.stdout
-    done = volume.reconcile(before=[*private, volume.home])
+    done = volume.reconcile(before=[*private, volume.home], code=1)
+    assert b"unable to verify the hermes user's access to %s: Read-only file system" % bytes(volume.home) in done.stderr, done
     assert b"logs/container-boot.log: Read-only file system" in done.stderr and snapshot(volume.slot("coder")) == expected_slot(down=False)

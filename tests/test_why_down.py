@@ -254,7 +254,7 @@ def test_what_cannot_be_looked_at_is_not_healthy(live, uid):
 def test_deaths_that_cannot_be_read_are_a_fault(live, where, named):
     live.run(["sh", "-ec", f"cd {live.slot('coder')}/{where}; rm -f death_tally; mkfifo death_tally"])
     for uid in (HERMES, 0):
-        assert health(live, uid=uid) == [f"coder: unable to {named}: not a regular file"]
+        assert health(live, uid=uid, code=111) == [f"coder: unable to {named}: not a regular file"]
         assert live.init("status", uid=uid, code=1).stdout.count(b"coder: unable to ") == 1
 
 

@@ -24,6 +24,11 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Returns the user as whom this process acts.
+pub fn uid() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
 /// Clears the umask, so that new files get exactly the mode that is asked for.
 pub fn clear_umask() {
     umask(Mode::empty());

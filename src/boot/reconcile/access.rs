@@ -91,6 +91,12 @@ fn try_below(dir: &std::result::Result<Dir, Reason>, entry: &str) -> std::result
     dir.as_ref().map_err(Clone::clone)?.try_to_use_below(&name)
 }
 
+/// Returns whether what stands in the place of a directory of logs is none, or is one that this program does not use. The gateway runs
+/// all the same, and its logger says it: the output is in the container's log.
+fn is_of_another_kind(reason: &Reason) -> bool {
+    !matches!(reason, Reason::Errno(errno) if !matches!(*errno, Errno::NOTDIR | Errno::LOOP))
+}
+
 impl Look<'_> {
     /// Asks the kernel as the user of this process.
     fn all(&self, items: &mut [Item]) {
@@ -120,12 +126,13 @@ impl Look<'_> {
     fn full(&self, volume: &Volume) -> Option<String> {
         let logs = volume.logs.as_ref().ok().map(|logs| (logs, Path::new(gateway_log::LOGS)));
         iter::once((&volume.home, self.path)).chain(logs).find_map(|(dir, path)| {
-            let reason = match dir.is_full() {
-                Ok(false) => return None,
-                Ok(true) => Errno::NOSPC,
-                Err(errno) => errno,
+            let error = match dir.is_full() {
+                // A seccomp filter may refuse the question.
+                Ok(false) | Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => return None,
+                Ok(true) => Error::new("write to", path, Errno::NOSPC),
+                Err(errno) => Error::new("find out how much space is left in", path, errno),
             };
-            Some(self.pass.console.reported(&Error::new("write to", path, reason)))
+            Some(self.pass.console.reported(&error))
         })
     }
 
@@ -178,6 +185,7 @@ impl Look<'_> {
             Err(Reason::Errno(Errno::NOENT)) => {
                 self.place_of_logs.get_or_init(|| self.place_of_logs(volume)).clone()
             }
+            Err(reason) if is_of_another_kind(&reason) => None,
             Err(reason) => self.refused_one(volume, &gateway_log::path(name), &reason),
         }
     }
@@ -189,6 +197,7 @@ impl Look<'_> {
             match volume.home.follow(place).and_then(|dir| Ok(dir.try_to_use()?)) {
                 Err(Reason::Errno(Errno::NOENT)) => (),
                 Ok(()) => break,
+                Err(reason) if is_of_another_kind(&reason) => break,
                 Err(reason) => return self.refused_one(volume, label, &reason),
             }
         }

@@ -8,6 +8,8 @@ use super::row::{NextBoot, OrphanProfile, Pass, Row, Shown, Subject, Supervision
 pub enum Fault {
     /// It could not be looked at, or not whole.
     Unknown,
+    /// The kernel does not show this user all of it; the error. `status` says nothing of that.
+    Unseen(String),
     /// It should be up and is not, or will lack something.
     NotUp,
     /// Its logger keeps no log.
@@ -48,7 +50,7 @@ pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
             } else if row.last_pass.as_ref().is_some_and(Pass::has_failed) {
                 Some(Fault::LastPass)
             } else {
-                new().filter(|_| should_be_up)
+                new().filter(|_| should_be_up).or_else(|| row.unseen().map(Fault::Unseen))
             }
         }
         Subject::Orphan(profile) => {
@@ -79,10 +81,16 @@ impl Pass {
 }
 
 impl Fault {
+    /// Returns whether it is that something could not be looked at.
+    pub fn is_ignorance(&self) -> bool {
+        matches!(self, Fault::Unknown | Fault::Unseen(_))
+    }
+
     /// Returns what is said of a fault of which nothing else is said.
     pub fn note(&self) -> Note {
         let (what, remedy) = match self {
             Fault::Unknown | Fault::NotUp => ("it is not up".to_owned(), None),
+            Fault::Unseen(error) => (error.clone(), None),
             Fault::Logger => ("its logger keeps dying".to_owned(), Some(Remedy::ContainerLog)),
             Fault::LastPass => (
                 "the last boot pass failed for it; the boot log says why".to_owned(),
@@ -97,7 +105,7 @@ impl Fault {
 /// Returns what is said of a row: its note, else that of its fault. A note that helps with nothing does not hide a fault that has
 /// another cause.
 pub fn message(row: &Row, fault: Option<&Fault>) -> Option<Note> {
-    let is_cause = !matches!(fault, Some(Fault::LastPass | Fault::New(_)));
+    let is_cause = !matches!(fault, Some(Fault::LastPass | Fault::New(_) | Fault::Unseen(_)));
     note(row).filter(|note| is_cause || note.remedy.is_some()).or_else(|| fault.map(Fault::note))
 }
 
@@ -162,8 +170,8 @@ mod tests {
             let is_error = row.failed_look() == Some(&message.what)
                 || matches!(&row.subject, Subject::Orphan(OrphanProfile::Unknown(error)) if *error == message.what);
             let is_foreign = matches!(row.supervision, Supervision::NotASlot(_));
-            let is_new = matches!(fault, Fault::New(_));
-            let is_explained = message.remedy.is_some() || has_reason || is_error || is_foreign || is_new;
+            let is_whole = matches!(fault, Fault::New(_) | Fault::Unseen(_));
+            let is_explained = message.remedy.is_some() || has_reason || is_error || is_foreign || is_whole;
             assert!(is_explained, "{row:?}\n{message:?}");
         }
     }

@@ -33,7 +33,7 @@ impl Look {
     /// Looks at the logger of a gateway. `log` is its service directory.
     pub fn at(&self, log: &Dir) -> Logger {
         let look = || match self.once(log) {
-            Ok(Logger::Fine) => Some(Logger::Fine),
+            Ok(found @ (Logger::Fine | Logger::Unseen(_))) => Some(found),
             // The process may have ended meanwhile.
             Err(error) if error.errno() != Some(Errno::NOENT) => Some(Logger::Unknown(error.to_string())),
             _ => None,
@@ -57,13 +57,23 @@ impl Look {
             _ => Ok(look_at_process(pid)),
         };
         let found = looked.map_err(Reason::from).and_then(|found| found);
-        Ok(match found.context("inspect the logger,", Path::new(&format!("/proc/{pid}")))? {
+        let found = match found.context("inspect the logger,", Path::new(&format!("/proc/{pid}"))) {
+            Err(error) if self.is_strangers(&error) => return Ok(Logger::Unseen(error.to_string())),
+            found => found?,
+        };
+        Ok(match found {
             Found::Other if is_starting => Logger::Fine,
             Found::Other => Logger::NotLogging,
             Found::Fallback => Logger::Fallback,
             Found::Lost => Logger::Lost,
             Found::Logging => Logger::Fine,
         })
+    }
+
+    /// Returns whether a failure is what the kernel answers to a user whom the process is none of the business of.
+    fn is_strangers(&self, error: &Error) -> bool {
+        let is_refusal = matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM | Errno::NOENT));
+        is_refusal && !process::is_root() && process::uid() != self.user.uid
     }
 }
 

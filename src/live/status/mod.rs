@@ -141,7 +141,9 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         Question::Health { min_up } => min_up,
     };
     let program = console.program();
-    let judged: Vec<_> = rows.iter().map(|row| (row, judge::judge(row, min_up))).collect();
+    let is_of_the_question = |fault: &Fault| is_health || !matches!(fault, Fault::Unseen(_));
+    let judge = |row| judge::judge(row, min_up).filter(is_of_the_question);
+    let judged: Vec<_> = rows.iter().map(|row| (row, judge(row))).collect();
     if judged.iter().any(|(row, fault)| row.failed_look().is_some() || (is_health && fault.is_some())) {
         code = exit::INCOMPLETE;
     }
@@ -158,7 +160,8 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         (_, true) => render::notes(&lines),
         _ => render::table(&lines),
     });
-    if plan.is_none() {
+    let is_unseen = judged.iter().filter_map(|(_, fault)| fault.as_ref()).any(Fault::is_ignorance);
+    if plan.is_none() || (is_health && is_unseen) {
         code = exit::SYSTEM;
     }
     if is_health && !is_complete {

@@ -87,6 +87,7 @@ fn states() -> Vec<State> {
         State { logger: Logger::Fallback, ..up() },
         State { logger: Logger::Lost, ..up() },
         State { logger: Logger::Unknown("unable to inspect log".to_owned()), ..up() },
+        State { logger: Logger::Unseen("unable to inspect /proc/7".to_owned()), ..up() },
         State { deaths: Err("unable to read supervise/death_tally".to_owned()), ..up() },
         State { deaths: deaths(death(1, 0), 2, None), ..up() },
         State { deaths: deaths(death(1, 0), 7, Some(1_000_060)), ..up() },

@@ -179,7 +179,7 @@ fn of_state(row: &Row, state: &State) -> Option<Note> {
 
 fn of_logger(logger: &Logger) -> Option<Note> {
     let (what, remedy) = match logger {
-        Logger::Fine => return None,
+        Logger::Fine | Logger::Unseen(_) => return None,
         Logger::Unknown(error) => return Some(Note::new(error.clone())),
         Logger::Dying => ("its logger keeps dying", Remedy::ContainerLog),
         Logger::Down => ("its logger is down", Remedy::RenewLogger),
@@ -455,6 +455,7 @@ mod tests {
             (Logger::Fallback, Some(only)),
             (Logger::Lost, Some(lost)),
             (Logger::Unknown("why".to_owned()), Some("why")),
+            (Logger::Unseen("why".to_owned()), Some("why")),
         ] {
             let row = profile(wanted(), Supervision::Supervised(State { logger, ..up() }));
             assert_eq!(text(&row).as_deref(), expected);

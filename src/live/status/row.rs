@@ -162,12 +162,14 @@ pub enum Logger {
     Lost,
     /// It could not be looked at; the error.
     Unknown(String),
+    /// The kernel does not show it to this user, who is neither root nor the hermes user; the error.
+    Unseen(String),
 }
 
 impl Logger {
     /// Returns whether something is known to be wrong with it.
     pub fn is_faulty(&self) -> bool {
-        !matches!(self, Logger::Fine | Logger::Unknown(_))
+        !matches!(self, Logger::Fine | Logger::Unknown(_) | Logger::Unseen(_))
     }
 }
 
@@ -272,6 +274,14 @@ impl Row {
                 (Err(error), _) | (_, Logger::Unknown(error)) => Some(error),
                 _ => None,
             },
+            _ => None,
+        }
+    }
+
+    /// Returns what the kernel does not show to this user, as far as it does not.
+    pub fn unseen(&self) -> Option<String> {
+        match self.state().map(|state| &state.logger) {
+            Some(Logger::Unseen(error)) => Some(error.clone()),
             _ => None,
         }
     }
