@@ -96,9 +96,29 @@ def test_sealed_a_pass_of_the_hermes_user_finds_roots_slots_as_desired_and_says_
     assert done.stdout.count(b'"changed": false') == 2 and done.stderr == b"", done
     assert b"gateway-coder is up to date; s6-supervise is running" in sealed.init("reconcile", "--explain", uid=HERMES).stdout
     sealed.profile("new", "running")
+    log = sealed.path("/opt/data/logs/container-boot.log")
+    logged = log.read_bytes()
     done = sealed.init("reconcile", uid=HERMES, code=1)
     assert b"profile=new prior_state=running action=failed" in done.stdout and b"coder prior_state=running action=started" in done.stdout
-    assert identity(sealed.path("/run/service")) == before
+    assert done.stderr == (
+        b"hermes-init reconcile: warning: unable to create gateway-new: Permission denied; as root: /run/bed/bin/hermes-init reconcile\n"
+    )
+    assert identity(sealed.path("/run/service")) == before and log.read_bytes() == logged
+
+
+def test_what_a_pass_of_the_hermes_user_may_not_do_is_no_failure_of_a_profile(sealed):
+    """A slot that differs: root's next pass changes it, and until then nothing has failed."""
+    sealed.settle()
+    sealed.profile("coder", "running")
+    (sealed.path("/opt/data/profiles/coder") / "gateway_state.json").write_text('{"desired_state": "stopped"}')
+    log = sealed.path("/opt/data/logs/container-boot.log")
+    logged = log.read_bytes()
+    done = sealed.init("reconcile", uid=HERMES, code=1)
+    assert b"Permission denied; as root: /run/bed/bin/hermes-init reconcile\n" in done.stderr, done
+    assert log.read_bytes() == logged
+    for uid in (0, HERMES):
+        assert sealed.init("health", uid=uid).stdout == b""
+    assert b"Permission denied" not in sealed.init("reconcile").stderr and len(log.read_bytes()) > len(logged)
 
 
 def truncate_a_file_of_roots(bed):

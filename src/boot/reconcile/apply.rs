@@ -32,8 +32,10 @@ pub fn run(pass: &Pass<'_>, effect: Effect, format: Format) -> u8 {
     if effect == Effect::Apply {
         warn_without_svscan(pass);
     }
+    // What this process may not do, root's pass does: what that has written of it stays the newest that the log tells.
+    let is_refused = plan.items.iter().any(|item| matches!(item.outcome, Outcome::Refused(_)));
     // The log comes first: whoever reads stdout may have stopped doing so.
-    if let (Effect::Apply, Some(home)) = (effect, &pass.home) {
+    if let (Effect::Apply, Some(home), false) = (effect, &pass.home, is_refused) {
         report_failure(pass, home.as_its_user(|| write_log(pass, &plan, home)));
     }
     let form = match format {
@@ -231,7 +233,7 @@ fn carry_out(pass: &Pass<'_>, scandir: &Held<'_>, item: &mut Item) {
     match made {
         Ok(Removed::Nothing) => (),
         Ok(Removed::StaleFiles) => item.outcome = Outcome::Changed,
-        Err(error) => item.outcome = Outcome::Failed(pass.console.reported(&error)),
+        Err(error) => item.outcome = pass.failed(&error),
     }
 }
 

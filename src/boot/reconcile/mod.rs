@@ -22,6 +22,7 @@ pub use plan::Plan;
 
 use decide::Bootstrap;
 use multiplexing::Multiplexing;
+use plan::Outcome;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::output::Console;
@@ -107,6 +108,17 @@ impl Pass<'_> {
             Err(errno) => Err(errno),
         };
         Ok(())
+    }
+
+    /// Reports a failure to look at a slot or to change it. Returns what has come of it.
+    fn failed(&self, error: &Error) -> Outcome {
+        let is_refused = matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM));
+        if !is_refused || self.template.ownership.is_root() {
+            return Outcome::Failed(self.console.reported(error));
+        }
+        let why = format!("{error}; as root: {} reconcile", self.console.program());
+        self.console.warn(format_args!("{why}"));
+        Outcome::Refused(why)
     }
 
     /// Returns whether this is a dry run.

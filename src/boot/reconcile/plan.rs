@@ -37,6 +37,8 @@ pub enum Outcome {
     Changed,
     /// Its slot could not be looked at or made; why.
     Failed(String),
+    /// This process may not look at its slot or change it; why. That is no failure of the profile: root may.
+    Refused(String),
 }
 
 /// The word of the log for what is done with a profile.
@@ -95,7 +97,7 @@ impl Item {
     /// Returns what is done with it.
     pub fn action(&self) -> Action {
         match &self.decision {
-            _ if matches!(self.outcome, Outcome::Failed(_)) => Action::Failed,
+            _ if matches!(self.outcome, Outcome::Failed(_) | Outcome::Refused(_)) => Action::Failed,
             Decision::Start(_) => Action::Started,
             Decision::Down(_) | Decision::ServedByDefault { .. } => Action::Registered,
             Decision::NoSlot(NoSlotReason::Unusable(_)) => Action::Skipped,
@@ -223,7 +225,7 @@ impl Plan {
     /// Returns why an item is neither started nor registered.
     pub fn failure(&self, item: &Item) -> Option<String> {
         match (&item.outcome, &item.decision) {
-            (Outcome::Failed(why), _)
+            (Outcome::Failed(why) | Outcome::Refused(why), _)
             | (_, Decision::Unknown(why) | Decision::NoSlot(NoSlotReason::Unusable(why))) => {
                 Some(why.clone())
             }
@@ -313,6 +315,7 @@ mod tests {
             (profile(), start(), Outcome::Unchanged, "started", "started"),
             (profile(), start(), Outcome::Changed, "started", "started"),
             (profile(), start(), failed(), "failed", "slot left as it is"),
+            (profile(), start(), Outcome::Refused("why".to_owned()), "failed", "slot left as it is"),
             (profile(), Decision::Start(StartReason::Others), Outcome::Unchanged, "started", "started"),
             (profile(), down(), Outcome::Changed, "registered", "stays down"),
             (profile(), down(), failed(), "failed", "slot left as it is"),

@@ -37,7 +37,7 @@ pub fn look(pass: &Pass<'_>, item: &mut Item) {
         }
         Err(error) => {
             item.slot = Slot::Unknown;
-            item.outcome = Outcome::Failed(pass.console.reported(&error));
+            item.outcome = pass.failed(&error);
         }
     }
 }
