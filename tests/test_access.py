@@ -285,3 +285,27 @@ def test_an_option_names_the_user_as_whom_the_kernel_is_asked(closed, owner, cod
     assert (done.stderr == b"") == (code == 0) and done.stderr.count(
         b"unable to verify the hermes user's access to /run/above/data: "
     ) == code
+
+
+@pytest.mark.s6
+@pytest.mark.parametrize("name", ["coder", "default"])
+def test_a_gateway_whose_user_cannot_enter_its_directory_is_not_started(live, name):
+    """The reason and what helps are the pass's. What runs stays up."""
+    place = "/opt/data" if name == "default" else f"/opt/data/profiles/{name}"
+    live.init("start", "--wait", name, uid=HERMES)
+    pid = live.pid_of(live.slot(name))
+    live.run(["sh", "-ec", f"chown 0:0 {place}; chmod 755 {place}"])
+    pass_ = live.init("reconcile", "--dry-run", code=1).stderr.decode()
+    label = place if name == "default" else f"profiles/{name}"
+    for uid in (0, HERMES):
+        for command in ("start", "restart"):
+            for options in ([], ["--wait"]):
+                done = live.init(command, *options, name, uid=uid, code=1)
+                [line] = done.stderr.decode().splitlines()
+                assert f"unable to verify the hermes user's access to {label}: Permission denied ({place} belongs to 0:0" in line, done
+                assert "; as root: " in line and line.split("warning: ")[1] in pass_, (line, pass_)
+    assert live.pid_of(live.slot(name)) == pid
+    # What runs can be stopped.
+    live.init("stop", "--wait", name, code=0)
+    live.run(["chown", "10000:10000", place])
+    live.init("start", "--wait", name, uid=HERMES)

@@ -78,6 +78,7 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
     let mut first_failure = None;
     for profile in &profiles {
         let done = served::refuse(&live, verb, profile, &forecasts)
+            .and_then(|()| served::require_access(&live, verb, profile))
             .and_then(|()| carry_out(&live, verb, profile, args.wait));
         if let Err(error) = done {
             console.failed(&error);

@@ -1,4 +1,5 @@
-//! `start` and `restart` of a profile that the gateway of `default` serves: nothing is started.
+//! `start` and `restart` of a profile whose gateway is not to be started: that of `default` serves it, or the hermes user cannot enter its
+//! directory.
 
 use super::Live;
 use super::control::Verb;
@@ -17,6 +18,15 @@ pub fn forecasts(live: &Live<'_>, verb: Verb, profiles: &[ProfileName]) -> Resul
     }
     // What is wrong with other profiles is not the answer to this command.
     reconcile::forecast(&live.settings, &live.console.silent(), &|| false).map(|plan| plan.items)
+}
+
+/// Fails if the gateway would be refused the volume or its profile's directory, with the sentence of a boot pass. What runs can be
+/// stopped all the same.
+pub fn require_access(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Result<()> {
+    if verb == Verb::Stop {
+        return Ok(());
+    }
+    reconcile::require_access(&live.settings, profile).map_err(|error| error.with_code(exit::INCOMPLETE))
 }
 
 /// Fails if the gateway of `default` serves a profile: it has none of its own to start.

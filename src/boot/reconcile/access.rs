@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 
 use super::Pass;
 use super::plan::Item;
-use crate::output::Error;
 use crate::output::escape::Shown;
+use crate::output::{Error, Result};
 use crate::s6::ProfileName;
-use crate::settings::user;
-use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user};
+use crate::settings::{Settings, user};
+use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, process};
 use crate::volume::{advice, gateway_log, profiles};
 
 /// What EPERM says of a directory that the hermes user cannot change.
@@ -29,10 +29,8 @@ pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
             profile.refusal = Some(why.clone());
         }
     };
-    let groups = match user::runner() {
-        Ok(runner) if runner.user.ids == user => runner.groups,
-        // An option names another user.
-        Ok(_) => Vec::new(),
+    let groups = match groups(user) {
+        Ok(groups) => groups,
         Err(error) => return for_all(pass.console.reported(&error), items),
     };
     let path = &pass.settings.home.value;
@@ -52,6 +50,44 @@ pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
         for_all(look.cannot_drop(user, errno), items);
     }
 }
+
+/// Fails if the hermes user is refused the volume or the directory of a profile, in which a gateway works. What cannot be looked at, and
+/// what another user is told, is nothing.
+pub fn require(settings: &Settings, name: &ProfileName) -> Result<()> {
+    let (user, path) = (settings.owner.value, &settings.home.value);
+    let enter = || {
+        let volume = Volume::open(path).map_err(|reason| (path.clone(), reason));
+        match volume.and_then(|volume| volume.enter(path, name)) {
+            // The one who is refused finds out whose it is.
+            Err((label, reason @ Reason::Errno(Errno::ACCESS))) => {
+                Err(refusal(path, &label, &reason, user.uid))
+            }
+            _ => Ok(()),
+        }
+    };
+    if process::is_root() {
+        as_user(user, &groups(user)?, enter).unwrap_or(Ok(()))
+    } else if process::uid() == user.uid {
+        enter()
+    } else {
+        Ok(())
+    }
+}
+
+/// Returns the supplementary groups of the hermes user.
+fn groups(user: Ids) -> Result<Vec<u32>> {
+    let runner = user::runner()?;
+    // An option may name another user.
+    Ok(if runner.user.ids == user { runner.groups } else { Vec::new() })
+}
+
+/// Returns the error of a path that the hermes user is refused.
+fn refusal(home: &Path, label: &Path, reason: &Reason, uid: u32) -> Error {
+    Error::new(VERIFY, label, advice::below(reason, home, label, uid))
+}
+
+/// What is tried.
+const VERIFY: &str = "verify the hermes user's access to";
 
 struct Look<'a> {
     pass: &'a Pass<'a>,
@@ -81,6 +117,14 @@ impl Volume {
         let home = Dir::at(path)?;
         let (profiles, logs) = (home.follow(&profiles::PROFILES), home.follow(gateway_log::LOGS));
         Ok(Volume { home, profiles, logs })
+    }
+
+    /// Tries to use the directory of a profile. `path` is that of the volume. Returns which path cannot be used, and why.
+    fn enter(&self, path: &Path, name: &ProfileName) -> std::result::Result<(), (PathBuf, Reason)> {
+        if name.is_root() {
+            return self.home.try_to_use().map_err(|errno| (path.to_owned(), errno.into()));
+        }
+        try_below(&self.profiles, name.text()).map_err(|reason| (profiles::place(name), reason))
     }
 }
 
@@ -148,14 +192,14 @@ impl Look<'_> {
 
     /// Returns what is said of a path that the hermes user is refused, or that could not be looked at.
     fn refused(&self, label: &Path, reason: &Reason) -> Option<String> {
-        let reason = match reason {
-            Reason::Errno(Errno::ACCESS) => advice::below(reason, self.path, label, self.uid).into(),
+        let error = match reason {
+            Reason::Errno(Errno::ACCESS) => refusal(self.path, label, reason, self.uid),
             // A front end reads the volume, and its container may have it read-only.
             Reason::Errno(Errno::ROFS) if self.may_be_read_only => return None,
-            Reason::Errno(Errno::PERM) => IMMUTABLE.into(),
-            reason => reason.clone(),
+            Reason::Errno(Errno::PERM) => Error::new(VERIFY, label, IMMUTABLE),
+            reason => Error::new(VERIFY, label, reason.clone()),
         };
-        Some(self.pass.console.reported(&Error::new("verify the hermes user's access to", label, reason)))
+        Some(self.pass.console.reported(&error))
     }
 
     /// [`Look::refused`] for a path of one profile. That the whole volume is read-only is said once.
@@ -169,16 +213,10 @@ impl Look<'_> {
 
     /// Returns what is wrong with the directories of a profile.
     fn profile(&self, volume: &Volume, name: &ProfileName) -> Option<String> {
-        let place = profiles::place(name);
-        let (directory, used) = if name.is_root() {
-            (self.path, volume.home.try_to_use().map_err(Reason::from))
-        } else {
-            (place.as_path(), try_below(&volume.profiles, name.text()))
-        };
-        match used {
+        match volume.enter(self.path, name) {
             // It has been removed meanwhile.
-            Ok(()) | Err(Reason::Errno(Errno::NOENT)) => (),
-            Err(reason) => return self.refused_one(volume, directory, &reason),
+            Ok(()) | Err((_, Reason::Errno(Errno::NOENT))) => (),
+            Err((directory, reason)) => return self.refused_one(volume, &directory, &reason),
         }
         match try_below(&volume.logs, name.text()) {
             Ok(()) => None,

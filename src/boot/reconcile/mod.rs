@@ -17,6 +17,7 @@ mod report;
 mod signs;
 mod slots;
 
+pub use access::require as require_access;
 pub use plan::Item;
 pub use plan::Plan;
 
