@@ -668,7 +668,14 @@ def test_a_directory_without_soul_md_is_said_by_every_command(live, uid):
     assert b"SOUL.md" in live.init("stop", "bare", uid=uid, code=1).stderr
     for names in ([], ["bare"]):
         done = live.init("status", *names, uid=uid)
-        assert b"SOUL.md" in done.stdout and b"unregister bare" not in done.stdout
+        assert b"it has no SOUL.md, so it is not a profile; restore the file, or remove the slot: " in done.stdout, done
+    # What is left of a deleted profile is no fault, and goes with the command that is named.
+    assert live.init("health", "bare", uid=uid).stdout == b""
+    done = live.init("unregister", "bare", uid=uid)
+    assert done.stderr == (
+        b"hermes-init unregister: info: the slot of bare is gone; what is left of its profile has no SOUL.md, and stays as it is\n"
+    )
+    assert "gateway-bare" not in entries(live) and live.path("/opt/data/profiles/bare").is_dir()
 
 
 def test_a_slot_that_svscan_has_missed_is_published_anew(live):

@@ -98,6 +98,7 @@ def test_a_front_end_may_have_the_volume_read_only(live):
         assert [line.split(":")[0] for line in lines(live, "lost", uid=uid)] == ["lost"]
 
 
+HERMES_INIT = "/usr/bin/hermes-init"
 LOG = "/opt/data/logs/gateways/coder"
 RENEW = "/usr/bin/s6-svc -uh /run/service/gateway-coder/log"
 ONLY = f"coder: its output goes to the container's log only, since its logger could not use its directory: {RENEW}"
@@ -160,3 +161,44 @@ def test_what_cannot_be_seen_of_a_logger_is_a_fault(live):
         # Whoever only asks how it is may be a stranger.
         done = live.run(["unshare", "-m", "sh", "-ec", hide + "status --json coder"])
         assert done.returncode == 0 and json.loads(done.stdout)["note"] is None, done
+
+
+# What a power cut leaves of a state file.
+TORN = {"empty": b"", "torn": b'{"desired_state": "run', "zeros": bytes(4096), "not-an-object": b"[]"}
+
+
+@pytest.mark.parametrize("what", TORN)
+@pytest.mark.parametrize("name", ["coder", "default"])
+def test_a_state_file_that_cannot_be_used_is_a_fault_and_start_replaces_it(live, name, what):
+    place = live.path("/opt/data" if name == "default" else f"/opt/data/profiles/{name}")
+    live.init("start", name, uid=HERMES)
+    wait_for(lambda: lines(live, code=None) == [], what="the gateways")
+    for stops in (False, True):
+        if stops:
+            live.run(["s6-svc", "-wD", "-d", live.slot(name)])
+        (place / "gateway_state.json").write_bytes(TORN[what])
+        for uid in (0, HERMES):
+            [line] = lines(live, uid=uid)
+            assert line.startswith(f"{name}: gateway_state.json: ") and line.endswith(
+                f"; the next boot keeps it down: {HERMES_INIT} start {name}"
+            )
+            assert line == f"{name}: {notes(live, uid)[name]}".replace("/run/bed/bin/", "/usr/bin/")
+        live.init("start", "--wait", name, uid=HERMES)
+        assert lines(live, code=0) == [] and (place / ("gateway_state.json.broken" + ".2" * stops)).read_bytes() == TORN[what]
+
+
+def test_what_no_profile_can_be_and_nobody_may_look_into_is_no_fault(live):
+    """`lost+found` is root's alone."""
+    change(live, "mkdir -m 700 profiles/lost+found 'profiles/My Backup'; ln -s lost+found/x profiles/Link")
+    for uid in (0, HERMES):
+        assert lines(live, uid=uid, code=0) == []
+        for command in (["status"], ["reconcile", "--dry-run"], ["reconcile", "--explain"], ["status", "--json"]):
+            done = live.init(*command, uid=uid)
+            assert done.stderr == b"" or uid == 0, done
+            assert uid == 0 or not any(word in done.stdout for word in (b"lost+found", b"Backup", b"Link")), done
+    # One whose SOUL.md can be seen is skipped.
+    change(live, "chmod 755 profiles/lost+found; touch profiles/lost+found/SOUL.md")
+    assert b"profile=lost+found prior_state=None action=skipped" in live.init("reconcile", uid=HERMES).stdout
+    # A name that a profile can have is a fault as before.
+    change(live, "mkdir -m 700 profiles/lost")
+    assert lines(live, uid=HERMES)[0].startswith("lost: Permission denied (/opt/data/profiles/lost belongs to 0:0, mode 0700; as root: ")

@@ -250,3 +250,36 @@ def test_a_real_service_whose_logger_is_roots(bed):
         wait_for(lambda pid=pid: bed.pid_of(f"{service}/log") not in (pid, -1), what="the next logger")
     assert looks(HERMES)[0]["note"] is None and bed.init("health", uid=HERMES).stdout == b""
     assert bed.init("health", code=1).stdout.decode() == f"dashboard: {LOGGER}\n"
+
+
+@pytest.mark.parametrize("uid", [0, HERMES])
+def test_links_of_the_user_as_whom_s6_svscan_runs_count_as_roots(forged, uid):
+    """s6-overlay with `--user 10000`. Its own services are none of the hermes user's business."""
+    forged.service("dashboard", up=False, wanted=False, deaths=[(1, 78, 0)], folder=forged.place / "static")
+    for name in ("s6-linux-init-shutdownd", "s6rc-fdholder"):
+        forged.service(name)
+    for name, owner in (("dashboard", HERMES), ("others", OTHER)):
+        (forged.scandir / name).symlink_to("../static/dashboard")
+        os.chown(forged.scandir / name, owner, owner, follow_symlinks=False)
+    assert forged.rows(uid=uid) == {}
+    os.chown(forged.scandir / ".s6-svscan", HERMES, HERMES)
+    assert list(forged.rows(uid=uid)) == ["/dashboard"]
+    assert health(forged, uid=uid) == (1, [f"dashboard: {PERMANENT.format('78: configuration')}"])
+
+
+def test_root_without_a_capability_looks_as_the_hermes_user_and_says_what_it_cannot_look_at(forged):
+    """Without DAC_OVERRIDE, what `fix-perms` has given the hermes user is closed to root."""
+    without = ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--inh-caps=-dac_override,-dac_read_search"]
+    supervise = forged.service("dashboard", up=False, wanted=True) / "supervise"
+    os.chown(supervise, HERMES, HERMES)
+    supervise.chmod(0o700)
+    said = f"dashboard: {NOT_UP}"
+    done = forged.run("health", before=without, code=1)
+    assert (done.stdout, done.stderr) == (said + "\n", ""), done
+    os.chown(supervise, OTHER, OTHER)
+    done = forged.run("health", before=without, code=111)
+    assert (done.stdout, done.stderr) == ("dashboard: unable to inspect dashboard: Permission denied\n", ""), done
+    row = forged.rows(before=without, code=1)["/dashboard"]
+    assert (row["state"], row["note"]) == ("unknown", "unable to inspect dashboard: Permission denied")
+    # Nobody else looks closer than he may.
+    assert forged.rows(uid=HERMES, code=0) == {}

@@ -347,11 +347,31 @@ def test_exit_codes_signals_and_deaths_are_in_json(live):
     assert live.run(["kill", "-9", str(pid)]).returncode == 0
     row = wait_for(lambda: rows(live)["coder"] if rows(live)["coder"]["deaths"] else None, what="the death")
     assert (row["exit_code"], row["signal"], row["deaths"]) == (None, 9, 1)
-    # Whoever restarts it makes no loop of it.
+    # Whoever restarts it makes no loop of it, and begins to count anew.
     for _ in range(3):
         live.init("restart", "coder", uid=HERMES)
     row = rows(live)["coder"]
-    assert (row["state"], row["deaths"], row["note"]) == ("up", 1, None)
+    assert (row["state"], row["deaths"], row["note"]) == ("up", 0, None)
+
+
+def test_a_loop_that_was_mended_ends_with_the_start_of_a_person(live):
+    """Of a gateway that dies again and again, and of one that has failed permanently twice."""
+    live.profile("failing", "running")
+    live.tell("failing", "exit 78")
+    for _ in range(2):
+        assert b"(exit code 78)" in live.init("start", "--wait", "failing", uid=HERMES, code=1).stderr
+    for deaths in range(1, 4):
+        live.run(["s6-svc", "-k", live.slot("coder")])
+        wait_for(
+            lambda deaths=deaths: rows(live, "coder")["coder"]["deaths"] == deaths and live.svstat(live.slot("coder")) == "up",
+            what="a death",
+        )
+    assert health(live, "coder")[0].startswith("coder: keeps dying: 3 times within 180 seconds (signal 9)")
+    for name, command in (("failing", "start"), ("coder", "restart")):
+        live.tell(name, "sleep")
+        live.init(command, "--wait", name, uid=HERMES)
+        for uid in (0, HERMES):
+            assert health(live, name, uid=uid, code=0) == [] and rows(live, name)[name]["state"] == "up"
 
 
 def test_where_next_boot_and_state_disagree_the_note_tells_why(live):

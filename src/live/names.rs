@@ -13,7 +13,7 @@ use crate::s6::{ProfileName, scandir};
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, present};
 use crate::volume::gateway_log::{Allowance, Log};
-use crate::volume::profiles::PROFILES;
+use crate::volume::profiles::{self, PROFILES, Place};
 
 /// Largest number of names with which one that there is not is compared.
 pub const COMPARED: usize = 1000;
@@ -57,6 +57,12 @@ fn hint(meant: Option<&str>) -> String {
 /// Returns whether a name has a profile or a slot.
 pub fn has_gateway(settings: &Settings, profile: &ProfileName) -> Result<bool> {
     Ok(has_slot(settings, profile)? || record::has_profile(settings, profile)?)
+}
+
+/// Returns whether a profile's directory is there without its SOUL.md.
+pub fn has_remains(settings: &Settings, profile: &ProfileName) -> Result<bool> {
+    let (home, trusted) = record::home(settings)?;
+    home.as_its_user(|| Ok(matches!(profiles::find(&home, trusted, profile)?, Place::Remains)))
 }
 
 fn has_slot(settings: &Settings, profile: &ProfileName) -> Result<bool> {

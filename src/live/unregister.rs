@@ -57,7 +57,13 @@ fn unregister(args: &Args, console: &Console) -> Result<u8> {
         }
         Err(errno) => return Err(Error::new("inspect", profile.slot(), errno)),
     }
-    record::forget_variables(live, profile)?;
+    match record::forget_variables(live, profile) {
+        Err(_) if names::has_remains(&live.settings, profile) == Ok(true) => live.console.note(format_args!(
+            "the slot of {} is gone; what is left of its profile has no SOUL.md, and stays as it is",
+            profile.text()
+        )),
+        done => done?,
+    }
     live.note_refusal();
     Ok(0)
 }

@@ -238,6 +238,16 @@ pub fn owner_of(scandir: &Dir, name: &Name) -> std::result::Result<Ids, Reason> 
     target.map_or(Ok(found.ids), |target| Ok(target.own_meta()?.ids))
 }
 
+/// Returns whether an entry with these attributes is root's or of the user as whom s6-svscan runs, who has made `.s6-svscan`. Nobody
+/// else has put a service of s6-rc's there.
+pub fn is_of_supervision(scandir: &Dir, meta: &Meta) -> std::result::Result<bool, Errno> {
+    if meta.ids.uid == 0 {
+        return Ok(true);
+    }
+    let svscan = present(scandir.meta(&SVSCAN))?;
+    Ok(svscan.is_some_and(|svscan| svscan.kind == Kind::Directory && svscan.ids.uid == meta.ids.uid))
+}
+
 fn open_svscan(scandir: &Dir) -> Result<Option<Dir>> {
     absent_or(scandir.dir(&SVSCAN)).context("open", &SVSCAN)
 }

@@ -40,3 +40,30 @@ pub const PROGRAM: u32 = 0o755;
 pub const SEALED_SUPERVISE: u32 = 0o710;
 /// Mode of `event` directories in sealed mode.
 pub const SEALED_EVENT: u32 = 0o700;
+
+/// Prefixes of s6-overlay's own services. Whoever commands them commands the supervision itself.
+const INTERNAL: [&[u8]; 2] = [b"s6rc-", b"s6-linux-"];
+
+/// Returns whether a service is one of s6-overlay's own.
+pub fn is_internal(name: &Name) -> bool {
+    INTERNAL.iter().any(|prefix| name.bytes().starts_with(prefix))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_of_s6_overlay_are_known_by_their_names() {
+        for (name, expected) in [
+            ("s6rc-oneshot-runner", true),
+            ("s6rc-fdholder", true),
+            ("s6-linux-init-shutdownd", true),
+            ("s6-log", false),
+            ("dashboard", false),
+            ("my-s6rc-x", false),
+        ] {
+            assert_eq!(Name::new(name).map(|name| is_internal(&name)), Some(expected), "{name}");
+        }
+    }
+}

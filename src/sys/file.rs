@@ -18,6 +18,14 @@ const SYMLINK: &str = "is a symlink, and symlinks are not followed";
 /// Why a FIFO, a directory, a socket or a device is not used.
 const NOT_REGULAR: &str = "not a regular file";
 
+/// How the reason begins for which a large file is not read.
+const LARGER: &str = "larger than";
+
+/// Returns whether nothing of a file was read because of its type or its size.
+pub fn is_unread(reason: &Reason) -> bool {
+    matches!(reason, Reason::Rule(text) if text == SYMLINK || text == NOT_REGULAR || text.starts_with(LARGER))
+}
+
 fn refusal(errno: Errno) -> Reason {
     match errno {
         Errno::LOOP => SYMLINK.into(),
@@ -49,7 +57,7 @@ impl Limit {
     fn check(self, size: u64) -> Result<(), Reason> {
         let Limit { file, left, why } = self;
         if size > file {
-            Err(format!("larger than {file} bytes").into())
+            Err(format!("{LARGER} {file} bytes").into())
         } else if size > left {
             Err(Reason::Unread(why.into()))
         } else {

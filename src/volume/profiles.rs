@@ -23,6 +23,8 @@ pub enum Found {
     Failed(Reason),
     /// A directory without SOUL.md, or no directory.
     NoProfile,
+    /// What no profile can be because of its name, and what this user may not look into: `lost+found`, for example.
+    Closed,
     /// A symlink that points to no directory, perhaps to a disk that is not mounted.
     Dangling(Reason),
 }
@@ -126,7 +128,7 @@ impl Profiles {
             Err(Refusal::Missing | Refusal::NotADirectory(_)) => Found::NoProfile,
             Err(refusal @ (Refusal::Foreign(_) | Refusal::Unfollowed(_))) => Found::Skipped(refusal.reason()),
             Err(refusal @ Refusal::Dangling(_)) => Found::Dangling(refusal.reason()),
-            Err(refusal @ Refusal::Failed(_)) => Found::Failed(refusal.reason()),
+            Err(refusal @ Refusal::Failed(_)) => failed(name, refusal.reason()),
         }
     }
 
@@ -147,23 +149,45 @@ impl Profiles {
     }
 }
 
-/// Opens the directory of a named profile; `None` if there is none. Fails if what is there is no usable profile.
-pub fn directory(home: &Home, trusted: Trusted, profile: &ProfileName) -> Result<Option<Dir>> {
-    let Some(profiles) = Profiles::open(home, trusted)? else { return Ok(None) };
+/// What there is under the name of a profile.
+pub enum Place {
+    /// A profile; its directory.
+    Profile(Dir),
+    /// A directory without SOUL.md: what is left of a deleted profile, for example.
+    Remains,
+    /// Nothing that could be a profile.
+    Nothing,
+}
+
+/// Returns what there is under the name of a profile. Fails if it cannot be looked at, or cannot be used.
+pub fn find(home: &Home, trusted: Trusted, profile: &ProfileName) -> Result<Place> {
+    let Some(profiles) = Profiles::open(home, trusted)? else { return Ok(Place::Nothing) };
     let reason = match profiles.profile(profile) {
-        Found::Profile(_, dir) => return Ok(Some(dir)),
+        Found::Profile(_, dir) => return Ok(Place::Profile(dir)),
         Found::Failed(reason) | Found::Skipped(reason) | Found::Dangling(reason) => reason,
-        Found::NoProfile if profiles.has(profile) => "it has no SOUL.md, so it is not a profile".into(),
-        Found::NoProfile => return Ok(None),
+        Found::NoProfile if profiles.has(profile) => return Ok(Place::Remains),
+        Found::NoProfile | Found::Closed => return Ok(Place::Nothing),
     };
     Err(Error::new("use the profile", place(profile), reason))
 }
+
+/// Opens the directory of a named profile; `None` if there is none. Fails if what is there is no usable profile.
+pub fn directory(home: &Home, trusted: Trusted, profile: &ProfileName) -> Result<Option<Dir>> {
+    match find(home, trusted, profile)? {
+        Place::Profile(dir) => Ok(Some(dir)),
+        Place::Nothing => Ok(None),
+        Place::Remains => Err(Error::new("use the profile", place(profile), NO_SOUL)),
+    }
+}
+
+/// Why a directory is no profile.
+const NO_SOUL: &str = "it has no SOUL.md, so it is not a profile";
 
 /// Returns what a directory of `profiles` is.
 fn classify(name: &Name, dir: Dir) -> Found {
     match dir.meta(&SOUL) {
         Err(Errno::NOENT) => return Found::NoProfile,
-        Err(errno) => return Found::Failed(errno.into()),
+        Err(errno) => return failed(name, errno.into()),
         Ok(_) => (),
     }
     match ProfileName::parse(name.bytes()) {
@@ -172,6 +196,16 @@ fn classify(name: &Name, dir: Dir) -> Found {
         }
         Ok(profile) => Found::Profile(profile, dir),
         Err(why) => Found::Skipped(why.into()),
+    }
+}
+
+/// Returns what an entry is at which a look has failed.
+fn failed(name: &Name, reason: Reason) -> Found {
+    let is_refused = reason == Reason::Errno(Errno::ACCESS);
+    if is_refused && ProfileName::parse(name.bytes()).is_err() {
+        Found::Closed
+    } else {
+        Found::Failed(reason)
     }
 }
 

@@ -6,12 +6,10 @@ use std::path::Path;
 
 use super::Effect;
 use super::finding::{Finding, Outcome};
-use crate::s6::servicedir::{CONTROL, EVENT, LOG, SEALED_SUPERVISE, SUPERVISE};
+use crate::s6::servicedir::{CONTROL, EVENT, LOG, SEALED_SUPERVISE, SUPERVISE, is_internal};
 use crate::s6::{Policy, sealing, skeleton};
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, acl, file};
 
-/// Prefixes of s6-overlay's own services. Whoever commands them commands the supervision itself.
-const INTERNAL: [&[u8]; 2] = [b"s6rc-", b"s6-linux-"];
 /// Number of levels of directories below `supervise` that are entered. s6-supervise makes one.
 const DEPTH_MAX: u32 = 32;
 
@@ -31,11 +29,6 @@ struct Target<'a> {
     path: &'a Path,
     /// A directory of the same file system.
     near: &'a Dir,
-}
-
-/// Returns whether a service is one of s6-overlay's own.
-fn is_internal(name: &Name) -> bool {
-    INTERNAL.iter().any(|prefix| name.bytes().starts_with(prefix))
 }
 
 impl<'a> Fix<'a> {
@@ -311,20 +304,6 @@ mod tests {
         ] {
             let reason = refusal(is_control, kind).map(|reason| reason.to_string());
             assert_eq!(reason.as_deref(), expected, "{is_control} {kind:?}");
-        }
-    }
-
-    #[test]
-    fn services_of_s6_overlay_are_known_by_their_names() {
-        for (name, expected) in [
-            ("s6rc-oneshot-runner", true),
-            ("s6rc-fdholder", true),
-            ("s6-linux-init-shutdownd", true),
-            ("s6-log", false),
-            ("dashboard", false),
-            ("my-s6rc-x", false),
-        ] {
-            assert_eq!(Name::new(name).map(|name| is_internal(&name)), Some(expected), "{name}");
         }
     }
 }

@@ -232,6 +232,7 @@ impl Reader<'_> {
                 }
                 return;
             }
+            Found::Closed => return,
             Found::Skipped(why) | Found::Dangling(why) => (Entry::Unusable, why),
             Found::Failed(why) => (Entry::Unknown, self.files.with_advice(&why, &profiles::label_of(&name))),
         };

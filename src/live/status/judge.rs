@@ -43,7 +43,11 @@ pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
             }
             if row.failed_look().is_some() {
                 Some(Fault::Unknown)
-            } else if forecast.has_failed || forecast.is_hindered || (should_be_up && !is_up) {
+            } else if forecast.has_failed
+                || forecast.is_hindered
+                || forecast.broken.is_some()
+                || (should_be_up && !is_up)
+            {
                 Some(Fault::NotUp)
             } else if let Some(fault) = logger() {
                 Some(fault)
@@ -142,6 +146,23 @@ mod tests {
                 && (forecast.is_hindered || forecast.has_failed)
             {
                 assert_eq!(judge(&row, 0).is_none(), is_front_ends, "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_file_that_cannot_be_used_is_a_fault_that_says_what_helps() {
+        for row in rows() {
+            let is_front_ends = matches!(row.supervision, Supervision::NoSlot(Missing::FrontEnd(_)));
+            if let Subject::Profile(forecast) = &row.subject
+                && forecast.broken.is_some()
+                && row.failed_look().is_none()
+            {
+                let fault = judge(&row, 0);
+                assert_eq!(fault.is_none(), is_front_ends, "{row:?}");
+                let message = message(&row, fault.as_ref()).expect("something is said");
+                let is_foreign = matches!(row.supervision, Supervision::NotASlot(_));
+                assert!(is_front_ends || is_foreign || message.remedy.is_some(), "{row:?}\n{message:?}");
             }
         }
     }

@@ -193,6 +193,10 @@ fn unknown(settings: &Settings, plan: Option<&Plan>, name: &OsStr, rows: &[Row])
     }
     match (query::find_profile(settings, name), plan) {
         (OrphanProfile::Unknown(error), _) => return Some(error),
+        (OrphanProfile::Remains, _) => {
+            let name = ProfileName::parse(name).ok()?;
+            return record::has_profile(settings, &name).err().map(|error| error.to_string());
+        }
         // One of the many that are only counted.
         (OrphanProfile::New, Some(plan)) if plan.refused_unnamed > 0 => {
             let shown = Path::new(OsStr::from_bytes(name));

@@ -2,7 +2,8 @@
 
 use super::note::Remedy;
 use super::row::{
-    Deaths, Forecast, Logger, Missing, NextBoot, OrphanProfile, Pass, Row, State, Subject, Supervision,
+    Broken, Deaths, Forecast, Logger, Missing, NextBoot, OrphanProfile, Pass, Row, State, Subject,
+    Supervision,
 };
 use crate::s6::deaths::Death;
 use crate::s6::status::Process;
@@ -17,10 +18,14 @@ pub fn wanted() -> Forecast {
         has_failed: false,
         is_served: false,
         is_unused_root: false,
+        broken: None,
         is_stopped_on_request: false,
         words: "desired_state is running".to_owned(),
     }
 }
+
+const NOT_JSON: &str = "gateway_state.json: not JSON";
+const NO_FILE: &str = "gateway_state.json: not a regular file";
 
 /// What the next boot can do with a profile, as `boot::reconcile` decides it.
 pub fn forecasts() -> Vec<Forecast> {
@@ -31,6 +36,7 @@ pub fn forecasts() -> Vec<Forecast> {
         ..wanted()
     };
     let reason = |reason: &str, forecast: Forecast| Forecast { reason: Some(reason.to_owned()), ..forecast };
+    let broken = |why: &str, forecast| reason(why, Forecast { next: NextBoot::Down, ..forecast });
     vec![
         wanted(),
         stopped.clone(),
@@ -44,8 +50,10 @@ pub fn forecasts() -> Vec<Forecast> {
         },
         // `default` starts for others.
         Forecast { is_unused_root: true, ..wanted() },
+        broken(NOT_JSON, Forecast { broken: Some(Broken::Content), ..wanted() }),
+        broken(NOT_JSON, Forecast { broken: Some(Broken::Content), is_served: true, ..wanted() }),
+        broken(NO_FILE, Forecast { broken: Some(Broken::File), ..wanted() }),
         reason("the container's command is this gateway", Forecast { next: NextBoot::Down, ..wanted() }),
-        reason("gateway_state.json: not JSON", Forecast { next: NextBoot::Down, ..wanted() }),
         reason("refused; as root: chown", Forecast { is_hindered: true, ..wanted() }),
         reason("refused; as root: chown", Forecast { is_hindered: true, ..stopped }),
         reason(
@@ -135,6 +143,7 @@ pub fn rows() -> Vec<Row> {
         .map(|action| action.map(|action| Pass { action: action.to_owned(), time: "T".to_owned() }));
     let orphans = [
         OrphanProfile::Gone,
+        OrphanProfile::Remains,
         OrphanProfile::New,
         OrphanProfile::Unknown("unable to use the profile".to_owned()),
         OrphanProfile::Impossible,
@@ -170,7 +179,7 @@ pub fn rows() -> Vec<Row> {
 pub fn carry_out(remedy: Remedy, row: &Row) -> Option<Row> {
     let mut row = row.clone();
     match remedy {
-        Remedy::Start | Remedy::RestoreAndStart | Remedy::LogsThenStart => {
+        Remedy::Start | Remedy::ReplaceState | Remedy::RestoreAndStart | Remedy::LogsThenStart => {
             if let Subject::Profile(Forecast { is_served: true, .. }) = row.subject {
                 // Refused: the gateway of `default` serves it.
                 return Some(row);
@@ -179,7 +188,12 @@ pub fn carry_out(remedy: Remedy, row: &Row) -> Option<Row> {
             row.directory = Some("/run/service/gateway-x".into());
             row.supervision = Supervision::Supervised(up());
         }
-        Remedy::Unregister => return None,
+        Remedy::Unregister | Remedy::RestoreOrUnregister => return None,
+        Remedy::RemoveState => {
+            if let Subject::Profile(forecast) = &mut row.subject {
+                (forecast.broken, forecast.reason) = (None, None);
+            }
+        }
         Remedy::Reconcile => {
             row.last_pass = Some(Pass { action: "started".to_owned(), time: "T2".to_owned() });
         }

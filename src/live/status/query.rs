@@ -4,20 +4,20 @@ use std::cell::OnceCell;
 
 use super::log_keeping;
 use super::row::{
-    Deaths, Forecast, LOOP, Logger, Missing, NextBoot, OrphanProfile, Pass, RECENT, Row, State, Subject,
-    Supervision,
+    Broken, Deaths, Forecast, LOOP, Logger, Missing, NextBoot, OrphanProfile, Pass, RECENT, Row, State,
+    Subject, Supervision,
 };
 use crate::boot::reconcile::decide::{Decision, NoSlotReason, State as Recorded};
 use crate::boot::reconcile::{Item, Plan};
-use crate::live::{record, refusal};
+use crate::live::{names, record, refusal};
 use crate::output::{Console, Error, Result};
 use crate::s6::deaths::{self, Death};
-use crate::s6::servicedir::{CONTROL, LOG, SUPERVISE};
-use crate::s6::{ProfileName, status, supervision};
-use crate::service::{backoff, gateway};
+use crate::s6::servicedir::{self, CONTROL, LOG, SUPERVISE};
+use crate::s6::{ProfileName, scandir, status, supervision};
+use crate::service::{self, backoff, gateway};
 use crate::settings::role::{self, ContainerCommand};
-use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Kind, Name, Reason, present, time};
+use crate::settings::{Overrides, Settings, user};
+use crate::sys::{Dir, Errno, Kind, Name, Reason, as_user, file, present, process, time};
 use crate::volume::bootlog::{Entry, LastBoots};
 
 /// The signal that ends a logger.
@@ -70,6 +70,7 @@ pub fn find_profile(settings: &Settings, name: &[u8]) -> OrphanProfile {
     match record::has_profile(settings, &name) {
         Ok(true) => OrphanProfile::New,
         Ok(false) => OrphanProfile::Gone,
+        Err(_) if names::has_remains(settings, &name) == Ok(true) => OrphanProfile::Remains,
         Err(error) => OrphanProfile::Unknown(error.to_string()),
     }
 }
@@ -126,24 +127,24 @@ impl Query<'_> {
     /// Returns the row of a static service; `None` if it is not the hermes user's to command, or this user may not look.
     pub fn service(&self, name: &Name) -> Option<Row> {
         let scandir = self.scandir.as_ref()?;
-        let found = match scandir.meta(name) {
-            Ok(meta) if meta.kind == Kind::Symlink && meta.ids.uid == 0 => scandir.follow(name),
-            Ok(_) => scandir.open_path(name).map_err(Reason::from),
-            Err(errno) => Err(errno.into()),
-        };
-        let looked = found.and_then(|dir| Ok((dir.open_path(&SUPERVISE)?.meta(&CONTROL)?, dir)));
-        let owner = self.settings.owner.value;
+        if servicedir::is_internal(name) {
+            return None;
+        }
+        let refused = Err(Reason::Errno(Errno::ACCESS));
+        let mut looked = self.look_at_service(scandir, name);
+        if looked == refused && process::is_root() {
+            // Without the capability DAC_OVERRIDE, root may not look at what is another user's; the hermes user may look at what is his.
+            let groups = user::runner().map(|runner| runner.groups).unwrap_or_default();
+            let look = || self.look_at_service(scandir, name);
+            looked = as_user(self.settings.owner.value, &groups, look).unwrap_or(refused);
+        }
         let supervision = match looked {
-            // No service, or one that this user may not look at.
-            Err(Reason::Errno(Errno::NOENT | Errno::NOTDIR | Errno::LOOP | Errno::ACCESS)) => return None,
+            Ok(supervision) => supervision?,
+            // No service.
+            Err(Reason::Errno(Errno::NOENT | Errno::NOTDIR | Errno::LOOP)) => return None,
+            // It may be root's alone.
+            Err(Reason::Errno(Errno::ACCESS)) if !process::is_root() => return None,
             Err(reason) => Supervision::Unknown(Error::new("inspect", name, reason).to_string()),
-            Ok((control, dir)) => {
-                let is_group = control.ids.gid == owner.gid && control.mode & 0o020 != 0;
-                if control.ids.uid != owner.uid && !is_group {
-                    return None;
-                }
-                self.ask(&dir, false)
-            }
         };
         Some(Row {
             name: name.bytes().to_vec(),
@@ -153,6 +154,25 @@ impl Query<'_> {
             last_boot: None,
             last_pass: None,
         })
+    }
+
+    /// Asks s6 about a static service, as the user of this process; `None` if it is not the hermes user's to command.
+    fn look_at_service(
+        &self,
+        scandir: &Dir,
+        name: &Name,
+    ) -> std::result::Result<Option<Supervision>, Reason> {
+        let meta = scandir.meta(name)?;
+        let dir = if meta.kind == Kind::Symlink && scandir::is_of_supervision(scandir, &meta)? {
+            scandir.follow(name)?
+        } else {
+            scandir.open_path(name)?
+        };
+        let control = dir.open_path(&SUPERVISE)?.meta(&CONTROL)?;
+        let owner = self.settings.owner.value;
+        let is_group = control.ids.gid == owner.gid && control.mode & 0o020 != 0;
+        let is_his = control.ids.uid == owner.uid || is_group;
+        Ok(is_his.then(|| self.ask(&dir, false)))
     }
 
     /// Asks s6 about a slot.
@@ -187,7 +207,7 @@ impl Query<'_> {
             is_wanted: stat.is_wanted,
             since,
             age: deaths::age(since, time::now()),
-            deaths: self.deaths(dir, stat.is_up()),
+            deaths: self.deaths(dir, stat.is_up(), is_gateway),
             logger: Logger::Fine,
         };
         if state.is_up() && state.deaths.is_ok() && !state.is_looping() {
@@ -196,7 +216,7 @@ impl Query<'_> {
         Supervision::Supervised(state)
     }
 
-    fn deaths(&self, dir: &Dir, is_up: bool) -> std::result::Result<Deaths, String> {
+    fn deaths(&self, dir: &Dir, is_up: bool, is_gateway: bool) -> std::result::Result<Deaths, String> {
         let deaths =
             deaths::read(dir).map_err(|reason| Error::new("read", deaths::LABEL, reason).to_string())?;
         // The clock is read after what s6 has stamped: nothing is later but by a clock that was set back.
@@ -206,7 +226,7 @@ impl Query<'_> {
         };
         Ok(Deaths {
             last: deaths.last().copied(),
-            recent: recent(deaths.iter().filter(|death| !death.is_wanted()), now),
+            recent: recent(since_order(&deaths, is_gateway).iter().filter(|death| !death.is_wanted()), now),
             pause_until: gateway::pause(&deaths, now).filter(is_pausing).map(|pause| pause.until),
         })
     }
@@ -262,6 +282,17 @@ fn recent<'a>(deaths: impl Iterator<Item = &'a Death>, now: i64) -> usize {
     deaths.filter(|death| death.age(now).is_some_and(|age| age < RECENT)).count()
 }
 
+/// Returns the deaths since somebody has last stopped the service, or started it. A gateway that has ended with 0 or failed permanently
+/// stays down until it is started; what another service does then, its `finish` alone knows.
+fn since_order(deaths: &[Death], is_gateway: bool) -> &[Death] {
+    let stays_down = |death: &Death| {
+        death.is_wanted() || (death.signal == 0 && service::permanent(death.code.into()).is_some())
+    };
+    let is_last = |death: &Death| death.is_stop() || (is_gateway && stays_down(death));
+    let begin = deaths.iter().rposition(is_last).map_or(0, |last| last + 1);
+    deaths.get(begin..).unwrap_or_default()
+}
+
 /// Returns whether a logger has ended as it does at the end of its input, or at a SIGHUP.
 fn is_renewal(death: &Death) -> bool {
     (death.signal == 0 && death.code == 0) || death.signal == SIGHUP
@@ -300,8 +331,18 @@ fn forecast(plan: &Plan, item: &Item) -> Forecast {
         has_failed: item.has_failed(),
         is_served: item.is_served_by_default(),
         is_unused_root: is_unused_root(item),
+        broken: broken(state).filter(|_| next == NextBoot::Down),
         is_stopped_on_request: state.is_stopped_on_request(),
         words: state.words(),
+    }
+}
+
+/// Returns what is wrong with a state file.
+fn broken(state: &Recorded) -> Option<Broken> {
+    match state {
+        Recorded::Unusable(reason) if file::is_unread(reason) => Some(Broken::File),
+        Recorded::Unusable(_) => Some(Broken::Content),
+        _ => None,
     }
 }
 
@@ -320,6 +361,26 @@ mod tests {
         let death = Death { time: 1000, code: 1, signal: 0 };
         for (now, expected) in [(0, 0), (999, 0), (1000, 1), (1179, 1), (1180, 0)] {
             assert_eq!(recent([death].iter(), now), expected, "{now}");
+        }
+    }
+
+    #[test]
+    fn deaths_before_the_order_of_a_person_do_not_count() {
+        let death = |code, signal| Death { time: 0, code, signal };
+        let (crash, killed) = (death(1, 0), death(137, 9));
+        let (stopped, ended, failed) = (death(143, 15), death(0, 0), death(78, 0));
+        for (deaths, of_gateway, of_service) in [
+            (vec![], 0, 0),
+            (vec![crash, killed], 2, 2),
+            (vec![crash, killed, stopped], 0, 0),
+            (vec![crash, killed, stopped, crash], 1, 1),
+            (vec![stopped, crash, killed], 2, 2),
+            (vec![crash, killed, ended], 0, 3),
+            (vec![crash, failed, failed], 0, 3),
+            (vec![failed, crash], 1, 2),
+        ] {
+            let counts = [true, false].map(|is_gateway| since_order(&deaths, is_gateway).len());
+            assert_eq!(counts, [of_gateway, of_service], "{deaths:?}");
         }
     }
 

@@ -51,10 +51,21 @@ pub struct Forecast {
     pub is_served: bool,
     /// Whether it is `default` and has never been used. It is on every volume.
     pub is_unused_root: bool,
+    /// What is wrong with its state file, if it stays down for that.
+    pub broken: Option<Broken>,
     /// Whether somebody has asked for it to be stopped.
     pub is_stopped_on_request: bool,
     /// What a state that starts nothing says, in words.
     pub words: String,
+}
+
+/// What is wrong with a state file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Broken {
+    /// What is in it says nothing: `start` replaces it.
+    Content,
+    /// It is no regular file, or too large: `start` does not touch it.
+    File,
 }
 
 /// What the next boot does with a gateway.
@@ -77,6 +88,8 @@ pub enum NextBoot {
 pub enum OrphanProfile {
     /// There is none any more.
     Gone,
+    /// Its directory is there, without SOUL.md.
+    Remains,
     /// It has come since the profiles were listed.
     New,
     /// It could not be looked at; the error.
