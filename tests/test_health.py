@@ -187,6 +187,20 @@ def test_a_state_file_that_cannot_be_used_is_a_fault_and_start_replaces_it(live,
         assert lines(live, code=0) == [] and (place / ("gateway_state.json.broken" + ".2" * stops)).read_bytes() == TORN[what]
 
 
+@pytest.mark.parametrize("script", ["mkfifo {}", "mkdir {}", "ln -s SOUL.md {}", "head -c 70000 /dev/zero > {}"])
+def test_what_is_no_state_file_is_a_fault_and_goes_first(live, script):
+    """`start` replaces no such file."""
+    change(live, "cd profiles/coder; rm gateway_state.json; " + script.format("gateway_state.json"))
+    for uid in (0, HERMES):
+        [line] = lines(live, uid=uid)
+        assert line.startswith("coder: gateway_state.json: ") and line.endswith("; remove the file") and " start " not in line
+    live.init("start", "coder", uid=HERMES, code=1)
+    change(live, "rm -r profiles/coder/gateway_state.json")
+    assert lines(live, code=0) == []
+    live.init("start", "coder", uid=HERMES)
+    assert lines(live, code=0) == [] and notes(live, 0)["coder"] is None
+
+
 def test_what_no_profile_can_be_and_nobody_may_look_into_is_no_fault(live):
     """`lost+found` is root's alone."""
     change(live, "mkdir -m 700 profiles/lost+found 'profiles/My Backup'; ln -s lost+found/x profiles/Link")
