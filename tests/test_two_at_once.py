@@ -82,6 +82,16 @@ def test_a_restart_is_completed_also_after_its_wait(mode, uid, code):
     assert mode.path("/run/bed/ending").read_text().strip() == str(new)
 
 
+def test_while_it_goes_down_for_a_restart_a_gateway_is_not_healthy(mode):
+    old = drains(mode)
+    mode.init("health", uid=HERMES)
+    mode.init("restart", "coder", "--wait=1", uid=HERMES, code=1)
+    said = b"coder: it is stopping, and starts again when it has ended; see: /run/bed/bin/hermes-init logs coder\n"
+    assert mode.init("health", uid=HERMES, code=1).stdout == said and said in mode.init("status", uid=HERMES).stdout
+    started(mode, other_than=old)
+    mode.init("health", uid=HERMES)
+
+
 def test_a_restart_that_is_killed_is_completed(live):
     old = drains(live)
     restarting = background(live, "restart", "coder")

@@ -46,7 +46,7 @@ pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
             } else if forecast.has_failed
                 || forecast.is_hindered
                 || forecast.broken.is_some()
-                || (should_be_up && !is_up)
+                || (should_be_up && (!is_up || row.state().is_some_and(|state| state.is_ending)))
             {
                 Some(Fault::NotUp)
             } else if let Some(fault) = logger() {
@@ -125,6 +125,15 @@ mod tests {
             let is_front_ends = matches!(row.supervision, Supervision::NoSlot(Missing::FrontEnd(_)));
             if row.next_boot() == Some(NextBoot::Up) && !is_front_ends {
                 assert!(row.shown() == Shown::Up || judge(&row, 0).is_some(), "{row:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_should_be_up_is_a_fault_while_its_process_ends_for_a_restart() {
+        for row in rows() {
+            if row.next_boot() == Some(NextBoot::Up) && row.state().is_some_and(|state| state.is_ending) {
+                assert_eq!(judge(&row, 0), Some(Fault::NotUp), "{row:?}");
             }
         }
     }

@@ -77,6 +77,7 @@ pub fn up() -> State {
         age: Some(3600),
         deaths: Ok(Deaths::default()),
         logger: Logger::Fine,
+        is_ending: false,
     }
 }
 
@@ -87,6 +88,7 @@ fn states() -> Vec<State> {
     let mut states = vec![
         up(),
         State { is_wanted: false, ..up() },
+        State { is_ending: true, ..up() },
         State { age: Some(3), ..up() },
         State { age: None, ..up() },
         State { logger: Logger::Dying, ..up() },

@@ -203,6 +203,9 @@ fn of_state(row: &Row, state: &State) -> Option<Note> {
         let until = deaths.pause_until.filter(|_| !row.is_service());
         return Some(Note { until, ..Note::new(what).with(its_log(row)) });
     }
+    if state.is_ending {
+        return Some(Note::new("it is stopping, and starts again when it has ended").with(Remedy::Logs));
+    }
     match &state.logger {
         _ if !state.is_up() && row.is_service() && state.is_wanted => {
             Some(Note::new("it is not up").with(Remedy::ContainerLog))

@@ -19,6 +19,7 @@ use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings, user};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, as_user, file, present, process, time};
 use crate::volume::bootlog::{Entry, LastBoots};
+use crate::volume::marker;
 
 /// The signal that ends a logger.
 const SIGHUP: u8 = 1;
@@ -185,9 +186,30 @@ impl Query<'_> {
             },
             Err(errno) => Supervision::Unknown(Error::new("open", slot, errno).to_string()),
             Ok(dir) if matches!(supervision::is_held(&dir), Ok(false)) => Supervision::Unsupervised,
-            Ok(_) if ProfileName::of_service(slot.bytes()).is_none() => Supervision::NotAsked,
-            Ok(dir) => self.ask(&dir, true),
+            Ok(dir) => match ProfileName::of_service(slot.bytes()) {
+                None => Supervision::NotAsked,
+                Some(profile) => self.gateway(&dir, &profile),
+            },
         }
+    }
+
+    /// Asks s6 about the gateway of a slot that is open.
+    fn gateway(&self, slot: &Dir, profile: &ProfileName) -> Supervision {
+        let supervision = self.ask(slot, true);
+        match supervision {
+            Supervision::Supervised(state) => {
+                let pid = state.process.pid().filter(|_| state.is_wanted);
+                let is_ending = pid.is_some_and(|pid| self.is_ending(profile, pid));
+                Supervision::Supervised(State { is_ending, ..state })
+            }
+            supervision => supervision,
+        }
+    }
+
+    /// Returns whether the process of a gateway is to be followed by another one. That the profile cannot be looked at is said elsewhere.
+    fn is_ending(&self, profile: &ProfileName, pid: u64) -> bool {
+        let is_marked = |dir: Option<&Dir>| Ok(dir.is_some_and(|dir| marker::RESTART.is_for(dir, pid)));
+        record::in_directory(self.settings, profile, is_marked).unwrap_or(false)
     }
 
     /// Asks s6 about a service directory that is open. `is_gateway`: its logger is one of ours.
@@ -209,6 +231,7 @@ impl Query<'_> {
             age: deaths::age(since, time::now()),
             deaths: self.deaths(dir, stat.is_up(), is_gateway),
             logger: Logger::Fine,
+            is_ending: false,
         };
         if state.is_up() && state.deaths.is_ok() && !state.is_looping() {
             state.logger = self.logger(dir, is_gateway.then_some(state.age.unwrap_or_default()));

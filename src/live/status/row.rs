@@ -145,6 +145,8 @@ pub struct State {
     pub deaths: Result<Deaths, String>,
     /// What is known of its logger.
     pub logger: Logger,
+    /// Whether it is a gateway whose process is to end, and is followed by another one: a restart that is not completed.
+    pub is_ending: bool,
 }
 
 /// The deaths of a service.
