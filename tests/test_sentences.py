@@ -48,7 +48,7 @@ MADE_SINCE = "created since the last boot"
 NO_SLOT = "it has no slot"
 SERVED = "{}: the gateway of default serves it"
 NO_SOUL = "it has no SOUL.md, so it is not a profile; restore the file, then"
-NO_SOUL_SLOT = "unable to use the profile profiles/{}: it has no SOUL.md, so it is not a profile"
+NO_SOUL_SLOT = "it has no SOUL.md, so it is not a profile; restore the file, or remove the slot: " + PROGRAM + " unregister {}"
 PROFILE_GONE = "its profile is gone: " + PROGRAM + " unregister {}"
 NOBODYS_SLOT = "no profile can have a slot of this name"
 LAST_PASS = "the last boot pass failed for it; the boot log says why: " + PROGRAM + " reconcile"
@@ -61,6 +61,7 @@ LACKS = "unable to use profiles/{}/.hermes-init-env: it does not belong to the h
 NEW = "up for only {} seconds"
 BAD_NAME = "name is not [a-z0-9][a-z0-9_-]*"
 BAD_STATE = "gateway_state.json: {}"
+KEPT_DOWN = BAD_STATE + "; the next boot keeps it down: " + PROGRAM + " start {}"
 FRONTEND = "the role is frontend ({})"
 FRONTENDS_COMMAND = "this container's command is dashboard, a front end; gateways belong in the gateway's container"
 FOREGROUND = "the container's command, gateway run, runs this gateway in the foreground"
@@ -196,15 +197,15 @@ def sentences():
             lambda name: start(UNSUPERVISED, name),
             False,
         ),
-        "bad-state": ("!", UP, None, "up", "down", BAD_STATE.format("not JSON"), False),
+        "bad-state": ("!", UP, None, "up", "down", KEPT_DOWN.format("not JSON", "bad-state"), True),
         "bad-state-down": (
             "{}",
             DOWN,
             None,
             "down",
             "down",
-            BAD_STATE.format("neither desired_state nor gateway_state is a string"),
-            False,
+            KEPT_DOWN.format("neither desired_state nor gateway_state is a string", "bad-state-down"),
+            True,
         ),
         "a-symlink": ("running", "symlink", None, "unknown", "up", NO_SLOT_OF_OURS.format("a symlink"), True),
         "a-file": ("running", "file", None, "unknown", "up", NO_SLOT_OF_OURS.format("a regular file"), True),
@@ -286,7 +287,7 @@ def test_each_sentence_of_a_slot_without_a_profile(forged, uid):
         "gone-loops": ({"deaths": [(9, 1, 0), (5, 1, 0)]}, "restarting", None, PROFILE_GONE.format("gone-loops"), False),
         "gone-unsupervised": ({"held": False}, "unsupervised", None, PROFILE_GONE.format("gone-unsupervised"), False),
         "Bad": (UP, "unknown", None, NOBODYS_SLOT, False),
-        "no-soul-slot": (UP, "up", "unknown", NO_SOUL_SLOT.format("no-soul-slot"), True),
+        "no-soul-slot": (UP, "up", None, NO_SOUL_SLOT.format("no-soul-slot"), False),
     }
     for name, (slot, *_) in rows.items():
         forged.slot(name, **slot)
@@ -317,7 +318,7 @@ def test_each_sentence_of_default(forged, uid):
         (desired("stopped"), DOWN, start(WORDS["request"], "default")),
         (desired("stopped"), UP, RUNS.format(WORDS["request"])),
         ("running", DOWN, start(NOT_STARTED, "default")),
-        ("!", DOWN, BAD_STATE.format("not JSON")),
+        ("!", DOWN, KEPT_DOWN.format("not JSON", "default")),
     ):
         forged.profile("default", state)
         forged.slot("default", **slot)

@@ -1,8 +1,8 @@
 //! `start` and `restart` of a profile whose gateway is not to be started: that of `default` serves it, or the hermes user cannot enter its
 //! directory.
 
-use super::Live;
 use super::control::Verb;
+use super::{Live, record};
 use crate::boot::reconcile;
 use crate::boot::reconcile::Item;
 use crate::output::{Error, Result, exit};
@@ -23,7 +23,7 @@ pub fn forecasts(live: &Live<'_>, verb: Verb, profiles: &[ProfileName]) -> Resul
 /// Fails if the gateway would be refused the volume or its profile's directory, with the sentence of a boot pass. What runs can be
 /// stopped all the same.
 pub fn require_access(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Result<()> {
-    if verb == Verb::Stop {
+    if verb == Verb::Stop || record::has_profile(&live.settings, profile) == Ok(false) {
         return Ok(());
     }
     reconcile::require_access(&live.settings, profile).map_err(|error| error.with_code(exit::INCOMPLETE))

@@ -52,20 +52,25 @@ pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
 }
 
 /// Fails if the hermes user is refused the volume or the directory of a profile, in which a gateway works. What cannot be looked at, and
-/// what another user is told, is nothing.
+/// what another user is told, is nothing. Root has seen that the profile is there.
 pub fn require(settings: &Settings, name: &ProfileName) -> Result<()> {
     let (user, path) = (settings.owner.value, &settings.home.value);
+    let is_root = process::is_root();
     let enter = || {
-        let volume = Volume::open(path).map_err(|reason| (path.clone(), reason));
-        match volume.and_then(|volume| volume.enter(path, name)) {
+        let refused = |label: &Path, reason: Reason| match reason {
             // The one who is refused finds out whose it is.
-            Err((label, reason @ Reason::Errno(Errno::ACCESS))) => {
-                Err(refusal(path, &label, &reason, user.uid))
-            }
+            Reason::Errno(Errno::ACCESS) => Err(refusal(path, label, &reason, user.uid)),
             _ => Ok(()),
+        };
+        match Volume::open(path) {
+            Err(reason) => refused(path, reason),
+            Ok(volume) if is_root || volume.has(name) => {
+                volume.enter(path, name).or_else(|(label, reason)| refused(&label, reason))
+            }
+            Ok(_) => Ok(()),
         }
     };
-    if process::is_root() {
+    if is_root {
         as_user(user, &groups(user)?, enter).unwrap_or(Ok(()))
     } else if process::uid() == user.uid {
         enter()
@@ -117,6 +122,13 @@ impl Volume {
         let home = Dir::at(path)?;
         let (profiles, logs) = (home.follow(&profiles::PROFILES), home.follow(gateway_log::LOGS));
         Ok(Volume { home, profiles, logs })
+    }
+
+    /// Returns whether a profile has a directory, as far as this process can tell.
+    fn has(&self, name: &ProfileName) -> bool {
+        let is_in =
+            |profiles: &Dir| Name::new(name.text()).is_some_and(|name| profiles.has(&name) == Ok(true));
+        name.is_root() || self.profiles.as_ref().is_ok_and(is_in)
     }
 
     /// Tries to use the directory of a profile. `path` is that of the volume. Returns which path cannot be used, and why.
