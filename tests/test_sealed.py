@@ -121,6 +121,23 @@ def test_what_a_pass_of_the_hermes_user_may_not_do_is_no_failure_of_a_profile(se
     assert b"Permission denied" not in sealed.init("reconcile").stderr and len(log.read_bytes()) > len(logged)
 
 
+def test_a_slot_that_is_roots_in_delegated_mode_is_no_failure_either(live):
+    """What is the hermes user's own, and cannot be changed, has failed."""
+    log = live.path("/opt/data/logs/container-boot.log")
+    state = live.path("/opt/data/profiles/coder/gateway_state.json")
+    state.write_text('{"desired_state": "stopped"}')
+    live.run(["chown", "-R", "0:0", live.slot("coder")])
+    logged = log.read_bytes()
+    done = live.init("reconcile", uid=HERMES, code=1)
+    assert b"; as root: /run/bed/bin/hermes-init reconcile\n" in done.stderr and log.read_bytes() == logged, done
+    assert live.init("health", "coder", uid=HERMES).stdout == b""
+    live.init("reconcile")
+    state.write_text('{"desired_state": "running"}')
+    live.run(["chmod", "555", live.slot("coder")])
+    done = live.init("reconcile", uid=HERMES, code=None)
+    assert b"as root: /run/bed/bin/hermes-init reconcile" not in done.stderr and log.read_bytes() != logged, done
+
+
 def truncate_a_file_of_roots(bed):
     """s6-supervise opens death_tally by name when the service dies."""
     rootfile = bed.path("/run/rootfile")

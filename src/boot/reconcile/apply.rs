@@ -233,7 +233,7 @@ fn carry_out(pass: &Pass<'_>, scandir: &Held<'_>, item: &mut Item) {
     match made {
         Ok(Removed::Nothing) => (),
         Ok(Removed::StaleFiles) => item.outcome = Outcome::Changed,
-        Err(error) => item.outcome = pass.failed(&error),
+        Err(error) => item.outcome = pass.failed(profile.name.slot(), &error),
     }
 }
 

@@ -34,7 +34,7 @@ use crate::s6::scandir_lock::{self, Held};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Ownership, Patience, Reason};
+use crate::sys::{Dir, Errno, Name, Ownership, Patience, Reason};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, state};
 
@@ -112,14 +112,21 @@ impl Pass<'_> {
     }
 
     /// Reports a failure to look at a slot or to change it. Returns what has come of it.
-    fn failed(&self, error: &Error) -> Outcome {
-        let is_refused = matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM));
-        if !is_refused || self.template.ownership.is_root() {
+    fn failed(&self, slot: &Name, error: &Error) -> Outcome {
+        let is_refusal = matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM));
+        if !is_refusal || self.template.ownership.is_root() || !self.is_anothers(slot) {
             return Outcome::Failed(self.console.reported(error));
         }
         let why = format!("{error}; as root: {} reconcile", self.console.program());
         self.console.warn(format_args!("{why}"));
         Outcome::Refused(why)
+    }
+
+    /// Returns whether a slot that is there, or else the scan directory, belongs to another user than this process's.
+    fn is_anothers(&self, slot: &Name) -> bool {
+        let Some(scandir) = &self.scandir else { return false };
+        let owner = scandir.meta(slot).or_else(|_| scandir.own_meta()).map(|meta| meta.ids.uid);
+        owner.is_ok_and(|owner| owner != self.template.ownership.process().uid)
     }
 
     /// Returns whether this is a dry run.

@@ -36,8 +36,8 @@ pub fn look(pass: &Pass<'_>, item: &mut Item) {
             }
         }
         Err(error) => {
+            item.outcome = pass.failed(profile.name.slot(), &error);
             item.slot = Slot::Unknown;
-            item.outcome = pass.failed(&error);
         }
     }
 }
