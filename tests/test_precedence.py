@@ -623,7 +623,7 @@ def test_each_command_takes_its_options_before_the_variables(live):
     assert b"started coder" in live.init("logs", "--hermes-home=/opt/data", "coder", environment=place).stdout
 
 
-@pytest.mark.parametrize("command", ["register", "start", "restart"])
+@pytest.mark.parametrize("command", ["register", "unregister", "start", "stop", "restart"])
 def test_each_command_takes_the_role_before_the_variable(live, command):
     arguments = [command, "new", "--down"] if command == "register" else [command, "coder"]
     live.profile("new", "stopped")

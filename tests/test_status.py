@@ -1,4 +1,4 @@
-"""status: what it says of containers, profiles and loggers that are not as they should be; and start and register where no gateway
+"""status: what it says of containers, profiles and loggers that are not as they should be; and the commands where no gateway
 belongs."""
 
 import json
@@ -8,7 +8,7 @@ import time
 import pytest
 
 from support.program import HERMES, wait_for
-from support.testbed import SERVICES, death_tally, static_service
+from support.testbed import SERVICES, death_tally, desired, static_service
 
 pytestmark = pytest.mark.s6
 FRONTEND = {"HERMES_INIT_ROLE": "frontend"}
@@ -20,18 +20,27 @@ def rows(bed, *arguments, **options):
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])
-def test_in_a_front_ends_container_no_gateway_is_started_nor_advised(live, uid):
+def test_in_a_front_ends_container_no_gateway_is_managed_nor_advised(live, uid):
+    live.profile("kept")
+    live.init("register", "--down", "--env", "A=b", "kept")
     live.profile("new", "running")
     before = live.supervisors()
-    for command in (["start", "new"], ["restart", "coder"], ["register", "new"], ["start", "coder"]):
+    variables = live.path("/opt/data/profiles/kept/.hermes-init-env")
+    kept = variables.read_bytes()
+    commands = [[verb, "coder"] for verb in ("start", "stop", "restart", "unregister")]
+    for command in (["start", "new"], ["register", "new"], ["unregister", "kept"], *commands):
         done = live.init(*command, uid=uid, environment=FRONTEND, code=1)
         assert b"the role is frontend (environment)" in done.stderr and b"--role gateway" in done.stderr
-    assert live.supervisors() == before
+    assert live.supervisors() == before and live.svstat(live.slot("coder")) == "up"
+    # The volume is that of the gateway's container.
+    assert variables.read_bytes() == kept and desired(live, "coder") == {"gateway_state": "running"}
     row = rows(live, uid=uid, environment=FRONTEND)["new"]
     assert (row["state"], row["wanted"]) == ("no slot", None)
     assert row["note"] == "the role is frontend (environment)"
-    # A stop starts nothing, and the role can be given.
-    live.init("stop", "coder", uid=uid, environment=FRONTEND)
+    # The role can be given.
+    live.init("stop", "--role", "gateway", "coder", uid=uid, environment=FRONTEND)
+    live.init("unregister", "--role", "gateway", "kept", uid=uid, environment=FRONTEND)
+    assert not variables.exists()
     assert " start new" in rows(live, "--role", "gateway", uid=uid, environment=FRONTEND)["new"]["note"]
     live.init("start", "--wait", "--role", "gateway", "new", uid=uid, environment=FRONTEND)
     assert live.svstat(live.slot("new")) == "up"

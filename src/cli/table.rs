@@ -264,7 +264,7 @@ fn unregister() -> Syntax<unregister::Args> {
     Syntax {
         name: Name::Unregister,
         start: unregister::Args::default(),
-        options: [&[own][..], &modes(), &places()].concat(),
+        options: [&[own, role()][..], &modes(), &places()].concat(),
         operands: Operands {
             placeholder: "NAME",
             count: 1..=1,

@@ -69,8 +69,8 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
     let (verb, profiles) = (args.verb, names::profiles(&args.profiles, &args.overrides, console)?);
     let ownership = Ownership::new();
     let live = Live::open(&args.overrides, &ownership, console)?;
+    live.require_gateway_container(&args.overrides)?;
     if verb != Verb::Stop {
-        live.require_gateway_container(&args.overrides)?;
         // Nothing can be started without the volume; what runs can be stopped all the same.
         record::home(&live.settings)?;
     }

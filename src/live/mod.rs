@@ -89,13 +89,13 @@ impl<'a> Live<'a> {
         svscan::tell(commands, &self.scandir, self.path(), &self.patience)
     }
 
-    /// Fails in a front end's container: the gateway's container would start the same gateway.
+    /// Fails in a front end's container: the gateway's container runs the gateways of the same volume.
     fn require_gateway_container(&self, overrides: &Overrides) -> Result<()> {
         let role = self.settings.role(overrides, self.console)?;
         let Some(why) = role::front_end(&role, &ContainerCommand::default())? else { return Ok(()) };
         let reason = format!("{why}; run the command there (--role gateway overrides this)");
         let container = Object::Term("this container");
-        Err(Error::new("run a gateway in", container, reason).with_code(exit::INCOMPLETE))
+        Err(Error::new("manage gateways in", container, reason).with_code(exit::INCOMPLETE))
     }
 
     /// Locks the scan directory until the value is dropped.

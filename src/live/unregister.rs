@@ -40,6 +40,7 @@ fn unregister(args: &Args, console: &Console) -> Result<u8> {
     let profile = &names::profile(&args.profile, &args.overrides, console)?;
     let ownership = Ownership::new();
     let live = &Live::open(&args.overrides, &ownership, console)?;
+    live.require_gateway_container(&args.overrides)?;
     live.require_writable()?;
     if let Err(error) = live.require_svscan() {
         // Nothing runs that would have to be ended first, unless a supervisor has outlived its s6-svscan.
