@@ -8,7 +8,7 @@ import struct
 
 import pytest
 
-from support.program import HERMES
+from support.program import HERMES, wait_for
 from support.svscan import Svscan
 from support.testbed import Bed
 
@@ -100,6 +100,44 @@ def test_what_the_hermes_user_is_refused_is_said_once(closed, what, sealed):
         # What he cannot even read, he is told otherwise.
         if uid == 0 or what not in ("volume", "parent", "profile"):
             assert {name for name in notes if text in (notes[name] or "")} == names, (uid, notes)
+
+
+@pytest.mark.parametrize("what", ["logs/gateways", "profiles"])
+def test_what_all_gateways_are_refused_is_said_once_and_hides_no_failure(what):
+    names = ["one", "two", "three", "four", "five", "six", "seven"]
+    with Bed() as bed:
+        for name in names:
+            bed.profile(name, "running")
+        bed.tell("two", "exit 78")
+        bed.tell("three", "exit 0")
+        bed.init("reconcile")
+        bed.rescan()
+        for name in ("two", "three"):
+            wait_for(lambda name=name: bed.svstat(bed.slot(name)) == "down", what="the end")
+        for name in names:
+            bed.record(name)
+        bed.run(["sh", "-ec", f"chown 0:0 /opt/data/{what}; chmod 700 /opt/data/{what}"])
+        # default has no directory in profiles.
+        concerned = (["default"] if what != "profiles" else []) + sorted(names)
+        text = (
+            f"unable to verify the hermes user's access to {what}: Permission denied (/opt/data/{what} belongs to 0:0, mode 0700; "
+            f"as root: /run/bed/bin/hermes-init hand-over /opt/data/{what})"
+        )
+        own = [
+            (
+                "three: it has ended by itself (exit code 0), or was stopped temporarily; see: /run/bed/bin/hermes-init logs three; "
+                "to start it again: /run/bed/bin/hermes-init start three"
+            ),
+            "two: failed permanently (78: configuration); see: /run/bed/bin/hermes-init logs two",
+        ]
+        expected = [f"{', '.join(concerned)}: {text}", *own]
+        assert bed.init("health", code=1).stdout.decode().splitlines() == expected
+        done = bed.init("status")
+        assert done.stdout.decode().split("\n\n")[1].splitlines() == expected
+        assert done.stderr.decode() == f"hermes-init status: warning: {text}\n"
+        notes = {row["profile"]: row["note"] for row in map(json.loads, bed.init("status", "--json").stdout.splitlines())}
+        assert notes["two"] == f"{text}; {own[1].removeprefix('two: ')}" and notes["one"] == text
+        assert bed.init("reconcile", "--dry-run", code=1).stderr.decode() == f"hermes-init reconcile: warning: {text}\n"
 
 
 @pytest.mark.parametrize("what", [what for what in REFUSED if "as root" in REFUSED[what][2] or "{how}" in REFUSED[what][2]])

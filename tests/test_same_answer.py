@@ -9,6 +9,7 @@ import pytest
 
 from support.file_tree import identity
 from support.program import HERMES, wait_for
+from support.svscan import is_read
 from support.testbed import Bed, desired, entries, supervised
 
 pytestmark = pytest.mark.s6
@@ -18,6 +19,8 @@ STRANGER = 4321
 NO_SVSCAN = "unable to command s6-svscan: no s6-svscan runs on {0}: no process reads {0}/.s6-svscan/control; --scandir names another scan directory\n"
 NO_SCANDIR = "unable to command s6-svscan: no s6-svscan runs on {}, which does not exist; --scandir names another scan directory\n"
 NOTE = "no s6-svscan runs on {}"
+# Of s6-overlay's scan directory, where process 1 is another program than s6-svscan.
+OTHER_FIRST = "/run/service (process 1 is sleep, and s6-overlay must be process 1)"
 ROOTS = "it belongs to uid 0 and may be sealed: run the command as that user"
 HERMESS = f"it belongs to uid {HERMES}: run the command as that user, or as root"
 MIXED = f"its supervise belongs to uid 0, and the slot to uid {HERMES}; as root: /run/bed/bin/hermes-init reconcile"
@@ -59,6 +62,7 @@ def unscanned():
 @pytest.mark.parametrize("how", MISSING)
 def test_without_svscan_every_command_says_what_was_looked_for_and_where(unscanned, how):
     unscanned.run(["sh", "-ec", MISSING[how].format("/run/service")])
+    no_svscan = NO_SVSCAN.format("/run/service").replace("/run/service", OTHER_FIRST, 1)
     before, words = identity(unscanned.path("/run/service")), {name: state(unscanned, name) for name in ("coder", "new")}
     for argv in (
         ["register", "new"],
@@ -69,12 +73,12 @@ def test_without_svscan_every_command_says_what_was_looked_for_and_where(unscann
         ["restart", "coder"],
     ):
         done = unscanned.init(*argv, code=1)
-        assert said(done) == [NO_SVSCAN.format("/run/service")], done
+        assert said(done) == [no_svscan], done
     assert identity(unscanned.path("/run/service")) == before
     assert {name: state(unscanned, name) for name in words} == words
     # What needs no s6-svscan is done: nothing runs that would have to be ended first.
     for name in ("coder", "nothing"):
-        assert said(unscanned.init("unregister", name)) == [NO_SVSCAN.format("/run/service")]
+        assert said(unscanned.init("unregister", name)) == [no_svscan]
     assert "gateway-coder" not in entries(unscanned)
     assert b"new has no slot" in unscanned.init("stop", "new").stderr and desired(unscanned, "new")["desired_state"] == "stopped"
 
@@ -97,13 +101,57 @@ def test_without_svscan_status_and_health_advise_no_start(unscanned, how, uid):
         done = unscanned.init(command, "--json", "--scandir", place, uid=uid, code=int(command == "health"))
         notes = {row["profile"]: row["note"] for row in map(json.loads, done.stdout.splitlines())}
         assert set(notes) == names - ({"default"} if how == "nowhere" else set())
-        assert all(note.endswith("; " + NOTE.format(place)) and "hermes-init start" not in note for note in notes.values()), notes
+        what = NOTE.format(OTHER_FIRST if place == "/run/service" else place)
+        assert all(note.endswith("; " + what) and "hermes-init start" not in note for note in notes.values()), notes
     # Where one runs, it is advised.
     control = unscanned.path(f"{place}/.s6-svscan/control")
     if how == "unread":
         reader = os.open(control, os.O_RDONLY | os.O_NONBLOCK)
         assert b"coder: it is not supervised yet: /run/bed/bin/hermes-init start coder\n" in unscanned.init("status", uid=uid).stdout
         os.close(reader)
+
+
+@pytest.mark.parametrize("uid", [HERMES, 0])
+@pytest.mark.parametrize("has_scandir", [False, True])
+def test_where_process_1_is_not_s6_that_is_said_once_and_nothing_of_boots(has_scandir, uid):
+    """As with docker run --init, and on Fly."""
+    what = NOTE.format(OTHER_FIRST)
+    with Bed(svscan=False) as bed:
+        for name in ("coder", "writer", "new"):
+            bed.profile(name, "running")
+        bed.run(["chown", "10000:10000", "/run/service"] if has_scandir else ["rmdir", "/run/service"])
+        for command in ("status", "health"):
+            done = bed.init(command, uid=uid, code=int(command == "health"))
+            lines = done.stdout.decode().split("\n\n")[int(command == "status")].splitlines()
+            assert lines == [what, "coder: it has no slot", "new: it has no slot", "writer: it has no slot"], done
+            assert done.stderr == b"" and b"hermes-init start" not in done.stdout
+        notes = [json.loads(line)["note"] for line in bed.init("status", "--json", uid=uid).stdout.splitlines()]
+        assert notes == [f"it has no slot; {what}"] * 3
+        explained = bed.init("reconcile", "--explain", uid=uid).stdout.decode()
+        start = "scan directory: /run/service (default; no s6-svscan runs on it, so nothing is started: "
+        assert start + "process 1 is sleep, and s6-overlay must be process 1)\n" in explained
+        # What it says of another scan directory, process 1 does not explain.
+        assert "process 1 is" not in bed.init("reconcile", "--explain", "--scandir=/run/other", uid=uid).stdout.decode()
+        done = bed.init("start", "coder", uid=uid, code=1 if has_scandir else 111)
+        where = "" if has_scandir else ", which does not exist"
+        reason = f"no s6-svscan runs on /run/service{where} (process 1 is sleep, and s6-overlay must be process 1)"
+        assert said(done)[0].startswith(f"unable to command s6-svscan: {reason}"), done
+
+
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_an_svscan_that_is_not_process_1_is_enough(uid):
+    with Bed(svscan=False) as bed:
+        bed.profile("coder", "running")
+        bed.run(["sh", "-c", "s6-svscan /run/service >/dev/null 2>&1 &"])
+        wait_for(lambda: is_read(bed.path("/run/service/.s6-svscan/control")), what="s6-svscan")
+        bed.init("reconcile")
+        bed.rescan()
+        bed.settle()
+        bed.profile("new", "running")
+        for argv in (["status"], ["health"], ["reconcile", "--explain"]):
+            done = bed.init(*argv, uid=uid, code=None)
+            assert b"process 1" not in done.stdout + done.stderr and b"no s6-svscan" not in done.stdout, done
+        assert b"new: created since the last boot: /run/bed/bin/hermes-init start new\n" in bed.init("status", uid=uid).stdout
 
 
 def test_where_it_is_not_known_whether_svscan_runs_the_advice_stays():

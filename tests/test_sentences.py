@@ -402,7 +402,7 @@ def test_the_containers_command_is_in_the_note(forged):
 
 
 @pytest.mark.parametrize("uid", [0, HERMES])
-def test_what_a_gateway_lacks_explains_what_else_there_is_to_say(forged, uid):
+def test_what_a_gateway_lacks_explains_why_it_has_not_been_started_and_nothing_else(forged, uid):
     """Here the variables of its registration, which are no file of the hermes user."""
     rows = {
         "up": ("running", UP),
@@ -411,6 +411,9 @@ def test_what_a_gateway_lacks_explains_what_else_there_is_to_say(forged, uid):
         "rests": (desired("stopped"), DOWN),
         "unsupervised": ("running", {"held": False}),
         "missing": ("running", GONE),
+        "failed": ("running", DOWN | {"deaths": [(9, 78, 0)]}),
+        "ended": ("running", DOWN | {"deaths": [(9, 0, 0)]}),
+        "died": ("running", DOWN | {"deaths": [(9, 137, 9)]}),
     }
     for name, (state, slot) in rows.items():
         (forged.profile(name, state) / ".hermes-init-env").touch()
@@ -418,9 +421,14 @@ def test_what_a_gateway_lacks_explains_what_else_there_is_to_say(forged, uid):
             forged.slot(name, **slot)
     for name in rows:
         os.chown(forged.home / "profiles" / name / ".hermes-init-env", 1234, 1234)
-    notes = {name: LACKS.format(name) for name in rows} | {"missing": start(MADE_SINCE, "missing")}
-    assert {name: row["note"] for name, row in forged.rows(uid=uid).items()} == notes
-    assert forged.run("health", uid=uid).stdout.splitlines() == [f"{name}: {notes[name]}" for name in sorted(rows)]
+    notes = {name: [LACKS.format(name)] for name in rows} | {"missing": [start(MADE_SINCE, "missing")]}
+    # Not how it has ended.
+    notes["loops"].append(LOOP.format(2, "exit code 1", "loops"))
+    notes["failed"].append(PERMANENT.format(CODES[78], "failed"))
+    notes["ended"].append(ENDED.format("ended"))
+    notes["died"].append(DIED.format("signal 9"))
+    assert {name: row["note"] for name, row in forged.rows(uid=uid).items()} == {name: "; ".join(notes[name]) for name in notes}
+    assert forged.run("health", uid=uid).stdout.splitlines() == [f"{name}: {note}" for name in sorted(rows) for note in notes[name]]
 
 
 def test_without_a_readable_boot_log_nobody_knows_when_a_profile_was_made(forged):

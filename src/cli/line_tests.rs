@@ -87,7 +87,7 @@ fn each_command_takes_these_options() {
         (&[Name::GatewayRun, Name::GatewayLog, Name::DashboardRun], "print".to_owned()),
         (&[Name::GatewayFinish, Name::DashboardFinish, Name::Help, Name::Version], String::new()),
         (&[Name::Register], "down env sealed delegated role hermes-home scandir owner".to_owned()),
-        (&[Name::Unregister], "wait sealed delegated hermes-home scandir owner".to_owned()),
+        (&[Name::Unregister], "wait role sealed delegated hermes-home scandir owner".to_owned()),
         (&[Name::Start, Name::Stop, Name::Restart], format!("wait sealed {settings}")),
         (&[Name::Status], "json role topology hermes-home scandir owner".to_owned()),
         (&[Name::Health], "json min-up role topology hermes-home scandir owner".to_owned()),

@@ -13,11 +13,7 @@ const SVSCAN: Object = Object::Term("s6-svscan");
 
 /// Returns the error of a scan directory that does not exist.
 pub fn no_directory(path: &Path) -> Error {
-    Error::new(
-        "command",
-        SVSCAN,
-        format!("{}, which does not exist{ELSEWHERE}", supervision::no_svscan(path)),
-    )
+    Error::new("command", SVSCAN, format!("{}{ELSEWHERE}", supervision::no_scandir(path)))
 }
 
 /// Where another s6-svscan may run.

@@ -10,6 +10,8 @@ use super::{Policy, scandir_lock};
 use crate::output::{Context, Error, Result};
 use crate::sys::{Dir, Entry, Errno, Ids, Kind, Meta, Name, Ownership, Reason, acl, present};
 
+/// s6-overlay's scan directory, on which its process 1, s6-svscan, runs.
+pub const OVERLAYS: &str = "/run/service";
 /// s6-svscan's own directory in the scan directory.
 pub static SVSCAN: Name = Name::fixed(c".s6-svscan");
 /// The file that s6-svscan locks, beside its control FIFO.

@@ -3,10 +3,13 @@
 
 use std::path::Path;
 
-use super::scandir::SVSCAN;
+use super::scandir::{OVERLAYS, SVSCAN};
 use super::servicedir::{CONTROL, LOG, SUPERVISE};
 use crate::output::escape::FromVolume;
-use crate::sys::{Dir, Errno, Ids, SubPath, fifo, present};
+use crate::sys::{Dir, Errno, Ids, SubPath, fifo, present, process};
+
+/// The name of s6-svscan's process.
+const SVSCAN_NAME: &[u8] = b"s6-svscan";
 
 /// Returns whether a service is supervised.
 pub fn is_held(service: &Dir) -> Result<bool, Errno> {
@@ -26,9 +29,29 @@ pub fn is_scanned(scandir: &Dir) -> Result<bool, Errno> {
     }
 }
 
-/// Says that no s6-svscan runs on the scan directory with this path.
+/// Says that no s6-svscan runs on the scan directory with this path, and why, if that is known.
 pub fn no_svscan(scandir: &Path) -> String {
-    format!("no s6-svscan runs on {}", FromVolume::path(scandir))
+    absence(scandir, "")
+}
+
+/// As [`no_svscan`], of a scan directory that does not exist.
+pub fn no_scandir(scandir: &Path) -> String {
+    absence(scandir, ", which does not exist")
+}
+
+fn absence(scandir: &Path, more: &str) -> String {
+    let why = other_first(scandir).map(|why| format!(" ({why})")).unwrap_or_default();
+    format!("no s6-svscan runs on {}{more}{why}", FromVolume::path(scandir))
+}
+
+/// Says which program process 1 is, if that explains why no s6-svscan runs on a scan directory: it is s6-overlay's, and process 1 is
+/// another program than s6-svscan. Nothing where that is not known.
+pub fn other_first(scandir: &Path) -> Option<String> {
+    if scandir != Path::new(OVERLAYS) {
+        return None;
+    }
+    let name = process::first_name().filter(|name| name != SVSCAN_NAME)?;
+    Some(format!("process 1 is {}, and s6-overlay must be process 1", FromVolume(&name)))
 }
 
 /// Returns the owner of a service's `supervise`, who may command its supervisor.

@@ -42,8 +42,8 @@ pub const TOPOLOGY_VARIABLE: &str = "HERMES_INIT_TOPOLOGY";
 pub const MAX_SERVICES_VARIABLE: &str = "HERMES_INIT_MAX_SERVICES";
 /// Default of `HERMES_HOME`, and the home directory of a hermes user that has none in /etc/passwd.
 pub const HOME: &str = "/opt/data";
-/// s6-overlay's scan directory.
-pub const SCANDIR: &str = "/run/service";
+/// Default of the scan directory.
+pub const SCANDIR: &str = scandir::OVERLAYS;
 
 /// Number of services that s6-svscan handles by default (its option -C). A slot and its logger are two.
 pub const SERVICES: usize = 1000;

@@ -197,6 +197,12 @@ pub fn open_inodes(pid: u64) -> Result<Vec<u64>, Errno> {
     files.names()?.iter().filter_map(inode).collect()
 }
 
+/// Returns the name of process 1, its `comm`, as the process has it; `None` if it is not shown to this user.
+pub fn first_name() -> Option<Vec<u8>> {
+    let name = file::read_system(Path::new("/proc/1/comm"), STATUS_CAP).ok()?;
+    Some(name.strip_suffix(b"\n").unwrap_or(&name).to_vec())
+}
+
 /// Returns when process 1 has started, in seconds since 1970, which is when the container has; `None` if that is not known.
 pub fn first_started() -> Option<i64> {
     // Another user may not be shown it.

@@ -34,11 +34,12 @@ pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
         Err(error) => return for_all(pass.console.reported(&error), items),
     };
     let path = &pass.settings.home.value;
-    let (place_of_logs, read_only) = (OnceCell::new(), OnceCell::new());
+    let (place_of_logs, read_only, closed_profiles) = (OnceCell::new(), OnceCell::new(), OnceCell::new());
     let is_read_only = pass.home.as_ref().is_some_and(|home| home.dir.try_to_use() == Err(Errno::ROFS));
     // Asked as root: the argv of the hermes user's processes says nothing.
     let may_be_read_only = is_read_only && (pass.is_front_end)();
-    let look = Look { pass, path, uid: user.uid, may_be_read_only, place_of_logs, read_only };
+    let look =
+        Look { pass, path, uid: user.uid, may_be_read_only, place_of_logs, read_only, closed_profiles };
     let is_root = pass.template.ownership.is_root();
     if !is_root && pass.template.ownership.process().uid != user.uid {
         return;
@@ -105,6 +106,8 @@ struct Look<'a> {
     place_of_logs: OnceCell<Option<String>>,
     /// That the volume is read-only; not said yet.
     read_only: OnceCell<Option<String>>,
+    /// That the directory of the profiles is closed; not said yet.
+    closed_profiles: OnceCell<Option<String>>,
 }
 
 /// The volume, as the hermes user opens it.
@@ -151,6 +154,11 @@ fn try_below(dir: &std::result::Result<Dir, Reason>, entry: &str) -> std::result
 /// all the same, and its logger says it: the output is in the container's log.
 fn is_of_another_kind(reason: &Reason) -> bool {
     !matches!(reason, Reason::Errno(errno) if !matches!(*errno, Errno::NOTDIR | Errno::LOOP))
+}
+
+/// Returns whether this user may not enter a directory, so that everything in it is refused in the same way.
+fn is_closed(home: &Dir, path: &Path) -> bool {
+    home.try_to_run(path) == Err(Errno::ACCESS)
 }
 
 impl Look<'_> {
@@ -225,16 +233,22 @@ impl Look<'_> {
 
     /// Returns what is wrong with the directories of a profile.
     fn profile(&self, volume: &Volume, name: &ProfileName) -> Option<String> {
+        let (profiles, logs) = (Path::new(&profiles::PROFILES), Path::new(gateway_log::LOGS));
         match volume.enter(self.path, name) {
             // It has been removed meanwhile.
             Ok(()) | Err((_, Reason::Errno(Errno::NOENT))) => (),
+            Err((_, reason @ Reason::Errno(Errno::ACCESS)))
+                if !name.is_root() && is_closed(&volume.home, profiles) =>
+            {
+                return self.closed_profiles.get_or_init(|| self.refused(profiles, &reason)).clone();
+            }
             Err((directory, reason)) => return self.refused_one(volume, &directory, &reason),
         }
+        let place_of_logs = || self.place_of_logs.get_or_init(|| self.place_of_logs(volume)).clone();
         match try_below(&volume.logs, name.text()) {
             Ok(()) => None,
-            Err(Reason::Errno(Errno::NOENT)) => {
-                self.place_of_logs.get_or_init(|| self.place_of_logs(volume)).clone()
-            }
+            Err(Reason::Errno(Errno::NOENT)) => place_of_logs(),
+            Err(Reason::Errno(Errno::ACCESS)) if is_closed(&volume.home, logs) => place_of_logs(),
             Err(reason) if is_of_another_kind(&reason) => None,
             Err(reason) => self.refused_one(volume, &gateway_log::path(name), &reason),
         }

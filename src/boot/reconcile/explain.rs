@@ -11,6 +11,7 @@ use super::plan::{FOREGROUND, Item, Plan};
 use super::slots::Slot;
 use crate::output::escape::{FromVolume, Shown};
 use crate::s6::slot::staging;
+use crate::s6::supervision;
 use crate::settings::Setting;
 use crate::settings::role::{ContainerCommand, RoleChoice};
 use crate::settings::topology::TopologyChoice;
@@ -79,7 +80,7 @@ impl Explain<'_, '_> {
         let mut all = vec![
             NamedSetting { note: Some(words(command)), ..setting("role", b"gateway", role.source.text()) },
             path("HERMES_HOME", &settings.home),
-            path("scan directory", &settings.scandir),
+            NamedSetting { note: self.nothing_starts(), ..path("scan directory", &settings.scandir) },
             setting(
                 "owner",
                 format!("{}:{}", owner.value.uid, owner.value.gid).as_bytes(),
@@ -98,6 +99,16 @@ impl Explain<'_, '_> {
         let fault = Zone::new(&settings.lookup).fault();
         all.extend(fault.map(|fault| setting("time zone", fault.instead.as_bytes(), &fault.why)));
         all
+    }
+
+    /// Returns why nothing is started on the scan directory, if it is s6-overlay's and process 1 is another program.
+    fn nothing_starts(&self) -> Option<String> {
+        let is_scanned = self.pass.scandir.as_ref().map_or(Ok(false), supervision::is_scanned);
+        if is_scanned != Ok(false) {
+            return None;
+        }
+        let why = supervision::other_first(&self.pass.settings.scandir.value)?;
+        Some(format!("no s6-svscan runs on it, so nothing is started: {why}"))
     }
 
     fn entry(&self, item: &Item) -> Entry {

@@ -1,6 +1,6 @@
 //! Whether a service is as it should be. A pure function of the row.
 
-use super::note::{Note, Remedy, note};
+use super::note::{Note, Remedy, note, reason};
 use super::row::{NextBoot, OrphanProfile, Pass, Row, Shown, Subject, Supervision};
 
 /// What is not as it should be.
@@ -106,11 +106,12 @@ impl Fault {
     }
 }
 
-/// Returns what is said of a row: its note, else that of its fault. A note that helps with nothing does not hide a fault that has
-/// another cause.
+/// Returns what is said of a row besides its reason: its note, else that of its fault. A note that helps with nothing does not hide a
+/// fault that has another cause.
 pub fn message(row: &Row, fault: Option<&Fault>) -> Option<Note> {
     let is_cause = !matches!(fault, Some(Fault::LastPass | Fault::New(_) | Fault::Unseen(_)));
-    note(row).filter(|note| is_cause || note.remedy.is_some()).or_else(|| fault.map(Fault::note))
+    let unexplained = fault.filter(|fault| **fault != Fault::NotUp || reason(row).is_none());
+    note(row).filter(|note| is_cause || note.remedy.is_some()).or_else(|| unexplained.map(Fault::note))
 }
 
 #[cfg(test)]
@@ -195,6 +196,10 @@ mod tests {
     fn a_fault_says_what_helps_or_where_to_look() {
         for row in rows() {
             let Some(fault) = judge(&row, 60) else { continue };
+            // What else is said needs no remedy.
+            if reason(&row).is_some() {
+                continue;
+            }
             let message = message(&row, Some(&fault)).expect("a fault has a message");
             let has_reason = matches!(&row.subject, Subject::Profile(forecast) if forecast.reason.as_ref() == Some(&message.what));
             let is_error = row.failed_look() == Some(&message.what)

@@ -29,10 +29,10 @@ use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
 use crate::volume::home::Trusted;
 use judge::Fault;
-use note::Words;
+use note::{Note, Words};
 use query::{FrontEnd, Query};
 use render::Line;
-use row::{OrphanProfile, Row};
+use row::{OrphanProfile, Row, Shown};
 
 /// The program that commands a supervisor.
 const SVC: &str = "s6-svc";
@@ -229,12 +229,15 @@ fn line<'a>(
     row: &'a Row,
     fault: Option<&Fault>,
 ) -> Line<'a> {
-    let note = judge::message(row, fault).map(|note| {
-        let note = if note.needs_svscan() && !query.is_scanned() {
-            note.without_svscan(&supervision::no_svscan(&query.settings.scandir.value))
-        } else {
-            note
-        };
+    let mut message = judge::message(row, fault);
+    let reason = note::reason(row);
+    let is_waiting = row.shown() == Shown::Unsupervised && reason.is_some();
+    let needs_svscan = message.as_ref().is_some_and(Note::needs_svscan) || is_waiting;
+    let lacks_svscan = needs_svscan && !query.is_scanned();
+    if lacks_svscan {
+        message = message.map(Note::without_remedy);
+    }
+    let note = message.map(|note| {
         let name = FromVolume(&row.name).to_string();
         let directory = row.directory.as_ref().map(|path| FromVolume::path(path).to_string());
         let remedy = note.remedy.map(|remedy| {
@@ -244,7 +247,8 @@ fn line<'a>(
         let until = note.until.map(|until| format!("; waiting, starts again at {}", zone.stamp(until)));
         format!("{}{}{}", note.what, remedy.unwrap_or_default(), until.unwrap_or_default())
     });
-    Line { row, note, since: row.state().map(|state| zone.stamp(state.since)) }
+    let absence = lacks_svscan.then(|| supervision::no_svscan(&query.settings.scandir.value));
+    Line { row, reason, note, absence, since: row.state().map(|state| zone.stamp(state.since)) }
 }
 
 /// Returns all rows: the profiles in the boot pass's order, the slots without a profile, directories that are no profiles, the static

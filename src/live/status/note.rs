@@ -97,13 +97,26 @@ impl Note {
         )
     }
 
-    /// Returns the note of a scan directory on which no s6-svscan runs, as `absence` says: nothing can be started there.
-    pub fn without_svscan(self, absence: &str) -> Note {
-        Note { what: format!("{}; {absence}", self.what), remedy: None, ..self }
+    /// Returns the note without what helps.
+    pub fn without_remedy(self) -> Note {
+        Note { remedy: None, ..self }
     }
 }
 
-/// Returns what is said of a row, if anything is.
+/// Returns why the state of a profile with a slot does not count, or what its gateway will lack. That may concern other profiles as
+/// well, so it is said beside [`note`], unless that has it.
+pub fn reason(row: &Row) -> Option<&str> {
+    match (&row.subject, &row.supervision) {
+        (_, Supervision::NoSlot(_)) => None,
+        (Subject::Profile(forecast), _) => {
+            let is_in_note = forecast.broken.is_some() && beside_reason(row, forecast).is_none();
+            forecast.reason.as_deref().filter(|_| !is_in_note)
+        }
+        _ => None,
+    }
+}
+
+/// Returns what is said of a row alone, if anything is.
 pub fn note(row: &Row) -> Option<Note> {
     match &row.subject {
         Subject::Profile(forecast) => of_profile(row, forecast),
@@ -132,10 +145,11 @@ fn broken_state(forecast: &Forecast) -> Option<Note> {
 }
 
 fn of_profile(row: &Row, forecast: &Forecast) -> Option<Note> {
-    let reason = || forecast.reason.clone().map(Note::new);
     if let Supervision::NoSlot(missing) = &row.supervision {
         return match missing {
-            _ if forecast.has_failed || forecast.next == NextBoot::NoSlot => reason(),
+            _ if forecast.has_failed || forecast.next == NextBoot::NoSlot => {
+                forecast.reason.clone().map(Note::new)
+            }
             Missing::FrontEnd(why) => Some(Note::new(why.clone())),
             missing => {
                 let what = missing.words();
@@ -149,16 +163,31 @@ fn of_profile(row: &Row, forecast: &Forecast) -> Option<Note> {
             }
         };
     }
-    // What its gateway is refused explains what else there is to say.
-    if forecast.is_hindered {
-        return reason();
+    if forecast.reason.is_none() {
+        return of_supervision(row).or_else(|| disagreement(row, forecast));
     }
-    of_supervision(row)
-        .filter(|note| note.remedy.is_some() || row.supervision != Supervision::Unsupervised)
-        .or_else(|| broken_state(forecast))
-        .or_else(|| of_supervision(row))
-        .or_else(reason)
-        .or_else(|| disagreement(row, forecast))
+    beside_reason(row, forecast).or_else(|| broken_state(forecast))
+}
+
+/// Returns what is said of a profile beside why its state does not count or what its gateway will lack. That explains why nothing has been
+/// started; it does not explain how a gateway has ended, or what is wrong with its logger.
+fn beside_reason(row: &Row, forecast: &Forecast) -> Option<Note> {
+    let is_explained = match row.state() {
+        Some(state) => !state.is_up() && state.last_death().is_none(),
+        None => row.supervision == Supervision::Unsupervised,
+    };
+    let other = || (forecast.is_hindered && !is_explained).then(|| disagreement(row, forecast)).flatten();
+    let note = of_supervision(row).filter(|_| row.supervision != Supervision::Unsupervised);
+    let note = note.or_else(other).or_else(|| failure_for_good(row, forecast))?;
+    // What its gateway will lack comes before a start.
+    Some(if note.remedy == Some(Remedy::Start) { note.without_remedy() } else { note })
+}
+
+/// Returns what has kept a gateway down for good, if its last end has, and nobody wants it so.
+fn failure_for_good(row: &Row, forecast: &Forecast) -> Option<Note> {
+    let state = row.state().filter(|state| !state.is_up())?;
+    let is_wanted_so = forecast.is_stopped_on_request || forecast.is_served;
+    if is_wanted_so { None } else { permanent_failure(row, state) }
 }
 
 impl Missing {
@@ -370,13 +399,8 @@ mod tests {
     #[test]
     fn where_no_svscan_runs_nothing_is_to_be_started() {
         for note in rows().iter().filter_map(note) {
-            if note.needs_svscan() {
-                let what = note.what.clone();
-                let text = note.without_svscan("no s6-svscan runs there");
-                assert_eq!(text, Note::new(format!("{what}; no s6-svscan runs there")));
-            } else {
-                assert!(!note.remedy.is_some_and(|remedy| remedy.text(&WORDS).contains(" start ")));
-            }
+            let note = if note.needs_svscan() { note.without_remedy() } else { note };
+            assert!(!note.remedy.is_some_and(|remedy| remedy.text(&WORDS).contains(" start ")));
         }
     }
 
@@ -396,12 +420,52 @@ mod tests {
     }
 
     #[test]
-    fn what_the_gateway_lacks_is_said_before_all_else() {
+    fn what_a_gateway_lacks_is_said_and_does_not_hide_how_it_has_ended() {
         for row in rows() {
-            if let Subject::Profile(forecast @ Forecast { is_hindered: true, .. }) = &row.subject
-                && !matches!(row.supervision, Supervision::NoSlot(_))
+            let Subject::Profile(forecast @ Forecast { is_hindered: true, .. }) = &row.subject else {
+                continue;
+            };
+            if matches!(row.supervision, Supervision::NoSlot(_)) {
+                continue;
+            }
+            assert_eq!(reason(&row), forecast.reason.as_deref(), "{row:?}");
+            let said = note(&row);
+            // What is said of one that lacks nothing.
+            let complete =
+                Forecast { reason: None, is_hindered: false, has_failed: false, ..forecast.clone() };
+            let alone = note(&Row { subject: Subject::Profile(complete), ..row.clone() });
+            let is_explained = row.state().is_none_or(|state| {
+                let has_not_ended = state.deaths.as_ref().is_ok_and(|deaths| deaths.last.is_none());
+                !state.is_up() && !state.is_looping() && has_not_ended
+            });
+            if !is_explained && alone.is_some() {
+                assert_eq!(
+                    said.as_ref().map(|note| &note.what),
+                    alone.as_ref().map(|note| &note.what),
+                    "{row:?}"
+                );
+            }
+            assert_ne!(said.and_then(|note| note.remedy), Some(Remedy::Start), "{row:?}");
+        }
+    }
+
+    #[test]
+    fn a_state_that_does_not_count_hides_no_failure() {
+        for row in rows() {
+            let Subject::Profile(forecast) = &row.subject else { continue };
+            let Some(state) = row.state().filter(|_| forecast.reason.is_some()) else { continue };
+            let note = note(&row).map(|note| note.what).unwrap_or_default();
+            let said = [reason(&row).unwrap_or_default(), &note].concat();
+            let count = said.matches(forecast.reason.as_deref().unwrap_or_default()).count();
+            assert_eq!(count, 1, "{row:?}");
+            if state.is_looping() {
+                assert!(note.starts_with("keeps dying"), "{row:?}");
+            } else if !state.is_up()
+                && !forecast.is_stopped_on_request
+                && !forecast.is_served
+                && matches!(state.last_death(), Some(Death { code: 78, signal: 0, .. }))
             {
-                assert_eq!(note(&row).map(|note| note.what), forecast.reason);
+                assert!(note.starts_with("failed permanently"), "{row:?}");
             }
         }
     }
@@ -428,9 +492,12 @@ mod tests {
             (profile(no_file, down(None)), Some("gateway_state.json: not a regular file; remove the file")),
             (profile(broken.clone(), running()), Some(not_json)),
             (profile(broken.clone(), down(None)), Some(not_json)),
-            (profile(broken.clone(), down(Some((78, 0)))), Some(not_json)),
+            (
+                profile(broken.clone(), down(Some((78, 0)))),
+                Some("failed permanently (78: configuration); see: P logs x"),
+            ),
             (profile(broken.clone(), missing(Missing::New)), Some(not_json)),
-            (profile(broken, Supervision::Unsupervised), Some("it is not supervised yet: P start x")),
+            (profile(broken, Supervision::Unsupervised), Some(not_json)),
             (profile(served_broken.clone(), down(None)), Some(remove)),
             (profile(served_broken, missing(Missing::NotMade)), Some(remove)),
             (orphan(OrphanProfile::Gone), Some("its profile is gone: P unregister x")),

@@ -1,5 +1,6 @@
 //! The rows of `status` and `health` as text for people and as JSON for programs.
 
+use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 
 use super::row::{NextBoot, Row, Shown, State};
@@ -12,8 +13,12 @@ use crate::s6::deaths::Death;
 pub struct Line<'a> {
     /// The row.
     pub row: &'a Row,
+    /// Why its state does not count, or what its gateway will lack.
+    pub reason: Option<&'a str>,
     /// The text of its note.
     pub note: Option<String>,
+    /// That no s6-svscan runs on the scan directory, if one would be needed to do something about the note.
+    pub absence: Option<String>,
     /// When it last went up or down, in local time.
     pub since: Option<String>,
 }
@@ -99,10 +104,38 @@ fn totals(lines: &[Line<'_>]) -> String {
     if counts.is_empty() { String::new() } else { format!("\ngateways:{}\n", counts.join(",")) }
 }
 
-/// Returns a line for each row that has a note.
+/// Largest number of services that a line names.
+const NAMED: usize = 8;
+
+/// Returns a line for each note. What concerns several rows is said once.
 pub fn notes(lines: &[Line<'_>]) -> String {
-    let note = |line: &Line<'_>| line.note.as_ref().map(|note| format!("{}: {note}\n", name(line.row)));
-    lines.iter().filter_map(note).collect()
+    let mut concerned: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
+    for line in lines {
+        if let Some(reason) = line.reason {
+            concerned.entry(reason).or_default().push(line.row);
+        }
+    }
+    let absence = lines.iter().find_map(|line| line.absence.as_ref());
+    let mut said: Vec<_> = absence.map(|absence| format!("{absence}\n")).into_iter().collect();
+    for line in lines {
+        if let Some(reason) = line.reason
+            && let Some(rows) = concerned.remove(reason)
+        {
+            said.push(format!("{}: {reason}\n", names(&rows)));
+        }
+        if let Some(note) = &line.note {
+            said.push(format!("{}: {note}\n", name(line.row)));
+        }
+    }
+    said.concat()
+}
+
+/// Returns the names of rows, at most eight, and how many more there are.
+fn names(rows: &[&Row]) -> String {
+    let named: Vec<_> = rows.iter().take(NAMED).map(|row| name(row)).collect();
+    let more = rows.len() - named.len();
+    let named = named.join(", ");
+    if more == 0 { named } else { format!("{named} and {more} more") }
 }
 
 /// Returns one JSON object a line.
@@ -119,6 +152,9 @@ fn object(line: &Line<'_>) -> String {
     let name = Some(row.name.as_slice()).filter(|name| !row.is_service() && !name.is_empty());
     let next_boot = row.next_boot().map(NextBoot::text).filter(|text| !text.is_empty());
     let last_boot = last_boot(row);
+    let notes = [line.reason, line.note.as_deref(), line.absence.as_deref()];
+    let notes: Vec<_> = notes.into_iter().flatten().collect();
+    let note = (!notes.is_empty()).then(|| notes.join("; "));
     let members = [
         ("profile", name.into()),
         ("kind", kind(row).into()),
@@ -132,7 +168,7 @@ fn object(line: &Line<'_>) -> String {
         ("since", line.since.as_deref().into()),
         ("wanted", next_boot.into()),
         ("last_boot", last_boot.as_deref().into()),
-        ("note", line.note.as_deref().into()),
+        ("note", note.as_deref().into()),
     ];
     json::object(members) + "\n"
 }
@@ -164,7 +200,13 @@ mod tests {
     }
 
     fn lines(rows: &[Row]) -> Vec<Line<'_>> {
-        let line = |row| Line { row, note: Some("why".to_owned()), since: Some("T".to_owned()) };
+        let line = |row| Line {
+            row,
+            reason: None,
+            note: Some("why".to_owned()),
+            absence: None,
+            since: Some("T".to_owned()),
+        };
         rows.iter().map(line).collect()
     }
 
@@ -205,10 +247,42 @@ mod tests {
     }
 
     #[test]
+    fn what_concerns_several_is_said_once_and_hides_nothing() {
+        let up = || Supervision::Supervised(up());
+        let rows: Vec<_> =
+            (0..11).map(|n| row(&format!("p{n:02}"), Subject::Profile(wanted()), up())).collect();
+        let note = |text: &str| Some(text.to_owned());
+        let said = |n: usize| match n {
+            0 => (None, note("own"), None),
+            1 => (Some("alone"), None, note("no s6-svscan")),
+            3 => (Some("closed"), note("failed"), note("no s6-svscan")),
+            _ => (Some("closed"), None, None),
+        };
+        let line = |(n, row)| {
+            let (reason, note, absence) = said(n);
+            Line { row, reason, note, absence, since: None }
+        };
+        let lines: Vec<_> = rows.iter().enumerate().map(line).collect();
+        let names = "p02, p03, p04, p05, p06, p07, p08, p09 and 1 more";
+        let expected = format!("no s6-svscan\np00: own\np01: alone\n{names}: closed\np03: failed\n");
+        assert_eq!(notes(&lines), expected);
+        // An object has all that concerns it.
+        let notes: Vec<_> = lines.iter().take(4).map(object).collect();
+        for (object, note) in
+            notes.iter().zip(["own", "alone; no s6-svscan", "closed", "closed; failed; no s6-svscan"])
+        {
+            assert!(object.ends_with(&format!("\"note\": \"{note}\"}}\n")), "{object}");
+        }
+    }
+
+    #[test]
     fn an_object_has_what_is_known_and_null_for_the_rest() {
         let [coder, new, dashboard] = sample();
         let rows = [coder, new, dashboard];
-        let lines: Vec<_> = rows.iter().map(|row| Line { row, note: None, since: None }).collect();
+        let lines: Vec<_> = rows
+            .iter()
+            .map(|row| Line { row, reason: None, note: None, absence: None, since: None })
+            .collect();
         let text = objects(&lines);
         let objects: Vec<_> = text.lines().collect();
         assert_eq!(
@@ -232,7 +306,7 @@ mod tests {
         for row in rows() {
             let cells = cells(&row);
             let [_, kind, state, pid, _, next_boot, last_boot] = &cells;
-            let object = object(&Line { row: &row, note: None, since: None });
+            let object = object(&Line { row: &row, reason: None, note: None, absence: None, since: None });
             let text = |key: &str, value: &str| match value {
                 "" => format!("\"{key}\": null"),
                 value => format!("\"{key}\": \"{value}\""),
