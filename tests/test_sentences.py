@@ -431,6 +431,40 @@ def test_what_a_gateway_lacks_explains_why_it_has_not_been_started_and_nothing_e
     assert forged.run("health", uid=uid).stdout.splitlines() == [f"{name}: {note}" for name in sorted(rows) for note in notes[name]]
 
 
+def test_a_boot_log_that_is_older_than_the_slots_is_of_another_machine(forged):
+    """A backup that was restored, for example. The oldest slot's type file was made by this boot."""
+    boot = 1_772_413_261
+    assert time.strftime("%Y-%m-%dT%H:%M:%S+0000", time.gmtime(boot)) == LAST
+    for name in ("default", "up", "gone", "unmade", "late"):
+        forged.profile(name, "running")
+    forged.boot_log(
+        f"{LAST} profile=default prior_state=running action=started prior_exit=unknown\n"
+        f"{LAST} profile=up prior_state=running action=failed prior_exit=unknown\n"
+        f"{LAST} profile=gone prior_state=running action=started prior_exit=unknown\n"
+        f"{LAST} profile=unmade prior_state=running action=failed prior_exit=unknown\n"
+    )
+    believed = {
+        "default": None,
+        "up": LAST_PASS,
+        "gone": start(SLOT_IS_GONE, "gone"),
+        "unmade": start(NO_SLOT_MADE, "unmade"),
+        "late": start(MADE_SINCE, "late"),
+    }
+    doubted = {"default": None, "up": None} | {name: start(NO_SLOT, name) for name in ("gone", "unmade", "late")}
+    for oldest, notes in ((boot - 0.5, believed), (boot + 0.999, believed), (boot + 1, doubted), (boot + 86_400, doubted)):
+        for name, made in (("default", boot + 86_400), ("up", oldest)):
+            kind = forged.slot(name) / "type"
+            kind.write_text("longrun\n")
+            os.utime(kind, (made, made))
+        rows = forged.rows(command="status")
+        health = {line.partition(": ")[0]: line.partition(": ")[2] for line in forged.run("health").stdout.splitlines()}
+        faults = {name: note for name, note in notes.items() if note}
+        assert {name: row["note"] for name, row in rows.items()} == notes, oldest
+        assert health == faults, oldest
+        # What is printed has its time.
+        assert rows["up"]["last_boot"] == f"failed {LAST}"
+
+
 def test_without_a_readable_boot_log_nobody_knows_when_a_profile_was_made(forged):
     forged.profile("coder", "running")
     forged.boot_log("")

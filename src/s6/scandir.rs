@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::profile_name::PREFIX;
 use super::sealing::stays_open;
-use super::servicedir::{CONTROL, LOG, SEALED_SUPERVISE, SUPERVISE};
+use super::servicedir::{CONTROL, LOG, SEALED_SUPERVISE, SUPERVISE, TYPE};
 use super::slot::staging;
 use super::{Policy, scandir_lock};
 use crate::output::{Context, Error, Result};
@@ -80,6 +80,13 @@ pub fn list(scandir: &Dir) -> std::result::Result<Entries, Errno> {
         list.sort_unstable();
     }
     Ok(entries)
+}
+
+/// Returns when the oldest of these slots was made, in seconds since 1970: its `type` is written once. `None` if there is no slot, or if
+/// that cannot be found out.
+pub fn oldest_slot(scandir: &Dir, slots: &[Name]) -> Option<i64> {
+    let made = |slot: &Name| scandir.open_path(slot).and_then(|slot| slot.modified(&TYPE)).ok();
+    slots.iter().filter_map(made).min()
 }
 
 impl Entries {

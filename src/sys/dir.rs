@@ -214,6 +214,13 @@ impl Dir {
         fs::statat(self, name.c_str(), AtFlags::empty()).map(|stat| Meta::of(&stat))
     }
 
+    /// Returns when the content of an entry was last changed, in whole seconds since 1970.
+    // The C types of stat's fields differ between architectures; on some of them this cast widens nothing.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+    pub fn modified(&self, name: &Name) -> Result<i64, Errno> {
+        fs::statat(self, name.c_str(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| i64::from(stat.st_mtime))
+    }
+
     /// Returns the attributes of an entry two steps below. The first step may follow a symlink, because the owner of this directory
     /// can exchange it at any time: use the answer only to decide whether to look closer.
     pub fn meta_at(&self, path: &'static CStr) -> Result<Meta, Errno> {

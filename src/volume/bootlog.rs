@@ -93,14 +93,15 @@ impl Log {
 const READ: Limits = Limits { bytes: 8 << 20, line: 64 << 10 };
 
 /// Reads the log back as far as it tells what the container's boot and the newest pass have done with these profiles. `started` is when
-/// process 1 has started, in seconds since 1970.
+/// process 1 has started, and `oldest_slot` when the oldest slot was made, in seconds since 1970.
 pub fn read<'a>(
     home: &Home,
     trusted: Trusted,
     started: Option<i64>,
+    oldest_slot: Option<i64>,
     profiles: impl Iterator<Item = &'a [u8]>,
 ) -> LastBoots {
-    let mut boots = LastBoots::new(started, profiles);
+    let mut boots = LastBoots::new(started, oldest_slot, profiles);
     let logs = match home::open_linkable(&home.dir, &LOGS, trusted) {
         Ok(logs) => logs,
         Err(Refusal::Missing) => return boots,

@@ -107,8 +107,8 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         console.note(format_args!("{more}"));
     }
     let boot_log = home.as_ref().map_or_else(
-        |_| LastBoots::new(None, std::iter::empty()),
-        |home| boot_log(home, plan.as_ref(), &entries),
+        |_| LastBoots::new(None, None, std::iter::empty()),
+        |home| boot_log(home, plan.as_ref(), &entries, scandir.as_ref()),
     );
     for error in boot_log.errors() {
         console.failed(error);
@@ -172,12 +172,19 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
 }
 
 /// Reads what the boot log tells of all that has a row.
-fn boot_log((home, trusted): &(Home, Trusted), plan: Option<&Plan>, entries: &Entries) -> LastBoots {
+fn boot_log(
+    (home, trusted): &(Home, Trusted),
+    plan: Option<&Plan>,
+    entries: &Entries,
+    scandir: Option<&Dir>,
+) -> LastBoots {
     let items = plan.iter().flat_map(|plan| &plan.items).map(|item| item.name.as_slice());
     let others = plan.iter().flat_map(|plan| plan.without_slot.iter().chain(&plan.not_profiles.names));
     let profiles = items.chain(others.map(Name::bytes)).chain(entries.slots.iter().map(profile_of));
     let started = process::first_started();
-    home.as_its_user(|| Ok(bootlog::read(home, *trusted, started, profiles))).unwrap_or_else(LastBoots::from)
+    let oldest_slot = scandir.and_then(|scandir| scandir::oldest_slot(scandir, &entries.slots));
+    home.as_its_user(|| Ok(bootlog::read(home, *trusted, started, oldest_slot, profiles)))
+        .unwrap_or_else(LastBoots::from)
 }
 
 /// Returns the name of the profile of a slot, as far as one can have this slot.

@@ -289,8 +289,8 @@ impl Query<'_> {
         if let Some(why) = self.front_end.why() {
             return Missing::FrontEnd(why.to_owned());
         }
-        if !self.is_scanned() {
-            // The boot log tells nothing of a container in which no boot has made slots.
+        if !self.is_scanned() || self.boot_log.is_of_another_boot() {
+            // The boot log tells nothing of this boot, if there was one.
             return Missing::Unknown;
         }
         missing(last_pass, self.boot_log.is_newest_pass_known())

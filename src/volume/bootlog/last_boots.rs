@@ -42,6 +42,9 @@ pub struct LastBoots {
     boot: Option<i64>,
     /// The time of the oldest pass since the boot.
     first_pass: Option<i64>,
+    /// When the oldest slot was made, in seconds since 1970; `None` if that is not known. A boot makes its slots anew, and writes its lines
+    /// after that, by the same clock: older lines are of another boot, or another machine has written them.
+    oldest_slot: Option<i64>,
     newest: Newest,
     errors: Vec<Error>,
 }
@@ -60,22 +63,27 @@ enum Newest {
 impl From<Error> for LastBoots {
     /// Returns what is known of a log that could not be looked at: nothing.
     fn from(error: Error) -> LastBoots {
-        let mut boots = LastBoots::new(None, std::iter::empty());
+        let mut boots = LastBoots::new(None, None, std::iter::empty());
         boots.fail(error);
         boots
     }
 }
 
 impl LastBoots {
-    /// Returns what is known of these profiles before a line has been read. `started` is when process 1 has started, in seconds since
-    /// 1970.
-    pub fn new<'a>(started: Option<i64>, profiles: impl Iterator<Item = &'a [u8]>) -> LastBoots {
+    /// Returns what is known of these profiles before a line has been read. `started` is when process 1 has started, and `oldest_slot` when
+    /// the oldest slot was made, both in seconds since 1970.
+    pub fn new<'a>(
+        started: Option<i64>,
+        oldest_slot: Option<i64>,
+        profiles: impl Iterator<Item = &'a [u8]>,
+    ) -> LastBoots {
         let shown = profiles.map(|profile| FromVolume(profile).to_string());
         let all = shown.chain([ProfileName::root().text().to_owned()]);
         LastBoots {
             profiles: all.map(|profile| (profile.into_bytes(), Entries::default())).collect(),
             boot: started.map(|started| started.saturating_sub(SLACK)),
             first_pass: None,
+            oldest_slot,
             newest: Newest::Begun,
             errors: Vec::new(),
         }
@@ -139,15 +147,36 @@ impl LastBoots {
     /// if it is not known when that was, the newest pass counts.
     pub fn at_boot(&self, profile: &[u8]) -> Option<&Entry> {
         if self.boot.is_none() || self.first_pass.is_none() {
-            return self.in_newest_pass(profile);
+            return self.in_newest(profile);
         }
         // Of a log that was not read as far as that, a later pass may be the oldest.
         let is_known = self.errors.is_empty();
         self.of(profile)?.oldest.as_ref().filter(|oldest| is_known && Some(oldest.moment) == self.first_pass)
     }
 
-    /// Returns what the newest pass has done with a profile. In a log without a line about `default`, each line counts.
+    /// Returns what the newest pass has done with a profile, if it is of this boot.
     pub fn in_newest_pass(&self, profile: &[u8]) -> Option<&Entry> {
+        self.in_newest(profile).filter(|entry| self.is_of_this_boot(entry.moment))
+    }
+
+    /// Returns whether what the log tells last is of an earlier boot, or of another machine's.
+    pub fn is_of_another_boot(&self) -> bool {
+        let newest = || {
+            self.profiles
+                .values()
+                .filter_map(|entries| entries.newest.as_ref())
+                .map(|entry| entry.moment)
+                .max()
+        };
+        self.newest_pass().or_else(newest).is_some_and(|newest| !self.is_of_this_boot(newest))
+    }
+
+    fn is_of_this_boot(&self, moment: i64) -> bool {
+        self.oldest_slot.is_none_or(|oldest| moment >= oldest)
+    }
+
+    /// Returns what the newest pass has done with a profile. In a log without a line about `default`, each line counts.
+    fn in_newest(&self, profile: &[u8]) -> Option<&Entry> {
         let newest = self.of(profile)?.newest.as_ref()?;
         self.newest_pass().is_none_or(|moment| moment == newest.moment).then_some(newest)
     }
@@ -253,8 +282,18 @@ mod tests {
     /// Reads a log of these passes, the oldest first. Process 1 has started at a second of the hour. Returns what is known, and how many
     /// lines were read.
     fn read(started: Option<i64>, passes: &[&[Told]]) -> (LastBoots, usize) {
+        read_with_slots(started, None, passes)
+    }
+
+    /// As [`read`], where the oldest slot was made at a second of the hour.
+    fn read_with_slots(
+        started: Option<i64>,
+        oldest_slot: Option<i64>,
+        passes: &[&[Told]],
+    ) -> (LastBoots, usize) {
         let asked = ["a", "b", "c"].map(str::as_bytes).into_iter();
-        let mut boots = LastBoots::new(started.map(|second| AT + second), asked);
+        let mut boots =
+            LastBoots::new(started.map(|second| AT + second), oldest_slot.map(|second| AT + second), asked);
         let lines = passes.concat().into_iter().rev();
         let mut lines = lines.map(|(minute, profile, action)| {
             format!("2026-03-01T10:{minute:02}:00+0000 profile={profile} prior_state=None action={action}")
@@ -327,6 +366,33 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_is_older_than_the_oldest_slot_is_of_another_boot() {
+        for (what, oldest_slot, passes, newest, is_of_another) in [
+            ("no slot", None, &[&OLD[..], &BOOT][..], "f10 s10 -", false),
+            ("made long before", Some(0), &[&OLD, &BOOT], "f10 s10 -", false),
+            ("in the second of the boot", Some(600), &[&OLD, &BOOT], "f10 s10 -", false),
+            ("a second after it", Some(601), &[&OLD, &BOOT], "- - -", true),
+            ("a pass by hand after it", Some(601), &[&OLD, &BOOT, &BY_HAND], "s13 - s13", false),
+            ("no log", Some(601), &[], "- - -", false),
+            ("half a log", Some(601), &[&OLD[2..], &BOOT[1..2]], "- - -", true),
+            ("a newer half", Some(600), &[&OLD[2..], &BOOT[1..2]], "f10 - -", false),
+        ] {
+            for started in [None, Some(0), Some(600), Some(660)] {
+                let (boots, _) = read_with_slots(started, oldest_slot, passes);
+                let [at_boot, found] = told(&boots);
+                assert_eq!(
+                    (&*found, boots.is_of_another_boot()),
+                    (newest, is_of_another),
+                    "{what} {started:?}"
+                );
+                // What is printed of the last boot has its time.
+                let [printed, _] = told(&read(started, passes).0);
+                assert_eq!(at_boot, printed, "{what} {started:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_log_that_was_not_read_to_the_boot_does_not_tell_of_it() {
         let (mut boots, _) = read(Some(0), &[&BY_HAND, &AGAIN]);
         boots.fail(Error::new("read", "log", "too long"));
@@ -367,7 +433,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_profiles_that_are_not_asked_for() {
         let asked = [&b"a b"[..], b"c"].into_iter();
-        let mut boots = LastBoots::new(None, asked);
+        let mut boots = LastBoots::new(None, None, asked);
         for profile in [r#""a\u0020b""#, "c", "other", "default"] {
             let line = format!("{T} profile={profile} prior_state=None action=skipped");
             assert!(boots.add(line.as_bytes()).is_continue());
