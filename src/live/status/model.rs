@@ -15,6 +15,7 @@ pub fn wanted() -> Forecast {
         next: NextBoot::Up,
         reason: None,
         is_hindered: false,
+        is_refused: false,
         has_failed: false,
         is_served: false,
         is_unused_root: false,

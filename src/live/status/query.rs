@@ -351,9 +351,12 @@ fn forecast(plan: &Plan, item: &Item) -> Forecast {
         _ if item.has_failed() => NextBoot::Unknown,
         _ => NextBoot::Down,
     };
+    let reason = plan.reason(item);
+    let refusal = item.profile.as_ref().and_then(|profile| profile.refusal.clone());
     Forecast {
         next,
-        reason: plan.reason(item),
+        is_refused: reason.is_some() && reason == refusal,
+        reason,
         is_hindered: item.obstacle().is_some(),
         has_failed: item.has_failed(),
         is_served: item.is_served_by_default(),

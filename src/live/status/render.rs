@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 
-use super::row::{NextBoot, Row, Shown, State};
+use super::row::{Forecast, NextBoot, Row, Shown, State, Subject};
 use crate::output::escape::{FromVolume, Shortened};
 use crate::output::json;
 use crate::s6::ProfileName;
@@ -111,23 +111,27 @@ const NAMED: usize = 8;
 pub fn notes(lines: &[Line<'_>]) -> String {
     let mut concerned: BTreeMap<&str, Vec<&Row>> = BTreeMap::new();
     for line in lines {
-        if let Some(reason) = line.reason {
+        if let Some(reason) = line.reason.filter(|_| is_refused(line.row)) {
             concerned.entry(reason).or_default().push(line.row);
         }
     }
     let absence = lines.iter().find_map(|line| line.absence.as_ref());
     let mut said: Vec<_> = absence.map(|absence| format!("{absence}\n")).into_iter().collect();
     for line in lines {
-        if let Some(reason) = line.reason
-            && let Some(rows) = concerned.remove(reason)
-        {
-            said.push(format!("{}: {reason}\n", names(&rows)));
+        if let Some(reason) = line.reason {
+            let rows = if is_refused(line.row) { concerned.remove(reason) } else { Some(vec![line.row]) };
+            said.extend(rows.map(|rows| format!("{}: {reason}\n", names(&rows))));
         }
         if let Some(note) = &line.note {
             said.push(format!("{}: {note}\n", name(line.row)));
         }
     }
     said.concat()
+}
+
+/// Returns whether the reason of a row is what the hermes user is refused, which may be the same for others.
+fn is_refused(row: &Row) -> bool {
+    matches!(&row.subject, Subject::Profile(Forecast { is_refused: true, .. }))
 }
 
 /// Returns the names of rows, at most eight, and how many more there are.
@@ -249,13 +253,15 @@ mod tests {
     #[test]
     fn what_concerns_several_is_said_once_and_hides_nothing() {
         let up = || Supervision::Supervised(up());
-        let rows: Vec<_> =
-            (0..11).map(|n| row(&format!("p{n:02}"), Subject::Profile(wanted()), up())).collect();
+        // What is wrong with its own file concerns each alone, also where the words are the same.
+        let forecast = |n: usize| Subject::Profile(Forecast { is_refused: n < 11, ..wanted() });
+        let rows: Vec<_> = (0..13).map(|n| row(&format!("p{n:02}"), forecast(n), up())).collect();
         let note = |text: &str| Some(text.to_owned());
         let said = |n: usize| match n {
             0 => (None, note("own"), None),
             1 => (Some("alone"), None, note("no s6-svscan")),
             3 => (Some("closed"), note("failed"), note("no s6-svscan")),
+            11.. => (Some("not JSON"), None, None),
             _ => (Some("closed"), None, None),
         };
         let line = |(n, row)| {
@@ -264,7 +270,9 @@ mod tests {
         };
         let lines: Vec<_> = rows.iter().enumerate().map(line).collect();
         let names = "p02, p03, p04, p05, p06, p07, p08, p09 and 1 more";
-        let expected = format!("no s6-svscan\np00: own\np01: alone\n{names}: closed\np03: failed\n");
+        let expected = format!(
+            "no s6-svscan\np00: own\np01: alone\n{names}: closed\np03: failed\np11: not JSON\np12: not JSON\n"
+        );
         assert_eq!(notes(&lines), expected);
         // An object has all that concerns it.
         let notes: Vec<_> = lines.iter().take(4).map(object).collect();

@@ -45,6 +45,8 @@ pub struct Forecast {
     pub reason: Option<String>,
     /// Whether the gateway will lack something.
     pub is_hindered: bool,
+    /// Whether the reason is what the hermes user is refused, which may concern other profiles as well.
+    pub is_refused: bool,
     /// Whether the profile could not be looked at, or gets no slot although it should.
     pub has_failed: bool,
     /// Whether the gateway of `default` serves it.
