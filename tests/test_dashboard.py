@@ -1,5 +1,6 @@
 """The dashboard's service programs under a real s6-svscan."""
 
+import datetime
 import time
 
 import pytest
@@ -131,8 +132,18 @@ def test_one_that_dies_again_and_again_makes_the_pauses_of_a_gateway(code):
         wait_for(lambda: starts(bed) == 5, 15, "five starts")
         time.sleep(1.5)
         assert starts(bed) == 5 and bed.svstat(DASHBOARD) == "up"
+        bed.init("fix-perms", "/run/service")
         wait_for(lambda: starts(bed) == 6, 5, "the sixth start")
-        time.sleep(3.5)
+        sixth = time.monotonic()
+        wait_for(lambda: deaths(bed) == 6 * 14 and bed.svstat(DASHBOARD) == "up", what="the pause")
+        # Its process is up, and only waits.
+        for uid in (0, HERMES):
+            done = bed.init("health", uid=uid, code=1).stdout.decode()
+            start = f"dashboard: keeps dying: 6 times within 180 seconds (exit code {code}); the container's log says why; waiting, starts again at "
+            assert done.startswith(start), done
+            until = datetime.datetime.fromisoformat(done.strip().rpartition(" ")[2]).timestamp()
+            assert 0 <= until - time.time() < 4
+        time.sleep(max(0, sixth + 3.5 - time.monotonic()))
         assert starts(bed) == 6
         # Each step is said once.
         said = [

@@ -150,7 +150,7 @@ STATES = {
         LOOP.format(2, "exit code 1"),
         True,
     ),
-    # Only a gateway makes pauses, of which its note would speak.
+    # Only a gateway and our dashboard make pauses, of which their notes would speak.
     "died often": ({"deaths": [(age, 1, 0) for age in range(20, 1, -1)]}, "restarting", LOOP.format(19, "exit code 1"), True),
     "its logger dies": ({"logger": [(9, 1, 0), (5, 1, 0)]}, "up", LOGGER, True),
     "its logger is stopped twice": ({"logger": [(9, 0, 0), (5, 143, 15)]}, "up", LOGGER, True),

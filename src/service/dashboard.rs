@@ -6,8 +6,11 @@ use std::ffi::{OsStr, OsString};
 use super::exec::{self, Launch, Place};
 use super::{Args, Effect, backoff, exit_code, failure, is_permanent, stays_down};
 use crate::output::{Console, Result, exit};
+use crate::s6::deaths::Death;
 use crate::settings::{Lookup, user};
 
+/// The command that a dashboard's `run` executes.
+const RUN: &[u8] = b"dashboard-run";
 /// The variable that switches the dashboard on.
 const SWITCH: &str = "HERMES_DASHBOARD";
 /// The image's words for "on"; it accepts no others.
@@ -54,12 +57,32 @@ fn launch(args: &Args, console: &Console) -> Result<u8> {
     command.current_dir(&runner.user.home);
     if args.effect == Effect::Execute {
         if lookup.makes_pauses(console)? {
-            // A dashboard that is on does not end by itself as intended.
-            backoff::make_pause("the dashboard", |death| death.is_stop() || stays_down(death), console);
+            backoff::make_pause("the dashboard", is_intended, console);
         }
         exec::drop_privileges(&runner)?;
     }
     Launch { command, place: Place::Path, runner: &runner, base: &base }.carry_out(args.effect, console)
+}
+
+/// Returns the pause that a dashboard with these deaths makes before it starts, if it makes one.
+pub fn pause(deaths: &[Death], now: i64) -> Option<backoff::Pause> {
+    backoff::after(deaths, now, is_intended)
+}
+
+/// Returns whether a person has started the dashboard after this death, who does not wait. One that is on does not end by itself as
+/// intended.
+fn is_intended(death: &Death) -> bool {
+    death.is_stop() || stays_down(death)
+}
+
+/// Returns whether a script executes `dashboard-run`, which makes the pauses: its first line is `#!`, the path of an executable, and that
+/// word.
+pub fn is_run_by(script: &[u8]) -> bool {
+    let line = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let words = line
+        .strip_prefix(b"#!")
+        .map(|line| line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty()));
+    words.is_some_and(|words| words.skip(1).eq([RUN]))
 }
 
 /// Runs `dashboard-finish`. Returns 125 if the dashboard is to stay down, else 0.
@@ -72,6 +95,28 @@ pub fn finish(words: &[OsString]) -> u8 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_script_that_executes_dashboard_run_is_known_by_its_first_line() {
+        for script in [
+            "#!/usr/bin/hermes-init dashboard-run\n",
+            "#! /opt/x  dashboard-run ",
+            "#!/x/hermes-init dashboard-run\nexit 1\n",
+        ] {
+            assert!(is_run_by(script.as_bytes()), "{script}");
+        }
+        for script in [
+            "",
+            "#!",
+            "#!/bin/sh\nexec hermes-init dashboard-run\n",
+            "#!dashboard-run\n",
+            "#!/usr/bin/hermes-init gateway-run\n",
+            "#!/usr/bin/hermes-init dashboard-run --print\n",
+            "/usr/bin/hermes-init dashboard-run\n",
+        ] {
+            assert!(!is_run_by(script.as_bytes()), "{script}");
+        }
+    }
 
     #[test]
     fn only_the_images_words_switch_it_on() {

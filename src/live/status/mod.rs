@@ -1,6 +1,7 @@
 //! `status` and `health`: every gateway, and the static services that are the hermes user's to command, side by side. They change
 //! nothing; any user who may read can run them. `query` asks, `judge` and `note` decide what is said, `render` prints.
 
+mod dying;
 mod judge;
 mod log_keeping;
 #[cfg(test)]
@@ -281,7 +282,7 @@ fn rows(query: &Query<'_>, plan: Option<&Plan>, entries: &Entries) -> Vec<Row> {
     }
     with_profile.sort_unstable();
     let orphans = slots.iter().filter(|slot| with_profile.binary_search(slot).is_err());
-    rows.extend(orphans.map(|slot| query.orphan(profile_of(slot), slot)));
+    rows.extend(orphans.filter_map(|slot| query.orphan(profile_of(slot), slot)));
     // One that has a slot is among those without a profile; one whose name no profile can have is nothing of ours.
     let is_candidate = |name: &&Name| {
         ProfileName::parse(name.bytes()).is_ok_and(|name| !name.is_root()) && slot_of(name.bytes()).is_none()

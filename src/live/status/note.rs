@@ -229,8 +229,7 @@ fn of_state(row: &Row, state: &State) -> Option<Note> {
         let how = deaths.last.map(|death| death.to_string()).unwrap_or_default();
         let count = deaths.recent;
         let what = format!("keeps dying: {count} times within {RECENT} seconds ({how})");
-        let until = deaths.pause_until.filter(|_| !row.is_service());
-        return Some(Note { until, ..Note::new(what).with(its_log(row)) });
+        return Some(Note { until: deaths.pause_until, ..Note::new(what).with(its_log(row)) });
     }
     if state.is_ending {
         return Some(Note::new("it is stopping, and starts again when it has ended").with(Remedy::Logs));
@@ -591,11 +590,19 @@ mod tests {
     }
 
     #[test]
-    fn a_pause_is_said_of_gateways_alone() {
+    fn a_pause_is_said_of_what_keeps_dying_and_makes_one() {
         for row in rows() {
-            if let Some(Note { until: Some(_), .. }) = note(&row) {
-                assert!(!row.is_service() && row.shown() == Shown::Restarting);
-            }
+            let pause = row
+                .state()
+                .and_then(|state| state.deaths.as_ref().ok())
+                .and_then(|deaths| deaths.pause_until);
+            let said = note(&row).and_then(|note| note.until);
+            assert_eq!(
+                said,
+                pause.filter(|_| !matches!(row.subject, Subject::Orphan(_))).or(said),
+                "{row:?}"
+            );
+            assert!(said.is_none() || (said == pause && row.shown() == Shown::Restarting), "{row:?}");
         }
     }
 }

@@ -2,27 +2,26 @@
 
 use std::cell::OnceCell;
 
+use super::dying::{self, Program};
 use super::log_keeping;
 use super::row::{
-    Broken, Deaths, Forecast, LOOP, Logger, Missing, NextBoot, OrphanProfile, Pass, RECENT, Row, State,
-    Subject, Supervision,
+    Broken, Deaths, Forecast, LOOP, Logger, Missing, NextBoot, OrphanProfile, Pass, Row, State, Subject,
+    Supervision,
 };
 use crate::boot::reconcile::decide::{Decision, NoSlotReason, State as Recorded};
 use crate::boot::reconcile::{Item, Plan};
 use crate::live::{names, record, refusal};
 use crate::output::{Console, Error, Result};
-use crate::s6::deaths::{self, Death};
-use crate::s6::servicedir::{self, CONTROL, LOG, SUPERVISE};
+use crate::s6::deaths;
+use crate::s6::servicedir::{self, CONTROL, LOG, RUN, SUPERVISE};
+use crate::s6::slot::template;
 use crate::s6::{ProfileName, scandir, status, supervision};
-use crate::service::{self, backoff, gateway};
+use crate::service::{backoff, dashboard};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings, user};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, as_user, file, present, process, time};
 use crate::volume::bootlog::{Entry, LastBoots};
 use crate::volume::marker;
-
-/// The signal that ends a logger.
-const SIGHUP: u8 = 1;
 
 /// What is asked.
 pub struct Query<'a> {
@@ -91,26 +90,27 @@ impl Query<'_> {
     pub fn profile(&self, plan: &Plan, item: &Item, slot: Option<&Name>) -> Row {
         let forecast = forecast(plan, item);
         let (last_boot, last_pass) = (self.last_boot(&item.name), self.last_pass(&item.name));
-        let (directory, supervision) = match slot {
-            Some(slot) => (Some(self.settings.scandir.value.join(slot)), self.slot(slot)),
+        let found = slot.and_then(|slot| Some((slot, self.slot(slot)?)));
+        let (directory, supervision) = match found {
+            Some((slot, found)) => (Some(self.settings.scandir.value.join(slot)), found),
             None => (None, Supervision::NoSlot(self.missing(&forecast, last_pass.as_ref()))),
         };
         let (name, subject) = (item.name.clone(), Subject::Profile(forecast));
         Row { name, subject, directory, supervision, last_boot, last_pass }
     }
 
-    /// Returns the row of a slot without a profile; `name` is that of the profile.
-    pub fn orphan(&self, name: &[u8], slot: &Name) -> Row {
-        let supervision = self.slot(slot);
+    /// Returns the row of a slot without a profile; `name` is that of the profile. `None` if the slot is gone.
+    pub fn orphan(&self, name: &[u8], slot: &Name) -> Option<Row> {
+        let supervision = self.slot(slot)?;
         let profile = find_profile(self.settings, name);
-        Row {
+        Some(Row {
             name: name.to_vec(),
             subject: Subject::Orphan(profile),
             directory: Some(self.settings.scandir.value.join(slot)),
             supervision,
             last_boot: self.last_boot(name),
             last_pass: self.last_pass(name),
-        }
+        })
     }
 
     /// Returns the row of a directory of `profiles` without SOUL.md.
@@ -173,12 +173,20 @@ impl Query<'_> {
         let owner = self.settings.owner.value;
         let is_group = control.ids.gid == owner.gid && control.mode & 0o020 != 0;
         let is_his = control.ids.uid == owner.uid || is_group;
-        Ok(is_his.then(|| self.ask(&dir, false)))
+        Ok(is_his
+            .then(|| self.ask(&dir, if is_dashboard(&dir) { Program::Dashboard } else { Program::Other })))
     }
 
-    /// Asks s6 about a slot.
-    fn slot(&self, slot: &Name) -> Supervision {
-        let Some(scandir) = &self.scandir else { return Supervision::NoSlot(Missing::Unknown) };
+    /// Asks s6 about a slot. `None` if it is gone: another command has unregistered it since the scan directory was listed.
+    fn slot(&self, slot: &Name) -> Option<Supervision> {
+        let Some(scandir) = &self.scandir else { return Some(Supervision::NoSlot(Missing::Unknown)) };
+        let found = self.look_at_slot(scandir, slot);
+        // What is unregistered has a supervisor that ends, and takes what was asked of it away.
+        let is_gone = || scandir.meta(slot) == Err(Errno::NOENT);
+        if !matches!(found, Supervision::Supervised(_)) && is_gone() { None } else { Some(found) }
+    }
+
+    fn look_at_slot(&self, scandir: &Dir, slot: &Name) -> Supervision {
         match scandir.open_path(slot) {
             Err(Errno::NOTDIR | Errno::LOOP) => match scandir.meta(slot) {
                 Ok(meta) => Supervision::NotASlot(meta.kind),
@@ -195,7 +203,7 @@ impl Query<'_> {
 
     /// Asks s6 about the gateway of a slot that is open.
     fn gateway(&self, slot: &Dir, profile: &ProfileName) -> Supervision {
-        let supervision = self.ask(slot, true);
+        let supervision = self.ask(slot, Program::Gateway);
         match supervision {
             Supervision::Supervised(state) => {
                 let pid = state.process.pid().filter(|_| state.is_wanted);
@@ -212,8 +220,8 @@ impl Query<'_> {
         record::in_directory(self.settings, profile, is_marked).unwrap_or(false)
     }
 
-    /// Asks s6 about a service directory that is open. `is_gateway`: its logger is one of ours.
-    fn ask(&self, dir: &Dir, is_gateway: bool) -> Supervision {
+    /// Asks s6 about a service directory that is open. The logger of a gateway is one of ours.
+    fn ask(&self, dir: &Dir, program: Program) -> Supervision {
         let stat = match status::svstat(dir) {
             Ok(Some(stat)) => stat,
             Ok(None) => return Supervision::Unsupervised,
@@ -229,17 +237,18 @@ impl Query<'_> {
             is_wanted: stat.is_wanted,
             since,
             age: deaths::age(since, time::now()),
-            deaths: self.deaths(dir, stat.is_up(), is_gateway),
+            deaths: self.deaths(dir, stat.is_up(), program),
             logger: Logger::Fine,
             is_ending: false,
         };
         if state.is_up() && state.deaths.is_ok() && !state.is_looping() {
-            state.logger = self.logger(dir, is_gateway.then_some(state.age.unwrap_or_default()));
+            let age = state.age.unwrap_or_default();
+            state.logger = self.logger(dir, Some(age).filter(|_| program == Program::Gateway));
         }
         Supervision::Supervised(state)
     }
 
-    fn deaths(&self, dir: &Dir, is_up: bool, is_gateway: bool) -> std::result::Result<Deaths, String> {
+    fn deaths(&self, dir: &Dir, is_up: bool, program: Program) -> std::result::Result<Deaths, String> {
         let deaths =
             deaths::read(dir).map_err(|reason| Error::new("read", deaths::LABEL, reason).to_string())?;
         // The clock is read after what s6 has stamped: nothing is later but by a clock that was set back.
@@ -249,8 +258,8 @@ impl Query<'_> {
         };
         Ok(Deaths {
             last: deaths.last().copied(),
-            recent: recent(since_order(&deaths, is_gateway).iter().filter(|death| !death.is_wanted()), now),
-            pause_until: gateway::pause(&deaths, now).filter(is_pausing).map(|pause| pause.until),
+            recent: dying::recent(program.unwanted(&deaths), now),
+            pause_until: program.pause(&deaths, now).filter(is_pausing).map(|pause| pause.until),
         })
     }
 
@@ -271,8 +280,10 @@ impl Query<'_> {
         let now = time::now();
         match gateway {
             // Whoever has it renewed with s6-svc(8) makes no loop of it.
-            _ if recent(deaths.iter().filter(|death| gateway.is_none() || !is_renewal(death)), now)
-                >= LOOP =>
+            _ if dying::recent(
+                deaths.iter().filter(|death| gateway.is_none() || !dying::is_renewal(death)),
+                now,
+            ) >= LOOP =>
             {
                 Logger::Dying
             }
@@ -304,25 +315,9 @@ impl Query<'_> {
     }
 }
 
-/// Returns how many deaths are recent. Of one that is stamped later than now, that is not known.
-fn recent<'a>(deaths: impl Iterator<Item = &'a Death>, now: i64) -> usize {
-    deaths.filter(|death| death.age(now).is_some_and(|age| age < RECENT)).count()
-}
-
-/// Returns the deaths since somebody has last stopped the service, or started it. A gateway that has ended with 0 or failed permanently
-/// stays down until it is started; what another service does then, its `finish` alone knows.
-fn since_order(deaths: &[Death], is_gateway: bool) -> &[Death] {
-    let stays_down = |death: &Death| {
-        death.is_wanted() || (death.signal == 0 && service::permanent(death.code.into()).is_some())
-    };
-    let is_last = |death: &Death| death.is_stop() || (is_gateway && stays_down(death));
-    let begin = deaths.iter().rposition(is_last).map_or(0, |last| last + 1);
-    deaths.get(begin..).unwrap_or_default()
-}
-
-/// Returns whether a logger has ended as it does at the end of its input, or at a SIGHUP.
-fn is_renewal(death: &Death) -> bool {
-    (death.signal == 0 && death.code == 0) || death.signal == SIGHUP
+/// Returns whether the `run` of a service directory is that of a dashboard, as far as this user may read it.
+fn is_dashboard(dir: &Dir) -> bool {
+    file::read(dir, &RUN, template::SCRIPT_CAP).is_ok_and(|script| dashboard::is_run_by(&script))
 }
 
 /// Returns an entry of the boot log as a row has it.
@@ -385,34 +380,6 @@ pub fn is_unused_root(item: &Item) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_death_is_recent_for_three_minutes_and_never_before_it_is_stamped() {
-        let death = Death { time: 1000, code: 1, signal: 0 };
-        for (now, expected) in [(0, 0), (999, 0), (1000, 1), (1179, 1), (1180, 0)] {
-            assert_eq!(recent([death].iter(), now), expected, "{now}");
-        }
-    }
-
-    #[test]
-    fn deaths_before_the_order_of_a_person_do_not_count() {
-        let death = |code, signal| Death { time: 0, code, signal };
-        let (crash, killed) = (death(1, 0), death(137, 9));
-        let (stopped, ended, failed) = (death(143, 15), death(0, 0), death(78, 0));
-        for (deaths, of_gateway, of_service) in [
-            (vec![], 0, 0),
-            (vec![crash, killed], 2, 2),
-            (vec![crash, killed, stopped], 0, 0),
-            (vec![crash, killed, stopped, crash], 1, 1),
-            (vec![stopped, crash, killed], 2, 2),
-            (vec![crash, killed, ended], 0, 3),
-            (vec![crash, failed, failed], 0, 3),
-            (vec![failed, crash], 1, 2),
-        ] {
-            let counts = [true, false].map(|is_gateway| since_order(&deaths, is_gateway).len());
-            assert_eq!(counts, [of_gateway, of_service], "{deaths:?}");
-        }
-    }
 
     #[test]
     fn the_boot_log_tells_why_a_slot_is_missing() {

@@ -158,7 +158,7 @@ pub struct Deaths {
     pub last: Option<Death>,
     /// How many there were in the last minutes without anybody having stopped it.
     pub recent: usize,
-    /// When the pause of a gateway that dies again and again is over, in seconds since 1970.
+    /// When the pause is over in which a gateway or a dashboard is that dies again and again, in seconds since 1970.
     pub pause_until: Option<i64>,
 }
 
