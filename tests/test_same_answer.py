@@ -128,10 +128,10 @@ def test_where_process_1_is_not_s6_that_is_said_once_and_nothing_of_boots(has_sc
         notes = [json.loads(line)["note"] for line in bed.init("status", "--json", uid=uid).stdout.splitlines()]
         assert notes == [f"it has no slot; {what}"] * 3
         explained = bed.init("reconcile", "--explain", uid=uid).stdout.decode()
-        start = "scan directory: /run/service (default; no s6-svscan runs on it, so nothing is started: "
-        assert start + "process 1 is sleep, and s6-overlay must be process 1)\n" in explained
+        why = "no s6-svscan runs on the scan directory, so nothing is started: s6-overlay must be process 1"
+        assert f"\nprocess 1: sleep (/proc; {why})\n" in explained
         # What it says of another scan directory, process 1 does not explain.
-        assert "process 1 is" not in bed.init("reconcile", "--explain", "--scandir=/run/other", uid=uid).stdout.decode()
+        assert "process 1" not in bed.init("reconcile", "--explain", "--scandir=/run/other", uid=uid).stdout.decode()
         done = bed.init("start", "coder", uid=uid, code=1 if has_scandir else 111)
         where = "" if has_scandir else ", which does not exist"
         reason = f"no s6-svscan runs on /run/service{where} (process 1 is sleep, and s6-overlay must be process 1)"

@@ -40,18 +40,19 @@ pub fn no_scandir(scandir: &Path) -> String {
 }
 
 fn absence(scandir: &Path, more: &str) -> String {
-    let why = other_first(scandir).map(|why| format!(" ({why})")).unwrap_or_default();
+    let why =
+        |name: Vec<u8>| format!(" (process 1 is {}, and s6-overlay must be process 1)", FromVolume(&name));
+    let why = other_first(scandir).map(why).unwrap_or_default();
     format!("no s6-svscan runs on {}{more}{why}", FromVolume::path(scandir))
 }
 
-/// Says which program process 1 is, if that explains why no s6-svscan runs on a scan directory: it is s6-overlay's, and process 1 is
-/// another program than s6-svscan. Nothing where that is not known.
-pub fn other_first(scandir: &Path) -> Option<String> {
+/// Returns the name of process 1, if that explains why no s6-svscan runs on a scan directory: it is s6-overlay's, and process 1 is another
+/// program than s6-svscan. `None` where that is not known.
+pub fn other_first(scandir: &Path) -> Option<Vec<u8>> {
     if scandir != Path::new(OVERLAYS) {
         return None;
     }
-    let name = process::first_name().filter(|name| name != SVSCAN_NAME)?;
-    Some(format!("process 1 is {}, and s6-overlay must be process 1", FromVolume(&name)))
+    process::first_name().filter(|name| name != SVSCAN_NAME)
 }
 
 /// Returns the owner of a service's `supervise`, who may command its supervisor.

@@ -80,7 +80,7 @@ impl Explain<'_, '_> {
         let mut all = vec![
             NamedSetting { note: Some(words(command)), ..setting("role", b"gateway", role.source.text()) },
             path("HERMES_HOME", &settings.home),
-            NamedSetting { note: self.nothing_starts(), ..path("scan directory", &settings.scandir) },
+            path("scan directory", &settings.scandir),
             setting(
                 "owner",
                 format!("{}:{}", owner.value.uid, owner.value.gid).as_bytes(),
@@ -97,18 +97,26 @@ impl Explain<'_, '_> {
             all.push(setting("multiplex", word.as_bytes(), &multiplexing.why));
         }
         let fault = Zone::new(&settings.lookup).fault();
+        all.extend(self.first_process());
         all.extend(fault.map(|fault| setting("time zone", fault.instead.as_bytes(), &fault.why)));
         all
     }
 
-    /// Returns why nothing is started on the scan directory, if it is s6-overlay's and process 1 is another program.
-    fn nothing_starts(&self) -> Option<String> {
+    /// Returns which program process 1 is, if that is why nothing is started.
+    fn first_process(&self) -> Option<NamedSetting> {
         let is_scanned = self.pass.scandir.as_ref().map_or(Ok(false), supervision::is_scanned);
         if is_scanned != Ok(false) {
             return None;
         }
-        let why = supervision::other_first(&self.pass.settings.scandir.value)?;
-        Some(format!("no s6-svscan runs on it, so nothing is started: {why}"))
+        let value = supervision::other_first(&self.pass.settings.scandir.value)?;
+        let note =
+            "no s6-svscan runs on the scan directory, so nothing is started: s6-overlay must be process 1";
+        Some(NamedSetting {
+            name: "process 1",
+            value,
+            source: "/proc".to_owned(),
+            note: Some(note.to_owned()),
+        })
     }
 
     fn entry(&self, item: &Item) -> Entry {
