@@ -14,6 +14,7 @@ import pytest
 
 from support.file_tree import spoil
 from support.program import APART, HERMES, executable, run, wait_for
+from support.testbed import Bed
 from support.volume import Volume
 
 pytestmark = pytest.mark.root
@@ -518,3 +519,115 @@ def test_a_real_loggers_rotations_are_read_in_order(live, uid):
     lines = done.stdout.decode().splitlines()
     assert [line.split("  ", 1)[1] for line in lines] == [f"number {number:05} of many lines" for number in range(1, 1001)]
     assert len(list(live.path(directory).glob("@*"))) >= 3
+
+
+# What keeps a logger from its directory, whether it is renewed then, why it keeps no log, and what mends it; {0} is the directory.
+LAPSES = {
+    "deleted": ("rm -rf {0}", False, "{0} does not exist", "has lost its directory", "true"),
+    "deleted and made anew": ("rm -rf {0}; mkdir {0}; chown 10000 {0}", False, "{0} has no file current", "has lost its directory", "true"),
+    "not writable": ("rm -rf {0}; mkdir {0}", True, "{0} has no file current", "could not use its directory", "chown 10000 {0}"),
+    "read-only": (
+        "rm -rf {0}; mkdir {0}; chown 10000 {0}; mount --bind {0} {0}; mount -o remount,bind,ro {0}",
+        True,
+        "{0} has no file current",
+        "could not use its directory",
+        "umount {0}",
+    ),
+    "not to be locked": (
+        "rm -rf {0}; mkdir -p {0}/lock/x; chown -R 10000 {0}",
+        True,
+        "{0} has no file current",
+        "could not use its directory",
+        "rm -r {0}/lock",
+    ),
+}
+
+
+@pytest.mark.s6
+@pytest.mark.parametrize("uid", [0, HERMES])
+@pytest.mark.parametrize("sealed", [False, True])
+@pytest.mark.parametrize("how", LAPSES)
+def test_the_log_of_a_gateway_that_is_up_is_not_there_and_restart_brings_it_back(how, sealed, uid):
+    script, is_renewed, what, why, mend = LAPSES[how]
+    directory = "/opt/data/logs/gateways/coder"
+    program = "/run/bed/bin/hermes-init"
+    lapse = (
+        f"what its gateway prints is in the container's log only, because its logger {why}; when it can be used: {program} restart coder\n"
+    )
+    with Bed(environment={"HERMES_INIT_SEALED": "1"} if sealed else None) as bed:
+        bed.profile("coder", "running")
+        bed.init("reconcile")
+        bed.rescan()
+        bed.settle()
+        bed.record("coder")
+        wait_for(lambda: b"started coder" in bed.init("logs", "coder").stdout, what="the line")
+        assert bed.run(["sh", "-ec", script.format(directory)]).returncode == 0
+        log = f"{bed.slot('coder')}/log"
+        if is_renewed:
+            pid = bed.pid_of(log)
+            bed.run(["s6-svc", "-h", log])
+            wait_for(lambda: bed.pid_of(log) not in (-1, pid) and b"container's log only" in bed.log(), what="the logger")
+            # It names what helps.
+            assert f"container's log only; when the log can be used: {program} restart coder\n".encode() in bed.log()
+            cmdline = bed.path(f"/proc/{bed.pid_of(log)}/cmdline")
+            wait_for(lambda: b"s6-log" in cmdline.read_bytes(), what="s6-log")
+        start = f"hermes-init logs: warning: coder has no log, although its gateway is up: {what.format(directory)}; "
+        done = bed.init("logs", "coder", uid=uid, code=1)
+        assert (done.stdout, done.stderr.decode()) == (b"", start + lapse)
+        # As long as it cannot be used, a restart changes nothing, and loses nothing.
+        bed.tell("coder", "chatty")
+        if is_renewed:
+            bed.init("restart", "--wait", "coder", uid=uid)
+            wait_for(lambda: b"coder: the last line\n" in bed.log(), what="the last line")
+            assert bed.init("logs", "coder", uid=uid, code=1).stderr.decode() == start + lapse
+        bed.run(["sh", "-ec", mend.format(directory)])
+        bed.init("restart", "--wait", "coder", uid=uid)
+        wait_for(lambda: bed.init("logs", "coder", uid=uid, code=None).stdout.endswith(b"the last line\n"), what="the last line")
+        done = bed.init("logs", "-n", "10000", "coder", uid=uid)
+        assert done.stderr == b"" and len(done.stdout.splitlines()) == 2002
+        # One that keeps a log is left alone.
+        pid = bed.pid_of(log)
+        bed.init("restart", "--wait", "coder", uid=uid)
+        assert bed.pid_of(log) == pid
+
+
+@pytest.mark.s6
+def test_a_log_to_which_nothing_is_added_says_so(live):
+    wait_for(lambda: b"started coder" in live.init("logs", "coder").stdout, what="the line")
+    directory, log = "/opt/data/logs/gateways/coder", f"{live.slot('coder')}/log"
+    live.run(["sh", "-ec", f"mkdir {directory}/x; rm -f {directory}/lock; mkdir -p {directory}/lock/x; s6-svc -h {log}"])
+    wait_for(lambda: b"container's log only" in live.log(), what="the logger")
+    start = (
+        "hermes-init logs: warning: coder has no newer lines: what its gateway prints is in the container's log only, because its logger "
+    )
+    for uid in (0, HERMES):
+        done = wait_for(lambda uid=uid: (done := live.init("logs", "coder", uid=uid, code=None)).stderr and done, what="the warning")
+        assert done.returncode == 1 and b"started coder" in done.stdout and done.stderr.decode().startswith(start)
+
+
+@pytest.mark.s6
+@pytest.mark.parametrize("uid", [0, HERMES])
+def test_of_a_log_that_is_not_there_is_said_what_is_known_of_its_gateway(live, uid):
+    wait_for(live.path("/opt/data/logs/gateways/coder/current").exists, what="the log")
+    live.profile("new", "stopped")
+    place = "/opt/data/logs/gateways"
+    assert said_of(live, "new", uid) == "new has no log yet: its gateway has not been started"
+    live.init("stop", "coder")
+    live.run(["rm", "-rf", f"{place}/coder"])
+    assert said_of(live, "coder", uid) == (
+        f"coder has no log, although its gateway, which is down, has been started: {place}/coder does not exist"
+    )
+    front = {"HERMES_INIT_ROLE": "frontend"}
+    assert said_of(live, "new", uid, front) == (
+        f"new has no log: {place}/new does not exist, and whether its gateway runs is not known here: the role is frontend (environment)"
+    )
+    status = live.path(live.slot("coder")) / "supervise/status"
+    status.write_bytes(b"x")
+    assert said_of(live, "coder", uid).startswith(
+        f"coder has no log: {place}/coder does not exist, and whether its gateway runs is not known: unable to parse supervise/status: "
+    )
+
+
+def said_of(bed, name, uid, environment=None):
+    done = bed.init("logs", name, uid=uid, environment=environment, code=1)
+    return done.stderr.decode().removeprefix("hermes-init logs: warning: ").removesuffix("\n")

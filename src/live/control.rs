@@ -7,7 +7,7 @@ use super::progress::Down;
 use super::record::{DesiredState, Locked, Write};
 use super::register::{self, Registration};
 use super::supervised::{Deaths, ENDING, Next, SupervisedGateway};
-use super::{Live, names, record, refusal, served, unregister};
+use super::{Live, lapse, names, record, refusal, served, unregister};
 use crate::output::{Console, Error, Result, exit};
 use crate::s6::{DefaultState, ProfileName, servicedir, slot, supervision};
 use crate::settings::Overrides;
@@ -281,6 +281,7 @@ fn stop_unsupervised(
 
 /// Brings the gateway up. With `wait`, waits until it has been up for a second.
 fn start(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
+    lapse::renew(gateway.live, gateway.profile, &gateway.slot);
     let before = gateway.deaths();
     let old = request.carry_out(&gateway.slot, |dir| gateway.order_start(dir))?;
     let Some(old) = old else { return stay_up(gateway, wait, &before) };
@@ -301,6 +302,7 @@ fn start(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut 
 
 /// Brings the gateway down, and up again. With `wait`, waits until it has been up for a second.
 fn restart(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
+    lapse::renew(gateway.live, gateway.profile, &gateway.slot);
     let before = gateway.deaths();
     let old = request.carry_out(&gateway.slot, |dir| gateway.order_restart(dir))?;
     let Some(old) = old else { return stay_up(gateway, wait, &before) };

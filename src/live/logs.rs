@@ -1,15 +1,19 @@
 //! `logs`: what gateways have printed. Changes nothing.
 
 use std::ffi::OsString;
+use std::path::Path;
 use std::time::Duration;
 
+use super::lapse::{self, Lapse};
 use super::{names, record};
-use crate::output::{Console, Error, Result, exit, line};
-use crate::s6::{ProfileName, tai64n};
+use crate::output::escape::FromVolume;
+use crate::output::{Console, Context, Error, Result, exit, line};
+use crate::s6::{ProfileName, deaths, status, tai64n};
+use crate::settings::role::{self, ContainerCommand};
 use crate::settings::zone::Zone;
 use crate::settings::{Overrides, Settings};
-use crate::sys::process;
-use crate::volume::gateway_log::{Allowance, LINE, Log, Sink};
+use crate::sys::{Dir, present, process, time};
+use crate::volume::gateway_log::{self, Allowance, LINE, Log, Sink};
 
 /// Number of lines that are printed if `-n` says nothing.
 pub const LINES: usize = 20;
@@ -21,6 +25,9 @@ const SHOWN: usize = 9 << 10;
 const WRITE: usize = 64 << 10;
 /// Time between two looks at a log that is followed: short for a reader, and long beside the few system calls of a look.
 const LOOK: Duration = Duration::from_millis(200);
+
+/// Time that a logger has to make its log when its gateway is started.
+const START: Duration = Duration::from_secs(1);
 
 /// The arguments of `logs`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +71,19 @@ struct Printer<'a> {
     is_one: bool,
 }
 
+/// What there is of a gateway in this container.
+#[derive(Debug, Default)]
+struct Gateway {
+    /// Whether it is up.
+    is_up: bool,
+    /// Whether it has ended since its slot was made.
+    has_died: bool,
+    /// Why its logger keeps no log, if it is up.
+    lapse: Option<Lapse>,
+    /// Why it runs in another container, if it does.
+    elsewhere: Option<String>,
+}
+
 /// A log, and what of it has been printed.
 struct Followed<'a> {
     log: Log<'a>,
@@ -89,17 +109,24 @@ impl Printer<'_> {
         for followed in &mut logs {
             code = code.max(self.show(followed, |log, sink| log.tail(self.args.lines, sink)));
         }
-        for followed in
-            logs.iter_mut().filter(|followed| !followed.log.is_there() && followed.reported.is_none())
-        {
-            code = exit::INCOMPLETE;
-            if let Err(error) = self.require(followed) {
-                self.console.failed(&error);
-                followed.is_unknown = true;
-                continue;
+        for followed in &mut logs {
+            let said = if followed.log.is_there() {
+                self.lapse(&followed.log.profile).map(|lapse| self.lapsed(&followed.log.profile, lapse))
+            } else if followed.reported.is_none() {
+                if let Err(error) = self.require(followed) {
+                    self.console.failed(&error);
+                    followed.is_unknown = true;
+                    code = exit::INCOMPLETE;
+                    continue;
+                }
+                self.missing(followed, &mut code)
+            } else {
+                None
+            };
+            if let Some(said) = said {
+                self.console.warn(format_args!("{said}"));
+                code = exit::INCOMPLETE;
             }
-            let name = followed.log.profile.text();
-            self.console.warn(format_args!("{name} has no log yet: its gateway has not been started"));
         }
         let asked = logs.len();
         logs.retain(|followed| !followed.is_unknown);
@@ -116,6 +143,74 @@ impl Printer<'_> {
             }
         }
         code
+    }
+
+    /// Returns what is said of a log that is not there; nothing if it has come meanwhile, which is printed then.
+    fn missing(&self, followed: &mut Followed<'_>, code: &mut u8) -> Option<String> {
+        let gateway = self.gateway(&followed.log.profile);
+        let is_up = matches!(&gateway, Ok(Gateway { is_up: true, .. }));
+        // A gateway and its logger are started at once.
+        if is_up
+            && time::wait_until(START, LOOK, || {
+                *code = self.show(followed, |log, sink| log.tail(self.args.lines, sink)).max(*code);
+                followed.log.is_there() || followed.reported.is_some()
+            })
+        {
+            return None;
+        }
+        let is_directory_there = followed.log.find() == Ok(true);
+        let profile = &followed.log.profile;
+        let (name, program) = (profile.text(), self.console.program());
+        let path = self.settings.home.value.join(gateway_log::path(profile));
+        let path = FromVolume::path(&path);
+        let what = if is_directory_there { "has no file current" } else { "does not exist" };
+        let what = format!("{path} {what}");
+        Some(match gateway {
+            Err(error) => {
+                format!("{name} has no log: {what}, and whether its gateway runs is not known: {error}")
+            }
+            Ok(Gateway { is_up: true, lapse, .. }) => {
+                let lapse = lapse.map(|lapse| lapse.text(&program, profile));
+                let lapse = lapse.unwrap_or_else(|| "see the container's log".to_owned());
+                format!("{name} has no log, although its gateway is up: {what}; {lapse}")
+            }
+            Ok(Gateway { has_died: true, .. }) => {
+                format!("{name} has no log, although its gateway, which is down, has been started: {what}")
+            }
+            Ok(Gateway { elsewhere: Some(why), .. }) => {
+                format!("{name} has no log: {what}, and whether its gateway runs is not known here: {why}")
+            }
+            Ok(_) => format!("{name} has no log yet: its gateway has not been started"),
+        })
+    }
+
+    /// Returns what is said of a log to which nothing is added.
+    fn lapsed(&self, profile: &ProfileName, lapse: Lapse) -> String {
+        format!("{} has no newer lines: {}", profile.text(), lapse.text(&self.console.program(), profile))
+    }
+
+    /// Returns why nothing is added to a log, if its gateway is up. What cannot be found out is no lapse.
+    fn lapse(&self, profile: &ProfileName) -> Option<Lapse> {
+        self.gateway(profile).ok().filter(|gateway| gateway.is_up)?.lapse
+    }
+
+    /// Looks at a gateway.
+    fn gateway(&self, profile: &ProfileName) -> Result<Gateway> {
+        let path = &self.settings.scandir.value;
+        let scandir = present(Dir::at(path)).context("open", path)?;
+        let slot = match scandir {
+            Some(scandir) => present(scandir.open_path(profile.slot())).context("open", profile.slot())?,
+            None => None,
+        };
+        let Some(slot) = slot else {
+            let role = self.settings.role(&self.args.overrides, self.console)?;
+            let elsewhere = role::front_end(&role, &ContainerCommand::default())?;
+            return Ok(Gateway { elsewhere, ..Gateway::default() });
+        };
+        let is_up = status::svstat(&slot)?.is_some_and(|stat| stat.is_up());
+        let has_died = !deaths::read(&slot).context("read", Path::new(deaths::LABEL))?.is_empty();
+        let lapse = if is_up { lapse::of(self.settings, &slot) } else { None };
+        Ok(Gateway { is_up, has_died, lapse, elsewhere: None })
     }
 
     /// Fails if a name without a log has no gateway either, or if it is not known whether it has.

@@ -3,6 +3,8 @@
 pub mod control;
 pub mod hand_over;
 mod hindrance;
+mod lapse;
+mod logger;
 pub mod logs;
 mod names;
 mod progress;

@@ -56,7 +56,10 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
             let usable = prepare(&directory, &home, &runner);
             if let Err(error) = &usable {
                 console.failed(error);
-                console.warn(format_args!("the gateway's output goes to the container's log only"));
+                let (program, name) = (console.program(), profile.text());
+                console.warn(format_args!(
+                    "the gateway's output goes to the container's log only; when the log can be used: {program} restart {name}"
+                ));
             }
             (found.unwrap_or_else(|| S6_LOG.into()), usable.is_ok())
         }
