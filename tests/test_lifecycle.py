@@ -136,7 +136,7 @@ def test_a_gateway_that_ignores_sigterm_is_killed_in_the_end(live):
     live.tell("new", "stubborn")
     live.init("register", "new", uid=HERMES)
     live.record("new")
-    done = live.init("unregister", "new", uid=HERMES)
+    done = live.init("unregister", "new", "--wait=2", uid=HERMES)
     assert b"has not stopped in time: killing it" in done.stderr
     assert "gateway-new" not in entries(live)
     supervised(live, 4)

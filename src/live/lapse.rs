@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Live;
-use super::logger::{self, Process};
+use super::log_process::{self, Process};
 use crate::output::{Error, Result, exit};
 use crate::s6::ProfileName;
 use crate::s6::servicedir::LOG;
@@ -38,7 +38,7 @@ impl Lapse {
 pub fn of(settings: &Settings, slot: &Dir) -> Option<Lapse> {
     let log = present(slot.open_path(&LOG)).ok().flatten()?;
     let pid = status::svstat(&log).ok().flatten().as_ref().and_then(Stat::pid)?;
-    match logger::look_as(settings.owner.value, pid).ok()? {
+    match log_process::look_as(settings.owner.value, pid).ok()? {
         Process::Fallback => Some(Lapse::Fallback),
         Process::Lost => Some(Lapse::Gone),
         Process::Other | Process::Logging => None,

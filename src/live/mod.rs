@@ -4,7 +4,7 @@ pub mod control;
 pub mod hand_over;
 mod hindrance;
 mod lapse;
-mod logger;
+mod log_process;
 pub mod logs;
 mod names;
 mod progress;

@@ -311,7 +311,10 @@ impl SupervisedGateway<'_> {
             Start::Up(_) if self.is_pausing() => Start::NotYet,
             seen => seen,
         };
-        let steady = self.watch(limit + STEADY, |stat| streak.add(look(stat), Instant::now()))?;
+        let steady = self.watch(limit + STEADY, |stat| match stat {
+            None if self.is_gone() => Some(Start::Over),
+            stat => streak.add(look(stat), Instant::now()),
+        })?;
         let last = match steady {
             Some(Start::Up(_)) => return Ok(()),
             Some(seen) => seen,

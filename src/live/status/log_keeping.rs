@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::row::Logger;
-use crate::live::logger::{self, Process};
+use crate::live::log_process::{self, Process};
 use crate::output::{Context, Error, Result};
 use crate::s6::status::{self, Stat};
 use crate::sys::{Dir, Errno, Ids, process, time};
@@ -47,7 +47,7 @@ impl Look {
         let Some(pid) = stat.as_ref().and_then(Stat::pid) else {
             return Ok(if is_starting { Logger::Fine } else { Logger::Down });
         };
-        let found = logger::look_as(self.user, pid);
+        let found = log_process::look_as(self.user, pid);
         let found = match found.context("inspect the logger,", Path::new(&format!("/proc/{pid}"))) {
             Err(error) if self.is_strangers(&error) => return Ok(Logger::Unseen(error.to_string())),
             found => found?,
