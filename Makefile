@@ -1,6 +1,6 @@
 # `make` builds the executable, `make check` tests a debug build in less than a minute, `make test` tests the executable
 # (`make image-test`: only in containers), `make peer-test` tests it beside the real Hermes Agent, `make torture` makes its system
-# calls fail, `make fresh-test` does what README.md says on fresh machines, `make demo` shows gateways that live.
+# calls fail, `make soak` does things at random, `make fresh-test` does what README.md says on fresh machines, `make demo` shows gateways that live.
 
 TARGET  := x86_64-unknown-linux-musl
 PREFIX  := /usr
@@ -66,6 +66,14 @@ torture: $(EXE)
 	tests/setup
 	PYTHONDONTWRITEBYTECODE=1 HERMES_INIT=$(abspath $(EXE)) tests/python tests/torture.py $(SECONDS) $(SEED)
 
+# Random sequences of commands, edits, kills and restarts, compared with a model, for SECONDS. SEED repeats one; ROUND is one round of
+# it, STEPS some of its steps.
+ROUND   :=
+STEPS   :=
+soak: $(EXE)
+	tests/setup
+	PYTHONDONTWRITEBYTECODE=1 HERMES_INIT=$(abspath $(EXE)) tests/python tests/soak.py $(SECONDS) '$(SEED)' '$(ROUND)' '$(STEPS)'
+
 demo: $(EXE)
 	@tests/setup demo
 	@tests/demo $(EXE)
@@ -120,4 +128,4 @@ uninstall:
 clean:
 	rm -rf target
 
-.PHONY: all check lint test image-test peer-test fresh-test torture demo install uninstall clean
+.PHONY: all check lint test image-test peer-test fresh-test torture soak demo install uninstall clean

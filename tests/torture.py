@@ -23,7 +23,7 @@ from pathlib import Path
 
 from support.file_tree import snapshot
 from support.program import APART, HERMES, wait_for
-from support.testbed import Bed
+from support.testbed import Bed, half_made
 
 # Errors that a call can fail with. An injected ENOENT would be a file that has vanished, which is another outcome, not a fault.
 # Calls that are not here are only the last ones. close(2) is among them: it closes even if it fails, while strace leaves it out.
@@ -102,16 +102,6 @@ def run(argv, timeout=LIMIT, **options):
             os.killpg(child.pid, signal.SIGKILL)
             child.communicate(timeout=LIMIT)
     return subprocess.CompletedProcess(argv, child.returncode, stdout, stderr)
-
-
-PARTS = ("type", "run", "finish", "log/run", "event", "supervise/event", "supervise/control", "log/event", "log/supervise/control")
-
-
-def half_made(service):
-    """Lists what is missing in the slots that s6-svscan can see."""
-    return [
-        f"{slot.name}/{part} is missing" for slot in Path(service).glob("gateway-*") for part in PARTS if not os.path.lexists(slot / part)
-    ]
 
 
 def torn(home):

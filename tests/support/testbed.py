@@ -50,10 +50,12 @@ while :; do sleep 60 & wait $!; done
 
 
 class Bed:
-    """The namespace, a context manager. Without `svscan`, process 1 only sleeps."""
+    """The namespace, a context manager. Without `svscan`, process 1 only sleeps. `stand_in` is the program `hermes`. `volume` is a folder
+    that is /opt/data and outlives the namespace, instead of an empty one."""
 
-    def __init__(self, svscan=True, environment=None):
+    def __init__(self, svscan=True, environment=None, stand_in=STAND_IN, volume=None):
         self.svscan = svscan
+        self.stand_in, self.volume = stand_in, volume
         self.environment = dict(environment or {})
         self.folder = Path(tempfile.mkdtemp(prefix="hermes-init-bed-"))
         self.unshare = None
@@ -72,7 +74,7 @@ class Bed:
         for name, content in (("passwd", PASSWD), ("group", GROUP)):
             (self.folder / name).write_bytes(content)
         hermes = self.folder / "hermes"
-        hermes.write_text(STAND_IN)
+        hermes.write_text(self.stand_in)
         hermes.chmod(0o755)
         shutil.copy(executable(), self.folder / "hermes-init")
         environment = {"PATH": "/run/bed/bin:/command:/usr/bin:/bin", "HERMES_HOME": "/opt/data"} | self.environment
@@ -82,7 +84,7 @@ class Bed:
             # The machine need not have the directory of the volume, and does not get it.
             "[ -d /opt/data ] || mount -t tmpfs -o mode=0755 tmpfs /opt",
             "mkdir -p /run/service /run/bed/bin /opt/data /run/s6/container_environment",
-            "mount -t tmpfs -o mode=0755 tmpfs /opt/data",
+            f"mount --bind {self.volume} /opt/data" if self.volume else "mount -t tmpfs -o mode=0755 tmpfs /opt/data",
             "chown 10000:10000 /opt/data",
             "chmod 1777 /run/bed",
             f"mount --bind {self.folder}/passwd /etc/passwd",
@@ -244,6 +246,16 @@ class Bed:
         """Tells a profile's stand-in what to do from its next start on: `sleep`, `exit N`, `chatty` or
         `stubborn`."""
         self.path(f"/run/bed/do.{profile}").write_text(what + "\n")
+
+
+PARTS = ("type", "run", "finish", "log/run", "event", "supervise/event", "supervise/control", "log/event", "log/supervise/control")
+
+
+def half_made(service):
+    """Lists what is missing in the slots that s6-svscan can see."""
+    return [
+        f"{slot.name}/{part} is missing" for slot in Path(service).glob("gateway-*") for part in PARTS if not os.path.lexists(slot / part)
+    ]
 
 
 def replace_script(path, text):

@@ -1,0 +1,319 @@
+"""What a soak runs in: a container on a volume that outlives it, and stand-ins that behave like gateways of Hermes Agent."""
+
+import contextlib
+import json
+import os
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from support.program import HERMES, wait_for
+from support.testbed import Bed
+
+MARKER = ".gateway-planned-stop.json"
+# What `restart` leaves for `finish`.
+RESTART = ".hermes-init-restart.json"
+# Longest time until nothing changes any more, and the time for which nothing must have changed, in seconds.
+CALM, STILL = 25, 0.4
+
+# It does what /run/bed/fate.NAME says: `drain SECONDS` after SIGTERM (`drain 0`: at once), `crash N CODE`: every Nth start ends soon, or
+# `end CODE`: every start does. It reads and writes the files of its profile as the real gateway does: a marker with its process ID
+# makes its end a planned one, and it looks for that every half second; other members of the state file stay.
+STAND_IN = r'''#!/usr/bin/env -S python3 -IS
+import json, os, signal, sys, time
+
+name = sys.argv[2] if sys.argv[1] == "-p" else "default"
+folder = "/opt/data" if name == "default" else "/opt/data/profiles/" + name
+state, marker, holder = (folder + "/" + file for file in ("gateway_state.json", ".gateway-planned-stop.json", "gateway.pid"))
+signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+
+
+def read(path):
+    try:
+        with open(path) as file:
+            found = json.load(file)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def replace(path, text):
+    try:
+        with open(f"{path}.{os.getpid()}", "w") as file:
+            file.write(text)
+        os.rename(f"{path}.{os.getpid()}", path)
+    except FileNotFoundError:
+        # The profile was deleted.
+        pass
+
+
+def report(word):
+    now = read(state) | {"gateway_state": word, "pid": os.getpid()}
+    if name == "default" and os.path.exists("/run/bed/serves"):
+        now.setdefault("served_profiles", [])
+    replace(state, json.dumps(now))
+
+
+def is_planned():
+    if read(marker).get("target_pid") != os.getpid():
+        return False
+    try:
+        os.unlink(marker)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def take_over():
+    """Ends the process that holds the profile, as --replace does."""
+    pid = read(holder).get("pid")
+    try:
+        argv = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")
+        if argv[2] == sys.argv[0].encode() and argv[3:5] == [word.encode() for word in sys.argv[1:3]] and pid != os.getpid():
+            os.kill(pid, signal.SIGKILL)
+            while os.path.exists(f"/proc/{pid}/exe"):
+                time.sleep(0.01)
+    except (OSError, IndexError):
+        pass
+
+
+def fate():
+    try:
+        what, *numbers = open(f"/run/bed/fate.{name}").read().split()
+    except OSError:
+        return "drain", [0.0]
+    return what, [float(number) for number in numbers]
+
+
+def number_of_this_start():
+    with open(f"/run/bed/starts.{name}", "a+") as file:
+        file.write("x")
+        return file.tell()
+
+
+print(f"started {name}", flush=True)
+what, numbers = fate()
+if what == "end":
+    sys.exit(int(numbers[0]))
+take_over()
+replace(holder, json.dumps({"pid": os.getpid()}))
+report("running")
+replace(f"/run/bed/up.{name}", str(os.getpid()))
+if what == "crash" and number_of_this_start() % numbers[0] == 0:
+    time.sleep(0.1)
+    sys.exit(int(numbers[1]))
+planned = False
+while not planned and not signal.sigtimedwait([signal.SIGTERM], 0.5):
+    planned = is_planned()
+planned = planned or is_planned()
+report("draining")
+time.sleep(numbers[0] if what == "drain" else 0)
+report("stopped" if planned else "running")
+if read(holder).get("pid") == os.getpid():
+    try:
+        os.unlink(holder)
+    except FileNotFoundError:
+        pass
+print(f"ended {name}", flush=True)
+sys.exit(0 if planned else 1)
+'''
+
+
+@dataclass(frozen=True)
+class Slot:
+    """What s6-svstat says of a slot and its logger. `is_wanted`: to be up; `starts`: there is no file `down`."""
+
+    is_supervised: bool
+    is_up: bool = False
+    is_wanted: bool = False
+    starts: bool = False
+    pid: int = -1
+    has_logger: bool = False
+
+
+# A slot can vanish while it is looked at.
+SVSTAT = """cd /run/service || exit
+for slot in gateway-*; do
+    [ -d "$slot" ] || continue
+    said=$(s6-svstat -o up,wantedup,normallyup,pid "$slot" 2> /dev/null) || said=unsupervised
+    echo "${slot#gateway-} $(s6-svstat -o up "$slot/log" 2> /dev/null || echo unsupervised) $said"
+done
+"""
+
+
+class Container:
+    """A volume, and a container on it that can be booted again. A context manager."""
+
+    def __init__(self, setup):
+        self.setup = setup
+        self.fates = {name: profile.fate for name, profile in setup.profiles.items()}
+        self.folder = Path(tempfile.mkdtemp(prefix="hermes-init-soak-"))
+        self.home = self.folder / "home"
+        self.bed = None
+
+    def __enter__(self):
+        self.home.mkdir()
+        (self.home / "profiles").mkdir()
+        for name, profile in self.setup.profiles.items():
+            self.make_profile(name, profile)
+        for path in (self.home, self.home / "profiles"):
+            os.chown(path, HERMES, HERMES)
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def close(self):
+        if self.bed:
+            bed, self.bed = self.bed, None
+            bed.__exit__()
+
+    def directory(self, name):
+        return self.home if name == "default" else self.home / "profiles" / name
+
+    def make_profile(self, name, profile):
+        """Makes a profile, which appears whole. `default` is there from the beginning."""
+        folder = self.home if name == "default" else self.folder / name
+        folder.mkdir(exist_ok=True)
+        files = {"SOUL.md": ""}
+        if profile.state is not None:
+            files["gateway_state.json"] = profile.state
+        if profile.is_standalone:
+            files["config.yaml"] = "gateway:\n  standalone: true\n"
+        for file, text in files.items():
+            (folder / file).write_text(text)
+            os.chown(folder / file, HERMES, HERMES)
+        os.chown(folder, HERMES, HERMES)
+        if name != "default":
+            with contextlib.suppress(OSError):
+                folder.rename(self.directory(name))
+
+    def delete_profile(self, name):
+        """Deletes a profile. Its gateway may write into it meanwhile."""
+        gone = self.folder / f"gone.{time.monotonic_ns()}"
+        with contextlib.suppress(OSError):
+            self.directory(name).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+
+    def edit(self, name, text):
+        """Replaces the state file as an editor does, in one step; removes it without a text."""
+        path = self.directory(name) / "gateway_state.json"
+        with contextlib.suppress(FileNotFoundError):
+            if text is None:
+                path.unlink()
+            else:
+                new = path.with_name("edited")
+                new.write_text(text)
+                os.chown(new, HERMES, HERMES)
+                new.rename(path)
+
+    def boot(self):
+        """Boots the container: fix-perms and reconcile as root, then a scan. Returns how the two ended."""
+        self.bed = Bed(environment=self.setup.environment, stand_in=STAND_IN, volume=self.home)
+        self.bed.__enter__()
+        for name, fate in self.fates.items():
+            self.bed.path(f"/run/bed/fate.{name}").write_text(fate)
+        if self.setup.serves:
+            self.bed.path("/run/bed/serves").touch()
+        done = [self.bed.init(step, code=None, timeout=90) for step in ("fix-perms", "reconcile")]
+        self.bed.rescan()
+        return done
+
+    def stop(self, how):
+        """Ends the container: `kill` as a power cut, `stop` as docker stop with a short time of grace."""
+        if how == "stop":
+            self.bed.run(["kill", "-TERM", "-1"])
+            with contextlib.suppress(AssertionError):
+                wait_for(lambda: not self.gateways(), 1.0)
+        bed, self.bed = self.bed, None
+        bed.svscan = bed.svscan and how == "stop"
+        bed.__exit__()
+
+    def slots(self):
+        """Returns the slots that s6-svscan can see, by the names of their profiles."""
+        found = {}
+        for line in self.bed.run(["timeout", "20", "sh", "-c", SVSTAT]).stdout.decode().splitlines():
+            name, logger, *said = line.split()
+            if said == ["unsupervised"]:
+                found[name] = Slot(False, has_logger=logger == "true")
+            else:
+                up, wanted, starts = (word == "true" for word in said[:3])
+                found[name] = Slot(True, up, wanted, starts, int(said[3]), logger == "true")
+        return found
+
+    def gateways(self):
+        """Returns the processes of the stand-ins, by the names of their profiles."""
+        found = {}
+        for entry in self.bed.path("/proc").iterdir():
+            if entry.name.isdigit():
+                with contextlib.suppress(OSError):
+                    argv = (entry / "cmdline").read_bytes().split(b"\0")
+                    if b"/run/bed/bin/hermes" in argv and b"gateway" in argv:
+                        name = argv[argv.index(b"-p") + 1].decode() if b"-p" in argv else "default"
+                        found.setdefault(name, []).append(int(entry.name))
+        return found
+
+    def supervisor(self, name):
+        """Returns the process ID of the supervisor of a slot."""
+        for pid in self.bed.supervisors():
+            with contextlib.suppress(OSError):
+                if self.bed.path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1] == f"gateway-{name}".encode():
+                    return pid
+        return None
+
+    def deaths(self, name):
+        """Returns the number of deaths of a gateway since the boot that nobody has asked for."""
+        lines = self.bed.run(["timeout", "5", "s6-svdt", f"/run/service/gateway-{name}"]).stdout.decode().splitlines()
+        return len([line for line in lines if not line.endswith(("exitcode 0", "signal SIGTERM"))])
+
+    def marker(self, name, file=MARKER):
+        """Returns the process ID in a marker of a profile; None without one."""
+        try:
+            return json.loads((self.directory(name) / file).read_text()).get("target_pid")
+        except (OSError, ValueError):
+            return None
+
+    def is_settled(self, slots):
+        """Returns whether no gateway is on its way up or down."""
+        for name, slot in slots.items():
+            # A supervisor that was killed comes back; the logger of a slot that nobody has scanned has none either.
+            if (slot.is_up != slot.is_wanted) if slot.is_supervised else slot.has_logger:
+                return False
+            # A gateway that has read its marker, or is about to, ends.
+            if slot.is_up and self.marker(name) == slot.pid:
+                return False
+            if slot.is_up and not self.setup.makes_pauses and not self.is_started(name, slot.pid):
+                return False
+        return True
+
+    def is_started(self, name, pid):
+        """Returns whether the process of a slot has become its stand-in, which has written its state."""
+        try:
+            return int(self.bed.path(f"/run/bed/up.{name}").read_text()) == pid
+        except (OSError, ValueError):
+            return False
+
+    def files(self):
+        """Returns what tells one state of the state files from another."""
+        found = []
+        for folder in [self.home, *sorted((self.home / "profiles").iterdir())]:
+            with contextlib.suppress(OSError):
+                meta = (folder / "gateway_state.json").stat()
+                found.append((folder.name, meta.st_ino, meta.st_mtime_ns))
+        return found
+
+    def calm(self):
+        """Waits until nothing changes any more. Returns the slots, and whether it has become calm."""
+        end, since, last = time.monotonic() + CALM, time.monotonic(), None
+        while True:
+            now = (self.slots(), self.files())
+            if now != last or not self.is_settled(now[0]):
+                since, last = time.monotonic(), now
+            if time.monotonic() - since > STILL:
+                return now[0], True
+            if time.monotonic() > end:
+                return now[0], False
+            time.sleep(0.03)
