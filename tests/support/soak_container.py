@@ -282,12 +282,20 @@ class Container:
             # A supervisor that was killed comes back; the logger of a slot that nobody has scanned has none either.
             if (slot.is_up != slot.is_wanted) if slot.is_supervised else slot.has_logger:
                 return False
-            # A gateway that has read its marker, or is about to, ends.
-            if slot.is_up and self.marker(name) == slot.pid:
+            # A gateway ends that has a marker, of a restart too, and one that says so, of which the supervisor may know nothing.
+            if slot.is_up and (slot.pid in (self.marker(name), self.marker(name, RESTART)) or self.is_draining(name, slot.pid)):
                 return False
             if slot.is_up and not self.setup.makes_pauses and not self.is_started(name, slot.pid):
                 return False
         return True
+
+    def is_draining(self, name, pid):
+        """Returns whether the process of a slot is on its way down, as its state file says."""
+        try:
+            state = json.loads((self.directory(name) / "gateway_state.json").read_text())
+        except (OSError, ValueError):
+            return False
+        return isinstance(state, dict) and (state.get("gateway_state"), state.get("pid")) == ("draining", pid)
 
     def is_started(self, name, pid):
         """Returns whether the process of a slot has become its stand-in, which has written its state."""
