@@ -257,10 +257,10 @@ class Container:
         return found
 
     def supervisor(self, name):
-        """Returns the process ID of the supervisor of a slot."""
+        """Returns the process ID of the supervisor of a slot. One that has just ended has no argv."""
         for pid in self.bed.supervisors():
             with contextlib.suppress(OSError):
-                if self.bed.path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1] == f"gateway-{name}".encode():
+                if self.bed.path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[1:2] == [f"gateway-{name}".encode()]:
                     return pid
         return None
 
