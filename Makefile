@@ -67,12 +67,12 @@ torture: $(EXE)
 	PYTHONDONTWRITEBYTECODE=1 HERMES_INIT=$(abspath $(EXE)) tests/python tests/torture.py $(SECONDS) $(SEED)
 
 # Random sequences of commands, edits, kills and restarts, compared with a model, for SECONDS. SEED repeats one; ROUND is one round of
-# it, STEPS some of its steps.
+# it, ONLY some of its steps.
 ROUND   :=
-STEPS   :=
+ONLY    :=
 soak: $(EXE)
 	tests/setup
-	PYTHONDONTWRITEBYTECODE=1 HERMES_INIT=$(abspath $(EXE)) tests/python tests/soak.py $(SECONDS) '$(SEED)' '$(ROUND)' '$(STEPS)'
+	PYTHONDONTWRITEBYTECODE=1 HERMES_INIT=$(abspath $(EXE)) tests/python tests/soak.py $(SECONDS) '$(SEED)' '$(ROUND)' '$(ONLY)'
 
 demo: $(EXE)
 	@tests/setup demo

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """Random sequences of our commands, s6's, edits, kills and restarts of the container, compared with a model of what is promised.
 
-    tests/soak.py [SECONDS [SEED [ROUND [STEPS]]]]
+    tests/soak.py [SECONDS [SEED [ROUND [ONLY]]]]
 
 A round is a new volume with several profiles, in one mode and one topology: all combinations have their turn. A step is one action, or
 up to four at once, as root and as the hermes user; after it everything becomes calm, and the checks of support/soak_checks.py look at
 s6-svstat, `status`, `health` and the volume, and after a restart of the container at what the boot has done. What is wrong is printed with
-the steps up to then, and with the command that repeats the round. ROUND is one round alone, STEPS are those of its steps that are
+the steps up to then, and with the command that repeats the round. ROUND is one round alone, ONLY are those of its steps that are
 carried out, `1-3,7`. A round ends with the first step at which something is wrong. Exit code 1 means that something was.
 """
 
@@ -96,7 +96,7 @@ class Round:
 
     def report(self):
         """Returns the text about what is wrong."""
-        steps = "" if self.only is None else f" STEPS={','.join(map(str, sorted(self.only)))}"
+        steps = "" if self.only is None else f" ONLY={','.join(map(str, sorted(self.only)))}"
         return "\n".join(
             [
                 f"soak: round {self.number}: {self.plan.setup}",
