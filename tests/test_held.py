@@ -303,7 +303,9 @@ def test_who_traces_a_gateway_is_named_by_what_waits_for_its_end(live, uid, is_t
             "coder has not stopped in time: killing it",
             f"unable to stop gateway-coder: it is still up 5 seconds after SIGKILL: {traced}",
         ]
-        assert timed(live, "start", "coder", uid=uid, within=12) == [f"coder: it is still stopping, and starts again when it has ended: {traced}"]
+        assert timed(live, "start", "coder", uid=uid, within=12) == [
+            f"coder: it is still stopping, and starts again when it has ended: {traced}"
+        ]
         assert "gateway-coder" in entries(live)
     # What is said helps.
     live.init("unregister", "coder", uid=uid)
