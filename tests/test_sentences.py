@@ -51,7 +51,7 @@ NO_SOUL = "it has no SOUL.md, so it is not a profile; restore the file, then"
 NO_SOUL_SLOT = "it has no SOUL.md, so it is not a profile; restore the file, or remove the slot: " + PROGRAM + " unregister {}"
 PROFILE_GONE = "its profile is gone: " + PROGRAM + " unregister {}"
 NOBODYS_SLOT = "no profile can have a slot of this name"
-LAST_PASS = "the last boot pass failed for it; the boot log says why: " + PROGRAM + " reconcile"
+LAST_PASS = "the last boot pass failed for it; the boot log says why; as root: " + PROGRAM + " reconcile"
 CLOSED = (
     "hermes-init {}: warning: unable to use the profile profiles/{}: Permission denied (/place/home/profiles belongs to 0:0, mode 0700; as root: "
     + PROGRAM

@@ -199,7 +199,7 @@ def test_what_the_last_pass_failed_at_is_a_fault_until_a_pass_does_not(live):
     os.chown(lost, HERMES, HERMES)
     assert health(live) == ["lost: the last boot created no slot: /usr/bin/hermes-init start lost"]
     live.init("start", "--wait", "lost", uid=HERMES)
-    assert health(live) == ["lost: the last boot pass failed for it; the boot log says why: /usr/bin/hermes-init reconcile"]
+    assert health(live) == ["lost: the last boot pass failed for it; the boot log says why; as root: /usr/bin/hermes-init reconcile"]
     live.init("reconcile", uid=HERMES)
     assert health(live, code=0) == []
 

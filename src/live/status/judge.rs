@@ -1,6 +1,7 @@
 //! Whether a service is as it should be. A pure function of the row.
 
-use super::note::{Note, Remedy, note, reason};
+use super::note::{Note, note, reason};
+use super::remedy::Remedy;
 use super::row::{NextBoot, OrphanProfile, Pass, Row, Shown, Subject, Supervision};
 
 /// What is not as it should be.

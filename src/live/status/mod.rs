@@ -8,6 +8,7 @@ mod log_keeping;
 mod model;
 mod note;
 mod query;
+mod remedy;
 mod render;
 mod row;
 
@@ -30,8 +31,9 @@ use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
 use crate::volume::home::Trusted;
 use judge::Fault;
-use note::{Note, Words};
+use note::Note;
 use query::{FrontEnd, Query};
+use remedy::Words;
 use render::Line;
 use row::{OrphanProfile, Row, Shown};
 

@@ -1,6 +1,6 @@
 //! For tests: every row that can be told apart, and what a remedy does to it.
 
-use super::note::Remedy;
+use super::remedy::Remedy;
 use super::row::{
     Broken, Deaths, Forecast, Logger, Missing, NextBoot, OrphanProfile, Pass, Row, State, Subject,
     Supervision,

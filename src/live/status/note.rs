@@ -1,5 +1,6 @@
 //! What is said of a row: why it is as it is, what the next boot does with it, and what helps. A pure function of the row.
 
+use super::remedy::Remedy;
 use super::row::{
     Broken, Forecast, Logger, Missing, NextBoot, OrphanProfile, RECENT, Row, Shown, State, Subject,
     Supervision,
@@ -15,69 +16,6 @@ pub struct Note {
     pub remedy: Option<Remedy>,
     /// When its pause is over, in seconds since 1970.
     pub until: Option<i64>,
-}
-
-/// What helps: a command of this program, or where to look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Remedy {
-    /// `start NAME`.
-    Start,
-    /// `start NAME`, which replaces a state file that cannot be used, also of a gateway that runs.
-    ReplaceState,
-    /// The state file, which cannot be used, is removed.
-    RemoveState,
-    /// The file that makes a directory a profile, and then `start NAME`.
-    RestoreAndStart,
-    /// The same file, or `unregister NAME`.
-    RestoreOrUnregister,
-    /// `logs NAME` shows why, and then `start NAME`.
-    LogsThenStart,
-    /// `unregister NAME`.
-    Unregister,
-    /// `reconcile`.
-    Reconcile,
-    /// `logs NAME` shows why.
-    Logs,
-    /// The container's log shows why.
-    ContainerLog,
-    /// s6-svc(8) for its logger: one that is up ends and is started again, and one that is down is started.
-    RenewLogger,
-}
-
-/// What the text of a remedy has in it, as a person is to see it.
-#[derive(Debug)]
-pub struct Words<'a> {
-    /// How a person calls the executable.
-    pub program: &'a str,
-    /// The row's name.
-    pub name: &'a str,
-    /// s6-svc.
-    pub svc: &'a str,
-    /// The row's service directory.
-    pub directory: &'a str,
-}
-
-impl Remedy {
-    /// Returns what follows the sentence.
-    pub fn text(self, words: &Words<'_>) -> String {
-        let Words { program, name, svc, directory } = words;
-        match self {
-            Remedy::Start | Remedy::ReplaceState => format!(": {program} start {name}"),
-            Remedy::RemoveState => "; remove the file".to_owned(),
-            Remedy::RestoreAndStart => format!("; restore the file, then: {program} start {name}"),
-            Remedy::RestoreOrUnregister => {
-                format!("; restore the file, or remove the slot: {program} unregister {name}")
-            }
-            Remedy::LogsThenStart => {
-                format!("; see: {program} logs {name}; to start it again: {program} start {name}")
-            }
-            Remedy::Unregister => format!(": {program} unregister {name}"),
-            Remedy::Reconcile => format!(": {program} reconcile"),
-            Remedy::Logs => format!("; see: {program} logs {name}"),
-            Remedy::ContainerLog => "; the container's log says why".to_owned(),
-            Remedy::RenewLogger => format!(": {svc} -uh {directory}/log"),
-        }
-    }
 }
 
 impl Note {
@@ -334,6 +272,7 @@ fn of_orphan(row: &Row, profile: &OrphanProfile) -> Option<Note> {
 mod tests {
     use super::super::judge::{judge, message};
     use super::super::model::{carry_out, forecasts, rows, up, wanted};
+    use super::super::remedy::Words;
     use super::super::row::Deaths;
     use super::*;
     use crate::s6::deaths::Death;
