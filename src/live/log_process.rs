@@ -3,10 +3,11 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::output::Error;
 use crate::settings::user;
-use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, process};
+use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, process, time};
 
 /// The file of a log directory that s6-log has open.
 static CURRENT: Name = Name::fixed(c"current");
@@ -22,6 +23,17 @@ pub enum Process {
     Lost,
     /// s6-log has the directory at its path.
     Logging,
+}
+
+/// How long a look is repeated that shows a logger which keeps no log: s6-log is just being started, or rotates.
+pub const AGAIN: Duration = Duration::from_millis(100);
+pub const INTERVAL: Duration = Duration::from_millis(20);
+
+/// [`look_as`], again for a while if the process seems to have lost its directory.
+pub fn look_steadily(user: Ids, pid: u64) -> std::result::Result<Process, Reason> {
+    let look = || look_as(user, pid);
+    let is_clear = |looked: &std::result::Result<Process, Reason>| *looked != Ok(Process::Lost);
+    time::poll(AGAIN, INTERVAL, || Some(look()).filter(is_clear)).unwrap_or_else(look)
 }
 
 /// Looks at the process of a logger, as `user`, whom it runs as: the kernel shows what a process has open to its user, and to root only with

@@ -69,17 +69,6 @@ impl Drop for Staged<'_> {
     }
 }
 
-/// Replaces a file of `dir` in one step: writes the new one as `staging`, and renames it to `name`.
-pub fn replace(
-    dir: &Dir,
-    staging: &Name,
-    name: &Name,
-    content: &[u8],
-    attributes: Attributes<'_>,
-) -> Result<(), Errno> {
-    Staged::write(dir, staging, content, attributes)?.publish(dir, name)
-}
-
 #[cfg(test)]
 mod tests {
     use std::path::PathBuf;
@@ -140,14 +129,15 @@ mod tests {
 
         // An interrupted run has left it.
         drop(create(&dir, &STAGING, 0o644, b"left over")?);
-        replace(&dir, &STAGING, &FILE, b"new", attributes(false))?;
+        Staged::write(&dir, &STAGING, b"new", attributes(false))?.publish(&dir, &FILE)?;
         assert_eq!(scratch.content(), [file("file", "new")]);
         assert_eq!(dir.meta(&FILE)?.mode, 0o600);
 
         // What cannot be published is removed.
         dir.unlink(&FILE)?;
         dir.mkdir(&FILE, 0o755)?;
-        assert_eq!(replace(&dir, &STAGING, &FILE, b"new", attributes(false)), Err(Errno::ISDIR));
+        let staged = Staged::write(&dir, &STAGING, b"new", attributes(false))?;
+        assert_eq!(staged.publish(&dir, &FILE), Err(Errno::ISDIR));
         assert_eq!(dir.names()?, std::slice::from_ref(&FILE));
         Ok(())
     }

@@ -75,6 +75,9 @@ def learn(seen):
             seen.model.may_have_leftovers = True
             for known in seen.model.profiles.values():
                 known.may_have_leftovers = True
+        elif b"it is supervised: to end its supervisors" in outcome.stderr:
+            # A pass leaves the supervisors of an unregistration that was killed to the next one.
+            seen.model.may_have_leftovers = True
         elif outcome.code == 0 and seen.is_permitted(action) and not any(other.is_killed for other in seen.outcomes):
             seen.model.may_have_leftovers = False
     if any(outcome.is_killed and action.kind in ("register", "unregister", "start") for action, outcome in seen.pairs):
@@ -225,7 +228,9 @@ def expected_code(seen, action):
         return None if has_passes else {1} if slot or not may_make else {0}
     waits = action.waits()
     if action.kind == "stop":
-        return {0} if waits is None or waits >= DRAIN else {0, 1}
+        # Whoever may not scan records the wish, and s6-svscan starts what is not down when it scans.
+        is_beyond = slot and not slot.is_supervised and not may_make
+        return {0, 1} if is_beyond or (waits is not None and waits < DRAIN) else {0}
     if name in seen.served:
         return {1}
     if has_passes or (slot and not slot.is_supervised and not may_make):

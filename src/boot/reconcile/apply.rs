@@ -218,7 +218,10 @@ fn write_bootstrap(pass: &Pass<'_>) {
     if let (Ok(Some(bootstrap)), Some(home)) = (pass.bootstrap, &pass.home) {
         let (ids, ownership) = (pass.settings.owner.value, pass.template.ownership);
         let attributes = Attributes { mode: 0o644, ids, ownership, durable: true };
-        let write = || bootstrap::write(bootstrap, time::now(), home, attributes);
+        let write = || {
+            let held = hold_profile(pass, &ProfileName::root(), &home.dir)?;
+            bootstrap::write(bootstrap, time::now(), &held, attributes)
+        };
         report_failure(pass, home.as_its_user(write));
     }
 }
@@ -254,13 +257,14 @@ fn make(
     let name = &profile.name;
     let is_supervised =
         || staging::is_supervised(scandir, name.slot()).context("check for a supervisor of", name.slot());
-    let removed = if profile.stale.is_empty() {
-        Removed::Nothing
-    } else if is_supervised()? {
-        sweep_live(pass, profile);
-        Removed::Nothing
-    } else {
-        remove_stale(pass, profile)
+    let removed = match profile.stale.as_slice() {
+        [] => Removed::Nothing,
+        // Its gateway may run.
+        stale if is_supervised()? => {
+            sweep_left(pass, name, stale);
+            Removed::Nothing
+        }
+        stale => remove_stale(pass, name, stale),
     };
     let found = match slot {
         Slot::Foreign | Slot::Unknown => return Ok(removed),
@@ -307,39 +311,50 @@ fn in_directory<T: Default>(
     })
 }
 
-/// Removes what killed commands have left beside a gateway that may run. What cannot be removed is reported.
-fn sweep_live(pass: &Pass<'_>, profile: &Profile) {
-    if !profile.stale.iter().any(|file| [&STAGING, &marker::PLANNED_STOP.name].contains(file)) {
+/// Removes what killed commands have left of these files in the directory of a profile whose gateway may run. What cannot be removed is
+/// reported.
+fn sweep_left(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) {
+    let marker = &marker::PLANNED_STOP;
+    if !stale.iter().any(|file| [&STAGING, &marker.name].contains(file)) {
         return;
     }
-    let label = |file: &Name| profiles::label(&profile.name, file);
-    let sweep = |dir: &Dir| {
-        let held = directory_lock::hold(
-            dir.readable().context("lock the directory of", label(&STAGING))?,
-            &pass.patience,
-        );
-        held.sweep().context("remove", label(&STAGING))?;
-        let marker = &marker::PLANNED_STOP;
-        marker.sweep(&held).context("remove", label(&marker.name))
-    };
-    report_failure(pass, in_directory(pass, &profile.name, sweep));
+    let done = in_directory(pass, name, |dir| {
+        let held = hold_profile(pass, name, dir)?;
+        held.sweep().context("remove", profiles::label(name, &STAGING))?;
+        marker.sweep(&held).context("remove", profiles::label(name, &marker.name))
+    });
+    report_failure(pass, done);
 }
 
-/// Removes stale runtime files. What cannot be removed is reported.
-fn remove_stale(pass: &Pass<'_>, profile: &Profile) -> Removed {
+/// Locks the directory of a profile: commands write their files there.
+fn hold_profile(pass: &Pass<'_>, name: &ProfileName, dir: &Dir) -> Result<directory_lock::Held> {
+    let dir = dir.readable().context("lock the directory of", profiles::label(name, &STAGING))?;
+    Ok(directory_lock::hold(dir, &pass.patience))
+}
+
+/// Removes these files of a gateway that does not run. What cannot be removed is reported.
+fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) -> Removed {
     let remove = |dir: &Dir| {
-        let removed = profile.stale.iter().filter(|file| match dir.unlink(file) {
-            Ok(()) => true,
-            Err(Errno::NOENT) => false,
-            Err(errno) => {
-                let label = profiles::label(&profile.name, file);
-                pass.console.failed(&Error::new("remove", label, errno));
-                false
+        let removed = stale.iter().filter(|file| {
+            let done = if **file == &STAGING {
+                // A command may be writing it.
+                hold_profile(pass, name, dir)
+                    .and_then(|held| held.sweep().context("remove", profiles::label(name, file)))
+            } else {
+                dir.unlink(file).context("remove", profiles::label(name, file))
+            };
+            match done {
+                Ok(()) => true,
+                Err(error) if error.errno() == Some(Errno::NOENT) => false,
+                Err(error) => {
+                    pass.console.failed(&error);
+                    false
+                }
             }
         });
         Ok(removed.count())
     };
-    match in_directory(pass, &profile.name, remove) {
+    match in_directory(pass, name, remove) {
         Ok(0) => Removed::Nothing,
         Ok(_) => Removed::StaleFiles,
         Err(error) => {

@@ -1,12 +1,11 @@
 //! What the container asks for beside the state files: a gateway of `default` at the first boot, or one in the foreground.
 
 use super::decide::Bootstrap;
-use crate::output::{Console, Error, Result, json};
+use crate::output::{Console, Context, Error, Result, json};
 use crate::settings::role::{ContainerCommand, GatewayRun};
 use crate::settings::{Settings, Source, YES};
-use crate::sys::staged::{self, Attributes};
-use crate::volume::Home;
-use crate::volume::directory_lock;
+use crate::sys::staged::Attributes;
+use crate::volume::directory_lock::Held;
 use crate::volume::state::{self, RUNNING};
 
 /// What the container asks for about the gateway of `default`.
@@ -71,8 +70,8 @@ pub fn is_foreground(settings: &Settings, command: &ContainerCommand, console: &
     )
 }
 
-/// Writes the state of a first boot in one step, so that later boots find it. `now` is in seconds since 1970.
-pub fn write(bootstrap: Bootstrap, now: i64, home: &Home, attributes: Attributes<'_>) -> Result<()> {
+/// Writes the state of a first boot in one step, so that later boots find it. `now` is in seconds since 1970, `home` is `HERMES_HOME`.
+pub fn write(bootstrap: Bootstrap, now: i64, home: &Held, attributes: Attributes<'_>) -> Result<()> {
     let from = match bootstrap {
         Bootstrap::LegacyCommand => Some(("migrated_from", "legacy-container-cmd".into())),
         Bootstrap::Variable(_) => None,
@@ -80,8 +79,7 @@ pub fn write(bootstrap: Bootstrap, now: i64, home: &Home, attributes: Attributes
     let states =
         [("gateway_state", RUNNING.into()), ("desired_state", RUNNING.into()), ("timestamp", now.into())];
     let text = json::object(states.into_iter().chain(from)) + "\n";
-    staged::replace(&home.dir, &directory_lock::STAGING, &state::STATE, text.as_bytes(), attributes)
-        .map_err(|errno| Error::new("write", &state::STATE, errno))
+    home.replace(&state::STATE, text.as_bytes(), attributes).context("write", &state::STATE)
 }
 
 #[cfg(test)]

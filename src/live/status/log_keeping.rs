@@ -1,7 +1,6 @@
 //! Whether the logger of a gateway that is up keeps a log: whether s6-log runs, with a directory, and still has the one at that path.
 
 use std::path::Path;
-use std::time::Duration;
 
 use super::row::Logger;
 use crate::live::log_process::{self, Process};
@@ -11,9 +10,6 @@ use crate::sys::{Dir, Errno, Ids, process, time};
 
 /// How long a logger may take until s6-log runs, in seconds.
 const START: u64 = 5;
-/// How long a look is repeated that shows a fault: s6-log is just being started, or rotates.
-const AGAIN: Duration = Duration::from_millis(100);
-const INTERVAL: Duration = Duration::from_millis(20);
 
 /// What is looked at.
 pub struct Look {
@@ -34,7 +30,7 @@ impl Look {
             Err(error) if error.errno() != Some(Errno::NOENT) => Some(Logger::Unknown(error.to_string())),
             _ => None,
         };
-        if let Some(found) = time::poll(AGAIN, INTERVAL, look) {
+        if let Some(found) = time::poll(log_process::AGAIN, log_process::INTERVAL, look) {
             return found;
         }
         self.once(log).unwrap_or_else(|error| Logger::Unknown(error.to_string()))
