@@ -194,6 +194,20 @@ def test_the_fifo_of_svscan_that_is_full_for_a_while_is_tried_again(live, uid):
     supervised(live, 6)
 
 
+@pytest.mark.parametrize("command", ["stop", "restart", "unregister"])
+def test_a_flood_does_not_hold_up_for_as_long_as_a_gateway_may_take(live, command):
+    """A supervisor that reads what it gets has no time for the end of its gateway."""
+    path = f"{live.slot('coder')}/supervise/control"
+    with holding(live, [*script(live, FLOOD), path], lambda: True):
+        time.sleep(0.5)
+        start = time.monotonic()
+        done = live.init(command, "coder", code=None)
+        assert time.monotonic() - start < 12
+        # It may have had the time before the flood was at its height.
+        assert done.returncode == 0 or BUSY in done.stderr.decode(), done
+    assert timed(live, command, "coder", within=20) == []
+
+
 @pytest.mark.parametrize("command", ["stop", "start", "restart", "unregister"])
 def test_a_flood_is_outlived_or_said_as_it_is(container, command):
     """In sealed mode, too, the hermes user may write there."""

@@ -159,7 +159,7 @@ def test_where_it_is_not_known_whether_svscan_runs_the_advice_stays():
     with Bed(environment={"HERMES_INIT_SEALED": "1"}) as bed:
         bed.profile("coder", "running")
         bed.init("reconcile")
-        assert b"coder: it is not supervised yet: /run/bed/bin/hermes-init start coder\n" in bed.init("status", uid=HERMES).stdout
+        assert b"coder: it is not supervised yet; as root: /run/bed/bin/hermes-init start coder\n" in bed.init("status", uid=HERMES).stdout
 
 
 @pytest.mark.parametrize("uid", [HERMES, 0])

@@ -51,6 +51,7 @@ NO_SOUL = "it has no SOUL.md, so it is not a profile; restore the file, then"
 NO_SOUL_SLOT = "it has no SOUL.md, so it is not a profile; restore the file, or remove the slot: " + PROGRAM + " unregister {}"
 PROFILE_GONE = "its profile is gone: " + PROGRAM + " unregister {}"
 NOBODYS_SLOT = "no profile can have a slot of this name"
+STOPPING = "it is stopping, and stays down then"
 LAST_PASS = "the last boot pass failed for it; the boot log says why; as root: " + PROGRAM + " reconcile"
 CLOSED = (
     "hermes-init {}: warning: unable to use the profile profiles/{}: Permission denied (/place/home/profiles belongs to 0:0, mode 0700; as root: "
@@ -156,7 +157,7 @@ def sentences():
         )
     rows |= {
         "finishing": ("running", {"up": False, "finishing": True}, None, "down", "up", lambda name: start(NOT_STARTED, name), True),
-        "to-go-down": ("running", {"wanted": False}, None, "up", "up", None, False),
+        "to-go-down": ("running", {"wanted": False}, None, "up", "up", start(STOPPING, "to-go-down"), True),
         "loops": (
             "running",
             {"deaths": [(9, 1, 0), (5, 7, 0)]},

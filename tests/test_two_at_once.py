@@ -263,3 +263,66 @@ def test_next_boot_finds_what_was_asked_for_last(live):
     live.run(["sh", "-c", "rm -rf /run/again; mkdir /run/again"])
     done = live.init("reconcile", "--json", "--scandir", "/run/again")
     assert {"coder": "started"}.items() <= {line["profile"]: line["action"] for line in map(json.loads, done.stdout.splitlines())}.items()
+
+
+# A gateway that dies at once until it is mended.
+DIES = """#!/bin/sh
+[ -e /run/bed/mended ] || exit 1
+echo $$ > /run/bed/started
+trap 'exit 0' TERM
+while :; do sleep 60 & wait $!; done
+"""
+
+
+@pytest.mark.parametrize("command", ["start", "restart"])
+@pytest.mark.parametrize("deaths", [2, 6])
+def test_between_a_death_and_the_next_start_a_request_ends_the_pause(live, command, deaths):
+    """s6 has no process then that could be told anything."""
+    replace_script(live.path("/run/bed/bin/hermes"), DIES)
+    live.run(["s6-svc", "-k", live.slot("coder")])
+
+    def is_between():
+        said = live.run(["s6-svstat", "-o", "up,wantedup", live.slot("coder")]).stdout.split()
+        count = len(live.run(["s6-svdt", live.slot("coder")]).stdout.splitlines())
+        return said == [b"false", b"true"] and count >= deaths
+
+    wait_for(is_between, 30, "the moment between")
+    live.path("/run/bed/mended").touch()
+    begin = time.monotonic()
+    live.init(command, "coder", "--wait=5", uid=HERMES)
+    assert time.monotonic() - begin < 5
+    if deaths == 6 or command == "restart":
+        live.init("health", uid=HERMES)
+
+
+def test_a_gateway_that_was_ordered_down_by_others_is_not_healthy_while_it_goes_down(live):
+    """Upstream's manager commands the supervisor."""
+    drains(live)
+    live.run(["s6-svc", "-d", live.slot("coder")])
+    wait_for(lambda: live.path("/run/bed/ending").exists(), what="its end")
+    said = live.init("health", uid=HERMES, code=1).stdout
+    assert said == b"coder: it is stopping, and stays down then: /run/bed/bin/hermes-init start coder\n"
+    # What is said helps.
+    live.init("start", "coder", "--wait=10", uid=HERMES)
+    live.init("health", uid=HERMES)
+
+
+def test_a_stop_that_is_out_of_time_is_said_to_be_one(live):
+    drains(live)
+    live.init("stop", "coder", "--wait=1", uid=HERMES, code=1)
+    assert b"coder: it is stopping, and the next boot keeps it down: stopped on request\n" in live.init("status", uid=HERMES).stdout
+    live.init("health", uid=HERMES)
+
+
+def test_sealed_what_only_root_may_do_is_advised_as_such():
+    with Bed(environment={"HERMES_INIT_SEALED": "1"}) as bed:
+        bed.init("reconcile")
+        bed.rescan()
+        bed.settle()
+        bed.profile("new", "running")
+        start = "created since the last boot{}: /run/bed/bin/hermes-init start new"
+        for uid, by in ((HERMES, "; as root"), (0, "")):
+            row = json.loads(bed.init("status", "--json", "new", uid=uid).stdout)
+            assert row["note"] == start.format(by)
+        bed.init("start", "new", "--wait=5")
+        assert json.loads(bed.init("status", "--json", "new", uid=HERMES).stdout)["note"] is None

@@ -12,6 +12,11 @@ pub fn of(service: &Dir, what: &str) -> Option<String> {
     if let Some(tracer) = pid.and_then(tracer::of) {
         return Some(traced(&tracer, what));
     }
+    flood(service)
+}
+
+/// Returns what helps if another process keeps the supervisor of a service from everything else, the end of the service included.
+pub fn flood(service: &Dir) -> Option<String> {
     let is_flooded = commands::backlog_of(service) == Backlog::Changing;
     is_flooded.then(|| {
         "another process keeps writing to supervise/control, and the supervisor has no time for anything else: end that process first"

@@ -45,6 +45,11 @@ pub fn is_ending(stat: Option<&Stat>) -> bool {
     stat.is_some_and(|stat| !(stat.is_down() || stat.is_up() && stat.is_wanted))
 }
 
+/// Returns whether a gateway is neither ending nor about to be started again.
+pub fn is_settled(stat: Option<&Stat>) -> bool {
+    stat.is_none_or(|stat| stat.is_up() || stat.is_down() && !stat.is_wanted)
+}
+
 /// Returns whether a supervisor has taken an order to be up: it has the order, or the gateway has gone up or down since `before`.
 pub fn has_taken(stat: Option<&Stat>, before: Option<Label>) -> bool {
     stat.is_some_and(|stat| stat.is_wanted || before != Some(stat.since))
@@ -138,6 +143,12 @@ mod tests {
     fn a_gateway_whose_end_would_undo_a_start() {
         let found: Vec<_> = all().iter().map(|stat| is_ending(stat.as_ref())).collect();
         assert_eq!(found, [false, false, false, true, true, true, false, true, false]);
+    }
+
+    #[test]
+    fn a_gateway_that_is_neither_ending_nor_about_to_be_started() {
+        let found: Vec<_> = all().iter().map(|stat| is_settled(stat.as_ref())).collect();
+        assert_eq!(found, [true, true, false, false, true, true, true, false, true]);
     }
 
     #[test]

@@ -72,8 +72,8 @@ pub(super) fn make(
     want: DefaultState,
     given: &[Variable],
 ) -> Result<Registration> {
-    live.require_writable()?;
     live.require_svscan()?;
+    live.require_writable()?;
     let held = live.hold()?;
     if live.slot(profile)?.is_some() {
         return Ok(Registration::Present);

@@ -3,12 +3,12 @@
 
 use std::time::{Duration, Instant};
 
-use super::progress::{Down, STEADY, Start, Streak, has_taken, is_ending};
+use super::progress::{Down, STEADY, Start, Streak, has_taken, is_ending, is_settled};
 use super::record::{self, DesiredState, Locked};
 use super::{INTERVAL, Live, hindrance, logs, refusal};
 use crate::output::{Error, Result, exit};
 use crate::s6::deaths::{self, Death};
-use crate::s6::status::{self, Process, Stat};
+use crate::s6::status::{self, Stat};
 use crate::s6::{ProfileName, supervision};
 use crate::service::gateway;
 use crate::sys::{Dir, Errno, Reason, time};
@@ -19,6 +19,8 @@ use crate::volume::marker;
 pub const ENDING: Duration = Duration::from_secs(5);
 /// Time in which an order to be down shows in the state of a service, while the directory of the profile is locked.
 const SEEN: Duration = Duration::from_secs(1);
+/// Time that a gateway has to come to its end, or to be started again after it: s6-supervise starts a service once a second.
+const SETTLING: Duration = Duration::from_secs(2);
 /// Time that a supervisor has to take an order. It reads its FIFO within milliseconds, unless it is only starting.
 const TAKING: Duration = Duration::from_secs(5);
 
@@ -88,15 +90,30 @@ impl SupervisedGateway<'_> {
             }
         }
         self.live.tell_supervisor("d", &self.slot)?;
-        // Whoever looks at the supervisor next has to see the order. One that is not taken shows in the wait for the end.
-        self.wait_until(SEEN, |stat| stat.is_none_or(|stat| !stat.is_wanted))?;
+        // Whoever looks at the supervisor next has to see the order.
+        let is_taken = |stat: Option<&Stat>| stat.is_none_or(|stat| !stat.is_wanted);
+        if !self.wait_until(SEEN, is_taken)?
+            && let Some(how) = self.hindrance()
+            && !self.wait_until(TAKING.saturating_sub(SEEN), is_taken)?
+        {
+            return Err(self.not_obeyed("stop", &how));
+        }
         Ok(before.pid())
     }
 
     /// Waits until the gateway, whose process was `old`, is down, or another process has followed it.
     pub fn await_down(&self, old: Option<u64>, limit: Duration) -> Result<Down> {
-        let down = self.watch(limit, |stat| Some(Down::of(stat, old)).filter(|down| *down != Down::Still))?;
-        let down = down.unwrap_or(Down::Still);
+        let watch =
+            |limit| self.watch(limit, |stat| Some(Down::of(stat, old)).filter(|down| *down != Down::Still));
+        let down = match watch(limit.min(TAKING))? {
+            Some(down) => down,
+            None if limit <= TAKING => Down::Still,
+            // Whoever may write to the FIFO is not to hold the command up for longer.
+            None => match hindrance::flood(&self.slot) {
+                Some(how) => return Err(self.not_obeyed("stop", &how)),
+                None => watch(limit.saturating_sub(TAKING))?.unwrap_or(Down::Still),
+            },
+        };
         match down {
             Down::Ended => self.unmark(None),
             Down::Newer => self.unmark(old),
@@ -250,13 +267,10 @@ impl SupervisedGateway<'_> {
         Ok(self.stat()?.map(|stat| stat.is_wanted))
     }
 
-    /// Returns its state once its `finish` has ended, which decides whether it stays down.
+    /// Returns its state once it is neither between its end and the end of its `finish`, which decides whether it stays down, nor between
+    /// that and the start that follows within a second: only a process can be told something that its supervisor notes.
     fn settled(&self) -> Result<Option<Stat>> {
-        let is_settled = |stat: Option<&Stat>| {
-            let is_finishing = stat.is_some_and(|stat| stat.process == Process::Finishing);
-            (!is_finishing).then(|| stat.copied())
-        };
-        match self.watch(TAKING, is_settled)? {
+        match self.watch(SETTLING, |stat| is_settled(stat).then(|| stat.copied()))? {
             Some(stat) => Ok(stat),
             None => self.stat(),
         }
@@ -273,10 +287,15 @@ impl SupervisedGateway<'_> {
         if taken? == Some(true) {
             return Ok(());
         }
-        let limit = TAKING.as_secs();
         let how =
             self.hindrance().unwrap_or_else(|| "does another process read its control FIFO?".to_owned());
-        Err(self.fail("start", format!("its supervisor has not obeyed for {limit} seconds: {how}")))
+        Err(self.not_obeyed("start", &how))
+    }
+
+    /// Returns the error of a supervisor that does not take an order.
+    fn not_obeyed(&self, verb: &'static str, how: &str) -> Error {
+        let limit = TAKING.as_secs();
+        self.fail(verb, format!("its supervisor has not obeyed for {limit} seconds: {how}"))
     }
 
     /// Returns whether the slot has been removed, or is another one now.

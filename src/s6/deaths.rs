@@ -43,7 +43,7 @@ impl Death {
     /// Returns how many seconds ago it was; `None` for a death that is stamped later than now. The clock was set back since then, and
     /// nothing is known of when it was.
     pub fn age(&self, now: i64) -> Option<u64> {
-        age(self.time, now)
+        u64::try_from(now.saturating_sub(self.time)).ok()
     }
 }
 
@@ -55,12 +55,6 @@ impl fmt::Display for Death {
         };
         write!(out, "{what} {number}")
     }
-}
-
-/// Returns how many seconds ago a moment was that s6-supervise has written, both in seconds since 1970; `None` if it is later than now,
-/// because the clock was set back.
-pub fn age(moment: i64, now: i64) -> Option<u64> {
-    u64::try_from(now.saturating_sub(moment)).ok()
 }
 
 /// Returns the deaths of a service, the oldest first.

@@ -40,6 +40,14 @@ impl Stat {
         tai64n::seconds(&self.since)
     }
 
+    /// Returns how long ago it last went up or down, in whole seconds; `now` is in seconds since 1970 and nanoseconds. `None` if that was
+    /// later than now, because the clock was set back.
+    pub fn age(&self, now: (i64, u32)) -> Option<u64> {
+        let (seconds, nanoseconds) = now;
+        let is_begun = nanoseconds < tai64n::nanoseconds(&self.since);
+        u64::try_from(seconds.saturating_sub(self.time()).saturating_sub(is_begun.into())).ok()
+    }
+
     /// Returns the process ID, while it is up.
     pub fn pid(&self) -> Option<u64> {
         self.process.pid()
@@ -128,6 +136,25 @@ mod tests {
     fn state(since: u8, ready: u8, pid: u64, group: &[u8], flags: u8) -> Vec<u8> {
         let moment = |last: u8| [0x40, 0, 0, 0, 0x6a, 0, 0, 0, 0, 0, 0, last];
         [&moment(since)[..], &moment(ready), &pid.to_be_bytes(), group, &[0, 0], &[flags]].concat()
+    }
+
+    #[test]
+    fn an_age_has_whole_seconds_only() {
+        let since = |nanoseconds: u32| {
+            let label = [&(tai64n::EPOCH + 1000).to_be_bytes()[..], &nanoseconds.to_be_bytes()].concat();
+            let since = *label.first_chunk().unwrap();
+            Stat { process: Process::Down, is_wanted: false, since }
+        };
+        for (nanoseconds, now, expected) in [
+            (0, (1000, 0), Some(0)),
+            (500, (1000, 499), None),
+            (500, (1001, 499), Some(0)),
+            (500, (1001, 500), Some(1)),
+            (999_999_999, (1005, 0), Some(4)),
+            (0, (999, 999_999_999), None),
+        ] {
+            assert_eq!(since(nanoseconds).age(now), expected, "{nanoseconds} {now:?}");
+        }
     }
 
     #[test]

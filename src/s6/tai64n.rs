@@ -12,6 +12,11 @@ pub fn seconds(label: &[u8]) -> i64 {
     label.first_chunk().map_or(0, |label| i64::from_be_bytes(*label).saturating_sub(EPOCH))
 }
 
+/// Returns the nanoseconds of a label.
+pub fn nanoseconds(label: &Label) -> u32 {
+    label.last_chunk().map_or(0, |nanoseconds| u32::from_be_bytes(*nanoseconds))
+}
+
 /// Returns the seconds since 1970 of a TAI64N label in hexadecimal digits, as s6-log(8) prints it; `None` if it is none.
 pub fn of_hex(label: &[u8]) -> Option<i64> {
     let digits = std::str::from_utf8(label.get(..16)?).ok()?;

@@ -10,6 +10,12 @@ pub fn now() -> i64 {
     since_1970(SystemTime::now())
 }
 
+/// Returns the seconds since 1970, UTC, and the nanoseconds of the second.
+pub fn now_exactly() -> (i64, u32) {
+    let now = SystemTime::now();
+    (since_1970(now), now.duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos()))
+}
+
 /// Returns the seconds from 1970 to a moment; negative before.
 fn since_1970(moment: SystemTime) -> i64 {
     let seconds = |span: Duration| i64::try_from(span.as_secs()).unwrap_or(i64::MAX);

@@ -38,13 +38,16 @@ def steadily(look):
 
 
 class Forged:
-    """A HERMES_HOME of the hermes user, `home`, and a scan directory, `scandir`."""
+    """A HERMES_HOME, `home`, and a scan directory, `scandir`, of the hermes user."""
 
     def __init__(self, place):
         self.place, self.home, self.scandir = place, place / "home", place / "service"
         self.home.mkdir()
         os.chown(self.home, HERMES, HERMES)
         self.svscan = Svscan(self.scandir)
+        # As a delegated one is.
+        for path in (self.scandir, *(self.scandir / ".s6-svscan").rglob("*"), self.scandir / ".s6-svscan"):
+            os.chown(path, HERMES, HERMES)
         self.held = {}
 
     def __enter__(self):

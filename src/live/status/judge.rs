@@ -2,7 +2,7 @@
 
 use super::note::{Note, note, reason};
 use super::remedy::Remedy;
-use super::row::{NextBoot, OrphanProfile, Pass, Row, Shown, Subject, Supervision};
+use super::row::{Forecast, NextBoot, OrphanProfile, Pass, Row, Shown, State, Subject, Supervision};
 
 /// What is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +47,7 @@ pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
             } else if forecast.has_failed
                 || forecast.is_hindered
                 || forecast.broken.is_some()
-                || (should_be_up && (!is_up || row.state().is_some_and(|state| state.is_ending)))
+                || (should_be_up && (!is_up || row.state().is_some_and(State::is_going_down)))
             {
                 Some(Fault::NotUp)
             } else if let Some(fault) = logger() {
@@ -76,6 +76,17 @@ pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
                 note(row).map(|_| Fault::NotUp)
             }
         }
+    }
+}
+
+/// Returns whether a profile would be a fault if its state counted and its gateway lacked nothing.
+pub fn is_fault_by_itself(row: &Row, min_up: u64) -> bool {
+    match &row.subject {
+        Subject::Profile(forecast) => {
+            let whole = Forecast { reason: None, is_hindered: false, ..forecast.clone() };
+            judge(&Row { subject: Subject::Profile(whole), ..row.clone() }, min_up).is_some()
+        }
+        _ => judge(row, min_up).is_some(),
     }
 }
 
@@ -132,9 +143,12 @@ mod tests {
     }
 
     #[test]
-    fn what_should_be_up_is_a_fault_while_its_process_ends_for_a_restart() {
+    fn what_should_be_up_is_a_fault_while_its_process_ends() {
         for row in rows() {
-            if row.next_boot() == Some(NextBoot::Up) && row.state().is_some_and(|state| state.is_ending) {
+            if row.next_boot() == Some(NextBoot::Up)
+                && row.failed_look().is_none()
+                && row.state().is_some_and(State::is_going_down)
+            {
                 assert_eq!(judge(&row, 0), Some(Fault::NotUp), "{row:?}");
             }
         }

@@ -33,9 +33,9 @@ use crate::volume::home::Trusted;
 use judge::Fault;
 use note::Note;
 use query::{FrontEnd, Query};
-use remedy::Words;
+use remedy::{Remedy, Words};
 use render::Line;
-use row::{OrphanProfile, Row, Shown};
+use row::{OrphanProfile, Row, Shown, Supervision};
 
 /// The program that commands a supervisor.
 const SVC: &str = "s6-svc";
@@ -156,7 +156,10 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     let lines: Vec<_> = judged
         .iter()
         .filter(is_shown)
-        .map(|(row, fault)| line(&query, &zone, &program, row, fault.as_ref()))
+        .map(|(row, fault)| {
+            let line = line(&query, &zone, &program, row, fault.as_ref());
+            if is_health { of_health(line, min_up) } else { line }
+        })
         .collect();
     console.print(&match (args.format == Format::Json, is_health) {
         (true, _) => render::objects(&lines),
@@ -225,6 +228,12 @@ fn unknown(settings: &Settings, plan: Option<&Plan>, name: &OsStr, rows: &[Row])
     Some(names::unknown(settings, name, near.first().copied()).to_string())
 }
 
+/// Returns whether a remedy makes or removes the slot of a row, or has s6-svscan scan.
+fn needs_slot(row: &Row, remedy: Remedy) -> bool {
+    let is_unsupervised = matches!(row.supervision, Supervision::NoSlot(_) | Supervision::Unsupervised);
+    remedy == Remedy::Unregister || is_unsupervised
+}
+
 /// Returns s6-svc(8) as a person is to call it.
 fn svc() -> String {
     let found = programs::find(OsStr::new(SVC), OsStr::new(programs::DEFAULT_PATH));
@@ -252,13 +261,20 @@ fn line<'a>(
         let directory = row.directory.as_ref().map(|path| FromVolume::path(path).to_string());
         let remedy = note.remedy.map(|remedy| {
             let directory = directory.as_deref().unwrap_or_default();
-            remedy.text(&Words { program, name: &name, svc: &svc(), directory })
+            let is_roots = needs_slot(row, remedy) && query.is_sealed_to_us();
+            remedy.text(&Words { program, name: &name, svc: &svc(), directory, is_roots })
         });
         let until = note.until.map(|until| format!("; waiting, starts again at {}", zone.stamp(until)));
         format!("{}{}{}", note.what, remedy.unwrap_or_default(), until.unwrap_or_default())
     });
     let absence = lacks_svscan.then(|| supervision::no_svscan(&query.settings.scandir.value));
     Line { row, reason, note, absence, since: row.state().map(|state| zone.stamp(state.since)) }
+}
+
+/// Returns a line as `health` has it, which says faults alone: what else there is to say of a row that lacks something is none.
+fn of_health(line: Line<'_>, min_up: u64) -> Line<'_> {
+    let is_noted = line.reason.is_none() || judge::is_fault_by_itself(line.row, min_up);
+    Line { note: line.note.filter(|_| is_noted), ..line }
 }
 
 /// Returns all rows: the profiles in the boot pass's order, the slots without a profile, directories that are no profiles, the static

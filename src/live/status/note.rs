@@ -216,7 +216,15 @@ fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
     let state = row.state().filter(|_| !is_idle)?;
     let words = &forecast.words;
     if matches!(row.shown(), Shown::Up | Shown::Restarting) {
+        let is_stopping = state.is_up() && !state.is_wanted;
         return match forecast.next {
+            NextBoot::Down if is_stopping => {
+                Some(Note::new(format!("it is stopping, and the next boot keeps it down: {words}")))
+            }
+            NextBoot::Up if is_stopping => {
+                let note = Note::new("it is stopping, and stays down then");
+                Some(if forecast.is_served { note } else { note.with(Remedy::Start) })
+            }
             NextBoot::Down => {
                 Some(Note::new(format!("it is running, but the next boot keeps it down: {words}")))
             }
@@ -229,12 +237,20 @@ fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
     if !matches!(forecast.next, NextBoot::Up | NextBoot::Down) {
         return None;
     }
+    let is_next_down = forecast.next == NextBoot::Down;
     if !forecast.is_stopped_on_request
         && let Some(note) = permanent_failure(row, state)
     {
         return Some(note);
     }
-    let is_next_down = forecast.next == NextBoot::Down;
+    if state.is_wanted && !is_next_down {
+        // s6-supervise starts a service at most once a second.
+        let what = match state.last_death() {
+            Some(death) => format!("it has ended ({death}), and is being started again"),
+            None => "it is being started".to_owned(),
+        };
+        return Some(Note::new(what).with(Remedy::Logs));
+    }
     if let Some(death) = state.last_death().filter(|death| death.code == 0 && death.signal == 0)
         && !is_next_down
         && !forecast.is_served
@@ -283,7 +299,7 @@ mod tests {
         Row { name, subject, directory: None, supervision, last_boot: None, last_pass: None }
     }
 
-    const WORDS: Words<'_> = Words { program: "P", name: "x", svc: "S", directory: "/D" };
+    const WORDS: Words<'_> = Words { program: "P", name: "x", svc: "S", directory: "/D", is_roots: false };
 
     fn text(row: &Row) -> Option<String> {
         let note = message(row, judge(row, 60).as_ref())?;
@@ -329,7 +345,9 @@ mod tests {
             let remedy = note(&row).and_then(|note| note.remedy);
             if matches!(remedy, Some(Remedy::Start | Remedy::LogsThenStart)) {
                 assert!(!row.is_served(), "{row:?}");
-                assert!(!matches!(row.shown(), Shown::Up | Shown::Restarting), "{row:?}");
+                // What is stopping is started when it has ended.
+                let is_stopping = row.state().is_some_and(State::is_going_down);
+                assert!(is_stopping || !matches!(row.shown(), Shown::Up | Shown::Restarting), "{row:?}");
             }
         }
     }
@@ -409,6 +427,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_on_its_way_has_its_sentence() {
+        let starting = |last: Option<Death>| {
+            let deaths = Ok(Deaths { last, ..Deaths::default() });
+            Supervision::Supervised(State { process: Process::Down, deaths, ..up() })
+        };
+        let stopping = || Supervision::Supervised(State { is_wanted: false, ..up() });
+        let killed = Death { time: 0, code: 137, signal: 9 };
+        let stopped = forecasts().into_iter().find(|forecast| forecast.is_stopped_on_request);
+        let stopped = stopped.expect("a profile that was stopped on request");
+        for (row, expected) in [
+            (
+                profile(wanted(), starting(Some(killed))),
+                "it has ended (signal 9), and is being started again; see: P logs x",
+            ),
+            (profile(wanted(), starting(None)), "it is being started; see: P logs x"),
+            (profile(wanted(), stopping()), "it is stopping, and stays down then: P start x"),
+            (
+                profile(stopped, stopping()),
+                "it is stopping, and the next boot keeps it down: stopped on request",
+            ),
+        ] {
+            assert_eq!(text(&row).as_deref(), Some(expected), "{row:?}");
+        }
+    }
+
+    #[test]
     fn each_reason_has_its_sentence() {
         let down = |death: Option<(u8, u8)>| {
             let last = death.map(|(code, signal)| Death { time: 0, code, signal });
@@ -459,7 +503,7 @@ mod tests {
             (profile(unused.clone(), down(None)), None),
             (profile(for_others, down(None)), Some("it has not been started since the boot: P start x")),
             (profile(stopped.clone(), down(Some((78, 0)))), Some("stopped on request: P start x")),
-            (profile(stopped, down(Some((1, 0)))), Some("stopped on request: P start x")),
+            (profile(stopped.clone(), down(Some((1, 0)))), Some("stopped on request: P start x")),
             (
                 profile(wanted(), down(Some((78, 0)))),
                 Some("failed permanently (78: configuration); see: P logs x"),

@@ -236,7 +236,7 @@ impl Query<'_> {
             process: stat.process,
             is_wanted: stat.is_wanted,
             since,
-            age: deaths::age(since, time::now()),
+            age: stat.age(time::now_exactly()),
             deaths: self.deaths(dir, stat.is_up(), program),
             logger: Logger::Fine,
             is_ending: false,
@@ -305,6 +305,12 @@ impl Query<'_> {
             return Missing::Unknown;
         }
         missing(last_pass, self.boot_log.is_newest_pass_known())
+    }
+
+    /// Returns whether this user may not make slots, and root may.
+    pub fn is_sealed_to_us(&self) -> bool {
+        let may_write = |scandir: &Dir| scandir.try_to_write() != Err(Errno::ACCESS);
+        !process::is_root() && !self.scandir.as_ref().is_none_or(may_write)
     }
 
     /// Returns whether s6-svscan runs on the scan directory, as far as this process can tell.

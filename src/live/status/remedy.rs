@@ -38,14 +38,17 @@ pub struct Words<'a> {
     pub svc: &'a str,
     /// The row's service directory.
     pub directory: &'a str,
+    /// Whether only root may make and remove slots, and this process is not root.
+    pub is_roots: bool,
 }
 
 impl Remedy {
     /// Returns what follows the sentence.
     pub fn text(self, words: &Words<'_>) -> String {
-        let Words { program, name, svc, directory } = words;
+        let Words { program, name, svc, directory, is_roots } = words;
+        let by = if *is_roots { "; as root" } else { "" };
         match self {
-            Remedy::Start | Remedy::ReplaceState => format!(": {program} start {name}"),
+            Remedy::Start | Remedy::ReplaceState => format!("{by}: {program} start {name}"),
             Remedy::RemoveState => "; remove the file".to_owned(),
             Remedy::RestoreAndStart => format!("; restore the file, then: {program} start {name}"),
             Remedy::RestoreOrUnregister => {
@@ -54,11 +57,31 @@ impl Remedy {
             Remedy::LogsThenStart => {
                 format!("; see: {program} logs {name}; to start it again: {program} start {name}")
             }
-            Remedy::Unregister => format!(": {program} unregister {name}"),
+            Remedy::Unregister => format!("{by}: {program} unregister {name}"),
             Remedy::Reconcile => format!("; as root: {program} reconcile"),
             Remedy::Logs => format!("; see: {program} logs {name}"),
             Remedy::ContainerLog => "; the container's log says why".to_owned(),
             Remedy::RenewLogger => format!(": {svc} -uh {directory}/log"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_only_root_may_do_is_said_to_be_so() {
+        let words = |is_roots| Words { program: "P", name: "x", svc: "S", directory: "/D", is_roots };
+        for (remedy, expected) in [
+            (Remedy::Start, [": P start x", "; as root: P start x"]),
+            (Remedy::ReplaceState, [": P start x", "; as root: P start x"]),
+            (Remedy::Unregister, [": P unregister x", "; as root: P unregister x"]),
+            (Remedy::Reconcile, ["; as root: P reconcile"; 2]),
+            (Remedy::Logs, ["; see: P logs x"; 2]),
+            (Remedy::RenewLogger, [": S -uh /D/log"; 2]),
+        ] {
+            assert_eq!([false, true].map(|is_roots| remedy.text(&words(is_roots))), expected, "{remedy:?}");
         }
     }
 }

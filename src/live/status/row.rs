@@ -246,6 +246,11 @@ impl State {
         self.process.pid().is_some()
     }
 
+    /// Returns whether its process is to end: it was stopped, or is restarted. Of one that was told to end by a signal alone, s6 does not know.
+    pub fn is_going_down(&self) -> bool {
+        self.is_up() && (!self.is_wanted || self.is_ending)
+    }
+
     /// Returns whether it has reported that it is ready.
     pub fn is_ready(&self) -> bool {
         matches!(self.process, Process::Up { is_ready: true, .. })
