@@ -79,6 +79,7 @@ LAST, EARLIER = "2026-03-02T01:01:01+0000", "2026-03-01T01:01:01+0000"
 @pytest.fixture
 def forged(place):
     with Forged(place) as forged:
+        forged.delegate()
         yield forged
 
 

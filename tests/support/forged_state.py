@@ -38,20 +38,22 @@ def steadily(look):
 
 
 class Forged:
-    """A HERMES_HOME, `home`, and a scan directory, `scandir`, of the hermes user."""
+    """A HERMES_HOME of the hermes user, `home`, and a scan directory, `scandir`."""
 
     def __init__(self, place):
         self.place, self.home, self.scandir = place, place / "home", place / "service"
         self.home.mkdir()
         os.chown(self.home, HERMES, HERMES)
         self.svscan = Svscan(self.scandir)
-        # As a delegated one is.
-        for path in (self.scandir, *(self.scandir / ".s6-svscan").rglob("*"), self.scandir / ".s6-svscan"):
-            os.chown(path, HERMES, HERMES)
         self.held = {}
 
     def __enter__(self):
         return self
+
+    def delegate(self):
+        """Gives the scan directory to the hermes user, as a pass does."""
+        for path in (self.scandir, *(self.scandir / ".s6-svscan").rglob("*"), self.scandir / ".s6-svscan"):
+            os.chown(path, HERMES, HERMES)
 
     def __exit__(self, *_):
         self.svscan.stop()
