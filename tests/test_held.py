@@ -330,7 +330,7 @@ def test_who_traces_a_logger_is_named_by_unregister(live):
     with tracing(live, live.pid_of(f"{live.slot('coder')}/log")) as tracer:
         words = timed(live, "unregister", "coder", code=1, within=25)
         assert words == [
-            "unable to end the supervisors of .gateway-coder.gone.tmp: they are still running after 10 seconds: "
+            "unable to end the supervisors of .gateway-coder.gone.tmp: they are still running after 3 seconds: "
             + TRACED.format(tracer, "python3", "its logger")
         ]
     live.init("unregister", "coder")

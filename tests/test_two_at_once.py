@@ -326,3 +326,52 @@ def test_sealed_what_only_root_may_do_is_advised_as_such():
             assert row["note"] == start.format(by)
         bed.init("start", "new", "--wait=5")
         assert json.loads(bed.init("status", "--json", "new", uid=HERMES).stdout)["note"] is None
+
+
+@pytest.mark.parametrize("command", ["start", "stop", "restart"])
+def test_what_stands_in_the_place_of_a_new_file_is_named(live, command):
+    (home(live) / STAGING).mkdir()
+    (home(live) / STAGING / "x").touch()
+    done = live.init(command, "coder", uid=HERMES, code=1)
+    assert f"{STAGING} beside it, under which it is written first, is a directory: remove that".encode() in done.stderr
+    # What is said helps.
+    live.run(["rm", "-r", f"/opt/data/profiles/coder/{STAGING}"])
+    live.init(command, "coder", uid=HERMES)
+
+
+@pytest.mark.parametrize("kind", ["directory", "fifo", "text"])
+def test_what_has_the_name_of_a_marker_and_is_none_marks_nothing(live, kind):
+    path = home(live) / RESTART
+    {"directory": path.mkdir, "fifo": lambda: os.mkfifo(path), "text": lambda: path.write_text("[")}[kind]()
+    live.init("health")
+    live.run(["s6-svc", "-t", live.slot("coder")])
+    wait_for(lambda: is_down_for_good(live), what="the end")
+
+
+@pytest.mark.strace
+def test_a_marker_that_cannot_be_read_is_not_taken_for_none(live):
+    (home(live) / RESTART).write_text('{"target_pid": 1}')
+    fault = ["strace", "-f", "-o", "/dev/null", "-P", RESTART, "-e", "inject=openat:error=EIO"]
+    failing = [*fault, "/run/bed/bin/hermes-init", "health"]
+    done = live.run(failing)
+    assert done.returncode != 0 and f"coder: unable to read {RESTART}: I/O error\n".encode() in done.stdout, done
+
+
+def test_without_svscan_it_is_said_before_who_may_write():
+    with Bed(svscan=False) as bed:
+        bed.profile("coder", "running")
+        bed.init("reconcile")
+        bed.profile("new", "running")
+        done = bed.init("start", "new", uid=HERMES, code=1)
+        assert b"no s6-svscan runs" in done.stderr and b"sealed" not in done.stderr, done
+
+
+def test_a_line_of_health_is_a_fault_and_nothing_else(live):
+    live.profile("rests", '{"desired_state": "stopped"}')
+    live.init("reconcile")
+    live.rescan()
+    live.settle()
+    live.run(["chown", "0:0", "/opt/data/profiles/rests"])
+    live.run(["chmod", "700", "/opt/data/profiles/rests"])
+    lines = live.init("health", code=1).stdout.decode().splitlines()
+    assert len(lines) == 1 and lines[0].startswith("rests: unable to verify the hermes user's access"), lines

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::progress::Down;
 use super::record::{DesiredState, Locked, Write};
 use super::register::{self, Registration};
-use super::supervised::{Deaths, ENDING, Next, SupervisedGateway};
+use super::supervised::{ENDING, Next, SupervisedGateway};
 use super::{Live, lapse, names, record, refusal, served, unregister};
 use crate::output::{Console, Error, Result, exit};
 use crate::s6::{DefaultState, ProfileName, servicedir, slot, supervision};
@@ -281,44 +281,49 @@ fn stop_unsupervised(
 
 /// Brings the gateway up. With `wait`, waits until it has been up for a second.
 fn start(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
-    lapse::renew(gateway.live, gateway.profile, &gateway.slot);
-    let before = gateway.deaths();
-    let old = request.carry_out(&gateway.slot, |dir| gateway.order_start(dir))?;
-    let Some(old) = old else { return stay_up(gateway, wait, &before) };
     let limit = wait.unwrap_or(ENDING);
-    match gateway.await_next(old, limit)? {
+    match bring_up(gateway, limit, wait, request, SupervisedGateway::order_start)? {
+        Next::Started | Next::Revoked => Ok(()),
         Next::Awaited if wait.is_none() => {
             let name = gateway.profile.text();
             gateway.live.console.note(format_args!("{name}: {}", gateway.still_ending()));
             Ok(())
         }
         Next::Awaited => Err(gateway.not_restarted("start", limit)),
-        Next::Started | Next::Revoked => {
-            request.settle(gateway)?;
-            stay_up(gateway, wait, &gateway.deaths_to(&before))
-        }
     }
 }
 
 /// Brings the gateway down, and up again. With `wait`, waits until it has been up for a second.
 fn restart(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, request: &mut Request<'_>) -> Result<()> {
-    lapse::renew(gateway.live, gateway.profile, &gateway.slot);
-    let before = gateway.deaths();
-    let old = request.carry_out(&gateway.slot, |dir| gateway.order_restart(dir))?;
-    let Some(old) = old else { return stay_up(gateway, wait, &before) };
     let limit = wait.unwrap_or(WAIT);
-    match gateway.await_next(old, limit)? {
+    match bring_up(gateway, limit, wait, request, SupervisedGateway::order_restart)? {
+        Next::Started | Next::Revoked => Ok(()),
         Next::Awaited => Err(gateway.not_restarted("restart", limit)),
-        Next::Started | Next::Revoked => {
-            request.settle(gateway)?;
-            stay_up(gateway, wait, &gateway.deaths_to(&before))
-        }
     }
 }
 
-/// With `wait`, waits until the gateway has been up for a second. `before` are its deaths before that.
-fn stay_up(gateway: &SupervisedGateway<'_>, wait: Option<Duration>, before: &Deaths) -> Result<()> {
-    wait.map_or(Ok(()), |limit| gateway.stay_up(limit, before))
+/// Gives an order to be up, which returns the process that has to end first, and waits for that end for `limit` at most. With `wait`, waits
+/// until the gateway has been up for a second, and fails if it has not.
+fn bring_up<'a>(
+    gateway: &SupervisedGateway<'a>,
+    limit: Duration,
+    wait: Option<Duration>,
+    request: &mut Request<'_>,
+    order: impl FnOnce(&SupervisedGateway<'a>, Option<&Locked<'_>>) -> Result<Option<u64>>,
+) -> Result<Next> {
+    lapse::renew(gateway.live, gateway.profile, &gateway.slot);
+    let mut before = gateway.deaths();
+    let mut next = Next::Started;
+    if let Some(old) = request.carry_out(&gateway.slot, |dir| order(gateway, dir))? {
+        next = gateway.await_next(old, limit)?;
+        if next == Next::Awaited {
+            return Ok(next);
+        }
+        request.settle(gateway)?;
+        before = gateway.deaths_to(&before);
+    }
+    wait.map_or(Ok(()), |limit| gateway.stay_up(limit, &before))?;
+    Ok(next)
 }
 
 /// What there is of a gateway that is to be controlled.

@@ -9,7 +9,6 @@ use super::{names, record};
 use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Result, exit, line};
 use crate::s6::{ProfileName, deaths, status, tai64n};
-use crate::settings::role::{self, ContainerCommand};
 use crate::settings::zone::Zone;
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, present, process, time};
@@ -203,8 +202,7 @@ impl Printer<'_> {
             None => None,
         };
         let Some(slot) = slot else {
-            let role = self.settings.role(&self.args.overrides, self.console)?;
-            let elsewhere = role::front_end(&role, &ContainerCommand::default())?;
+            let elsewhere = self.settings.front_end(&self.args.overrides, self.console)?;
             return Ok(Gateway { elsewhere, ..Gateway::default() });
         };
         let is_up = status::svstat(&slot)?.is_some_and(|stat| stat.is_up());

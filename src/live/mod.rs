@@ -26,7 +26,6 @@ use crate::output::error::Object;
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::scandir_lock::{self, Held};
 use crate::s6::{ProfileName, Template, commands, servicedir, slot, supervision};
-use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, Name, Ownership, Patience, Reason, process};
 
@@ -93,8 +92,7 @@ impl<'a> Live<'a> {
 
     /// Fails in a front end's container: the gateway's container runs the gateways of the same volume.
     fn require_gateway_container(&self, overrides: &Overrides) -> Result<()> {
-        let role = self.settings.role(overrides, self.console)?;
-        let Some(why) = role::front_end(&role, &ContainerCommand::default())? else { return Ok(()) };
+        let Some(why) = self.settings.front_end(overrides, self.console)? else { return Ok(()) };
         let reason = format!("{why}; run the command there (--role gateway overrides this)");
         let container = Object::Term("this container");
         Err(Error::new("manage gateways in", container, reason).with_code(exit::INCOMPLETE))

@@ -30,9 +30,18 @@ pub fn in_directory<T>(
     profile: &ProfileName,
     work: impl FnOnce(Option<&Dir>) -> Result<T>,
 ) -> Result<T> {
-    let (home, trusted) = self::home(settings)?;
+    in_directory_of(&self::home(settings)?, settings, profile, work)
+}
+
+/// [`in_directory`] of a `HERMES_HOME` that is open.
+pub fn in_directory_of<T>(
+    (home, trusted): &(Home, Trusted),
+    settings: &Settings,
+    profile: &ProfileName,
+    work: impl FnOnce(Option<&Dir>) -> Result<T>,
+) -> Result<T> {
     home.as_its_user(|| {
-        let dir = open(&home, trusted, profile, settings)?;
+        let dir = open(home, *trusted, profile, settings)?;
         work(dir.as_ref())
     })
 }
@@ -154,9 +163,9 @@ impl Locked<'_> {
         self.home.as_its_user(|| remove().context("remove", self.label(marker)))
     }
 
-    /// Returns whether a process of the gateway is marked, as far as this can be seen.
-    pub fn has_marked(&self, marker: &Marker, pid: u64) -> bool {
-        self.home.as_its_user(|| Ok(marker.is_for(&self.dir, pid))).unwrap_or(false)
+    /// Returns whether a process of the gateway is marked.
+    pub fn has_marked(&self, marker: &Marker, pid: u64) -> Result<bool> {
+        self.home.as_its_user(|| marker.is_for(&self.dir, pid).context("read", self.label(marker)))
     }
 
     /// Keeps the variables of a registration for the next boot.

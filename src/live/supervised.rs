@@ -161,8 +161,12 @@ impl SupervisedGateway<'_> {
             self.tell_up("u")?;
             return Ok(None);
         };
-        let is_restarting = || dir.is_some_and(|dir| dir.has_marked(&marker::RESTART, pid));
-        if is_ending(stat.as_ref()) || is_restarting() {
+        let is_restarting = dir.map(|dir| dir.has_marked(&marker::RESTART, pid)).transpose();
+        let is_restarting = is_restarting.unwrap_or_else(|error| {
+            self.live.console.failed(&error);
+            None
+        });
+        if is_ending(stat.as_ref()) || is_restarting == Some(true) {
             self.follow(dir, pid);
             self.tell_up("u")?;
             return Ok(Some(pid));

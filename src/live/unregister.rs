@@ -17,6 +17,8 @@ use crate::sys::{Dir, Errno, Kind, Name, Ownership, remove, time};
 /// Longest wait for a killed gateway to be gone: only one that the kernel cannot end, on a disk that does not answer for example, takes
 /// longer.
 const KILLED: Duration = Duration::from_secs(5);
+/// Time after which supervisors that another process keeps busy are not waited for any longer.
+const HINDERED: Duration = Duration::from_secs(3);
 /// Time that a logger has to read on after its service has ended.
 const READING: Duration = Duration::from_secs(1);
 
@@ -215,15 +217,28 @@ fn end_supervisors(live: &Live<'_>, hidden: &Name) -> Result<End> {
         // A logger that has just ended takes no command. Whether it is gone is checked below.
         let _ = slot.open_path(&LOG).map(|log| live.tell_supervisor(command, &log));
     }
-    if wait_until_ended(&slot, SUPERVISION) {
-        return Ok(End::Over);
-    }
-    let limit = SUPERVISION.as_secs();
-    let of_logger = || hindrance::of(&slot.open_path(&LOG).ok()?, "its logger");
-    let how = hindrance::of(&slot, "it").or_else(of_logger);
-    let how = how.unwrap_or_else(|| "run unregister again".to_owned());
-    let reason = format!("they are still running after {limit} seconds: {how}");
+    let Err((waited, how)) = await_end(&slot) else { return Ok(End::Over) };
+    let reason = format!("they are still running after {} seconds: {how}", waited.as_secs());
     Err(Error::new("end the supervisors of", hidden, reason).with_code(exit::INCOMPLETE))
+}
+
+/// Waits until neither slot nor logger is supervised. Fails with the time that was waited and what keeps them: what another process does to
+/// them does not end by waiting.
+fn await_end(slot: &Dir) -> std::result::Result<(), (Duration, String)> {
+    let hindrance = || {
+        let of_logger = || hindrance::of(&slot.open_path(&LOG).ok()?, "its logger");
+        hindrance::of(slot, "it").or_else(of_logger)
+    };
+    if wait_until_ended(slot, HINDERED) {
+        return Ok(());
+    }
+    if let Some(how) = hindrance() {
+        return Err((HINDERED, how));
+    }
+    if wait_until_ended(slot, SUPERVISION.saturating_sub(HINDERED)) {
+        return Ok(());
+    }
+    Err((SUPERVISION, hindrance().unwrap_or_else(|| "run unregister again".to_owned())))
 }
 
 /// Waits until neither slot nor logger is supervised. Returns false if one still is after `limit`.

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::exec;
-use crate::output::Result;
+use crate::output::{Context, Result};
 use crate::s6::ProfileName;
 use crate::settings::user::Runner;
 use crate::sys::{Dir, Errno, Ownership};
@@ -18,7 +18,7 @@ use crate::volume::profiles;
 pub fn is_ordered(home: &Path, profile: &ProfileName, runner: &Runner) -> Result<bool> {
     exec::drop_privileges(runner)?;
     let Some(dir) = open(home, profile, runner)? else { return Ok(false) };
-    let is_ordered = RESTART.is_over(&dir);
+    let is_ordered = RESTART.is_over(&dir).context("read", &RESTART.name)?;
     if is_ordered {
         // One that stays is for a process that has ended.
         let _ = RESTART.remove(&dir);
@@ -30,7 +30,7 @@ pub fn is_ordered(home: &Path, profile: &ProfileName, runner: &Runner) -> Result
 /// this; what cannot be removed is in nobody's way.
 pub fn forget(home: &Path, profile: &ProfileName, runner: &Runner) {
     if let Ok(Some(dir)) = open(home, profile, runner)
-        && !RESTART.is_for(&dir, std::process::id().into())
+        && RESTART.is_for(&dir, std::process::id().into()) == Ok(false)
     {
         let _ = RESTART.remove(&dir);
     }

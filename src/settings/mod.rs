@@ -138,6 +138,11 @@ impl Settings {
             .map_err(|why| Error::new("use", executable, why))
     }
 
+    /// Returns why no gateway belongs in this container, if it is a front end's.
+    pub fn front_end(&self, overrides: &Overrides, console: &Console) -> Result<Option<String>> {
+        role::front_end(&self.role(overrides, console)?, &role::ContainerCommand::default())
+    }
+
     /// Returns the container's role as an option or a variable sets it.
     pub fn role(&self, overrides: &Overrides, console: &Console) -> Result<Setting<RoleChoice>> {
         self.lookup.choice(overrides.role, ROLE_VARIABLE, &role::CHOICES, RoleChoice::Auto, console)

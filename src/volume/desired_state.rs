@@ -82,10 +82,10 @@ pub fn set(
         Change::Set(text) => (text, false),
         Change::Replace(text) => (text, true),
     };
-    let write = || {
+    let write = || -> std::result::Result<_, Reason> {
         let staged = dir.stage(text.as_bytes(), attributes)?;
         let broken = if is_broken { Some(set_aside(dir)?) } else { None };
-        staged.publish(dir, &STATE).map(|()| broken)
+        Ok(staged.publish(dir, &STATE).map(|()| broken)?)
     };
     write().context("write", label)
 }

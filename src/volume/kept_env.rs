@@ -48,10 +48,10 @@ pub fn pages(variables: &[Variable]) -> u64 {
 
 /// Keeps variables in a profile's directory, in one step. The file is `owner`'s, and nobody else can read it. Fails with EFBIG if they
 /// are too many.
-pub fn write(dir: &Held, variables: &[Variable], owner: Ids, ownership: &Ownership) -> Result<(), Errno> {
+pub fn write(dir: &Held, variables: &[Variable], owner: Ids, ownership: &Ownership) -> Result<(), Reason> {
     let text = text(variables);
     if text.len() > CAP || variables.len() > VARIABLES {
-        return Err(Errno::FBIG);
+        return Err(Errno::FBIG.into());
     }
     let attributes = Attributes { mode: 0o600, ids: owner, ownership, durable: true };
     dir.replace(&KEPT, &text, attributes)

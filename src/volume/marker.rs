@@ -39,7 +39,7 @@ struct Target {
 
 impl Marker {
     /// Marks the process with this ID, in one step, in the directory of its profile. The file belongs to `owner`.
-    pub fn write(&self, dir: &Held, pid: u64, owner: Ids, ownership: &Ownership) -> Result<(), Errno> {
+    pub fn write(&self, dir: &Held, pid: u64, owner: Ids, ownership: &Ownership) -> Result<(), Reason> {
         let written_at = localtime::isoformat(time::now());
         let text = json::object([
             (TARGET, pid.into()),
@@ -52,15 +52,14 @@ impl Marker {
         dir.replace(&self.name, text.as_bytes(), attributes)
     }
 
-    /// Returns whether the process with this ID is marked. What cannot be read or understood marks none.
-    pub fn is_for(&self, dir: &Dir, pid: u64) -> bool {
-        self.target(dir).is_ok_and(|target| target.is_some_and(|target| target.pid == pid))
+    /// Returns whether the process with this ID is marked.
+    pub fn is_for(&self, dir: &Dir, pid: u64) -> Result<bool, Errno> {
+        Ok(self.target(dir)?.is_some_and(|target| target.pid == pid))
     }
 
-    /// Returns whether the marked process is known to have ended. What cannot be read or understood marks none.
-    pub fn is_over(&self, dir: &Dir) -> bool {
-        let target = self.target(dir).ok().flatten();
-        target.is_some_and(|target| target.is_over(process::life(target.pid)))
+    /// Returns whether there is a marked process that is known to have ended.
+    pub fn is_over(&self, dir: &Dir) -> Result<bool, Errno> {
+        Ok(self.target(dir)?.is_some_and(|target| target.is_over(process::life(target.pid))))
     }
 
     /// Removes the marker. Absence is no error.
@@ -75,18 +74,22 @@ impl Marker {
     /// Removes the marker if it is for the process with this ID. Without the lock, another command may write one for a newer process between
     /// the check and the removal.
     pub fn remove_for(&self, dir: &Held, pid: u64) -> Result<(), Errno> {
-        if self.is_for(dir, pid) { self.remove(dir) } else { Ok(()) }
+        if self.is_for(dir, pid)? { self.remove(dir) } else { Ok(()) }
     }
 
     /// Removes the marker if its process is known to have ended.
     pub fn sweep(&self, dir: &Held) -> Result<(), Errno> {
-        if self.is_over(dir) { self.remove(dir) } else { Ok(()) }
+        if self.is_over(dir)? { self.remove(dir) } else { Ok(()) }
     }
 
-    /// Returns the process that is marked; `None` if there is no marker, or if its format is another one.
-    fn target(&self, dir: &Dir) -> Result<Option<Target>, Reason> {
-        let text = file::find(dir, &self.name, CAP)?;
-        Ok(text.as_deref().and_then(Target::parse))
+    /// Returns the process that is marked; `None` if there is no marker, or something else has its name.
+    fn target(&self, dir: &Dir) -> Result<Option<Target>, Errno> {
+        match file::find(dir, &self.name, CAP) {
+            Ok(text) => Ok(text.as_deref().and_then(Target::parse)),
+            Err(Reason::Errno(errno)) => Err(errno),
+            // No marker has this type or this size.
+            Err(Reason::Rule(_) | Reason::Unread(_)) => Ok(None),
+        }
     }
 }
 

@@ -5,12 +5,12 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::decide::{Decision, Profile, StartReason, Variables};
 use super::plan::{Item, Outcome, Plan};
+use super::profile_files::{self, Removed};
 use super::report::{self, Form};
 use super::slots::Slot;
 use super::{Effect, Pass, bootstrap, hold};
 use crate::output::escape::Shown;
 use crate::output::{Context, Error, Format, Result, exit};
-use crate::s6::envdir::Variable;
 use crate::s6::scandir::{self, Entries};
 use crate::s6::scandir_lock::Held;
 use crate::s6::slot::staging::{self, Swept};
@@ -19,8 +19,7 @@ use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::zone::Zone;
 use crate::sys::staged::Attributes;
 use crate::sys::{Dir, Errno, Name, Patience, Reason, present, time};
-use crate::volume::directory_lock::{self, STAGING};
-use crate::volume::{Home, bootlog, kept_env, marker, profiles};
+use crate::volume::{Home, bootlog};
 
 /// Runs the pass, or only plans it in a dry run, and reports it. Returns the exit code.
 pub fn run(pass: &Pass<'_>, effect: Effect, format: Format) -> u8 {
@@ -219,7 +218,7 @@ fn write_bootstrap(pass: &Pass<'_>) {
         let (ids, ownership) = (pass.settings.owner.value, pass.template.ownership);
         let attributes = Attributes { mode: 0o644, ids, ownership, durable: true };
         let write = || {
-            let held = hold_profile(pass, &ProfileName::root(), &home.dir)?;
+            let held = profile_files::hold(pass, &ProfileName::root(), &home.dir)?;
             bootstrap::write(bootstrap, time::now(), &held, attributes)
         };
         report_failure(pass, home.as_its_user(write));
@@ -240,12 +239,6 @@ fn carry_out(pass: &Pass<'_>, scandir: &Held<'_>, item: &mut Item) {
     }
 }
 
-/// What a pass has removed from the directory of a profile.
-enum Removed {
-    Nothing,
-    StaleFiles,
-}
-
 /// Makes the slot of a profile, and removes its stale files.
 fn make(
     pass: &Pass<'_>,
@@ -261,10 +254,10 @@ fn make(
         [] => Removed::Nothing,
         // Its gateway may run.
         stale if is_supervised()? => {
-            sweep_left(pass, name, stale);
+            profile_files::sweep_left(pass, name, stale);
             Removed::Nothing
         }
-        stale => remove_stale(pass, name, stale),
+        stale => profile_files::remove_stale(pass, name, stale),
     };
     let found = match slot {
         Slot::Foreign | Slot::Unknown => return Ok(removed),
@@ -273,95 +266,11 @@ fn make(
         Slot::Differs => SlotState::Differs,
     };
     let variables = match profile.variables {
-        Variables::Kept(pages) => kept_variables(pass, name, pages),
+        Variables::Kept(pages) => profile_files::kept_variables(pass, name, pages),
         Variables::Nothing | Variables::Unusable(_) => Vec::new(),
     };
     publish::publish(scandir, name, default_state, found, &variables, &pass.template)?;
     Ok(removed)
-}
-
-/// Returns the variables that a registration has kept; none if they have become unusable since they were looked at, which is reported.
-fn kept_variables(pass: &Pass<'_>, name: &ProfileName, pages: u64) -> Vec<Variable> {
-    let read = |dir: &Dir| {
-        let variables = kept_env::read(dir, pass.trusted).and_then(|variables| {
-            let has_grown = kept_env::pages(&variables) > pages;
-            if has_grown { Err("it has grown since it was looked at".into()) } else { Ok(variables) }
-        });
-        variables.context("use", profiles::label(name, &kept_env::KEPT))
-    };
-    in_directory(pass, name, read).unwrap_or_else(|error| {
-        pass.console.failed(&error);
-        Vec::new()
-    })
-}
-
-/// Calls `work` with the directory of a profile. Returns the default value if it has vanished meanwhile.
-fn in_directory<T: Default>(
-    pass: &Pass<'_>,
-    name: &ProfileName,
-    work: impl FnOnce(&Dir) -> Result<T>,
-) -> Result<T> {
-    let Some(home) = &pass.home else { return Ok(T::default()) };
-    home.as_its_user(|| {
-        if name.is_root() {
-            return work(&home.dir);
-        }
-        let dir = profiles::directory(home, pass.trusted, name)?;
-        dir.map_or_else(|| Ok(T::default()), |dir| work(&dir))
-    })
-}
-
-/// Removes what killed commands have left of these files in the directory of a profile whose gateway may run. What cannot be removed is
-/// reported.
-fn sweep_left(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) {
-    let marker = &marker::PLANNED_STOP;
-    if !stale.iter().any(|file| [&STAGING, &marker.name].contains(file)) {
-        return;
-    }
-    let done = in_directory(pass, name, |dir| {
-        let held = hold_profile(pass, name, dir)?;
-        held.sweep().context("remove", profiles::label(name, &STAGING))?;
-        marker.sweep(&held).context("remove", profiles::label(name, &marker.name))
-    });
-    report_failure(pass, done);
-}
-
-/// Locks the directory of a profile: commands write their files there.
-fn hold_profile(pass: &Pass<'_>, name: &ProfileName, dir: &Dir) -> Result<directory_lock::Held> {
-    let dir = dir.readable().context("lock the directory of", profiles::label(name, &STAGING))?;
-    Ok(directory_lock::hold(dir, &pass.patience))
-}
-
-/// Removes these files of a gateway that does not run. What cannot be removed is reported.
-fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) -> Removed {
-    let remove = |dir: &Dir| {
-        let removed = stale.iter().filter(|file| {
-            let done = if **file == &STAGING {
-                // A command may be writing it.
-                hold_profile(pass, name, dir)
-                    .and_then(|held| held.sweep().context("remove", profiles::label(name, file)))
-            } else {
-                dir.unlink(file).context("remove", profiles::label(name, file))
-            };
-            match done {
-                Ok(()) => true,
-                Err(error) if error.errno() == Some(Errno::NOENT) => false,
-                Err(error) => {
-                    pass.console.failed(&error);
-                    false
-                }
-            }
-        });
-        Ok(removed.count())
-    };
-    match in_directory(pass, name, remove) {
-        Ok(0) => Removed::Nothing,
-        Ok(_) => Removed::StaleFiles,
-        Err(error) => {
-            pass.console.failed(&error);
-            Removed::Nothing
-        }
-    }
 }
 
 /// Updates owners and modes of slots whose profile this pass has not found (deleted, or of another volume), so that they follow

@@ -13,6 +13,7 @@ mod files;
 mod multiplexing;
 mod observe;
 pub mod plan;
+mod profile_files;
 mod report;
 mod signs;
 mod slots;

@@ -15,8 +15,6 @@ const START: u64 = 5;
 pub struct Look {
     /// The hermes user, as whom s6-log runs.
     pub user: Ids,
-    /// The time, in seconds since 1970.
-    pub now: i64,
     /// How long the gateway has been up, in seconds.
     pub age: u64,
 }
@@ -38,7 +36,7 @@ impl Look {
 
     fn once(&self, log: &Dir) -> Result<Logger> {
         let stat = status::svstat(log)?;
-        let age = stat.map_or(self.age, |stat| self.now.saturating_sub(stat.time()).max(0).unsigned_abs());
+        let age = stat.map_or(self.age, |stat| stat.age(time::now_exactly()).unwrap_or_default());
         let is_starting = age < START && stat.is_none_or(|stat| stat.is_wanted);
         let Some(pid) = stat.as_ref().and_then(Stat::pid) else {
             return Ok(if is_starting { Logger::Fine } else { Logger::Down });

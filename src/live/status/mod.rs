@@ -89,17 +89,13 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     let home = record::home(&settings);
     let front_end =
         FrontEnd { settings: &settings, overrides: &args.overrides, console, found: OnceCell::new() };
-    let forecast = home
-        .as_ref()
-        .map_err(Clone::clone)
-        .and_then(|_| reconcile::forecast(&settings, reporter, &|| front_end.why().is_some()));
-    let plan = match forecast {
-        Ok(plan) => Some(plan),
+    let plan = match plan(&home, &settings, reporter, &|| front_end.why().is_some()) {
         Err(error) if is_health => return Err(error),
         Err(error) => {
             console.failed(&error);
             None
         }
+        Ok(plan) => Some(plan),
     };
     if let Some(more) = plan.as_ref().map(|plan| plan.not_profiles.more).filter(|more| *more > 0) {
         reporter.note(format_args!("{more} more directories in profiles have no SOUL.md"));
@@ -124,6 +120,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         front_end: &front_end,
         is_scanned: OnceCell::new(),
         console,
+        home: home.as_ref().ok(),
     };
     let is_asked = |row: &Row| {
         let names = &args.names;
@@ -175,6 +172,17 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         code = exit::SYSTEM;
     }
     Ok(code)
+}
+
+/// Returns what the next boot would do, given `HERMES_HOME`.
+fn plan(
+    home: &Result<(Home, Trusted)>,
+    settings: &Settings,
+    reporter: &Console,
+    is_front_end: &dyn Fn() -> bool,
+) -> Result<Plan> {
+    home.as_ref().map_err(Clone::clone)?;
+    reconcile::forecast(settings, reporter, is_front_end)
 }
 
 /// Reads what the boot log tells of all that has a row.

@@ -78,7 +78,7 @@ pub fn up() -> State {
         age: Some(3600),
         deaths: Ok(Deaths::default()),
         logger: Logger::Fine,
-        is_ending: false,
+        is_ending: Ok(false),
     }
 }
 
@@ -89,7 +89,8 @@ fn states() -> Vec<State> {
     let mut states = vec![
         up(),
         State { is_wanted: false, ..up() },
-        State { is_ending: true, ..up() },
+        State { is_ending: Ok(true), ..up() },
+        State { is_ending: Err("unable to read the marker".to_owned()), ..up() },
         State { age: Some(3), ..up() },
         State { age: None, ..up() },
         State { logger: Logger::Dying, ..up() },

@@ -169,8 +169,12 @@ fn of_state(row: &Row, state: &State) -> Option<Note> {
         let what = format!("keeps dying: {count} times within {RECENT} seconds ({how})");
         return Some(Note { until: deaths.pause_until, ..Note::new(what).with(its_log(row)) });
     }
-    if state.is_ending {
-        return Some(Note::new("it is stopping, and starts again when it has ended").with(Remedy::Logs));
+    match &state.is_ending {
+        Ok(false) => (),
+        Ok(true) => {
+            return Some(Note::new("it is stopping, and starts again when it has ended").with(Remedy::Logs));
+        }
+        Err(error) => return Some(Note::new(error.clone())),
     }
     match &state.logger {
         _ if !state.is_up() && row.is_service() && state.is_wanted => {

@@ -11,17 +11,17 @@ use super::row::{
 use crate::boot::reconcile::decide::{Decision, NoSlotReason, State as Recorded};
 use crate::boot::reconcile::{Item, Plan};
 use crate::live::{names, record, refusal};
-use crate::output::{Console, Error, Result};
+use crate::output::{Console, Context, Error};
 use crate::s6::deaths;
 use crate::s6::servicedir::{self, CONTROL, LOG, RUN, SUPERVISE};
 use crate::s6::slot::template;
 use crate::s6::{ProfileName, scandir, status, supervision};
 use crate::service::{backoff, dashboard};
-use crate::settings::role::{self, ContainerCommand};
 use crate::settings::{Overrides, Settings, user};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, as_user, file, present, process, time};
 use crate::volume::bootlog::{Entry, LastBoots};
-use crate::volume::marker;
+use crate::volume::home::Trusted;
+use crate::volume::{Home, marker};
 
 /// What is asked.
 pub struct Query<'a> {
@@ -34,6 +34,8 @@ pub struct Query<'a> {
     /// Whether s6-svscan runs on the scan directory; not looked for yet.
     pub is_scanned: OnceCell<bool>,
     pub console: &'a Console,
+    /// `HERMES_HOME`; `None` if it cannot be used, which is reported.
+    pub home: Option<&'a (Home, Trusted)>,
 }
 
 /// Whether the container is a front end's.
@@ -50,17 +52,12 @@ impl FrontEnd<'_> {
     /// Returns why no gateway belongs in this container, if it is a front end's.
     pub fn why(&self) -> Option<&str> {
         let found = self.found.get_or_init(|| {
-            self.look().unwrap_or_else(|error| {
+            self.settings.front_end(self.overrides, self.console).unwrap_or_else(|error| {
                 self.console.failed(&error);
                 None
             })
         });
         found.as_deref()
-    }
-
-    fn look(&self) -> Result<Option<String>> {
-        let role = self.settings.role(self.overrides, self.console)?;
-        role::front_end(&role, &ContainerCommand::default())
     }
 }
 
@@ -207,17 +204,25 @@ impl Query<'_> {
         match supervision {
             Supervision::Supervised(state) => {
                 let pid = state.process.pid().filter(|_| state.is_wanted);
-                let is_ending = pid.is_some_and(|pid| self.is_ending(profile, pid));
+                let is_ending = pid.map_or(Ok(false), |pid| self.is_ending(profile, pid));
                 Supervision::Supervised(State { is_ending, ..state })
             }
             supervision => supervision,
         }
     }
 
-    /// Returns whether the process of a gateway is to be followed by another one. That the profile cannot be looked at is said elsewhere.
-    fn is_ending(&self, profile: &ProfileName, pid: u64) -> bool {
-        let is_marked = |dir: Option<&Dir>| Ok(dir.is_some_and(|dir| marker::RESTART.is_for(dir, pid)));
-        record::in_directory(self.settings, profile, is_marked).unwrap_or(false)
+    /// Returns whether the process of a gateway is to be followed by another one. That the volume or the profile cannot be used is said
+    /// elsewhere, and who is refused there is none who restarts it.
+    fn is_ending(&self, profile: &ProfileName, pid: u64) -> std::result::Result<bool, String> {
+        let is_marked = |dir: Option<&Dir>| match dir {
+            Some(dir) => marker::RESTART.is_for(dir, pid).context("read", &marker::RESTART.name),
+            None => Ok(false),
+        };
+        let Some(home) = self.home else { return Ok(false) };
+        match record::in_directory_of(home, self.settings, profile, is_marked) {
+            Err(error) if matches!(error.errno(), None | Some(Errno::ACCESS | Errno::PERM)) => Ok(false),
+            found => found.map_err(|error| error.to_string()),
+        }
     }
 
     /// Asks s6 about a service directory that is open. The logger of a gateway is one of ours.
@@ -239,7 +244,7 @@ impl Query<'_> {
             age: stat.age(time::now_exactly()),
             deaths: self.deaths(dir, stat.is_up(), program),
             logger: Logger::Fine,
-            is_ending: false,
+            is_ending: Ok(false),
         };
         if state.is_up() && state.deaths.is_ok() && !state.is_looping() {
             let age = state.age.unwrap_or_default();
@@ -287,7 +292,7 @@ impl Query<'_> {
             {
                 Logger::Dying
             }
-            Some(age) => log_keeping::Look { user: self.settings.owner.value, now, age }.at(&log),
+            Some(age) => log_keeping::Look { user: self.settings.owner.value, age }.at(&log),
             None => Logger::Fine,
         }
     }

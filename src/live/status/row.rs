@@ -147,8 +147,9 @@ pub struct State {
     pub deaths: Result<Deaths, String>,
     /// What is known of its logger.
     pub logger: Logger,
-    /// Whether it is a gateway whose process is to end, and is followed by another one: a restart that is not completed.
-    pub is_ending: bool,
+    /// Whether it is a gateway whose process is to end, and is followed by another one: a restart that is not completed. The error if that
+    /// could not be looked at.
+    pub is_ending: Result<bool, String>,
 }
 
 /// The deaths of a service.
@@ -248,7 +249,7 @@ impl State {
 
     /// Returns whether its process is to end: it was stopped, or is restarted. Of one that was told to end by a signal alone, s6 does not know.
     pub fn is_going_down(&self) -> bool {
-        self.is_up() && (!self.is_wanted || self.is_ending)
+        self.is_up() && (!self.is_wanted || self.is_ending == Ok(true))
     }
 
     /// Returns whether it has reported that it is ready.
@@ -291,11 +292,12 @@ impl Row {
     /// Returns why s6 could not be asked, as far as it could not.
     pub fn failed_look(&self) -> Option<&str> {
         match &self.supervision {
-            Supervision::Unknown(error) => Some(error),
-            Supervision::Supervised(state) => match (&state.deaths, &state.logger) {
-                (Err(error), _) | (_, Logger::Unknown(error)) => Some(error),
-                _ => None,
-            },
+            Supervision::Unknown(error)
+            | Supervision::Supervised(
+                State { deaths: Err(error), .. }
+                | State { logger: Logger::Unknown(error), .. }
+                | State { is_ending: Err(error), .. },
+            ) => Some(error),
             _ => None,
         }
     }
