@@ -519,6 +519,7 @@ SIGNS = {
     "config": "multiplex is on",
     "served": "served_profiles in gateway_state.json",
     "standalone": "gateway.standalone in profiles/own/config.yaml",
+    "parked": "profiles/own/gateway.parked exists",
     "rewritten": ".multiplex_opt_out_rewritten exists",
 }
 
@@ -536,9 +537,11 @@ def test_any_sign_is_one_and_the_first_is_named(machine, choice):
         if "config" in signs:
             machine.make(f"{home}/config.yaml", "multiplex_profiles: true\n")
         if "served" in signs:
-            machine.make(f"{home}/gateway_state.json", '{"gateway_state": "stopped", "served_profiles": []}')
+            machine.make(f"{home}/gateway_state.json", '{"gateway_state": "stopped", "served_profiles": ["default", "own"]}')
         if "standalone" in signs:
             machine.make(f"{home}/profiles/own/config.yaml", "gateway:\n  standalone: true\n")
+        if "parked" in signs:
+            machine.make(f"{home}/profiles/own/gateway.parked")
         if "rewritten" in signs:
             machine.make(f"{home}/.multiplex_opt_out_rewritten")
         text = machine.init(
@@ -548,7 +551,7 @@ def test_any_sign_is_one_and_the_first_is_named(machine, choice):
         sign = SIGNS[signs[0]] if signs else "nothing on the volume shows a gateway that serves all profiles"
         auto = f"{'multiplex' if signs else 'per-profile'} (option; auto: {sign})"
         expected[tuple(signs)] = auto if choice == "auto" else f"{choice} (option)"
-    assert seen == expected and len(seen) == 32
+    assert seen == expected and len(seen) == 64
 
 
 @pytest.mark.parametrize("standalone", [True, False])

@@ -836,11 +836,19 @@ def test_explain_of_multiplexing(forged, config, environment, line):
     assert not [line for line in explain(forged, "--topology", "multiplex", environment=environment)[0] if line.startswith("multiplex")]
 
 
-@pytest.mark.parametrize("sign", ["none", "on", "served", "standalone", "rewritten"])
+@pytest.mark.parametrize("sign", ["none", "on", "served", "nobody", "single", "standalone", "parked", "rewritten"])
 def test_explain_of_the_topology(forged, sign):
     folder = forged.profile("coder", "running")
     if sign == "served":
+        forged.profile("default", '{"gateway_state": "running", "served_profiles": ["default", "coder"]}')
+    elif sign == "nobody":
         forged.profile("default", '{"gateway_state": "running", "served_profiles": []}')
+    elif sign == "single":
+        forged.profile(
+            "default", '{"served_profiles": [], "multiplex_standalone_reason": "only one profile exists (nothing to multiplex)"}'
+        )
+    elif sign == "parked":
+        (folder / "gateway.parked").touch()
     elif sign == "standalone":
         (folder / "config.yaml").write_text("gateway:\n  standalone: true\n")
     elif sign == "rewritten":
@@ -849,7 +857,10 @@ def test_explain_of_the_topology(forged, sign):
         "none": "per-profile (default; auto: nothing on the volume shows a gateway that serves all profiles)",
         "on": "multiplex (default; auto: multiplex is on)",
         "served": "multiplex (default; auto: served_profiles in gateway_state.json)",
+        "nobody": "per-profile (default; auto: the gateway of default served no other profile)",
+        "single": "multiplex (default; auto: not known: the gateway of default had no other profile to serve)",
         "standalone": "multiplex (default; auto: gateway.standalone in profiles/coder/config.yaml)",
+        "parked": "multiplex (default; auto: profiles/coder/gateway.parked exists)",
         "rewritten": "multiplex (default; auto: .multiplex_opt_out_rewritten exists)",
     }[sign]
     environment = {"GATEWAY_MULTIPLEX_PROFILES": "1"} if sign == "on" else {}

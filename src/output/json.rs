@@ -34,6 +34,15 @@ pub enum Value {
     Other,
 }
 
+impl Value {
+    fn of(text: &str) -> Value {
+        match text {
+            "null" => Value::Absent,
+            value => serde_json::from_str(value).map_or(Value::Other, Value::Text),
+        }
+    }
+}
+
 impl Default for Object<'_> {
     /// Returns the object without members.
     fn default() -> Self {
@@ -55,15 +64,18 @@ impl<'a> Object<'a> {
 
     /// Returns the value of a name.
     pub fn get(&self, name: &str) -> Value {
-        match self.value(name) {
-            None | Some("null") => Value::Absent,
-            Some(value) => serde_json::from_str(value).map_or(Value::Other, Value::Text),
-        }
+        self.value(name).map_or(Value::Absent, Value::of)
     }
 
     /// Returns the value of a name if it is a whole number that is not negative.
     pub fn number(&self, name: &str) -> Option<u64> {
         decimal(self.value(name)?.as_bytes())
+    }
+
+    /// Returns the values of a name's list; `None` if its value is no list.
+    pub fn list(&self, name: &str) -> Option<Vec<Value>> {
+        let values: Vec<&RawValue> = serde_json::from_str(self.value(name)?).ok()?;
+        Some(values.into_iter().map(|value| Value::of(value.get())).collect())
     }
 
     /// Returns whether there is such a name, whatever its value is.
@@ -287,6 +299,27 @@ mod tests {
         let object = parse(r#"{"x": {"a": 1}, "y": "\"a\": 2", "z": ["a", {"b": "}]"}], "a\\": 3}"#);
         let values = object.map(|object| ["a", "b", "z", "a\\"].map(|name| object.get(name)));
         assert_eq!(values.ok(), Some([Value::Absent, Value::Absent, Value::Other, Value::Other]));
+    }
+
+    #[test]
+    fn a_list_is_one_of_values() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        for (list, expected) in [
+            ("[]", Some(vec![])),
+            (r#"[ "a" , "\u0062"]"#, Some(vec![text("a"), text("b")])),
+            (r#"["a", null, 1, ["b"], {"c": "d"}, "\ud83d"]"#, {
+                let other = || Value::Other;
+                Some(vec![text("a"), Value::Absent, other(), other(), other(), other()])
+            }),
+            ("null", None),
+            ("\"a\"", None),
+            ("{}", None),
+            ("1", None),
+        ] {
+            let text = format!("{{\"list\": {list}}}");
+            assert_eq!(parse(&text).map(|object| object.list("list")), Ok(expected), "{list}");
+        }
+        assert_eq!(Object::default().list("list"), None);
     }
 
     #[test]

@@ -87,25 +87,65 @@ pub fn has_state(object: &Object<'_>) -> bool {
     [Key::Desired, Key::Gateway].iter().any(|key| object.has(key.text()))
 }
 
+/// Whom a gateway has last served, as its state file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Served {
+    /// It does not say: there is no list `served_profiles`.
+    #[default]
+    Unsaid,
+    /// The list names another profile than `default`.
+    Others,
+    /// The list is empty, or has `default` alone: the gateway served nobody else.
+    NobodyElse {
+        /// Why, by `multiplex_standalone_reason`, which releases from 0.21.4 on write; of a long one the first 256 characters.
+        why: Option<String>,
+    },
+}
+
+/// How `multiplex_standalone_reason` begins where `default` was the only profile.
+const SINGLE: &str = "only one profile exists";
+
+impl Served {
+    /// Reads it. An entry that is no name counts as none.
+    fn of(object: &Object<'_>) -> Served {
+        let why = match object.get("multiplex_standalone_reason") {
+            Value::Text(why) if !why.is_empty() => Some(why.chars().take(WORD_CAP).collect()),
+            Value::Text(_) | Value::Other | Value::Absent => None,
+        };
+        let is_another =
+            |value: &Value| matches!(value, Value::Text(name) if !name.is_empty() && name != "default");
+        match (object.list("served_profiles"), why) {
+            (Some(list), _) if list.iter().any(is_another) => Served::Others,
+            (None, None) => Served::Unsaid,
+            (Some(_) | None, why) => Served::NobodyElse { why },
+        }
+    }
+
+    /// Returns whether the gateway had nobody else to serve: that does not show whether it would.
+    pub fn is_single(&self) -> bool {
+        matches!(self, Served::NobodyElse { why: Some(why) } if why.starts_with(SINGLE))
+    }
+}
+
 /// What the state file of a profile says.
 #[derive(Debug, PartialEq, Eq)]
 pub struct StateFile {
     /// The state that decides; `None` if there is no state file. If the file is not usable, why: an errno if it could not be read.
     pub state: Result<Option<RecordedState>, Reason>,
-    /// Whether it has `served_profiles`, the profiles that its gateway serves, whatever its value is.
-    pub has_served_profiles: bool,
+    /// Whom its gateway has last served.
+    pub served: Served,
 }
 
 impl Default for StateFile {
     /// Returns what is known where there is no state file.
     fn default() -> StateFile {
-        StateFile { state: Ok(None), has_served_profiles: false }
+        StateFile { state: Ok(None), served: Served::Unsaid }
     }
 }
 
 impl StateFile {
     fn unusable(reason: impl Into<Reason>) -> StateFile {
-        StateFile { state: Err(reason.into()), has_served_profiles: false }
+        StateFile { state: Err(reason.into()), served: Served::Unsaid }
     }
 
     fn parse(bytes: &[u8]) -> StateFile {
@@ -114,7 +154,7 @@ impl StateFile {
             Err(why) => return StateFile::unusable(why),
         };
         let state = recorded(&object).map(Some).map_err(Reason::from);
-        StateFile { state, has_served_profiles: object.has("served_profiles") }
+        StateFile { state, served: Served::of(&object) }
     }
 }
 
@@ -231,22 +271,76 @@ mod tests {
     }
 
     #[test]
-    fn served_profiles_are_seen_beside_any_state() {
+    fn who_is_served_is_seen_beside_any_state() {
         let state = |word: &str| Ok(Some(RecordedState { key: Key::Gateway, word: word.to_owned() }));
         let neither = || Err("neither desired_state nor gateway_state is a string".into());
-        for (text, expected, has_served_profiles) in [
-            (r#"{"gateway_state": "x", "served_profiles": ["a"]}"#, state("x"), true),
-            (r#"{"gateway_state": "x", "served_profiles": []}"#, state("x"), true),
-            (r#"{"gateway_state": "x", "served_profiles": null}"#, state("x"), true),
-            (r#"{"gateway_state": "x", "a": {"served_profiles": []}}"#, state("x"), false),
-            (r#"{"served_profiles": []}"#, neither(), true),
-            ("{}", neither(), false),
-            (r#"["served_profiles"]"#, Err("not a JSON object".into()), false),
-            ("{", Err("not JSON".into()), false),
+        let nobody = || Served::NobodyElse { why: None };
+        for (text, expected, served) in [
+            (r#"{"gateway_state": "x", "served_profiles": ["a"]}"#, state("x"), Served::Others),
+            (r#"{"gateway_state": "x", "served_profiles": []}"#, state("x"), nobody()),
+            (r#"{"gateway_state": "x", "served_profiles": null}"#, state("x"), Served::Unsaid),
+            (r#"{"gateway_state": "x", "a": {"served_profiles": []}}"#, state("x"), Served::Unsaid),
+            (r#"{"served_profiles": []}"#, neither(), nobody()),
+            ("{}", neither(), Served::Unsaid),
+            (r#"["served_profiles"]"#, Err("not a JSON object".into()), Served::Unsaid),
+            ("{", Err("not JSON".into()), Served::Unsaid),
         ] {
             let read = StateFile::parse(text.as_bytes());
-            assert_eq!(read, StateFile { state: expected, has_served_profiles }, "{text}");
+            assert_eq!(read, StateFile { state: expected, served }, "{text}");
         }
         assert_eq!(StateFile::default().state, Ok(None));
+    }
+
+    #[test]
+    fn a_list_serves_whom_it_names_and_the_reason_says_why_nobody() {
+        let lists = [
+            (None, None),
+            (Some("null"), None),
+            (Some("\"coder\""), None),
+            (Some("{\"coder\": 1}"), None),
+            (Some("1"), None),
+            (Some("[]"), Some(false)),
+            (Some("[\"default\"]"), Some(false)),
+            (Some("[\"default\", \"default\"]"), Some(false)),
+            (Some("[\"\", null, 1, [\"coder\"]]"), Some(false)),
+            (Some("[\"coder\"]"), Some(true)),
+            (Some("[\"default\", \"coder\"]"), Some(true)),
+            (Some("[\"Default\"]"), Some(true)),
+        ];
+        let reasons = [
+            (None, None, false),
+            (Some("null"), None, false),
+            (Some("\"\""), None, false),
+            (Some("[]"), None, false),
+            (Some("\"preflight failed\""), Some("preflight failed"), false),
+            (
+                Some("\"it is so that only one profile exists\""),
+                Some("it is so that only one profile exists"),
+                false,
+            ),
+            (
+                Some("\"only one profile exists (nothing to multiplex)\""),
+                Some("only one profile exists (nothing to multiplex)"),
+                true,
+            ),
+        ];
+        for (list, serves_others) in lists {
+            for (reason, why, is_single) in reasons {
+                let members = [("served_profiles", list), ("multiplex_standalone_reason", reason)];
+                let members: Vec<String> = members
+                    .iter()
+                    .filter_map(|(key, value)| value.map(|value| format!("\"{key}\": {value}")))
+                    .collect();
+                let text = format!("{{{}}}", members.join(", "));
+                let served = StateFile::parse(text.as_bytes()).served;
+                let expected = match (serves_others, why) {
+                    (Some(true), _) => Served::Others,
+                    (None, None) => Served::Unsaid,
+                    (Some(false), _) | (None, Some(_)) => Served::NobodyElse { why: why.map(str::to_owned) },
+                };
+                assert_eq!(served, expected, "{text}");
+                assert_eq!(served.is_single(), is_single && serves_others != Some(true), "{text}");
+            }
+        }
     }
 }

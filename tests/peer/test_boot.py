@@ -165,9 +165,8 @@ def test_where_one_gateway_serves_all(example, topology):
     states, configs, actions, folded = EXAMPLES[example]
     with PeerBed(NEW, HERMES_INIT_TOPOLOGY=topology) as bed:
         for name, state in states.items():
-            bed.profile(
-                name, json.dumps({"gateway_state": state, "served_profiles": []} if name == "default" else {"gateway_state": state})
-            )
+            served = {"served_profiles": ["default", "coder"]} if name == "default" else {}
+            bed.profile(name, json.dumps({"gateway_state": state} | served))
             if name in configs:
                 (bed.home(name) / "config.yaml").write_text(configs[name])
         if topology == "auto" and "default" not in states:
@@ -188,7 +187,7 @@ def test_where_one_gateway_serves_all(example, topology):
         }
 
 
-@pytest.mark.parametrize("sign", ["served_profiles", "emptied served_profiles", "rewritten", "standalone", "switched on", "none"])
+@pytest.mark.parametrize("sign", ["served_profiles", "emptied served_profiles", "parked", "rewritten", "standalone", "switched on", "none"])
 def test_auto_is_told_by_what_a_gateway_of_today_leaves(sign):
     with PeerBed(NEW, HERMES_INIT_TOPOLOGY="auto") as bed:
         root = {"gateway_state": "stopped"}
@@ -199,13 +198,16 @@ def test_auto_is_told_by_what_a_gateway_of_today_leaves(sign):
         bed.profile("other", "stopped")
         if sign == "rewritten":
             (bed.home("default") / ".multiplex_opt_out_rewritten").touch()
+        elif sign == "parked":
+            (bed.home("other") / "gateway.parked").touch()
         elif sign == "standalone":
             (bed.home("other") / "config.yaml").write_text("gateway:\n  standalone: true\n")
         elif sign == "switched on":
             (bed.home("default") / "config.yaml").write_text("gateway:\n  multiplex_profiles: true\n")
         bed.chown("/opt/data")
         bed.boot()
-        multiplex = sign != "none"
+        # An empty list is that of a gateway that serves nobody else.
+        multiplex = sign not in ("none", "emptied served_profiles")
         assert slots(bed.path("/run/service")) == {"default": not multiplex, "coder": multiplex, "other": True}
         assert ("multiplex" if multiplex else "per-profile") in bed.init("reconcile", "--explain").stdout.decode()
 

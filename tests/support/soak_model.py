@@ -86,7 +86,7 @@ def setup(choose, mode, kind):
     profiles = {name: some_profile(choose, f"first {name}", name != "default" and serves) for name in names}
     if kind == "auto, served" and profiles["default"].state is not None:
         first = profiles["default"]
-        state = json.dumps(json.loads(first.state) | {"served_profiles": []})
+        state = json.dumps(json.loads(first.state) | {"served_profiles": ["default", "coder"]})
         profiles["default"] = Profile(state, first.is_standalone, first.fate)
     return Setup(mode == "sealed", kind, environment, serves, profiles, makes_pauses)
 
@@ -148,8 +148,8 @@ class Volume:
         topology = self.environment["HERMES_INIT_TOPOLOGY"]
         if topology != "auto":
             return topology == "multiplex"
-        served = "served_profiles" in (self.state("default") or {})
-        return self.is_multiplexing() or served or any(map(self.is_standalone, self.names()))
+        served = set((self.state("default") or {}).get("served_profiles", [])) - {"default"}
+        return self.is_multiplexing() or bool(served) or any(map(self.is_standalone, self.names()))
 
     def is_served(self, name):
         return name != "default" and self.is_multiplex() and not self.is_standalone(name)

@@ -12,9 +12,11 @@ use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
 use crate::volume::directory_lock::STAGING;
 use crate::volume::exit_ledger::{LEDGER, PriorExit};
-use crate::volume::state::{self, StateFile};
+use crate::volume::state::{self, Served, StateFile};
 use crate::volume::{advice, kept_env, marker, profiles};
 
+/// What `hermes -p NAME gateway stop` leaves in the directory of a profile that the gateway of `default` serves.
+pub static PARKED: Name = Name::fixed(c"gateway.parked");
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
 /// Files of a gateway with process IDs, which mean nothing in a new container, and what a killed command may have left.
@@ -27,9 +29,9 @@ pub struct Files<'a> {
 }
 
 impl Files<'_> {
-    /// Reads the state of a profile, and no other file. Returns also whether its state file has `served_profiles`.
-    pub fn profile(&self, name: ProfileName, dir: &Dir) -> (Profile, bool) {
-        let StateFile { state, has_served_profiles } = state::read(dir, &self.budget);
+    /// Reads the state of a profile, and no other file. Returns also whom its gateway has last served.
+    pub fn profile(&self, name: ProfileName, dir: &Dir) -> (Profile, Served) {
+        let StateFile { state, served } = state::read(dir, &self.budget);
         // If it is not known whether `default` has a state file, what was read may be another one.
         let unknown = self.pass.bootstrap.err().filter(|_| name.is_root());
         let state = match (state, unknown) {
@@ -39,7 +41,7 @@ impl Files<'_> {
             (Ok(None), None) if name.is_root() => self.root_without_state(),
             (Ok(None), None) => State::Absent,
         };
-        (Profile { state, ..Profile::new(name) }, has_served_profiles)
+        (Profile { state, ..Profile::new(name) }, served)
     }
 
     /// Reads what a profile has beside its state. `is_new`: it has no slot yet.
@@ -115,6 +117,16 @@ impl Files<'_> {
         let reason = format!("{doubt}; treated as not standalone");
         let label = profiles::label(&profile.name, &CONFIG);
         self.pass.console.failed(&Error::new("determine gateway.standalone from", label, reason));
+    }
+
+    /// Returns whether a named profile is parked: its operator has asked the gateway of `default` not to serve it. Any entry of that name
+    /// counts. What cannot be looked at is reported and counts as no.
+    pub fn is_parked(&self, dir: &Dir, name: &ProfileName) -> bool {
+        dir.has(&PARKED).unwrap_or_else(|errno| {
+            let label = profiles::label(name, &PARKED);
+            self.pass.console.failed(&Error::new("inspect", label, errno));
+            false
+        })
     }
 
     /// Reports a file that was not read because the budget is used up, and notes it at the profile.

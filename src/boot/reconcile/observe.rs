@@ -4,7 +4,7 @@
 use super::Pass;
 use super::capacity::{Admission, Candidate, Capacity};
 use super::decide::Profile;
-use super::files::Files;
+use super::files::{Files, PARKED};
 use super::signs::Signs;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
@@ -161,8 +161,8 @@ impl Reader<'_> {
         let is_new = self.is_new(&root);
         let profile = match dir {
             Some(dir) => {
-                let (mut profile, has_served_profiles) = self.files.profile(root, dir);
-                observed.signs.has_served_profiles = has_served_profiles;
+                let (mut profile, served) = self.files.profile(root, dir);
+                observed.signs.served = served;
                 self.files.complete(&mut profile, dir, is_new);
                 profile
             }
@@ -182,6 +182,10 @@ impl Reader<'_> {
             return observed.refuse(&name);
         }
         let (mut profile, _) = self.files.profile(name, dir);
+        observed.signs.has_named = true;
+        if self.asks_for_signs(&observed.signs) && self.files.is_parked(dir, &profile.name) {
+            observed.signs.parked = Some(profiles::label(&profile.name, &PARKED));
+        }
         if observed.admit(&profile, is_new) {
             self.files.report(&profile);
             self.files.complete(&mut profile, dir, is_new);
@@ -199,6 +203,11 @@ impl Reader<'_> {
             }
             observed.refuse(&profile.name);
         }
+    }
+
+    /// Returns whether a further sign would decide.
+    fn asks_for_signs(&self, signs: &Signs) -> bool {
+        self.files.pass.settings.topology.value == TopologyChoice::Auto && !signs.has_any()
     }
 
     /// Returns whether a profile has no slot yet.
@@ -249,7 +258,7 @@ impl Reader<'_> {
     /// Reads the signs of `HERMES_HOME` itself, as far as the others have not decided.
     fn signs(&self, home: &Home, signs: &mut Signs) {
         let choice = self.files.pass.settings.topology.value;
-        if choice == TopologyChoice::Auto && signs.first().is_none() {
+        if self.asks_for_signs(signs) {
             signs.is_rewritten = home.dir.has(&REWRITTEN).unwrap_or_else(|errno| {
                 self.files.pass.console.failed(&Error::new("inspect", &REWRITTEN, errno));
                 false

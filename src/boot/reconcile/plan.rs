@@ -3,7 +3,7 @@
 use super::access;
 use super::decide::{self, Decision, DownReason, Gateways, NoSlotReason, Profile, Situation, State};
 use super::observe::{self, Entry, NotProfiles, Observed};
-use super::signs::Topology;
+use super::signs::{self, Topology};
 use super::slots::{self, Slot};
 use super::{Pass, bootstrap};
 use crate::output::Error;
@@ -181,6 +181,9 @@ impl Plan {
     pub(super) fn new(pass: &Pass<'_>, slots: Option<&Entries>) -> Plan {
         let observed = observe::observe(pass, slots);
         let topology = Topology::decide(pass.settings.topology.value, &observed.signs);
+        if topology.is_unknown {
+            pass.console.warn(format_args!("{}", signs::UNKNOWN));
+        }
         let gateways = match (topology.is_multiplex, pass.is_multiplexing()) {
             (true, _) => Gateways::OfDefault,
             (false, true) => Gateways::OwnButMultiplexed,
@@ -358,7 +361,7 @@ mod tests {
             no_capacity: "no room".to_owned(),
             others: Others::default(),
             not_profiles: NotProfiles::default(),
-            topology: Topology { is_multiplex: true, sign: None },
+            topology: Topology { is_multiplex: true, is_unknown: false, sign: None },
             situation: Situation {
                 gateways: Gateways::OfDefault,
                 default_is_needed: true,

@@ -158,7 +158,7 @@ mod tests {
             no_capacity: "no room".to_owned(),
             others: Others::default(),
             not_profiles: NotProfiles::default(),
-            topology: Topology { is_multiplex, sign: None },
+            topology: Topology { is_multiplex, is_unknown: false, sign: None },
             situation: Situation { gateways, default_is_needed: is_multiplex, is_foreground: false },
             is_complete: true,
         }
