@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from support.file_tree import identity
-from support.program import HERMES, executable, run
+from support.program import HERMES, OWNER, executable, run
 from support.yaml_documents import FALSE, TRUE, Odd, Ordinary
 
 CAP = 1 << 20
@@ -26,12 +26,23 @@ class Config:
             os.chown(self.home, HERMES, HERMES)
         self.path = self.home / "config.yaml"
 
-    def ask(self, text=None, environment=None):
+    def ask(self, text=None, environment=None, options=()):
         """Returns what `--explain` prints about multiplexing with this config.yaml: on or off, the reason, and stderr."""
         if text is not None:
             self.path.write_bytes(text if isinstance(text, bytes) else text.encode())
         done = run(
-            [executable(), "reconcile", "--explain", "--role", "gateway", "--hermes-home", self.home, "--scandir", self.place / "service"],
+            [
+                executable(),
+                "reconcile",
+                "--explain",
+                "--role",
+                "gateway",
+                "--hermes-home",
+                self.home,
+                "--scandir",
+                self.place / "service",
+                *options,
+            ],
             timeout=10,
             env=environment or {},
             cwd="/",
@@ -82,6 +93,32 @@ def test_another_word_is_as_if_unset_and_is_said(config, word):
 def test_an_empty_word_is_unset(config):
     assert config.ask("multiplex_profiles: true\n", {"GATEWAY_MULTIPLEX_PROFILES": ""}) == ("on", "config.yaml line 1", "")
     assert config.ask("", {"GATEWAY_MULTIPLEX_PROFILES": ""}) == ("off", "default", "")
+
+
+@pytest.mark.root
+@pytest.mark.parametrize("owner, mode, answer", [(HERMES, 0o600, "on"), (HERMES, 0o000, "off"), (0, 0o600, "off"), (0, 0o644, "on")])
+def test_dotenv_is_read_as_the_hermes_user(config, owner, mode, answer):
+    """What the gateway cannot read is nothing for it; root could."""
+    dotenv = config.home / ".env"
+    dotenv.write_text("SECRET=hidden\nGATEWAY_MULTIPLEX_PROFILES=on\n")
+    os.chown(dotenv, owner, owner)
+    dotenv.chmod(mode)
+    got, why, said = config.ask(None, options=("--owner", OWNER))
+    assert got == answer and "hidden" not in said
+    if answer == "on":
+        assert (why, said) == ("GATEWAY_MULTIPLEX_PROFILES (.env line 2)", "")
+    else:
+        assert why == "default" and "warning: unable to read .env: Permission denied; GATEWAY_MULTIPLEX_PROFILES in it is" in said
+
+
+def test_dotenv_is_read_up_to_its_cap(config):
+    last = "\nGATEWAY_MULTIPLEX_PROFILES=on\n"
+    for size, answer in ((1 << 18, "on"), ((1 << 18) + 1, "off")):
+        (config.home / ".env").write_text("#".ljust(size - len(last), "x") + last)
+        if os.geteuid() == 0:
+            os.chown(config.home / ".env", HERMES, HERMES)
+        got, _, said = config.ask()
+        assert got == answer and ("unable to read .env: larger than 262144 bytes" in said) == (answer == "off")
 
 
 @pytest.mark.parametrize("value", TRUE + FALSE)

@@ -6,6 +6,7 @@ pub mod budget;
 pub mod config;
 pub mod desired_state;
 pub mod directory_lock;
+pub mod dotenv;
 pub mod exit_ledger;
 pub mod gateway_log;
 pub mod home;

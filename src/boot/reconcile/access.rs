@@ -81,7 +81,7 @@ pub fn require(settings: &Settings, name: &ProfileName) -> Result<()> {
 }
 
 /// Returns the supplementary groups of the hermes user.
-fn groups(user: Ids) -> Result<Vec<u32>> {
+pub fn groups(user: Ids) -> Result<Vec<u32>> {
     let runner = user::runner()?;
     // An option may name another user.
     Ok(if runner.user.ids == user { runner.groups } else { Vec::new() })

@@ -3,6 +3,7 @@
 
 mod access;
 mod apply;
+mod as_gateway;
 mod bootstrap;
 mod capabilities;
 mod capacity;
