@@ -7,6 +7,7 @@ use std::path::Path;
 use super::Setting;
 use crate::output::escape::Shown;
 use crate::output::{Context, Result};
+use crate::s6::ProfileName;
 use crate::sys::process;
 
 /// The role that an option or a variable sets.
@@ -48,6 +49,15 @@ pub enum GatewayRun {
     Foreground,
 }
 
+/// The command `gateway run`, of whichever profile.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunCommand {
+    /// The profile that an option names.
+    pub profile: Option<String>,
+    /// Whether an option says that the command itself runs the gateway.
+    pub is_alone: bool,
+}
+
 impl ContainerCommand {
     /// Returns the words: those of the process that runs the wrapper, which is process 1 or another one; empty without such a
     /// process.
@@ -74,6 +84,11 @@ impl ContainerCommand {
         self.words().map(frontend)
     }
 
+    /// Returns the command, if it is `gateway run` of any profile.
+    pub fn run_command(&self) -> Result<Option<RunCommand>> {
+        self.words().map(run_command)
+    }
+
     /// Returns who runs the gateway, if the command is `gateway run`.
     pub fn gateway_run(&self) -> Result<Option<GatewayRun>> {
         self.words().map(gateway_run)
@@ -92,6 +107,30 @@ fn gateway_run(words: &[Vec<u8>]) -> Option<GatewayRun> {
         }
         _ => None,
     }
+}
+
+/// Finds the profile as Hermes Agent does: by the first `-p NAME`, `--profile NAME` or `--profile=NAME` before or after the subcommand, up
+/// to `--`. Other options may stand before the subcommand.
+fn run_command(words: &[Vec<u8>]) -> Option<RunCommand> {
+    let text = |word: &[u8]| String::from_utf8_lossy(&word.trim_ascii().to_ascii_lowercase()).into_owned();
+    let (mut profile, mut others) = (None, Vec::new());
+    let mut words = words.iter().map(Vec::as_slice).peekable();
+    while let Some(word) = words.next().filter(|word| *word != b"--") {
+        let value = match word {
+            _ if profile.is_some() => None,
+            b"-p" | b"--profile" => words.next_if(|value| ProfileName::parse(text(value).as_bytes()).is_ok()),
+            _ => word.strip_prefix(b"--profile="),
+        };
+        match value {
+            Some(value) => profile = Some(text(value)),
+            None => others.push(word),
+        }
+    }
+    let mut subcommand = others.iter().filter(|word| !word.starts_with(b"-"));
+    let is_run = subcommand.next().is_some_and(|word| word == b"gateway")
+        && subcommand.next().is_some_and(|word| word == b"run");
+    let is_alone = others.iter().any(|word| word == b"--no-supervise");
+    is_run.then_some(RunCommand { profile, is_alone })
 }
 
 /// Returns whether a word names this file, with or without a path.
@@ -173,6 +212,36 @@ mod tests {
         }
         for text in ["", "gateway run", "x dashboard", "Dashboard", "dashboards"] {
             assert_eq!(frontend(&split(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn gateway_run_is_of_the_profile_that_an_option_names() {
+        for (text, expected) in [
+            ("gateway run", Some((None, false))),
+            ("gateway run --no-supervise", Some((None, true))),
+            ("-p coder gateway run --no-supervise", Some((Some("coder"), true))),
+            ("--profile coder gateway run", Some((Some("coder"), false))),
+            ("--profile=coder gateway run --no-supervise", Some((Some("coder"), true))),
+            ("gateway run --no-supervise -p Coder", Some((Some("coder"), true))),
+            ("gateway -p coder run --replace --no-supervise", Some((Some("coder"), true))),
+            ("--verbose gateway run --no-supervise", Some((None, true))),
+            ("-p coder -p ops gateway run", None),
+            ("gateway run -p coder -p ops", Some((Some("coder"), false))),
+            ("gateway run -- -p coder --no-supervise", Some((None, false))),
+            ("gateway run -p --no-supervise", Some((None, true))),
+            ("gateway run --no-supervise -p", Some((None, true))),
+            ("gateway start -p coder", None),
+            ("-p coder", None),
+            ("run gateway", None),
+            ("x gateway run", None),
+            ("", None),
+        ] {
+            let expected = expected.map(|(profile, is_alone): (Option<&str>, _)| RunCommand {
+                profile: profile.map(str::to_owned),
+                is_alone,
+            });
+            assert_eq!(run_command(&split(text)), expected, "{text}");
         }
     }
 

@@ -1,12 +1,24 @@
 //! What the container asks for beside the state files: a gateway of `default` at the first boot, or one in the foreground.
 
+use super::as_gateway;
 use super::decide::Bootstrap;
 use crate::output::{Console, Context, Error, Result, json};
 use crate::settings::role::{ContainerCommand, GatewayRun};
 use crate::settings::{Settings, Source, YES};
+use crate::sys::Name;
 use crate::sys::staged::Attributes;
+use crate::volume::Home;
 use crate::volume::directory_lock::Held;
 use crate::volume::state::{self, RUNNING};
+
+/// The variable of a first boot.
+const BOOTSTRAP: &str = "HERMES_GATEWAY_BOOTSTRAP_STATE";
+/// The variable that makes the container's command `gateway run` the gateway itself.
+const NO_SUPERVISE: &str = "HERMES_GATEWAY_NO_SUPERVISE";
+/// What `hermes profile use` leaves in `HERMES_HOME`, and the largest one that is read, in bytes.
+static ACTIVE: Name = Name::fixed(c"active_profile");
+const ACTIVE_CAP: u64 = 4 << 10;
+const ROOT: &str = "default";
 
 /// What the container asks for about the gateway of `default`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +31,7 @@ struct Request {
 
 impl Request {
     fn read(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<Request> {
-        let variable = settings.lookup.get("HERMES_GATEWAY_BOOTSTRAP_STATE")?;
+        let variable = settings.lookup.get(BOOTSTRAP)?;
         let variable = variable.filter(|state| state.value == RUNNING).map(|state| state.source);
         Ok(Request { command: gateway_run(settings, command, console)?, variable })
     }
@@ -29,10 +41,6 @@ impl Request {
             Some(GatewayRun::Supervised) => Some(Bootstrap::LegacyCommand),
             Some(GatewayRun::Foreground) | None => self.variable.map(Bootstrap::Variable),
         }
-    }
-
-    fn is_foreground(self) -> bool {
-        self.command == Some(GatewayRun::Foreground) && self.variable.is_none()
     }
 }
 
@@ -49,7 +57,7 @@ fn gateway_run(
     if found.is_none() {
         return Ok(None);
     }
-    let unsupervised = settings.lookup.flag("HERMES_GATEWAY_NO_SUPERVISE", YES, console)?;
+    let unsupervised = settings.lookup.flag(NO_SUPERVISE, YES, console)?;
     Ok(if unsupervised.is_some_and(|flag| flag.value) { Some(GatewayRun::Foreground) } else { found })
 }
 
@@ -58,16 +66,51 @@ pub fn find(settings: &Settings, command: &ContainerCommand, console: &Console) 
     Ok(Request::read(settings, command, console)?.bootstrap())
 }
 
-/// Returns whether the gateway of `default` runs in the foreground, as the container's command, and no other one is asked for. True
-/// where that cannot be found out: a second gateway is worse than none.
-pub fn is_foreground(settings: &Settings, command: &ContainerCommand, console: &Console) -> bool {
-    Request::read(settings, command, console).map_or_else(
-        |error: Error| {
+/// Returns the profile whose gateway runs in the foreground, as the container's command, if one does. That of `default` does not if
+/// another one is asked for. What cannot be found out counts so that it does: a second gateway is worse than none.
+pub fn foreground(
+    settings: &Settings,
+    command: &ContainerCommand,
+    home: Option<&Home>,
+    console: &Console,
+) -> Option<String> {
+    fn reported<T>(console: &Console, instead: T) -> impl FnOnce(Error) -> T {
+        |error| {
             console.failed(&error);
-            true
-        },
-        Request::is_foreground,
-    )
+            instead
+        }
+    }
+    let run = command.run_command().unwrap_or_else(reported(console, None))?;
+    let is_unsupervised = || {
+        let flag = settings.lookup.flag(NO_SUPERVISE, YES, console);
+        flag.map_or_else(reported(console, true), |flag| flag.is_some_and(|flag| flag.value))
+    };
+    if !run.is_alone && !is_unsupervised() {
+        return None;
+    }
+    let profile =
+        run.profile.or_else(|| active_profile(settings, home?, console)).unwrap_or_else(|| ROOT.to_owned());
+    let is_other_asked_for = || {
+        let variable = settings.lookup.get(BOOTSTRAP);
+        variable
+            .map_or_else(reported(console, false), |state| state.is_some_and(|state| state.value == RUNNING))
+    };
+    (profile != ROOT || !is_other_asked_for()).then_some(profile)
+}
+
+/// Returns the profile that `hermes profile use` has made the one of a command without an option, as the hermes user finds it. In a
+/// `HERMES_HOME` that is a named profile's itself, the command is always that one's.
+fn active_profile(settings: &Settings, home: &Home, console: &Console) -> Option<String> {
+    if settings.home.value.parent().is_some_and(|parent| parent.ends_with("profiles")) {
+        return None;
+    }
+    let text = as_gateway::find(settings, home, &ACTIVE, ACTIVE_CAP).unwrap_or_else(|reason| {
+        console.failed(&Error::new("read", &ACTIVE, reason));
+        None
+    })?;
+    let text = String::from_utf8(text).ok()?;
+    let name = text.trim_start_matches('\u{feff}').trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// Writes the state of a first boot in one step, so that later boots find it. `now` is in seconds since 1970, `home` is `HERMES_HOME`.
@@ -87,19 +130,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn command_and_variable_together_decide_about_the_first_boot_and_the_foreground() {
+    fn command_and_variable_together_decide_about_the_first_boot() {
         let of_variable = Some(Bootstrap::Variable(Source::Container));
-        for (command, variable, bootstrap, is_foreground) in [
-            (None, false, None, false),
-            (None, true, of_variable, false),
-            (Some(GatewayRun::Supervised), false, Some(Bootstrap::LegacyCommand), false),
-            (Some(GatewayRun::Supervised), true, Some(Bootstrap::LegacyCommand), false),
-            (Some(GatewayRun::Foreground), false, None, true),
-            (Some(GatewayRun::Foreground), true, of_variable, false),
+        for (command, variable, bootstrap) in [
+            (None, false, None),
+            (None, true, of_variable),
+            (Some(GatewayRun::Supervised), false, Some(Bootstrap::LegacyCommand)),
+            (Some(GatewayRun::Supervised), true, Some(Bootstrap::LegacyCommand)),
+            (Some(GatewayRun::Foreground), false, None),
+            (Some(GatewayRun::Foreground), true, of_variable),
         ] {
             let request = Request { command, variable: variable.then_some(Source::Container) };
             assert_eq!(request.bootstrap(), bootstrap, "{request:?}");
-            assert_eq!(request.is_foreground(), is_foreground, "{request:?}");
         }
     }
 }

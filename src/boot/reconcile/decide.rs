@@ -17,6 +17,8 @@ pub struct Profile {
     pub state: State,
     /// Whether it has a gateway of its own in every topology. `default` never is.
     pub is_standalone: bool,
+    /// Whether the container's command is its gateway, in the foreground. For `default`, see [`Situation`].
+    pub is_foreground: bool,
     /// How its gateway ended last time.
     pub exit: PriorExit,
     /// Its runtime files, which are stale unless its gateway runs.
@@ -71,6 +73,7 @@ impl Profile {
             name,
             state: State::Absent,
             is_standalone: false,
+            is_foreground: false,
             exit: PriorExit::Unknown,
             stale: Vec::new(),
             variables: Variables::Nothing,
@@ -257,6 +260,9 @@ pub fn decide(profile: &Profile, situation: Situation) -> Decision {
             (false, true, false) => Decision::Start(StartReason::Others),
         };
     }
+    if wants && profile.is_foreground {
+        return Decision::Down(DownReason::Foreground);
+    }
     match situation.gateways {
         Gateways::OfDefault if !profile.is_standalone => Decision::ServedByDefault { wants },
         Gateways::OwnButMultiplexed if wants => Decision::Down(DownReason::Multiplexed),
@@ -372,6 +378,21 @@ mod tests {
                     );
                     let is_served = is_served(&coder, situation.gateways);
                     assert_eq!(is_served, matches!(expected, Decision::ServedByDefault { .. }));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_named_profile_in_the_foreground_stays_down_with_that_reason_if_it_wants_to_run() {
+        for (state, wants) in states() {
+            for is_standalone in [false, true] {
+                let other = profile("coder", &state, is_standalone);
+                let coder = Profile { is_foreground: true, ..other.clone() };
+                for situation in situations() {
+                    let foreground = Decision::Down(DownReason::Foreground);
+                    let expected = if wants { foreground } else { decide(&other, situation) };
+                    assert_eq!(decide(&coder, situation), expected, "{state:?} {situation:?}");
                 }
             }
         }

@@ -161,7 +161,7 @@ pub struct Plan {
     pub is_complete: bool,
 }
 
-/// Why `default` stays down although it wants to run.
+/// Why a profile in the foreground stays down although it wants to run.
 pub const FOREGROUND: &str = "the container's command, gateway run, runs this gateway in the foreground";
 
 /// Largest number of profiles that a message names.
@@ -179,7 +179,7 @@ impl Plan {
 
     /// Plans the pass. `slots` are the entries of the scan directory.
     pub(super) fn new(pass: &Pass<'_>, slots: Option<&Entries>) -> Plan {
-        let observed = observe::observe(pass, slots);
+        let mut observed = observe::observe(pass, slots);
         let topology = Topology::decide(pass.settings.topology.value, &observed.signs);
         if topology.is_unknown {
             pass.console.warn(format_args!("{}", signs::UNKNOWN));
@@ -189,7 +189,14 @@ impl Plan {
             (false, true) => Gateways::OwnButMultiplexed,
             (false, false) => Gateways::Own,
         };
-        let situation = situation(pass, &observed, gateways);
+        let foreground = foreground(pass, &observed);
+        for entry in &mut observed.entries {
+            if let Entry::Profile(profile) = entry {
+                profile.is_foreground =
+                    !profile.name.is_root() && foreground.as_deref() == Some(profile.name.text());
+            }
+        }
+        let situation = situation(&observed, gateways, foreground.as_deref());
         let mut plan = Plan {
             items: Vec::new(),
             without_slot: observed.without_slot,
@@ -261,15 +268,24 @@ impl Plan {
     }
 }
 
-/// Returns what decides about all profiles. Whether `default` runs in the foreground is looked for only if it would start.
-fn situation(pass: &Pass<'_>, observed: &Observed, gateways: Gateways) -> Situation {
+/// Returns the profile whose gateway runs in the foreground, which is looked for only if one would start.
+fn foreground(pass: &Pass<'_>, observed: &Observed) -> Option<String> {
+    let is_one_wanted = observed.is_refused_one_wanted
+        || observed.entries.iter().filter_map(Entry::profile).any(Profile::wants);
+    if !is_one_wanted {
+        return None;
+    }
+    bootstrap::foreground(pass.settings, pass.command, pass.home.as_ref(), pass.console)
+}
+
+/// Returns what decides about all profiles.
+fn situation(observed: &Observed, gateways: Gateways, foreground: Option<&str>) -> Situation {
     let profiles = || observed.entries.iter().filter_map(Entry::profile);
-    let is_charge = |profile: &Profile| decide::is_served(profile, gateways) && profile.wants();
+    let is_charge =
+        |profile: &Profile| decide::is_served(profile, gateways) && profile.wants() && !profile.is_foreground;
     let default_is_needed =
         gateways == Gateways::OfDefault && (observed.is_refused_one_wanted || profiles().any(is_charge));
-    let default_wants = profiles().any(|profile| profile.name.is_root() && profile.wants());
-    let is_foreground = (default_is_needed || default_wants)
-        && bootstrap::is_foreground(pass.settings, pass.command, pass.console);
+    let is_foreground = foreground == Some(ProfileName::root().text());
     Situation { gateways, default_is_needed, is_foreground }
 }
 
