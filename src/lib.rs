@@ -11,6 +11,7 @@ mod s6;
 mod service;
 mod settings;
 mod sys;
+mod topology;
 mod volume;
 
 use std::ffi::{OsStr, OsString};

@@ -81,6 +81,13 @@ pub fn runner() -> Result<Runner> {
     Ok(runner_of(&passwd, &group, &added))
 }
 
+/// Returns the supplementary groups of the hermes user, whose ids are `user`.
+pub fn groups(user: Ids) -> Result<Vec<u32>> {
+    let runner = runner()?;
+    // An option may name another user.
+    Ok(if runner.user.ids == user { runner.groups } else { Vec::new() })
+}
+
 /// Returns the hermes user of a passwd(5) and a group(5) text, with the `added` groups except root's.
 fn runner_of(passwd: &[u8], group: &[u8], added: &[u32]) -> Runner {
     let user = hermes(passwd).unwrap_or_else(|| User {

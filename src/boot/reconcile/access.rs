@@ -29,7 +29,7 @@ pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
             profile.refusal = Some(why.clone());
         }
     };
-    let groups = match groups(user) {
+    let groups = match user::groups(user) {
         Ok(groups) => groups,
         Err(error) => return for_all(pass.console.reported(&error), items),
     };
@@ -72,19 +72,12 @@ pub fn require(settings: &Settings, name: &ProfileName) -> Result<()> {
         }
     };
     if is_root {
-        as_user(user, &groups(user)?, enter).unwrap_or(Ok(()))
+        as_user(user, &user::groups(user)?, enter).unwrap_or(Ok(()))
     } else if process::uid() == user.uid {
         enter()
     } else {
         Ok(())
     }
-}
-
-/// Returns the supplementary groups of the hermes user.
-pub fn groups(user: Ids) -> Result<Vec<u32>> {
-    let runner = user::runner()?;
-    // An option may name another user.
-    Ok(if runner.user.ids == user { runner.groups } else { Vec::new() })
 }
 
 /// Returns the error of a path that the hermes user is refused.

@@ -1,12 +1,12 @@
 //! What the container asks for beside the state files: a gateway of `default` at the first boot, or one in the foreground.
 
-use super::as_gateway;
 use super::decide::Bootstrap;
 use crate::output::{Console, Context, Error, Result, json};
 use crate::settings::role::{ContainerCommand, GatewayRun};
 use crate::settings::{Settings, Source, YES};
 use crate::sys::Name;
 use crate::sys::staged::Attributes;
+use crate::topology::as_gateway;
 use crate::volume::Home;
 use crate::volume::directory_lock::Held;
 use crate::volume::state::{self, RUNNING};
@@ -104,10 +104,11 @@ fn active_profile(settings: &Settings, home: &Home, console: &Console) -> Option
     if settings.home.value.parent().is_some_and(|parent| parent.ends_with("profiles")) {
         return None;
     }
-    let text = as_gateway::find(settings, home, &ACTIVE, ACTIVE_CAP).unwrap_or_else(|reason| {
-        console.failed(&Error::new("read", &ACTIVE, reason));
-        None
-    })?;
+    let text =
+        as_gateway::find(settings.owner.value, home, &ACTIVE, ACTIVE_CAP).unwrap_or_else(|reason| {
+            console.failed(&Error::new("read", &ACTIVE, reason));
+            None
+        })?;
     let text = String::from_utf8(text).ok()?;
     let name = text.trim_start_matches('\u{feff}').trim();
     (!name.is_empty()).then(|| name.to_owned())

@@ -3,7 +3,6 @@
 
 mod access;
 mod apply;
-mod as_gateway;
 mod bootstrap;
 mod capabilities;
 mod capacity;
@@ -11,12 +10,10 @@ pub mod decide;
 mod explain;
 mod explanation;
 mod files;
-mod multiplexing;
 mod observe;
 pub mod plan;
 mod profile_files;
 mod report;
-mod signs;
 mod slots;
 
 pub use access::require as require_access;
@@ -24,7 +21,6 @@ pub use plan::Item;
 pub use plan::Plan;
 
 use decide::Bootstrap;
-use multiplexing::Multiplexing;
 use plan::Outcome;
 use std::os::unix::ffi::OsStrExt;
 
@@ -37,6 +33,7 @@ use crate::settings::role::{self, ContainerCommand};
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Name, Ownership, Patience, Reason};
+use crate::topology::multiplexing::Multiplexing;
 use crate::volume::home::Trusted;
 use crate::volume::{Home, state};
 
@@ -102,7 +99,10 @@ impl Pass<'_> {
     fn read_requests(&mut self, home: Option<&Home>) -> Result<()> {
         self.multiplexing = match self.settings.topology.value {
             TopologyChoice::Multiplex => None,
-            _ => Some(Multiplexing::read(self.settings, home, self.console)?),
+            _ => {
+                let Settings { lookup, owner, .. } = self.settings;
+                Some(Multiplexing::read(lookup, owner.value, home, self.console)?)
+            }
         };
         // Any entry of that name is a state, also one that is not usable.
         self.bootstrap = match home.map_or(Ok(false), |home| home.dir.has(&state::STATE)) {

@@ -5,12 +5,12 @@ use super::Pass;
 use super::capacity::{Admission, Candidate, Capacity};
 use super::decide::Profile;
 use super::files::{Files, PARKED};
-use super::signs::Signs;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
 use crate::s6::scandir::Entries;
 use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, Name, Reason};
+use crate::topology::signs::{Signs, Topology};
 use crate::volume::Home;
 use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
@@ -264,7 +264,7 @@ impl Reader<'_> {
                 false
             });
         }
-        let is_multiplex = super::signs::Topology::decide(choice, signs).is_multiplex;
+        let is_multiplex = Topology::decide(choice, signs).is_multiplex;
         if is_multiplex
             && matches!(config::read_standalone(&home.dir, &self.files.budget), Ok(Answer::True { .. }))
         {

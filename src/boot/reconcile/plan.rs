@@ -3,13 +3,13 @@
 use super::access;
 use super::decide::{self, Decision, DownReason, Gateways, NoSlotReason, Profile, Situation, State};
 use super::observe::{self, Entry, NotProfiles, Observed};
-use super::signs::{self, Topology};
 use super::slots::{self, Slot};
 use super::{Pass, bootstrap};
 use crate::output::Error;
 use crate::s6::scandir::{self, Entries};
 use crate::s6::{DefaultState, ProfileName};
 use crate::sys::Name;
+use crate::topology::signs::{self, Topology};
 use crate::volume::profiles::Others;
 
 /// What the pass does for one entry of the volume.

@@ -135,8 +135,8 @@ mod tests {
         Decision, Gateways, NoSlotReason, Profile, Situation, StartReason, State,
     };
     use crate::boot::reconcile::observe::NotProfiles;
-    use crate::boot::reconcile::signs::Topology;
     use crate::sys::Name;
+    use crate::topology::signs::Topology;
     use crate::volume::state::{Key, RecordedState};
 
     fn item(name: &str, word: Option<&str>, decision: Decision) -> Item {

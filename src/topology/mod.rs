@@ -1,0 +1,6 @@
+//! Which gateway serves a profile: its own, or that of `default`. What decides it, for a pass, for the commands, and for a gateway that is
+//! about to start.
+
+pub mod as_gateway;
+pub mod multiplexing;
+pub mod signs;
