@@ -27,10 +27,14 @@ impl Name {
                 "a service was refused or failed",
             ),
             Name::Seed => ordinary("success", "a directory could not be completed"),
-            Name::GatewayRun => program(
-                "success, with --print; else the exit code is that of hermes",
-                "the slot could not be read, or something failed that may pass: s6 starts it again",
-            ),
+            Name::GatewayRun => {
+                let mut exits = program(
+                    "success, with --print; else the exit code is that of hermes",
+                    "the slot could not be read, or something failed that may pass: s6 starts it again",
+                );
+                exits.insert(2, (exit::CONFIGURATION, "the gateway of default is to serve the profile"));
+                exits
+            }
             Name::GatewayLog => {
                 program("success, with --print; else the exit code is that of s6-log", RETRIED)
             }
@@ -46,18 +50,18 @@ impl Name {
             }
             Name::Register => ordinary(
                 "the gateway is supervised",
-                "the slot exists, permission denied, a front end's container, the variables could not be stored, no \
+                "the slot exists, the gateway is the container's command, permission denied, a front end's container, the variables could not be stored, no \
                  s6-svscan, or timeout",
             ),
             Name::Unregister => ordinary("the slot is gone", "permission denied, or timeout"),
             Name::Start | Name::Restart => ordinary(
                 "success",
-                "no such gateway, the gateway of default serves it, a front end's container, permission denied, \
-                 timeout, or the desired state could not be recorded",
+                "no such gateway, the gateway of default is to serve it and does not, a restart of what it serves, the \
+                 container's command, a front end's container, permission denied, timeout, or the desired state could not be recorded",
             ),
             Name::Stop => ordinary(
                 "success",
-                "no such gateway, permission denied, timeout, or the desired state could not be recorded",
+                "no such gateway, the gateway of default serves it still, permission denied, timeout, or the desired state could not be recorded",
             ),
             Name::HandOver => ordinary(
                 "everything is the hermes user's",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::progress::Down;
 use super::record::{DesiredState, Locked, Write};
 use super::register::{self, Registration};
+use super::served::Outlook;
 use super::supervised::{ENDING, Next, SupervisedGateway};
 use super::{Live, lapse, names, record, refusal, served, unregister};
 use crate::output::{Console, Error, Result, exit};
@@ -74,25 +75,49 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
         // Nothing can be started without the volume; what runs can be stopped all the same.
         record::home(&live.settings)?;
     }
-    let forecasts = served::forecasts(&live, verb, &profiles)?;
+    let outlook = match Outlook::new(&live) {
+        // What runs is stopped whatever the volume is.
+        Err(_) if verb == Verb::Stop => Outlook::none(),
+        outlook => outlook?,
+    };
     let mut first_failure = None;
-    for profile in &profiles {
-        let done = served::refuse(&live, verb, profile, &forecasts)
+    // The gateway of `default` comes before those whom it serves.
+    let (of_default, own): (Vec<_>, Vec<_>) =
+        profiles.iter().partition(|profile| outlook.is_of_default(profile));
+    for profile in own.into_iter().chain(of_default) {
+        let done = outlook
+            .refuse_second(verb, profile)
             .and_then(|()| served::require_access(&live, verb, profile))
-            .and_then(|()| carry_out(&live, verb, profile, args.wait));
+            .and_then(|()| carry_out(&live, verb, profile, &outlook, args.wait));
         if let Err(error) = done {
             console.failed(&error);
             first_failure.get_or_insert(error.code());
         }
+    }
+    if verb == Verb::Stop
+        && profiles.iter().any(ProfileName::is_root)
+        && let Some(names) = outlook.charges()
+    {
+        console.note(format_args!("the next boot starts default again, because it serves {names}"));
     }
     live.note_refusal();
     Ok(first_failure.unwrap_or(0))
 }
 
 /// Carries out a request for one profile.
-fn carry_out(live: &Live<'_>, verb: Verb, profile: &ProfileName, wait: Option<Duration>) -> Result<()> {
+fn carry_out(
+    live: &Live<'_>,
+    verb: Verb,
+    profile: &ProfileName,
+    outlook: &Outlook,
+    wait: Option<Duration>,
+) -> Result<()> {
     let (found, slot) = look(live, profile)?;
-    let mut request = Request { live, profile, desired: verb.desired(), recorded: Ok(()) };
+    if outlook.is_of_default(profile) {
+        let own = slot.filter(|_| found == Found::Supervised);
+        return served::carry_out(live, outlook, verb, profile, own, wait);
+    }
+    let mut request = Request::new(live, profile, verb);
     let done = match prepare(verb, found) {
         Preparation::Ready => slot.map_or(Ok(()), |slot| order(live, verb, slot, wait, &mut request)),
         Preparation::Announce => {
@@ -143,16 +168,53 @@ fn order(
 }
 
 /// A request for a gateway, as the next boot will find it.
-struct Request<'a> {
+pub(super) struct Request<'a> {
     live: &'a Live<'a>,
     profile: &'a ProfileName,
     /// What was asked for.
     desired: DesiredState,
+    /// What becomes of the profile's `gateway.parked`, if anything.
+    parking: Option<Parking>,
     /// Whether the last attempt to record a desired state has succeeded.
     recorded: Result<()>,
 }
 
-impl Request<'_> {
+/// What becomes of the `gateway.parked` of a profile that the gateway of `default` serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Parking {
+    /// It is made.
+    Park,
+    /// It is removed.
+    Unpark,
+}
+
+impl<'a> Request<'a> {
+    fn new(live: &'a Live<'a>, profile: &'a ProfileName, verb: Verb) -> Request<'a> {
+        Request { live, profile, desired: verb.desired(), parking: None, recorded: Ok(()) }
+    }
+
+    /// Makes the request for a profile that the gateway of `default` serves.
+    pub(super) fn of_default(
+        live: &'a Live<'a>,
+        profile: &'a ProfileName,
+        verb: Verb,
+        parking: Parking,
+    ) -> Request<'a> {
+        Request { parking: Some(parking), ..Request::new(live, profile, verb) }
+    }
+
+    /// Records the request, which is no order to s6.
+    pub(super) fn record_alone(mut self) -> Result<()> {
+        self.record();
+        self.conclude(Ok(()))
+    }
+
+    /// Records the request and brings down the profile's own gateway, whose slot this is.
+    pub(super) fn stop(mut self, slot: Dir, wait: Option<Duration>) -> Result<()> {
+        let done = order(self.live, Verb::Stop, slot, wait, &mut self);
+        self.conclude(done)
+    }
+
     /// Records the desired state, in the state file and in the slot, and calls `order`, which gives it to s6, as one step: no other
     /// command's request comes between. It is recorded first, so that it is not lost if this process is killed, and so that a new gateway
     /// finds it.
@@ -204,7 +266,10 @@ impl Request<'_> {
     fn set(&mut self, dir: &Result<Option<Locked<'_>>>, desired: DesiredState, write: Write) {
         self.recorded = match dir {
             Err(error) => Err(error.clone()),
-            Ok(Some(dir)) => dir.set_desired(desired, write),
+            Ok(Some(dir)) => dir.set_desired(desired, write).and_then(|()| match self.parking {
+                Some(parking) if write == Write::Always => dir.set_parked(parking == Parking::Park),
+                _ => Ok(()),
+            }),
             Ok(None) if desired == DesiredState::Stopped => Ok(()),
             Ok(None) => {
                 let reason = "it is not on the volume, so the next boot starts nothing";

@@ -8,13 +8,15 @@ use crate::output::{Context, Error, Result, exit};
 use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
 use crate::settings::Settings;
-use crate::sys::{Dir, Errno, Name, Ownership};
+use crate::sys::{Dir, Errno, Name, Ownership, process};
+use crate::topology::host::{Host, Slotted};
 pub use crate::volume::desired_state::{DesiredState, Write};
 use crate::volume::directory_lock::{self, Held};
 use crate::volume::home::Trusted;
 use crate::volume::marker::{self, Marker};
+use crate::volume::parking::{self, PARKED};
 use crate::volume::profiles::{self, Profiles};
-use crate::volume::state::STATE;
+use crate::volume::state::{self, STATE};
 use crate::volume::{Home, advice, desired_state, kept_env};
 
 /// Opens `HERMES_HOME`. Returns it with the users who may own what a symlink there leads to.
@@ -87,6 +89,15 @@ pub struct Locked<'a> {
     dir: Held,
 }
 
+/// Returns the gateway of `default`, given what s6 says of it.
+pub fn host((home, _): &(Home, Trusted), slotted: Slotted) -> Host {
+    let report = home.as_its_user(|| state::report(&home.dir).context("read", &STATE));
+    match report {
+        Ok(report) => Host::of(slotted, report.as_ref(), process::life),
+        Err(error) => Host::Unknown(error.to_string()),
+    }
+}
+
 /// Locks the directory of a profile; `None` if there is no such profile. What another process locks is changed without the lock, which is
 /// reported. Fails as [`in_directory`].
 pub fn lock<'a>(live: &'a Live<'_>, profile: &'a ProfileName) -> Result<Option<Locked<'a>>> {
@@ -140,6 +151,19 @@ impl Locked<'_> {
             ));
         }
         Ok(())
+    }
+
+    /// Makes or removes the profile's `gateway.parked`.
+    pub fn set_parked(&self, is_parked: bool) -> Result<()> {
+        let (live, label) = (self.live, profiles::label(self.profile, &PARKED));
+        let (owner, ownership) = (live.settings.owner.value, live.template.ownership);
+        self.home.as_its_user(|| {
+            if is_parked {
+                parking::park(&self.dir, owner, ownership).context("make", label)
+            } else {
+                parking::unpark(&self.dir).context("remove", label)
+            }
+        })
     }
 
     /// Returns whether the state file has this desired state, as far as this can be seen.

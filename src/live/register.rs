@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, Instant};
 
+use super::control::Verb;
+use super::served::Outlook;
 use super::{INTERVAL, Live, SUPERVISION, is_fully_supervised, names, record, unregister};
 use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Result, exit};
@@ -47,11 +49,23 @@ fn register(args: &Args, console: &Console) -> Result<u8> {
     if live.slot(&profile)?.is_none() && !record::has_profile(&live.settings, &profile)? {
         return Err(names::unknown_profile(&live.settings, &profile));
     }
-    if make(&live, &profile, args.default_state, &variables)? == Registration::Present {
+    let outlook = Outlook::new(&live)?;
+    let is_of_default = outlook.is_of_default(&profile);
+    let want = if is_of_default { DefaultState::Down } else { args.default_state };
+    if want == DefaultState::Up {
+        outlook.refuse_second(Verb::Start, &profile)?;
+    }
+    if make(&live, &profile, want, &variables)? == Registration::Present {
         let reason = "it already exists: unregister it first, or start it";
         return Err(Error::new("register", profile.slot(), reason).with_code(exit::INCOMPLETE));
     }
     wait_for_supervision(&live, &profile)?;
+    if is_of_default {
+        live.console.note(format_args!(
+            "{}: its slot stays down, because the gateway of default serves it",
+            profile.text()
+        ));
+    }
     live.note_refusal();
     Ok(0)
 }

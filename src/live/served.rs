@@ -1,23 +1,66 @@
-//! `start` and `restart` of a profile whose gateway is not to be started: that of `default` serves it, or the hermes user cannot enter its
-//! directory.
+//! `start`, `stop` and `restart` of a profile that has no gateway of its own: that of `default` serves it, unless the profile is parked.
+//! A profile whose gateway runs in the foreground has none to start either.
 
-use super::control::Verb;
-use super::{Live, record};
-use crate::boot::reconcile;
-use crate::boot::reconcile::Item;
+use std::time::Duration;
+
+use super::control::{Parking, Request, Verb};
+use super::supervised::SupervisedGateway;
+use super::{Live, record, status};
+use crate::boot::reconcile::decide::{Decision, DownReason};
+use crate::boot::reconcile::plan::FOREGROUND;
+use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::{Error, Result, exit};
 use crate::s6::ProfileName;
+use crate::s6::status::svstat;
+use crate::settings::role::ContainerCommand;
 use crate::settings::topology::TopologyChoice;
+use crate::sys::{Dir, time};
+use crate::topology::host::{Serving, Slotted};
 
-/// Returns what the next boot would do with each profile. Reads the whole volume for it, and returns nothing where it does not matter
-/// which profiles the gateway of `default` serves: `stop` stops any gateway.
-pub fn forecasts(live: &Live<'_>, verb: Verb, profiles: &[ProfileName]) -> Result<Vec<Item>> {
-    let is_own = live.settings.topology.value == TopologyChoice::PerProfile;
-    if verb == Verb::Stop || is_own || profiles.iter().all(ProfileName::is_root) {
-        return Ok(Vec::new());
+/// Time between two looks at what the gateway of `default` has written.
+const INTERVAL: Duration = Duration::from_millis(200);
+
+/// What a boot would do with the profiles of a command.
+pub struct Outlook(Option<Plan>);
+
+impl Outlook {
+    /// Plans a boot, which reads the whole volume, unless each profile has a gateway of its own and none can run in the foreground.
+    pub fn new(live: &Live<'_>) -> Result<Outlook> {
+        let is_own = live.settings.topology.value == TopologyChoice::PerProfile;
+        if is_own && ContainerCommand::default().run_command().is_ok_and(|command| command.is_none()) {
+            return Ok(Outlook(None));
+        }
+        // What is wrong with other profiles is not the answer to this command.
+        reconcile::forecast(&live.settings, &live.console.silent(), &|| false).map(|plan| Outlook(Some(plan)))
     }
-    // What is wrong with other profiles is not the answer to this command.
-    reconcile::forecast(&live.settings, &live.console.silent(), &|| false).map(|plan| plan.items)
+
+    /// Returns that of a command for which it does not matter.
+    pub fn none() -> Outlook {
+        Outlook(None)
+    }
+
+    fn item(&self, profile: &ProfileName) -> Option<&Item> {
+        self.0.as_ref()?.items.iter().find(|item| item.name == profile.text().as_bytes())
+    }
+
+    /// Returns whether a profile has no gateway of its own.
+    pub fn is_of_default(&self, profile: &ProfileName) -> bool {
+        self.item(profile).is_some_and(Item::is_of_default)
+    }
+
+    /// Fails if the gateway of a profile runs in the foreground and is to be started.
+    pub fn refuse_second(&self, verb: Verb, profile: &ProfileName) -> Result<()> {
+        let is_foreground = |item: &Item| item.decision == Decision::Down(DownReason::Foreground);
+        if verb == Verb::Stop || !self.item(profile).is_some_and(is_foreground) {
+            return Ok(());
+        }
+        Err(Error::new(verb.name(), profile.text(), FOREGROUND).with_code(exit::INCOMPLETE))
+    }
+
+    /// Returns the profiles for which the next boot starts `default`, if it does.
+    pub fn charges(&self) -> Option<String> {
+        self.0.as_ref().map(Plan::charges).filter(|names| !names.is_empty())
+    }
 }
 
 /// Fails if the gateway would be refused the volume or its profile's directory, with the sentence of a boot pass. What runs can be
@@ -29,15 +72,143 @@ pub fn require_access(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Res
     reconcile::require_access(&live.settings, profile).map_err(|error| error.with_code(exit::INCOMPLETE))
 }
 
-/// Fails if the gateway of `default` serves a profile: it has none of its own to start.
-pub fn refuse(live: &Live<'_>, verb: Verb, profile: &ProfileName, forecasts: &[Item]) -> Result<()> {
-    let name = profile.text().as_bytes();
-    if !forecasts.iter().any(|forecast| forecast.is_served_by_default() && forecast.name == name) {
+/// Returns whether the gateway of `default` serves a profile now.
+fn look(live: &Live<'_>, outlook: &Outlook, profile: &ProfileName) -> Result<Serving> {
+    let process = match live.slot(&ProfileName::root())? {
+        Some(slot) => svstat(&slot)?.and_then(|stat| stat.pid()),
+        None => None,
+    };
+    let slotted = process.map_or(Slotted::Down, Slotted::Up);
+    let host = record::host(&record::home(&live.settings)?, slotted);
+    let is_foreground = outlook.0.as_ref().is_some_and(Plan::is_default_in_foreground);
+    let host = if is_foreground { host.in_foreground() } else { host };
+    Ok(host.serving(profile.text().as_bytes()))
+}
+
+/// Carries out `start` or `stop`, or refuses `restart`. `slot` is the profile's own slot, if it is supervised.
+pub fn carry_out(
+    live: &Live<'_>,
+    outlook: &Outlook,
+    verb: Verb,
+    profile: &ProfileName,
+    slot: Option<Dir>,
+    wait: Option<Duration>,
+) -> Result<()> {
+    let look = || look(live, outlook, profile);
+    match verb {
+        Verb::Start => start(live, profile, slot, wait, look),
+        Verb::Stop => stop(live, profile, slot, wait, look),
+        Verb::Restart => Err(refusal(live, profile)),
+    }
+}
+
+/// Parks a profile, and stops its own gateway, if it has one. With `wait`, waits until the gateway of `default` has dropped it.
+fn stop(
+    live: &Live<'_>,
+    profile: &ProfileName,
+    slot: Option<Dir>,
+    wait: Option<Duration>,
+    look: impl Fn() -> Result<Serving>,
+) -> Result<()> {
+    let request = Request::of_default(live, profile, Verb::Stop, Parking::Park);
+    match slot {
+        Some(slot) => request.stop(slot, wait)?,
+        None => request.record_alone()?,
+    }
+    let name = profile.text();
+    match look()? {
+        Serving::Served => (),
+        Serving::Unknown(error) => return Err(unknown(profile, &error)),
+        _ => return Ok(()),
+    }
+    let Some(limit) = wait else {
+        live.console
+            .note(format_args!("{name} is parked: the gateway of default drops it within 30 seconds"));
+        return Ok(());
+    };
+    let serving = await_serving(limit, &look, |serving| *serving != Serving::Served)?;
+    if serving != Serving::Served {
         return Ok(());
     }
-    let (verb, program) = (verb.name(), live.console.program());
     let reason = format!(
-        "the gateway of default serves it: {program} {verb} default ({program} reconcile --explain says why)"
+        "it is parked, and the gateway of default still serves it after {} seconds: it looks for gateway.parked every 30 \
+         seconds, and releases of Hermes Agent before 0.21.5 do not know that file",
+        limit.as_secs()
     );
-    Err(Error::new(verb, profile.text(), reason).with_code(exit::INCOMPLETE))
+    Err(Error::new("stop", name, reason).with_code(exit::INCOMPLETE))
+}
+
+/// Unparks a profile and records that it is to run. Stops its own gateway where there are two. With `wait`, waits until the gateway of
+/// `default` serves it.
+fn start(
+    live: &Live<'_>,
+    profile: &ProfileName,
+    slot: Option<Dir>,
+    wait: Option<Duration>,
+    look: impl Fn() -> Result<Serving>,
+) -> Result<()> {
+    Request::of_default(live, profile, Verb::Start, Parking::Unpark).record_alone()?;
+    let name = profile.text();
+    let mut serving = look()?;
+    let own = slot.map(|slot| SupervisedGateway { live, profile, slot });
+    let is_own_up = own.as_ref().map(SupervisedGateway::is_up).transpose()? == Some(true);
+    if let Some(own) = own.filter(|_| is_own_up) {
+        if serving != Serving::Served {
+            let what =
+                "its own gateway is up, which is not started at the next boot: that of default serves it";
+            live.console.note(format_args!("{name}: {what}"));
+            return Ok(());
+        }
+        own.bring_down(wait.unwrap_or(super::control::WAIT))?;
+        live.console.note(format_args!("{name}: its own gateway is stopped"));
+    }
+    if let Some(limit) = wait.filter(|_| comes_by_itself(&serving)) {
+        serving = await_serving(limit, &look, |serving| !comes_by_itself(serving))?;
+    }
+    if serving == Serving::Served || (wait.is_none() && comes_by_itself(&serving)) {
+        let note = if serving == Serving::Served { SERVED } else { COMES };
+        live.console.note(format_args!("{name}: {note}"));
+        return Ok(());
+    }
+    let why = status::why_not_served(&serving, &live.console.program());
+    let reason = match wait.filter(|_| comes_by_itself(&serving)) {
+        Some(limit) => format!("not served after {} seconds: {why}", limit.as_secs()),
+        None => why,
+    };
+    Err(Error::new("start", name, reason).with_code(exit::INCOMPLETE))
+}
+
+/// What is said of a profile that is served.
+const SERVED: &str = "the gateway of default serves it";
+/// What is said of one that is going to be.
+const COMES: &str = "the gateway of default takes it up within 30 seconds";
+
+/// Returns whether a profile is going to be served without anything being done.
+fn comes_by_itself(serving: &Serving) -> bool {
+    matches!(serving, Serving::NotYet | Serving::Silent | Serving::Foreground)
+}
+
+/// Waits until `is_there` is true of whether a profile is served, for `limit` at most. Returns what was seen last.
+fn await_serving(
+    limit: Duration,
+    look: impl Fn() -> Result<Serving>,
+    is_there: impl Fn(&Serving) -> bool,
+) -> Result<Serving> {
+    let found =
+        time::poll(limit, INTERVAL, || look().map(|serving| Some(serving).filter(&is_there)).transpose());
+    found.unwrap_or_else(look)
+}
+
+/// Returns the error of a restart: there is no process that would be a profile's own.
+fn refusal(live: &Live<'_>, profile: &ProfileName) -> Error {
+    let (program, name) = (live.console.program(), profile.text());
+    let reason = format!(
+        "{SERVED}, together with others: {program} restart default restarts it for all; to have {name} alone dropped and taken up \
+         again: {program} stop --wait {name}, then: {program} start --wait {name}"
+    );
+    Error::new("restart", name, reason).with_code(exit::INCOMPLETE)
+}
+
+fn unknown(profile: &ProfileName, error: &str) -> Error {
+    Error::new("determine who serves", profile.text(), error.to_owned()).with_code(exit::INCOMPLETE)
 }

@@ -101,6 +101,11 @@ impl SupervisedGateway<'_> {
         Ok(before.pid())
     }
 
+    /// Returns whether it is up.
+    pub fn is_up(&self) -> Result<bool> {
+        Ok(self.stat()?.is_some_and(|stat| stat.is_up()))
+    }
+
     /// Waits until the gateway, whose process was `old`, is down, or another process has followed it.
     pub fn await_down(&self, old: Option<u64>, limit: Duration) -> Result<Down> {
         let watch =

@@ -2,6 +2,8 @@
 
 /// Something was refused, left undone, or is not as it should be.
 pub const INCOMPLETE: u8 = 1;
+/// What is configured cannot be run: `EX_CONFIG` of sysexits.h.
+pub const CONFIGURATION: u8 = 78;
 /// Wrong usage, as in s6.
 pub const USAGE: u8 = 100;
 /// A system call failed and left nothing to do, as in s6.

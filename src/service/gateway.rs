@@ -7,12 +7,16 @@ use std::path::Path;
 use super::exec::{self, Launch, Place};
 use super::invocation::{home, home_or, home_or_set};
 use super::{Args, Effect, backoff, exit_code, failure, is_permanent, restart, stays_down};
-use crate::output::{Console, Context, Result, exit};
+use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::deaths::Death;
 use crate::s6::{ProfileName, servicedir};
+use crate::settings::user::Runner;
 use crate::settings::{self, Lookup, user};
 use crate::sys::number::decimal;
-use crate::sys::{Dir, present};
+use crate::sys::{Dir, Errno, Ownership, present};
+use crate::topology::own_gateway;
+use crate::volume::Home;
+use crate::volume::home::Trusted;
 
 /// Variables that tell the gateway that it is supervised. Without the first, it would call the service manager, which would start it
 /// again.
@@ -44,6 +48,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
         && let Ok(home) = home_or(slot.home.clone(), &lookup)
     {
         restart::forget(&home, profile, &runner);
+        require_own_gateway(&home, profile, &runner, &lookup, console)?;
     }
     let mut environment = base.clone();
     environment.insert("HOME".into(), runner.user.home.clone().into());
@@ -58,6 +63,32 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     }
     command.args(["gateway", "run", "--replace"]).current_dir(&runner.user.home);
     Launch { command, place: Place::Path, runner: &runner, base: &base }.carry_out(args.effect, console)
+}
+
+/// Fails if the profile has no gateway of its own: that of `default` serves it. Whatever has started this one, it ends here. What cannot be
+/// looked at is reported and is no reason to end.
+fn require_own_gateway(
+    home: &Path,
+    profile: &ProfileName,
+    runner: &Runner,
+    lookup: &Lookup,
+    console: &Console,
+) -> Result<()> {
+    let trusted = Trusted::new(runner.user.ids, &Ownership::new());
+    let look = |home: Home| own_gateway::absence(profile, (&home, trusted), runner.user.ids, lookup, console);
+    let absence = match Home::open(home, trusted) {
+        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(()),
+        home => home.and_then(look).unwrap_or_else(|error| {
+            console.failed(&error);
+            None
+        }),
+    };
+    let Some(why) = absence else { return Ok(()) };
+    let reason = format!(
+        "the gateway of default is to serve it: {why}; {}=per-profile overrides this",
+        settings::TOPOLOGY_VARIABLE
+    );
+    Err(Error::new("start a gateway for", profile.text(), reason).with_code(exit::CONFIGURATION))
 }
 
 /// Returns the pause that a gateway with these deaths makes before it starts, if it makes one.

@@ -21,9 +21,9 @@ use crate::output::exit;
 use crate::s6::deaths::Death;
 use crate::sys::number::decimal;
 
-/// Exit codes after which a restart changes nothing, and what they mean. 78 is `EX_CONFIG` of sysexits.h.
+/// Exit codes after which a restart changes nothing, and what they mean.
 static PERMANENT: [(u8, &str); 4] = [
-    (78, "configuration"),
+    (exit::CONFIGURATION, "configuration"),
     (exit::SYSTEM, "a system call failed"),
     (exit::NOT_EXECUTABLE, "the program cannot be executed"),
     (exit::NOT_FOUND, "the program or its interpreter is not found"),

@@ -96,8 +96,7 @@ impl Settings {
         let scandir = path(overrides.scandir.as_deref(), &lookup, SCANDIR_VARIABLE, SCANDIR)?;
         let owner = owner(overrides.owner.as_deref())?;
         let mode = mode(overrides.mode, &lookup, &scandir.value, console)?;
-        let (option, choices) = (overrides.topology, &topology::CHOICES);
-        let topology = lookup.choice(option, TOPOLOGY_VARIABLE, choices, TopologyChoice::Auto, console)?;
+        let topology = topology::choice(&lookup, overrides.topology, console)?;
         let max_services = max_services(overrides.max_services, &lookup, console)?;
         Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup })
     }

@@ -1,5 +1,8 @@
 //! The topology: one gateway for each profile, or one gateway, that of `default`, for all profiles.
 
+use super::{Lookup, Setting, TOPOLOGY_VARIABLE};
+use crate::output::{Console, Result};
+
 /// The topology that an option or a variable sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TopologyChoice {
@@ -17,6 +20,15 @@ pub static CHOICES: [(&str, TopologyChoice); 3] = [
     ("per-profile", TopologyChoice::PerProfile),
     ("multiplex", TopologyChoice::Multiplex),
 ];
+
+/// Returns what the option sets, else the variable, else `auto`.
+pub fn choice(
+    lookup: &Lookup,
+    option: Option<TopologyChoice>,
+    console: &Console,
+) -> Result<Setting<TopologyChoice>> {
+    lookup.choice(option, TOPOLOGY_VARIABLE, &CHOICES, TopologyChoice::Auto, console)
+}
 
 #[cfg(test)]
 mod tests {

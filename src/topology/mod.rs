@@ -2,5 +2,7 @@
 //! about to start.
 
 pub mod as_gateway;
+pub mod host;
 pub mod multiplexing;
+pub mod own_gateway;
 pub mod signs;

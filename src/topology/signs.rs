@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use crate::output::escape::Sentence;
 use crate::settings::topology::TopologyChoice;
+use crate::sys::Name;
 use crate::volume::state::Served;
 
 /// The topology of a pass.
@@ -36,6 +37,9 @@ pub struct Signs {
     /// Whether there is a profile beside `default`. No sign by itself.
     pub has_named: bool,
 }
+
+/// What a gateway leaves in `HERMES_HOME` when it has changed a `multiplex_profiles: false` of config.yaml.
+pub static REWRITTEN: Name = Name::fixed(c".multiplex_opt_out_rewritten");
 
 /// What is said where the signs cannot decide.
 pub const UNKNOWN: &str = "unable to determine the topology: when the gateway of default last started, there was no other \

@@ -12,6 +12,7 @@ pub mod gateway_log;
 pub mod home;
 pub mod kept_env;
 pub mod marker;
+pub mod parking;
 pub mod profiles;
 pub mod state;
 pub mod transfer;

@@ -2,7 +2,7 @@
 
 use super::budget::Budget;
 use crate::output::json::{Object, Value};
-use crate::sys::{Dir, Name, Reason};
+use crate::sys::{Dir, Name, Reason, file};
 
 /// The state file of a profile.
 pub static STATE: Name = Name::fixed(c"gateway_state.json");
@@ -103,19 +103,14 @@ pub enum Served {
 }
 
 /// How `multiplex_standalone_reason` begins where `default` was the only profile.
-const SINGLE: &str = "only one profile exists";
+pub const SINGLE: &str = "only one profile exists";
 
 impl Served {
     /// Reads it. An entry that is no name counts as none.
     fn of(object: &Object<'_>) -> Served {
-        let why = match object.get("multiplex_standalone_reason") {
-            Value::Text(why) if !why.is_empty() => Some(why.chars().take(WORD_CAP).collect()),
-            Value::Text(_) | Value::Other | Value::Absent => None,
-        };
-        let is_another =
-            |value: &Value| matches!(value, Value::Text(name) if !name.is_empty() && name != "default");
-        match (object.list("served_profiles"), why) {
-            (Some(list), _) if list.iter().any(is_another) => Served::Others,
+        let Report { served, why, .. } = Report::of(object);
+        match (served, why) {
+            (Some(list), _) if list.iter().any(|name| name != "default") => Served::Others,
             (None, None) => Served::Unsaid,
             (Some(_) | None, why) => Served::NobodyElse { why },
         }
@@ -124,6 +119,35 @@ impl Served {
     /// Returns whether the gateway had nobody else to serve: that does not show whether it would.
     pub fn is_single(&self) -> bool {
         matches!(self, Served::NobodyElse { why: Some(why) } if why.starts_with(SINGLE))
+    }
+}
+
+/// What a gateway has last written of itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Its process.
+    pub pid: Option<u64>,
+    /// When that was started, in the kernel's clock ticks.
+    pub start: Option<u64>,
+    /// The profiles that it serves, by `served_profiles`; `None` if there is no such list. An entry that is no name counts as none.
+    pub served: Option<Vec<String>>,
+    /// Why it serves no other profile, by `multiplex_standalone_reason`, which releases from 0.21.4 on write; of a long one the first 256
+    /// characters.
+    pub why: Option<String>,
+}
+
+impl Report {
+    fn of(object: &Object<'_>) -> Report {
+        let why = match object.get("multiplex_standalone_reason") {
+            Value::Text(why) if !why.is_empty() => Some(why.chars().take(WORD_CAP).collect()),
+            Value::Text(_) | Value::Other | Value::Absent => None,
+        };
+        let name = |value| match value {
+            Value::Text(name) if !name.is_empty() => Some(name),
+            _ => None,
+        };
+        let served = object.list("served_profiles").map(|list| list.into_iter().filter_map(name).collect());
+        Report { pid: object.number("pid"), start: object.number("start_time"), served, why }
     }
 }
 
@@ -164,6 +188,16 @@ pub fn read(profile: &Dir, budget: &Budget) -> StateFile {
         Ok(Some(bytes)) => StateFile::parse(&bytes),
         Ok(None) => StateFile::default(),
         Err(reason) => StateFile::unusable(reason),
+    }
+}
+
+/// Reads what a gateway has last written of itself; `None` if there is no state file, or what is in it is no object.
+pub fn report(profile: &Dir) -> Result<Option<Report>, Reason> {
+    match file::find(profile, &STATE, CAP) {
+        Ok(text) => Ok(text.and_then(|text| Object::parse(&text).ok().map(|object| Report::of(&object)))),
+        Err(reason @ Reason::Errno(_)) => Err(reason),
+        // No gateway writes a file of this type or this size.
+        Err(Reason::Rule(_) | Reason::Unread(_)) => Ok(None),
     }
 }
 

@@ -17,6 +17,8 @@ pub struct Profile {
     pub state: State,
     /// Whether it has a gateway of its own in every topology. `default` never is.
     pub is_standalone: bool,
+    /// Whether it is parked: its operator has asked the gateway of `default` not to serve it. `default` never is.
+    pub is_parked: bool,
     /// Whether the container's command is its gateway, in the foreground. For `default`, see [`Situation`].
     pub is_foreground: bool,
     /// How its gateway ended last time.
@@ -73,6 +75,7 @@ impl Profile {
             name,
             state: State::Absent,
             is_standalone: false,
+            is_parked: false,
             is_foreground: false,
             exit: PriorExit::Unknown,
             stale: Vec::new(),
@@ -214,6 +217,8 @@ pub enum DownReason {
     Foreground,
     /// Multiplexing is switched on.
     Multiplexed,
+    /// The gateway of `default` would serve it, and it is parked.
+    Parked,
 }
 
 /// Why a profile has no slot.
@@ -244,9 +249,14 @@ impl Wanted {
     }
 }
 
-/// Returns whether the gateway of `default` serves a profile.
-pub fn is_served(profile: &Profile, gateways: Gateways) -> bool {
+/// Returns whether the gateway of `default` serves a profile, unless it is parked.
+pub fn is_of_default(profile: &Profile, gateways: Gateways) -> bool {
     gateways == Gateways::OfDefault && !profile.is_standalone && !profile.name.is_root()
+}
+
+/// Returns whether the gateway of `default` is to run for a profile.
+pub fn needs_default(profile: &Profile, gateways: Gateways) -> bool {
+    is_of_default(profile, gateways) && profile.wants() && !profile.is_parked && !profile.is_foreground
 }
 
 /// Decides what happens to a profile.
@@ -264,6 +274,9 @@ pub fn decide(profile: &Profile, situation: Situation) -> Decision {
         return Decision::Down(DownReason::Foreground);
     }
     match situation.gateways {
+        Gateways::OfDefault if profile.is_parked && !profile.is_standalone => {
+            Decision::Down(DownReason::Parked)
+        }
         Gateways::OfDefault if !profile.is_standalone => Decision::ServedByDefault { wants },
         Gateways::OwnButMultiplexed if wants => Decision::Down(DownReason::Multiplexed),
         _ if wants => Decision::Start(StartReason::State),
@@ -354,7 +367,8 @@ mod tests {
                     (true, false) => Decision::Start(StartReason::Others),
                 };
                 assert_eq!(decide(&default, situation), expected, "{state:?} {situation:?}");
-                assert!(!is_served(&default, situation.gateways));
+                assert!(!is_of_default(&default, situation.gateways));
+                assert!(!needs_default(&default, situation.gateways));
             }
         }
     }
@@ -362,22 +376,21 @@ mod tests {
     #[test]
     fn a_named_profile_starts_where_it_has_a_gateway_of_its_own_and_wants_to_run() {
         for (state, wants) in states() {
-            for is_standalone in [false, true] {
-                let coder = profile("coder", &state, is_standalone);
+            for (is_standalone, is_parked) in [(false, false), (false, true), (true, false), (true, true)] {
+                let coder = Profile { is_parked, ..profile("coder", &state, is_standalone) };
                 for situation in situations() {
                     let expected = match (situation.gateways, is_standalone, wants) {
+                        (Gateways::OfDefault, false, _) if is_parked => Decision::Down(DownReason::Parked),
                         (Gateways::OfDefault, false, _) => Decision::ServedByDefault { wants },
                         (_, _, false) => Decision::Down(DownReason::State),
                         (Gateways::OwnButMultiplexed, _, true) => Decision::Down(DownReason::Multiplexed),
                         (Gateways::Own | Gateways::OfDefault, _, true) => Decision::Start(StartReason::State),
                     };
-                    assert_eq!(
-                        decide(&coder, situation),
-                        expected,
-                        "{state:?} {is_standalone} {situation:?}"
-                    );
-                    let is_served = is_served(&coder, situation.gateways);
-                    assert_eq!(is_served, matches!(expected, Decision::ServedByDefault { .. }));
+                    assert_eq!(decide(&coder, situation), expected, "{coder:?} {situation:?}");
+                    let is_served = matches!(expected, Decision::ServedByDefault { .. });
+                    let is_parked = expected == Decision::Down(DownReason::Parked);
+                    assert_eq!(is_of_default(&coder, situation.gateways), is_served || is_parked);
+                    assert_eq!(needs_default(&coder, situation.gateways), is_served && wants);
                 }
             }
         }

@@ -7,7 +7,7 @@ use super::Pass;
 use super::decide::{Bootstrap, Decision, DownReason, Profile, StartReason, State};
 use super::explanation::{Entry, Fact, NamedSetting, Present};
 use super::observe;
-use super::plan::{FOREGROUND, Item, Plan};
+use super::plan::{FOREGROUND, Item, PARKED, Plan};
 use super::slots::Slot;
 use crate::output::escape::{FromVolume, Shown};
 use crate::s6::slot::staging;
@@ -168,6 +168,7 @@ impl Explain<'_, '_> {
     fn why_down(&self, profile: &Profile, decision: &Decision) -> String {
         match decision {
             Decision::Down(DownReason::Foreground) => FOREGROUND.to_owned(),
+            Decision::Down(DownReason::Parked) => format!("{}; {PARKED}", self.state(profile)),
             Decision::Down(DownReason::Multiplexed) => {
                 let why = self.pass.multiplexing.as_ref().map_or("", |multiplexing| &multiplexing.why);
                 format!(

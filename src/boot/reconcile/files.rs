@@ -12,11 +12,10 @@ use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
 use crate::volume::directory_lock::STAGING;
 use crate::volume::exit_ledger::{LEDGER, PriorExit};
+use crate::volume::parking::{self, PARKED};
 use crate::volume::state::{self, Served, StateFile};
 use crate::volume::{advice, kept_env, marker, profiles};
 
-/// What `hermes -p NAME gateway stop` leaves in the directory of a profile that the gateway of `default` serves.
-pub static PARKED: Name = Name::fixed(c"gateway.parked");
 static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
 /// Files of a gateway with process IDs, which mean nothing in a new container, and what a killed command may have left.
@@ -119,14 +118,16 @@ impl Files<'_> {
         self.pass.console.failed(&Error::new("determine gateway.standalone from", label, reason));
     }
 
-    /// Returns whether a named profile is parked: its operator has asked the gateway of `default` not to serve it. Any entry of that name
-    /// counts. What cannot be looked at is reported and counts as no.
-    pub fn is_parked(&self, dir: &Dir, name: &ProfileName) -> bool {
-        dir.has(&PARKED).unwrap_or_else(|errno| {
-            let label = profiles::label(name, &PARKED);
+    /// Looks whether a profile is parked, where it matters. What cannot be looked at is reported and counts as no.
+    pub fn read_parked(&self, profile: &mut Profile, dir: &Dir) {
+        if profile.name.is_root() || self.pass.settings.topology.value == TopologyChoice::PerProfile {
+            return;
+        }
+        profile.is_parked = parking::is_parked(dir).unwrap_or_else(|errno| {
+            let label = profiles::label(&profile.name, &PARKED);
             self.pass.console.failed(&Error::new("inspect", label, errno));
             false
-        })
+        });
     }
 
     /// Reports a file that was not read because the budget is used up, and notes it at the profile.

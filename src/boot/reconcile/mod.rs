@@ -97,13 +97,10 @@ struct Pass<'a> {
 impl Pass<'_> {
     /// Reads what decides about gateways besides their own state files.
     fn read_requests(&mut self, home: Option<&Home>) -> Result<()> {
-        self.multiplexing = match self.settings.topology.value {
-            TopologyChoice::Multiplex => None,
-            _ => {
-                let Settings { lookup, owner, .. } = self.settings;
-                Some(Multiplexing::read(lookup, owner.value, home, self.console)?)
-            }
-        };
+        if self.settings.topology.value != TopologyChoice::Multiplex {
+            let Settings { lookup, owner, .. } = self.settings;
+            self.multiplexing = Some(Multiplexing::read(lookup, owner.value, home, self.console)?);
+        }
         // Any entry of that name is a state, also one that is not usable.
         self.bootstrap = match home.map_or(Ok(false), |home| home.dir.has(&state::STATE)) {
             Ok(false) => Ok(bootstrap::find(self.settings, self.command, self.console)?),

@@ -4,19 +4,18 @@
 use super::Pass;
 use super::capacity::{Admission, Candidate, Capacity};
 use super::decide::Profile;
-use super::files::{Files, PARKED};
+use super::files::Files;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
 use crate::s6::scandir::Entries;
 use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, Name, Reason};
-use crate::topology::signs::{Signs, Topology};
+use crate::topology::signs::{REWRITTEN, Signs, Topology};
 use crate::volume::Home;
 use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
+use crate::volume::parking::PARKED;
 use crate::volume::profiles::{self, Found, LISTED, Listing, Others, Profiles};
-/// What a gateway leaves in `HERMES_HOME` when it has changed a `multiplex_profiles: false` of config.yaml.
-static REWRITTEN: Name = Name::fixed(c".multiplex_opt_out_rewritten");
 
 /// The name of the profile at `HERMES_HOME`.
 static ROOT: Name = Name::fixed(c"default");
@@ -36,7 +35,7 @@ pub struct Observed {
     pub refused_unnamed: usize,
     /// The slots that s6-svscan can handle.
     pub capacity: Capacity,
-    /// Whether a profile in `without_slot` wants to run and is not standalone.
+    /// Whether a profile in `without_slot` wants to run and is neither standalone nor parked.
     pub is_refused_one_wanted: bool,
     /// Further entries of `profiles`, which are only counted.
     pub others: Others,
@@ -183,7 +182,8 @@ impl Reader<'_> {
         }
         let (mut profile, _) = self.files.profile(name, dir);
         observed.signs.has_named = true;
-        if self.asks_for_signs(&observed.signs) && self.files.is_parked(dir, &profile.name) {
+        self.files.read_parked(&mut profile, dir);
+        if profile.is_parked && observed.signs.parked.is_none() {
             observed.signs.parked = Some(profiles::label(&profile.name, &PARKED));
         }
         if observed.admit(&profile, is_new) {
@@ -194,7 +194,7 @@ impl Reader<'_> {
             }
             observed.entries.push(Entry::Profile(profile));
         } else {
-            if profile.wants() && !observed.is_refused_one_wanted {
+            if profile.wants() && !profile.is_parked && !observed.is_refused_one_wanted {
                 self.files.read_standalone(&mut profile, dir);
                 observed.is_refused_one_wanted = !profile.is_standalone;
             }

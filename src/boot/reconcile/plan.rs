@@ -126,9 +126,9 @@ impl Item {
         self.profile.as_ref().and_then(Profile::obstacle)
     }
 
-    /// Returns whether the gateway of `default` serves the profile.
-    pub fn is_served_by_default(&self) -> bool {
-        matches!(self.decision, Decision::ServedByDefault { .. })
+    /// Returns whether it is the gateway of `default` that serves the profile, unless it is parked.
+    pub fn is_of_default(&self) -> bool {
+        matches!(self.decision, Decision::ServedByDefault { .. } | Decision::Down(DownReason::Parked))
     }
 
     /// Returns whether the profile has a slot and wants to run, and `default` starts for it.
@@ -163,6 +163,10 @@ pub struct Plan {
 
 /// Why a profile in the foreground stays down although it wants to run.
 pub const FOREGROUND: &str = "the container's command, gateway run, runs this gateway in the foreground";
+
+/// Why a profile that the gateway of `default` would serve is not served.
+pub const PARKED: &str =
+    "parked: the gateway of default does not serve it while gateway.parked is in its directory";
 
 /// Largest number of profiles that a message names.
 const NAMED: usize = 8;
@@ -217,6 +221,21 @@ impl Plan {
         plan
     }
 
+    /// Returns whether the gateway of `default` is up after the pass: it starts, or is the container's command.
+    pub fn starts_default(&self) -> bool {
+        self.is_default_in_foreground()
+            || self.default().is_some_and(|item| matches!(item.decision, Decision::Start(_)))
+    }
+
+    /// Returns whether the gateway of `default` is the container's command.
+    pub fn is_default_in_foreground(&self) -> bool {
+        self.default().is_some_and(|item| item.decision == Decision::Down(DownReason::Foreground))
+    }
+
+    fn default(&self) -> Option<&Item> {
+        self.items.first().filter(|item| item.name == ProfileName::root().text().as_bytes())
+    }
+
     /// Returns why an item has no slot, why its state does not count, or why its gateway will fail or is down without its state.
     pub fn reason(&self, item: &Item) -> Option<String> {
         if let Some(why) = self.failure(item) {
@@ -226,6 +245,7 @@ impl Plan {
             return Some(obstacle);
         }
         match (&item.profile, &item.decision) {
+            (_, Decision::Down(DownReason::Parked)) => Some(PARKED.to_owned()),
             (Some(Profile { state: State::Unusable(reason), .. }), _) => Some(decide::unusable(reason)),
             (_, Decision::Down(DownReason::Foreground)) => Some(FOREGROUND.to_owned()),
             _ => None,
@@ -281,10 +301,9 @@ fn foreground(pass: &Pass<'_>, observed: &Observed) -> Option<String> {
 /// Returns what decides about all profiles.
 fn situation(observed: &Observed, gateways: Gateways, foreground: Option<&str>) -> Situation {
     let profiles = || observed.entries.iter().filter_map(Entry::profile);
-    let is_charge =
-        |profile: &Profile| decide::is_served(profile, gateways) && profile.wants() && !profile.is_foreground;
+    let needs_default = |profile: &Profile| decide::needs_default(profile, gateways);
     let default_is_needed =
-        gateways == Gateways::OfDefault && (observed.is_refused_one_wanted || profiles().any(is_charge));
+        gateways == Gateways::OfDefault && (observed.is_refused_one_wanted || profiles().any(needs_default));
     let is_foreground = foreground == Some(ProfileName::root().text());
     Situation { gateways, default_is_needed, is_foreground }
 }

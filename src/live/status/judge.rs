@@ -2,7 +2,9 @@
 
 use super::note::{Note, note, reason};
 use super::remedy::Remedy;
-use super::row::{Forecast, NextBoot, OrphanProfile, Pass, Row, Shown, State, Subject, Supervision};
+use super::row::{
+    Forecast, NextBoot, OfDefault, OrphanProfile, Pass, Row, Shown, State, Subject, Supervision,
+};
 
 /// What is not as it should be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub enum Fault {
     Logger,
     /// The newest pass failed at it.
     LastPass,
+    /// Two gateways serve it: its own, and that of `default`.
+    Twice,
     /// It has been up for less than it should have been; for how long, in seconds.
     New(u64),
 }
@@ -36,6 +40,8 @@ pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
     match &row.subject {
         Subject::Profile(forecast) => {
             let should_be_up = forecast.next == NextBoot::Up;
+            let is_unserved =
+                forecast.of_default == Some(OfDefault::Wanted) && row.shown() == Shown::NotServed;
             if let Supervision::NoSlot(missing) = &row.supervision {
                 let is_ours = !matches!(missing, super::row::Missing::FrontEnd(_));
                 if !is_ours || forecast.next == NextBoot::NoSlot {
@@ -47,9 +53,12 @@ pub fn judge(row: &Row, min_up: u64) -> Option<Fault> {
             } else if forecast.has_failed
                 || forecast.is_hindered
                 || forecast.broken.is_some()
+                || is_unserved
                 || (should_be_up && (!is_up || row.state().is_some_and(State::is_going_down)))
             {
                 Some(Fault::NotUp)
+            } else if row.is_served_twice() {
+                Some(Fault::Twice)
             } else if let Some(fault) = logger() {
                 Some(fault)
             } else if row.last_pass.as_ref().is_some_and(Pass::has_failed) {
@@ -106,6 +115,7 @@ impl Fault {
     pub fn note(&self) -> Note {
         let (what, remedy) = match self {
             Fault::Unknown | Fault::NotUp => ("it is not up".to_owned(), None),
+            Fault::Twice => ("two gateways serve it".to_owned(), None),
             Fault::Unseen(error) => (error.clone(), None),
             Fault::Logger => ("its logger keeps dying".to_owned(), Some(Remedy::ContainerLog)),
             Fault::LastPass => (

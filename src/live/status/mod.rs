@@ -2,6 +2,7 @@
 //! nothing; any user who may read can run them. `query` asks, `judge` and `note` decide what is said, `render` prints.
 
 mod dying;
+mod hosted;
 mod judge;
 mod log_keeping;
 #[cfg(test)]
@@ -30,6 +31,7 @@ use crate::sys::{Dir, Errno, Name, Reason, process};
 use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
 use crate::volume::home::Trusted;
+pub use hosted::why_not_served;
 use judge::Fault;
 use note::Note;
 use query::{FrontEnd, Query};
@@ -121,6 +123,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         is_scanned: OnceCell::new(),
         console,
         home: home.as_ref().ok(),
+        host: OnceCell::new(),
     };
     let is_asked = |row: &Row| {
         let names = &args.names;
@@ -239,7 +242,7 @@ fn unknown(settings: &Settings, plan: Option<&Plan>, name: &OsStr, rows: &[Row])
 /// Returns whether a remedy makes or removes the slot of a row, or has s6-svscan scan.
 fn needs_slot(row: &Row, remedy: Remedy) -> bool {
     let is_unsupervised = matches!(row.supervision, Supervision::NoSlot(_) | Supervision::Unsupervised);
-    remedy == Remedy::Unregister || is_unsupervised
+    remedy == Remedy::Unregister || (is_unsupervised && !row.is_of_default())
 }
 
 /// Returns s6-svc(8) as a person is to call it.

@@ -2,12 +2,13 @@
 
 use super::remedy::Remedy;
 use super::row::{
-    Broken, Deaths, Forecast, Logger, Missing, NextBoot, OrphanProfile, Pass, Row, State, Subject,
+    Broken, Deaths, Forecast, Logger, Missing, NextBoot, OfDefault, OrphanProfile, Pass, Row, State, Subject,
     Supervision,
 };
 use crate::s6::deaths::Death;
 use crate::s6::status::Process;
 use crate::sys::Kind;
+use crate::topology::host::Serving;
 
 /// A profile that wants to run and is started at the next boot.
 pub fn wanted() -> Forecast {
@@ -17,12 +18,35 @@ pub fn wanted() -> Forecast {
         is_hindered: false,
         is_refused: false,
         has_failed: false,
-        is_served: false,
+        of_default: None,
         is_unused_root: false,
         broken: None,
         is_stopped_on_request: false,
         words: "desired_state is running".to_owned(),
     }
+}
+
+/// A profile for which the gateway of `default` is to do this at the next boot.
+pub fn of_default(of_default: OfDefault) -> Forecast {
+    let next = if of_default == OfDefault::Parked { NextBoot::Down } else { NextBoot::ByDefault };
+    Forecast { next, of_default: Some(of_default), ..wanted() }
+}
+
+/// Whether the gateway of `default` serves a profile, in each way.
+pub fn servings() -> Vec<Serving> {
+    let single = "only one profile exists (nothing to multiplex)";
+    vec![
+        Serving::Served,
+        Serving::NotYet,
+        Serving::Alone(None),
+        Serving::Alone(Some(single.to_owned())),
+        Serving::Alone(Some("a token is used twice".to_owned())),
+        Serving::Silent,
+        Serving::Foreground,
+        Serving::Restarting,
+        Serving::Down,
+        Serving::Unknown("unable to read gateway_state.json".to_owned()),
+    ]
 }
 
 const NOT_JSON: &str = "gateway_state.json: not JSON";
@@ -41,8 +65,9 @@ pub fn forecasts() -> Vec<Forecast> {
     vec![
         wanted(),
         stopped.clone(),
-        Forecast { next: NextBoot::ByDefault, is_served: true, ..wanted() },
-        Forecast { is_served: true, ..stopped.clone() },
+        of_default(OfDefault::Wanted),
+        Forecast { of_default: Some(OfDefault::Unasked), ..stopped.clone() },
+        of_default(OfDefault::Parked),
         Forecast {
             next: NextBoot::Down,
             is_unused_root: true,
@@ -52,7 +77,7 @@ pub fn forecasts() -> Vec<Forecast> {
         // `default` starts for others.
         Forecast { is_unused_root: true, ..wanted() },
         broken(NOT_JSON, Forecast { broken: Some(Broken::Content), ..wanted() }),
-        broken(NOT_JSON, Forecast { broken: Some(Broken::Content), is_served: true, ..wanted() }),
+        broken(NOT_JSON, Forecast { broken: Some(Broken::Content), ..of_default(OfDefault::Unasked) }),
         broken(NO_FILE, Forecast { broken: Some(Broken::File), ..wanted() }),
         reason("the container's command is this gateway", Forecast { next: NextBoot::Down, ..wanted() }),
         reason("refused; as root: chown", Forecast { is_hindered: true, ..wanted() }),
@@ -80,6 +105,11 @@ pub fn up() -> State {
         logger: Logger::Fine,
         is_ending: Ok(false),
     }
+}
+
+/// A service that is down, and was stopped.
+pub fn down() -> State {
+    State { process: Process::Down, is_wanted: false, ..up() }
 }
 
 fn states() -> Vec<State> {
@@ -159,11 +189,18 @@ pub fn rows() -> Vec<Row> {
                 (!matches!(supervision, Supervision::NoSlot(_))).then(|| "/run/service/gateway-x".into());
             let last_boot = Some(Pass { action: "failed".to_owned(), time: "T1".to_owned() });
             let (name, last_pass) = (b"x".to_vec(), last_pass.clone());
-            Row { name, subject, directory, supervision, last_boot, last_pass }
+            Row { name, subject, directory, supervision, serving: None, last_boot, last_pass }
         };
         for forecast in forecasts() {
             for supervision in supervisions().into_iter().chain(missing()) {
-                rows.push(row(Subject::Profile(forecast.clone()), supervision));
+                let row = row(Subject::Profile(forecast.clone()), supervision);
+                let is_front_ends = matches!(row.supervision, Supervision::NoSlot(Missing::FrontEnd(_)));
+                if forecast.of_default.is_some() && !is_front_ends {
+                    let of = |serving| Row { serving: Some(serving), ..row.clone() };
+                    rows.extend(servings().into_iter().map(of));
+                } else {
+                    rows.push(row);
+                }
             }
         }
         for orphan in &orphans {
@@ -184,9 +221,8 @@ pub fn carry_out(remedy: Remedy, row: &Row) -> Option<Row> {
     let mut row = row.clone();
     match remedy {
         Remedy::Start | Remedy::ReplaceState | Remedy::RestoreAndStart | Remedy::LogsThenStart => {
-            if let Subject::Profile(Forecast { is_served: true, .. }) = row.subject {
-                // Refused: the gateway of `default` serves it.
-                return Some(row);
+            if row.is_of_default() {
+                return Some(started_by_default(row));
             }
             row.subject = Subject::Profile(wanted());
             row.directory = Some("/run/service/gateway-x".into());
@@ -206,7 +242,31 @@ pub fn carry_out(remedy: Remedy, row: &Row) -> Option<Row> {
                 state.logger = Logger::Fine;
             }
         }
-        Remedy::Logs | Remedy::ContainerLog => (),
+        Remedy::Stop => {
+            row.subject = Subject::Profile(of_default(OfDefault::Parked));
+            row.supervision = stopped(row.supervision);
+            if row.serving == Some(Serving::Served) {
+                row.serving = Some(Serving::NotYet);
+            }
+        }
+        Remedy::StartDefault | Remedy::RestartDefault => row.serving = Some(Serving::Served),
+        Remedy::Logs | Remedy::LogsOfDefault | Remedy::ContainerLog => (),
     }
     Some(row)
+}
+
+/// `start` of a profile that the gateway of `default` serves: its own gateway is stopped if there are two, it is parked no more, and it
+/// wants to run.
+fn started_by_default(row: Row) -> Row {
+    let supervision = if row.is_served_twice() { stopped(row.supervision) } else { row.supervision };
+    // It looks every 30 seconds.
+    let serving = if row.serving == Some(Serving::NotYet) { Some(Serving::Served) } else { row.serving };
+    Row { subject: Subject::Profile(of_default(OfDefault::Wanted)), supervision, serving, ..row }
+}
+
+fn stopped(supervision: Supervision) -> Supervision {
+    match supervision {
+        Supervision::Supervised(_) => Supervision::Supervised(down()),
+        supervision => supervision,
+    }
 }

@@ -1,11 +1,13 @@
 //! What is said of a row: why it is as it is, what the next boot does with it, and what helps. A pure function of the row.
 
+use super::hosted;
 use super::remedy::Remedy;
 use super::row::{
     Broken, Forecast, Logger, Missing, NextBoot, OrphanProfile, RECENT, Row, Shown, State, Subject,
     Supervision,
 };
 use crate::service;
+use crate::topology::host::Serving;
 
 /// What is said of a row.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,11 +21,12 @@ pub struct Note {
 }
 
 impl Note {
-    fn new(what: impl Into<String>) -> Note {
+    pub fn new(what: impl Into<String>) -> Note {
         Note { what: what.into(), remedy: None, until: None }
     }
 
-    fn with(self, remedy: Remedy) -> Note {
+    /// Returns the note with what helps.
+    pub fn with(self, remedy: Remedy) -> Note {
         Note { remedy: Some(remedy), ..self }
     }
 
@@ -31,7 +34,14 @@ impl Note {
     pub fn needs_svscan(&self) -> bool {
         matches!(
             self.remedy,
-            Some(Remedy::Start | Remedy::ReplaceState | Remedy::RestoreAndStart | Remedy::LogsThenStart)
+            Some(
+                Remedy::Start
+                    | Remedy::StartDefault
+                    | Remedy::RestartDefault
+                    | Remedy::ReplaceState
+                    | Remedy::RestoreAndStart
+                    | Remedy::LogsThenStart
+            )
         )
     }
 
@@ -74,7 +84,9 @@ fn broken_state(forecast: &Forecast) -> Option<Note> {
     let (broken, reason) = forecast.broken.zip(forecast.reason.as_ref())?;
     Some(match broken {
         // The gateway of `default` serves such a profile whatever its state is, and is started for those that want to run.
-        Broken::Content if forecast.is_served => Note::new(reason.clone()).with(Remedy::RemoveState),
+        Broken::Content if forecast.of_default.is_some() => {
+            Note::new(reason.clone()).with(Remedy::RemoveState)
+        }
         Broken::Content => {
             Note::new(format!("{reason}; the next boot keeps it down")).with(Remedy::ReplaceState)
         }
@@ -93,8 +105,10 @@ fn of_profile(row: &Row, forecast: &Forecast) -> Option<Note> {
                 let what = missing.words();
                 Some(if let Some(note) = broken_state(forecast) {
                     note
-                } else if forecast.is_served {
+                } else if row.serving == Some(Serving::Served) && hosted::note(row, forecast).is_none() {
                     Note::new(format!("{what}: the gateway of default serves it"))
+                } else if forecast.of_default.is_some() {
+                    return hosted::note(row, forecast);
                 } else {
                     Note::new(what).with(Remedy::Start)
                 })
@@ -102,7 +116,13 @@ fn of_profile(row: &Row, forecast: &Forecast) -> Option<Note> {
         };
     }
     if forecast.reason.is_none() {
-        return of_supervision(row).or_else(|| disagreement(row, forecast));
+        let is_down = row.state().is_none_or(|state| !state.is_up()) && row.shown() != Shown::Restarting;
+        if forecast.of_default.is_some() && is_down && row.own_failed_look().is_none() {
+            let is_foreign = matches!(row.supervision, Supervision::NotASlot(_));
+            return if is_foreign { of_supervision(row) } else { hosted::note(row, forecast) };
+        }
+        let beside = hosted::note_beside_own(row, forecast);
+        return beside.or_else(|| of_supervision(row)).or_else(|| disagreement(row, forecast));
     }
     beside_reason(row, forecast).or_else(|| broken_state(forecast))
 }
@@ -124,7 +144,7 @@ fn beside_reason(row: &Row, forecast: &Forecast) -> Option<Note> {
 /// Returns what has kept a gateway down for good, if its last end has, and nobody wants it so.
 fn failure_for_good(row: &Row, forecast: &Forecast) -> Option<Note> {
     let state = row.state().filter(|state| !state.is_up())?;
-    let is_wanted_so = forecast.is_stopped_on_request || forecast.is_served;
+    let is_wanted_so = forecast.is_stopped_on_request || forecast.of_default.is_some();
     if is_wanted_so { None } else { permanent_failure(row, state) }
 }
 
@@ -151,7 +171,7 @@ fn of_supervision(row: &Row) -> Option<Note> {
         }
         Supervision::Unsupervised => {
             let note = Note::new("it is not supervised yet");
-            Some(if row.is_served() { note } else { note.with(Remedy::Start) })
+            Some(if row.is_of_default() { note } else { note.with(Remedy::Start) })
         }
         Supervision::Unknown(error) => Some(Note::new(error.clone())),
         Supervision::Supervised(state) => of_state(row, state),
@@ -227,7 +247,7 @@ fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
             }
             NextBoot::Up if is_stopping => {
                 let note = Note::new("it is stopping, and stays down then");
-                Some(if forecast.is_served { note } else { note.with(Remedy::Start) })
+                Some(if forecast.of_default.is_some() { note } else { note.with(Remedy::Start) })
             }
             NextBoot::Down => {
                 Some(Note::new(format!("it is running, but the next boot keeps it down: {words}")))
@@ -257,7 +277,7 @@ fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
     }
     if let Some(death) = state.last_death().filter(|death| death.code == 0 && death.signal == 0)
         && !is_next_down
-        && !forecast.is_served
+        && forecast.of_default.is_none()
     {
         // s6 does not say which of both it was, nor how long it had been up: a start alone may lead to the same end.
         let what = format!("it has ended by itself ({death}), or was stopped temporarily");
@@ -270,7 +290,7 @@ fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
         None => "it has not been started since the boot".to_owned(),
     };
     // A profile that the gateway of `default` serves has none to start.
-    Some(if forecast.is_served { Note::new(what) } else { Note::new(what).with(Remedy::Start) })
+    Some(if forecast.of_default.is_some() { Note::new(what) } else { Note::new(what).with(Remedy::Start) })
 }
 
 fn of_orphan(row: &Row, profile: &OrphanProfile) -> Option<Note> {
@@ -300,7 +320,7 @@ mod tests {
 
     fn profile(forecast: Forecast, supervision: Supervision) -> Row {
         let (name, subject) = (b"x".to_vec(), Subject::Profile(forecast));
-        Row { name, subject, directory: None, supervision, last_boot: None, last_pass: None }
+        Row { name, subject, directory: None, supervision, serving: None, last_boot: None, last_pass: None }
     }
 
     const WORDS: Words<'_> = Words { program: "P", name: "x", svc: "S", directory: "/D", is_roots: false };
@@ -314,15 +334,18 @@ mod tests {
     fn a_remedy_carried_out_changes_what_is_said() {
         let said = |row: &Row| message(row, judge(row, 60).as_ref());
         // Where to look is no command.
-        let command =
-            |note: &Note| note.remedy.filter(|remedy| !matches!(remedy, Remedy::Logs | Remedy::ContainerLog));
+        let command = |note: &Note| {
+            note.remedy.filter(|remedy| {
+                !matches!(remedy, Remedy::Logs | Remedy::LogsOfDefault | Remedy::ContainerLog)
+            })
+        };
         for row in rows() {
             let mut at = row.clone();
-            // The logger, the state file and the last pass are at fault each by itself: three commands at most.
+            // A second gateway, the logger, the state file and the last pass are at fault each by itself: four commands at most.
             for step in 0.. {
                 let Some(note) = said(&at) else { break };
                 let Some(remedy) = command(&note) else { break };
-                assert!(step < 3, "{row:?}");
+                assert!(step < 4, "{row:?}");
                 let Some(after) = carry_out(remedy, &at) else { break };
                 assert_ne!(Some(&note), said(&after).as_ref(), "{row:?}");
                 at = after;
@@ -348,7 +371,11 @@ mod tests {
         for row in rows() {
             let remedy = note(&row).and_then(|note| note.remedy);
             if matches!(remedy, Some(Remedy::Start | Remedy::LogsThenStart)) {
-                assert!(!row.is_served(), "{row:?}");
+                if row.is_served_twice() {
+                    // `start` stops its own one.
+                    continue;
+                }
+                assert_ne!(row.serving, Some(Serving::Served), "{row:?}");
                 // What is stopping is started when it has ended.
                 let is_stopping = row.state().is_some_and(State::is_going_down);
                 assert!(is_stopping || !matches!(row.shown(), Shown::Up | Shown::Restarting), "{row:?}");
@@ -422,7 +449,7 @@ mod tests {
                 assert!(note.starts_with("keeps dying"), "{row:?}");
             } else if !state.is_up()
                 && !forecast.is_stopped_on_request
-                && !forecast.is_served
+                && forecast.of_default.is_none()
                 && matches!(state.last_death(), Some(Death { code: 78, signal: 0, .. }))
             {
                 assert!(note.starts_with("failed permanently"), "{row:?}");
@@ -467,14 +494,12 @@ mod tests {
         let deaths = Ok(Deaths { last, recent: 4, pause_until: Some(9) });
         let looping = Supervision::Supervised(State { deaths, ..up() });
         let running = || Supervision::Supervised(up());
-        let all: [Forecast; 15] = forecasts().try_into().expect("fifteen forecasts");
-        let [_, stopped, by_default, served_stopped, unused, for_others, broken, served_broken, no_file, ..] =
-            all;
+        let all: [Forecast; 16] = forecasts().try_into().expect("sixteen forecasts");
+        let [_, stopped, _, _, _, unused, for_others, broken, _, no_file, ..] = all;
         let missing = |missing| Supervision::NoSlot(missing);
         let not_json = "gateway_state.json: not JSON; the next boot keeps it down: P start x";
-        let remove = "gateway_state.json: not JSON; remove the file";
         let orphan = |of| Row { subject: Subject::Orphan(of), ..profile(wanted(), running()) };
-        let cases: [(Row, Option<&str>); 35] = [
+        let cases: [(Row, Option<&str>); 28] = [
             (profile(no_file, down(None)), Some("gateway_state.json: not a regular file; remove the file")),
             (profile(broken.clone(), running()), Some(not_json)),
             (profile(broken.clone(), down(None)), Some(not_json)),
@@ -484,8 +509,6 @@ mod tests {
             ),
             (profile(broken.clone(), missing(Missing::New)), Some(not_json)),
             (profile(broken, Supervision::Unsupervised), Some(not_json)),
-            (profile(served_broken.clone(), down(None)), Some(remove)),
-            (profile(served_broken, missing(Missing::NotMade)), Some(remove)),
             (orphan(OrphanProfile::Gone), Some("its profile is gone: P unregister x")),
             (
                 orphan(OrphanProfile::Remains),
@@ -498,12 +521,6 @@ mod tests {
                 profile(stopped.clone(), running()),
                 Some("it is running, but the next boot keeps it down: stopped on request"),
             ),
-            (
-                profile(by_default.clone(), running()),
-                Some("it is running, but from the next boot on the gateway of default serves it"),
-            ),
-            (profile(by_default.clone(), down(None)), None),
-            (profile(served_stopped.clone(), down(None)), Some("stopped on request")),
             (profile(unused.clone(), down(None)), None),
             (profile(for_others, down(None)), Some("it has not been started since the boot: P start x")),
             (profile(stopped.clone(), down(Some((78, 0)))), Some("stopped on request: P start x")),
@@ -539,16 +556,11 @@ mod tests {
                 Some("keeps dying: 4 times within 180 seconds (exit code 3); see: P logs x"),
             ),
             (profile(wanted(), Supervision::Unsupervised), Some("it is not supervised yet: P start x")),
-            (profile(served_stopped, Supervision::Unsupervised), Some("it is not supervised yet")),
             (
                 profile(wanted(), missing(Missing::Gone)),
                 Some("the slot that the last boot created is gone: P start x"),
             ),
             (profile(wanted(), missing(Missing::New)), Some("created since the last boot: P start x")),
-            (
-                profile(by_default, missing(Missing::NotMade)),
-                Some("the last boot created no slot: the gateway of default serves it"),
-            ),
             (profile(wanted(), missing(Missing::FrontEnd("why".to_owned()))), Some("why")),
         ];
         for (row, expected) in cases {
@@ -579,10 +591,7 @@ mod tests {
     #[test]
     fn a_pause_is_said_of_what_keeps_dying_and_makes_one() {
         for row in rows() {
-            let pause = row
-                .state()
-                .and_then(|state| state.deaths.as_ref().ok())
-                .and_then(|deaths| deaths.pause_until);
+            let pause = row.pause();
             let said = note(&row).and_then(|note| note.until);
             assert_eq!(
                 said,

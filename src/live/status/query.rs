@@ -5,10 +5,11 @@ use std::cell::OnceCell;
 use super::dying::{self, Program};
 use super::log_keeping;
 use super::row::{
-    Broken, Deaths, Forecast, LOOP, Logger, Missing, NextBoot, OrphanProfile, Pass, Row, State, Subject,
-    Supervision,
+    Broken, Deaths, Forecast, LOOP, Logger, Missing, NextBoot, OfDefault, OrphanProfile, Pass, Row, State,
+    Subject, Supervision,
 };
-use crate::boot::reconcile::decide::{Decision, NoSlotReason, State as Recorded};
+use crate::boot::reconcile::decide::{Decision, DownReason, NoSlotReason, State as Recorded};
+use crate::boot::reconcile::plan::PARKED;
 use crate::boot::reconcile::{Item, Plan};
 use crate::live::{names, record, refusal};
 use crate::output::{Console, Context, Error};
@@ -19,6 +20,7 @@ use crate::s6::{ProfileName, scandir, status, supervision};
 use crate::service::{backoff, dashboard};
 use crate::settings::{Overrides, Settings, user};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, as_user, file, present, process, time};
+use crate::topology::host::{Host, Slotted};
 use crate::volume::bootlog::{Entry, LastBoots};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, marker};
@@ -36,6 +38,8 @@ pub struct Query<'a> {
     pub console: &'a Console,
     /// `HERMES_HOME`; `None` if it cannot be used, which is reported.
     pub home: Option<&'a (Home, Trusted)>,
+    /// The gateway of `default`, and whom it serves; not looked for yet.
+    pub host: OnceCell<Host>,
 }
 
 /// Whether the container is a front end's.
@@ -92,8 +96,32 @@ impl Query<'_> {
             Some((slot, found)) => (Some(self.settings.scandir.value.join(slot)), found),
             None => (None, Supervision::NoSlot(self.missing(&forecast, last_pass.as_ref()))),
         };
+        let is_here = !matches!(supervision, Supervision::NoSlot(Missing::FrontEnd(_)));
+        let serving =
+            forecast.of_default.filter(|_| is_here).map(|_| self.host(plan).serving(item.name.as_slice()));
         let (name, subject) = (item.name.clone(), Subject::Profile(forecast));
-        Row { name, subject, directory, supervision, last_boot, last_pass }
+        Row { name, subject, directory, supervision, serving, last_boot, last_pass }
+    }
+
+    /// Returns the gateway of `default`, and whom it serves.
+    fn host(&self, plan: &Plan) -> &Host {
+        self.host.get_or_init(|| {
+            let supervision = match &self.scandir {
+                Some(scandir) => self.look_at_slot(scandir, ProfileName::root().slot()),
+                None => Supervision::NoSlot(Missing::Unknown),
+            };
+            let slotted = match &supervision {
+                Supervision::Supervised(state) if state.is_looping() => Slotted::Restarting,
+                Supervision::Supervised(state) => state.process.pid().map_or(Slotted::Down, Slotted::Up),
+                _ => Slotted::Down,
+            };
+            let host = self.home.map_or(Host::Down, |home| record::host(home, slotted));
+            let host = if plan.is_default_in_foreground() { host.in_foreground() } else { host };
+            match (host, supervision) {
+                (Host::Down, Supervision::Unknown(error)) => Host::Unknown(error),
+                (host, _) => host,
+            }
+        })
     }
 
     /// Returns the row of a slot without a profile; `name` is that of the profile. `None` if the slot is gone.
@@ -105,6 +133,7 @@ impl Query<'_> {
             subject: Subject::Orphan(profile),
             directory: Some(self.settings.scandir.value.join(slot)),
             supervision,
+            serving: None,
             last_boot: self.last_boot(name),
             last_pass: self.last_pass(name),
         })
@@ -117,6 +146,7 @@ impl Query<'_> {
             subject: Subject::NotProfile,
             directory: None,
             supervision: Supervision::NoSlot(Missing::Unknown),
+            serving: None,
             last_boot: self.last_boot(name.bytes()),
             last_pass: self.last_pass(name.bytes()),
         }
@@ -149,6 +179,7 @@ impl Query<'_> {
             subject: Subject::Service,
             directory: Some(self.settings.scandir.value.join(name)),
             supervision,
+            serving: None,
             last_boot: None,
             last_pass: None,
         })
@@ -349,15 +380,24 @@ fn missing(last_pass: Option<&Pass>, is_complete: bool) -> Missing {
 
 /// Returns what the next boot does with a profile.
 fn forecast(plan: &Plan, item: &Item) -> Forecast {
-    let state = item.profile.as_ref().map_or(&Recorded::Absent, |profile| &profile.state);
+    let recorded = item.profile.as_ref().map_or(&Recorded::Absent, |profile| &profile.state);
     let next = match &item.decision {
         Decision::NoSlot(NoSlotReason::Unusable(_)) => NextBoot::NoSlot,
         Decision::Start(_) => NextBoot::Up,
-        Decision::ServedByDefault { wants: true } => NextBoot::ByDefault,
+        // It serves all that are not parked, once it is up.
+        Decision::ServedByDefault { wants } if *wants || plan.starts_default() => NextBoot::ByDefault,
         _ if item.has_failed() => NextBoot::Unknown,
         _ => NextBoot::Down,
     };
-    let reason = plan.reason(item);
+    let of_default = match item.decision {
+        Decision::ServedByDefault { wants: true } => Some(OfDefault::Wanted),
+        Decision::ServedByDefault { wants: false } => Some(OfDefault::Unasked),
+        Decision::Down(DownReason::Parked) => Some(OfDefault::Parked),
+        _ => None,
+    };
+    let is_parked = of_default == Some(OfDefault::Parked);
+    // That a profile is parked is its state, and no reason against it.
+    let reason = plan.reason(item).filter(|reason| !is_parked || reason != PARKED);
     let refusal = item.profile.as_ref().and_then(|profile| profile.refusal.clone());
     Forecast {
         next,
@@ -365,11 +405,11 @@ fn forecast(plan: &Plan, item: &Item) -> Forecast {
         reason,
         is_hindered: item.obstacle().is_some(),
         has_failed: item.has_failed(),
-        is_served: item.is_served_by_default(),
+        of_default,
         is_unused_root: is_unused_root(item),
-        broken: broken(state).filter(|_| next == NextBoot::Down),
-        is_stopped_on_request: state.is_stopped_on_request(),
-        words: state.words(),
+        broken: broken(recorded).filter(|_| next == NextBoot::Down && !is_parked),
+        is_stopped_on_request: recorded.is_stopped_on_request(),
+        words: if is_parked { "it is parked".to_owned() } else { recorded.words() },
     }
 }
 

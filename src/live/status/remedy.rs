@@ -1,10 +1,20 @@
 //! What helps, and the one place in which it is put into words.
 
+const ROOT: &str = "default";
+
 /// What helps: a command of this program, or where to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
     /// `start NAME`.
     Start,
+    /// `stop NAME`.
+    Stop,
+    /// `start default`.
+    StartDefault,
+    /// `restart default`.
+    RestartDefault,
+    /// `logs default` shows why.
+    LogsOfDefault,
     /// `start NAME`, which replaces a state file that cannot be used, also of a gateway that runs.
     ReplaceState,
     /// The state file, which cannot be used, is removed.
@@ -49,6 +59,10 @@ impl Remedy {
         let by = if *is_roots { "; as root" } else { "" };
         match self {
             Remedy::Start | Remedy::ReplaceState => format!("{by}: {program} start {name}"),
+            Remedy::Stop => format!(": {program} stop {name}"),
+            Remedy::StartDefault => format!(": {program} start {ROOT}"),
+            Remedy::RestartDefault => format!(": {program} restart {ROOT}"),
+            Remedy::LogsOfDefault => format!("; see: {program} logs {ROOT}"),
             Remedy::RemoveState => "; remove the file".to_owned(),
             Remedy::RestoreAndStart => format!("; restore the file, then: {program} start {name}"),
             Remedy::RestoreOrUnregister => {

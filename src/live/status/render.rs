@@ -186,7 +186,15 @@ mod tests {
 
     fn row(name: &str, subject: Subject, supervision: Supervision) -> Row {
         let directory = (!matches!(supervision, Supervision::NoSlot(_))).then(|| "/run/service/x".into());
-        Row { name: name.into(), subject, directory, supervision, last_boot: None, last_pass: None }
+        Row {
+            name: name.into(),
+            subject,
+            directory,
+            supervision,
+            serving: None,
+            last_boot: None,
+            last_pass: None,
+        }
     }
 
     fn sample() -> [Row; 3] {

@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use super::hosted;
 use crate::s6::deaths::Death;
 use crate::s6::status::Process;
 use crate::sys::Kind;
+use crate::topology::host::Serving;
 
 /// What is known of one service.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +19,8 @@ pub struct Row {
     pub directory: Option<PathBuf>,
     /// What s6 knows of it.
     pub supervision: Supervision,
+    /// Whether the gateway of `default` serves it; `None` if that is not to be, or not in this container.
+    pub serving: Option<Serving>,
     /// What the container's boot has done with it, as far as the boot log tells. It is printed.
     pub last_boot: Option<Pass>,
     /// What the newest pass, which may have been run by hand, has done with it, as far as the boot log tells. It is judged.
@@ -49,8 +53,8 @@ pub struct Forecast {
     pub is_refused: bool,
     /// Whether the profile could not be looked at, or gets no slot although it should.
     pub has_failed: bool,
-    /// Whether the gateway of `default` serves it.
-    pub is_served: bool,
+    /// For a profile that has no gateway of its own, what the gateway of `default` is to do.
+    pub of_default: Option<OfDefault>,
     /// Whether it is `default` and has never been used. It is on every volume.
     pub is_unused_root: bool,
     /// What is wrong with its state file, if it stays down for that.
@@ -59,6 +63,17 @@ pub struct Forecast {
     pub is_stopped_on_request: bool,
     /// What a state that starts nothing says, in words.
     pub words: String,
+}
+
+/// What the gateway of `default` is to do for a profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OfDefault {
+    /// Serve it.
+    Wanted,
+    /// Nothing, by the profile's own state. It serves the profile all the same.
+    Unasked,
+    /// Nothing: the profile is parked.
+    Parked,
 }
 
 /// What is wrong with a state file.
@@ -205,10 +220,16 @@ pub struct Pass {
 pub enum Shown {
     /// It is up.
     Up,
+    /// The gateway of `default` serves it.
+    Served,
     /// It dies again and again.
     Restarting,
     /// It is down.
     Down,
+    /// It is parked, and the gateway of `default` does not serve it.
+    Parked,
+    /// The gateway of `default` does not serve it.
+    NotServed,
     /// There is a service directory, and no supervisor.
     Unsupervised,
     /// There is no service directory.
@@ -219,15 +240,27 @@ pub enum Shown {
 
 impl Shown {
     /// All, in the order of the totals.
-    pub const ALL: [Shown; 6] =
-        [Shown::Up, Shown::Restarting, Shown::Down, Shown::Unsupervised, Shown::NoSlot, Shown::Unknown];
+    pub const ALL: [Shown; 9] = [
+        Shown::Up,
+        Shown::Served,
+        Shown::Restarting,
+        Shown::Down,
+        Shown::Parked,
+        Shown::NotServed,
+        Shown::Unsupervised,
+        Shown::NoSlot,
+        Shown::Unknown,
+    ];
 
     /// Returns the word that is printed.
     pub fn text(self) -> &'static str {
         match self {
             Shown::Up => "up",
+            Shown::Served => "served",
             Shown::Restarting => "restarting",
             Shown::Down => "down",
+            Shown::Parked => "parked",
+            Shown::NotServed => "not served",
             Shown::Unsupervised => "unsupervised",
             Shown::NoSlot => "no slot",
             Shown::Unknown => "unknown",
@@ -271,6 +304,18 @@ impl State {
 impl Row {
     /// Returns the state that is printed.
     pub fn shown(&self) -> Shown {
+        match (self.own(), &self.subject, &self.serving) {
+            (
+                Shown::Down | Shown::Unsupervised | Shown::NoSlot,
+                Subject::Profile(Forecast { of_default: Some(of_default), .. }),
+                Some(serving),
+            ) => hosted::shown(*of_default, serving),
+            (own, _, _) => own,
+        }
+    }
+
+    /// Returns the state of its own gateway or service.
+    fn own(&self) -> Shown {
         match &self.supervision {
             Supervision::NoSlot(_) => Shown::NoSlot,
             Supervision::NotASlot(_) | Supervision::Unknown(_) | Supervision::NotAsked => Shown::Unknown,
@@ -281,6 +326,11 @@ impl Row {
         }
     }
 
+    /// Returns when the pause is over in which it is, in seconds since 1970.
+    pub fn pause(&self) -> Option<i64> {
+        self.state().and_then(|state| state.deaths.as_ref().ok()).and_then(|deaths| deaths.pause_until)
+    }
+
     /// Returns the state of a supervised service.
     pub fn state(&self) -> Option<&State> {
         match &self.supervision {
@@ -289,8 +339,16 @@ impl Row {
         }
     }
 
-    /// Returns why s6 could not be asked, as far as it could not.
+    /// Returns why it is not known how it is, as far as it is not.
     pub fn failed_look(&self) -> Option<&str> {
+        self.own_failed_look().or(match &self.serving {
+            Some(Serving::Unknown(error)) => Some(error),
+            _ => None,
+        })
+    }
+
+    /// Returns why s6 could not be asked, as far as it could not.
+    pub fn own_failed_look(&self) -> Option<&str> {
         match &self.supervision {
             Supervision::Unknown(error)
             | Supervision::Supervised(
@@ -322,9 +380,15 @@ impl Row {
         }
     }
 
-    /// Returns whether the gateway of `default` serves it.
-    pub fn is_served(&self) -> bool {
-        matches!(&self.subject, Subject::Profile(forecast) if forecast.is_served)
+    /// Returns whether the gateway of `default` is to serve it, or it is parked.
+    pub fn is_of_default(&self) -> bool {
+        matches!(&self.subject, Subject::Profile(Forecast { of_default: Some(_), .. }))
+    }
+
+    /// Returns whether its own gateway is up beside that of `default`, which serves it.
+    pub fn is_served_twice(&self) -> bool {
+        let is_up = matches!(self.own(), Shown::Up | Shown::Restarting);
+        is_up && self.is_of_default() && self.serving == Some(Serving::Served)
     }
 
     /// Returns whether it is a static service.
@@ -362,6 +426,7 @@ mod tests {
                 subject,
                 directory: None,
                 supervision: missing(),
+                serving: None,
                 last_boot: None,
                 last_pass: None,
             };
@@ -401,6 +466,7 @@ mod tests {
                 subject,
                 directory: None,
                 supervision,
+                serving: None,
                 last_boot: None,
                 last_pass: None,
             };
@@ -411,6 +477,19 @@ mod tests {
     #[test]
     fn each_state_has_its_word() {
         let words: Vec<_> = Shown::ALL.into_iter().map(Shown::text).collect();
-        assert_eq!(words, ["up", "restarting", "down", "unsupervised", "no slot", "unknown"]);
+        assert_eq!(
+            words,
+            [
+                "up",
+                "served",
+                "restarting",
+                "down",
+                "parked",
+                "not served",
+                "unsupervised",
+                "no slot",
+                "unknown"
+            ]
+        );
     }
 }

@@ -1,0 +1,33 @@
+//! `gateway.parked`: while an entry of that name is in the directory of a profile, the gateway of `default` does not serve the profile.
+//! Releases of Hermes Agent from 0.21.5 on know it: `hermes -p NAME gateway stop` makes the file, and `start` removes it. Such a gateway
+//! looks every 30 seconds.
+
+use super::directory_lock::Held;
+use crate::sys::staged::Attributes;
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason};
+
+/// The entry. What it is and what it contains do not matter.
+pub static PARKED: Name = Name::fixed(c"gateway.parked");
+
+/// Returns whether a profile is parked.
+pub fn is_parked(profile: &Dir) -> Result<bool, Errno> {
+    profile.has(&PARKED)
+}
+
+/// Parks a profile, if it is not. The file belongs to `owner`.
+pub fn park(profile: &Held, owner: Ids, ownership: &Ownership) -> Result<(), Reason> {
+    if is_parked(profile)? {
+        return Ok(());
+    }
+    let attributes = Attributes { mode: 0o644, ids: owner, ownership, durable: true };
+    profile.replace(&PARKED, b"", attributes)
+}
+
+/// Removes the entry. Absence is no error.
+pub fn unpark(profile: &Held) -> Result<(), Reason> {
+    match profile.unlink(&PARKED) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(Errno::ISDIR) => Err("it is a directory: remove that".into()),
+        Err(errno) => Err(errno.into()),
+    }
+}

@@ -1,0 +1,345 @@
+"""Profiles that the gateway of default serves: who is served is a fact, and start, stop and status alone park a profile and have it served
+again."""
+
+import json
+import os
+import shutil
+import stat
+import time
+
+import pytest
+
+from support.host_gateway import HOST, install, served
+from support.program import HERMES, wait_for
+from support.testbed import Bed, desired
+
+pytestmark = [pytest.mark.root, pytest.mark.s6]
+STANDALONE = "gateway:\n  standalone: true\n"
+PROGRAM = "/run/bed/bin/hermes-init"
+
+
+def volume(bed, names=("coder", "ops")):
+    for name in names:
+        bed.profile(name, '{"desired_state": "running"}')
+    bed.profile("default", '{"desired_state": "running"}')
+
+
+@pytest.fixture(params=["multiplex", "auto"])
+def host(request):
+    """A container of a release with one gateway for all profiles, which serves coder and ops, in each topology that fits it."""
+    with Bed(environment={"HERMES_INIT_TOPOLOGY": request.param}, stand_in=HOST) as bed:
+        install(bed)
+        volume(bed)
+        if request.param == "auto":
+            bed.profile("default", '{"desired_state": "running", "served_profiles": ["default", "coder", "ops"]}')
+        boot(bed)
+        wait_for(lambda: served(bed) == ["default", "coder", "ops"], what="served profiles")
+        yield bed
+
+
+@pytest.fixture
+def multiplex():
+    with Bed(environment={"HERMES_INIT_TOPOLOGY": "multiplex"}, stand_in=HOST) as bed:
+        install(bed)
+        yield bed
+
+
+def boot(bed, code=0):
+    done = bed.init("reconcile", code=code)
+    bed.rescan()
+    bed.settle()
+    return done
+
+
+def rows(bed, *names, uid=HERMES):
+    return {row["profile"]: row for row in map(json.loads, bed.init("status", "--json", *names, uid=uid).stdout.splitlines())}
+
+
+def marker(bed, name):
+    return bed.path(f"/opt/data/profiles/{name}/gateway.parked")
+
+
+def health(bed, *names, uid=HERMES):
+    done = bed.init("health", *names, uid=uid, code=None)
+    return done.returncode, done.stdout.decode()
+
+
+@pytest.mark.parametrize("uid", [HERMES, 0])
+def test_stop_parks_a_served_profile_and_start_has_it_served_again(host, uid):
+    assert (rows(host)["coder"]["state"], rows(host)["coder"]["wanted"], health(host)) == ("served", "by default", (0, ""))
+    done = host.init("stop", "coder", uid=uid)
+    assert done.stderr.decode() == ("hermes-init stop: info: coder is parked: the gateway of default drops it within 30 seconds\n")
+    found = marker(host, "coder").stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode), found.st_size) == (HERMES, HERMES, 0o644, 0)
+    assert desired(host, "coder")["desired_state"] == "stopped"
+    wait_for(lambda: served(host) == ["default", "ops"], what="coder to be dropped")
+    row = rows(host)["coder"]
+    assert (row["state"], row["wanted"], row["note"]) == ("parked", "down", f"parked on request: {PROGRAM} start coder")
+    assert health(host) == (0, "")
+    # It stays so at the next boot, which does not start default for it.
+    assert (
+        'profile=coder prior_state=stopped action=registered reason="parked: the gateway of default does not serve it while '
+        in host.init("reconcile").stdout.decode()
+    )
+    done = host.init("start", "coder", uid=uid)
+    assert done.stderr.decode() == "hermes-init start: info: coder: the gateway of default takes it up within 30 seconds\n"
+    assert not marker(host, "coder").exists() and desired(host, "coder")["desired_state"] == "running"
+    wait_for(lambda: served(host) == ["default", "coder", "ops"], what="coder to be served")
+    assert (rows(host)["coder"]["state"], health(host)) == ("served", (0, ""))
+    assert host.svstat(host.slot("coder")) == "down"
+    done = host.init("start", "coder", uid=uid)
+    assert done.stderr.decode() == "hermes-init start: info: coder: the gateway of default serves it\n"
+
+
+def test_with_wait_both_see_it(host):
+    assert host.init("stop", "--wait", "coder").stderr == b""
+    assert served(host) == ["default", "ops"]
+    assert host.init("start", "--wait", "coder").stderr.decode() == "hermes-init start: info: coder: the gateway of default serves it\n"
+    assert served(host) == ["default", "coder", "ops"]
+
+
+def test_the_last_served_profile_can_be_parked_and_served_again(host):
+    host.init("stop", "--wait", "coder", "ops")
+    assert served(host) == ["default"]
+    boot(host)
+    assert {name: row["state"] for name, row in rows(host).items()} == {"default": "up", "coder": "parked", "ops": "parked"}
+    host.init("start", "--wait", "ops")
+    assert served(host) == ["default", "ops"]
+
+
+def test_a_profile_without_a_slot_is_parked_and_served_like_the_others(host):
+    host.profile("new", '{"desired_state": "running"}')
+    wait_for(lambda: "new" in served(host), what="new to be served")
+    row = rows(host)["new"]
+    assert (row["state"], row["slot"], row["note"]) == ("served", None, "created since the last boot: the gateway of default serves it")
+    host.init("stop", "--wait", "new")
+    assert rows(host)["new"]["state"] == "parked"
+    host.init("start", "--wait", "new")
+    assert rows(host)["new"]["state"] == "served" and not host.path(host.slot("new")).exists()
+
+
+def test_a_release_that_does_not_know_the_marker_is_said_to_be_such(multiplex):
+    multiplex.tell("default", "deaf")
+    volume(multiplex)
+    boot(multiplex)
+    wait_for(lambda: served(multiplex) == ["default", "coder", "ops"])
+    done = multiplex.init("stop", "--wait=1", "coder", code=1)
+    assert done.stderr.decode() == (
+        "hermes-init stop: warning: unable to stop coder: it is parked, and the gateway of default still serves it after 1 seconds: "
+        "it looks for gateway.parked every 30 seconds, and releases of Hermes Agent before 0.21.5 do not know that file\n"
+    )
+    row = rows(multiplex)["coder"]
+    assert row["state"] == "served"
+    assert row["note"].startswith("parked on request, and the gateway of default still serves it: ")
+
+
+def test_where_default_is_down_start_names_it_and_starts_nothing(host):
+    host.init("stop", "coder", "default")
+    done = host.init("start", "coder", code=1)
+    assert done.stderr.decode() == (
+        "hermes-init start: warning: unable to start coder: the gateway of default, which is to serve it, is down: "
+        f"{PROGRAM} start default\n"
+    )
+    assert not marker(host, "coder").exists() and desired(host, "coder")["desired_state"] == "running"
+    assert {host.svstat(host.slot(name)) for name in ("default", "coder")} == {"down"}
+    row = rows(host)["coder"]
+    assert (row["state"], row["note"]) == (
+        "not served",
+        f"the gateway of default, which is to serve it, is down: {PROGRAM} start default",
+    )
+    code, said = health(host)
+    assert code == 1 and f"coder: {row['note']}\n" in said
+    # What is advised helps.
+    host.init("start", "default")
+    wait_for(lambda: rows(host)["coder"]["state"] == "served", what="coder to be served")
+    assert health(host) == (0, "")
+
+
+def test_start_of_both_starts_default_first(host):
+    host.init("stop", "--wait", "default")
+    done = host.init("start", "--wait", "coder", "default")
+    assert done.stderr.decode() == "hermes-init start: info: coder: the gateway of default serves it\n"
+
+
+def test_stop_of_default_says_for_whom_it_is_started_again(host):
+    assert host.init("stop", "default").stderr.decode() == (
+        "hermes-init stop: info: the next boot starts default again, because it serves coder, ops\n"
+    )
+    host.init("stop", "coder", "ops")
+    assert host.init("stop", "default").stderr == b""
+    boot(host)
+    assert host.svstat(host.slot("default")) == "down"
+
+
+@pytest.mark.parametrize("parked", [False, True])
+def test_restart_says_what_it_would_mean_and_its_commands_do_it(host, parked):
+    if parked:
+        host.init("stop", "--wait", "coder")
+    done = host.init("restart", "coder", code=1)
+    assert done.stderr.decode() == (
+        "hermes-init restart: warning: unable to restart coder: the gateway of default serves it, together with others: "
+        f"{PROGRAM} restart default restarts it for all; to have coder alone dropped and taken up again: {PROGRAM} stop --wait coder, "
+        f"then: {PROGRAM} start --wait coder\n"
+    )
+    host.init("stop", "--wait", "coder")
+    host.init("start", "--wait", "coder")
+    assert rows(host)["coder"]["state"] == "served"
+
+
+def test_register_makes_a_slot_that_stays_down_and_leaves_the_host_alone(host):
+    pid = host.pid_of(host.slot("default"))
+    host.profile("new")
+    done = host.init("register", "new", uid=HERMES)
+    assert done.stderr.decode() == ("hermes-init register: info: new: its slot stays down, because the gateway of default serves it\n")
+    assert host.path(host.slot("new") + "/down").exists() and host.svstat(host.slot("new")) == "down"
+    assert host.pid_of(host.slot("default")) == pid
+    wait_for(lambda: "new" in served(host), what="new to be served")
+
+
+def test_whatever_starts_a_gateway_beside_it_gateway_run_refuses(host):
+    """s6-svc, and a slot that was left up."""
+    assert host.run(["s6-svc", "-u", host.slot("coder")]).returncode == 0
+    wait_for(lambda: b"fatal: unable to start a gateway for coder: " in host.log(), what="the refusal")
+    wait_for(lambda: host.svstat(host.slot("coder")) == "down", what="coder to be down")
+    time.sleep(1.2)
+    # It stays down, and is no fault: that it is served is what counts.
+    assert host.svstat(host.slot("coder")) == "down" and host.log().count(b"unable to start a gateway for coder") == 1
+    assert (rows(host)["coder"]["state"], health(host)) == ("served", (0, ""))
+    assert b"the gateway of default is to serve it: the topology is multiplex (" in host.log()
+
+
+def test_a_standalone_profile_has_its_own(host):
+    (host.profile("own", '{"desired_state": "running"}') / "config.yaml").write_text(STANDALONE)
+    boot(host)
+    assert (rows(host)["own"]["state"], host.svstat(host.slot("own"))) == ("up", "up")
+    host.init("stop", "own")
+    assert not marker(host, "own").exists() and rows(host)["own"]["state"] == "down"
+    host.init("start", "--wait", "own")
+    assert rows(host)["own"]["state"] == "up"
+
+
+def test_a_default_that_had_nobody_to_serve_is_to_be_restarted(multiplex):
+    """The advice was a circle: start coder, start default, and nothing."""
+    volume(multiplex, names=())
+    boot(multiplex)
+    wait_for(lambda: served(multiplex) == [], what="a host without others")
+    multiplex.profile("coder")
+    multiplex.init("start", "coder", code=1)
+    row = rows(multiplex)["coder"]
+    assert (row["state"], row["note"]) == (
+        "not served",
+        f"the gateway of default was started when there was no other profile to serve: {PROGRAM} restart default",
+    )
+    done = multiplex.init("start", "coder", code=1)
+    assert done.stderr.decode() == f"hermes-init start: warning: unable to start coder: {row['note']}\n"
+    assert health(multiplex)[0] == 1
+    multiplex.init("restart", "default")
+    wait_for(lambda: rows(multiplex)["coder"]["state"] == "served", what="coder to be served")
+    assert health(multiplex) == (0, "")
+
+
+def test_why_default_serves_nobody_is_said(multiplex):
+    multiplex.tell("default", "alone")
+    volume(multiplex)
+    boot(multiplex)
+    wait_for(lambda: served(multiplex) == [])
+    assert rows(multiplex)["coder"]["note"] == (
+        'the gateway of default serves no other profile ("two profiles have one bot token"); once that is resolved: '
+        f"{PROGRAM} restart default"
+    )
+    multiplex.tell("default", "sleep")
+    multiplex.init("restart", "default")
+    wait_for(lambda: health(multiplex) == (0, ""), what="health")
+
+
+def test_a_list_of_an_earlier_process_serves_nobody(multiplex):
+    multiplex.tell("default", "silent")
+    volume(multiplex)
+    multiplex.profile("default", '{"desired_state": "running", "pid": 1, "start_time": 5, "served_profiles": ["default", "coder"]}')
+    boot(multiplex)
+    row = rows(multiplex)["coder"]
+    assert (row["state"], row["note"]) == (
+        "not served",
+        f"the gateway of default has not reported yet whom it serves; see: {PROGRAM} logs default",
+    )
+    assert multiplex.init("start", "--wait=1", "coder", code=1).stderr.decode() == (
+        "hermes-init start: warning: unable to start coder: not served after 1 seconds: the gateway of default has not reported yet whom "
+        f"it serves; see: {PROGRAM} logs default\n"
+    )
+
+
+def test_one_that_is_served_although_it_was_stopped_is_said_to_be(host):
+    """As upstream's own commands leave it where the gateway of default was down, or as somebody has edited it."""
+    host.profile("coder", '{"desired_state": "stopped"}')
+    row = rows(host)["coder"]
+    assert (row["state"], row["wanted"], row["note"]) == (
+        "served",
+        "by default",
+        f"the gateway of default serves it, although it was stopped on request: {PROGRAM} stop coder",
+    )
+    assert health(host) == (0, "")
+    host.init("stop", "--wait", "coder")
+    assert rows(host)["coder"]["state"] == "parked"
+
+
+def test_two_gateways_of_one_profile_are_a_fault_and_start_leaves_one(multiplex):
+    """A slot's own gateway that was started while the topology was another one."""
+    variable = multiplex.path("/run/s6/container_environment/HERMES_INIT_TOPOLOGY")
+    variable.write_text("per-profile")
+    volume(multiplex)
+    boot(multiplex)
+    wait_for(lambda: served(multiplex) == ["default", "coder", "ops"])
+    variable.write_text("multiplex")
+    row = rows(multiplex)["coder"]
+    said = f"two gateways serve it: its own, and that of default; to stop its own: {PROGRAM} start coder"
+    assert (row["state"], row["note"]) == ("up", said)
+    assert health(multiplex, "coder") == (1, f"coder: {said}\n")
+    done = multiplex.init("start", "coder")
+    assert done.stderr.decode() == (
+        "hermes-init start: info: coder: its own gateway is stopped\nhermes-init start: info: coder: the gateway of default serves it\n"
+    )
+    assert (rows(multiplex)["coder"]["state"], multiplex.svstat(multiplex.slot("coder"))) == ("served", "down")
+    # The other one is parked: both end.
+    multiplex.init("stop", "--wait", "ops")
+    assert (rows(multiplex)["ops"]["state"], multiplex.svstat(multiplex.slot("ops"))) == ("parked", "down")
+
+
+@pytest.mark.parametrize("kind", ["directory", "symlink", "root's file"])
+def test_any_entry_of_the_name_parks_and_what_cannot_be_removed_is_said(multiplex, kind):
+    volume(multiplex)
+    path = marker(multiplex, "coder")
+    if kind == "directory":
+        path.mkdir()
+    elif kind == "symlink":
+        path.symlink_to("/etc/shadow")
+    else:
+        path.write_text("x")
+    before = os.stat("/etc/shadow")
+    assert 'coder prior_state=running action=registered reason="parked: ' in boot(multiplex).stdout.decode()
+    done = multiplex.init("stop", "coder")
+    assert path.is_symlink() == (kind == "symlink") and b"warning" not in done.stderr
+    done = multiplex.init("start", "coder", code=1 if kind == "directory" else 0)
+    assert path.exists() == (kind == "directory") or path.is_symlink()
+    if kind == "directory":
+        assert b"unable to remove profiles/coder/gateway.parked: it is a directory: remove that" in done.stderr
+        path.rmdir()
+        multiplex.init("start", "coder")
+    after = os.stat("/etc/shadow")
+    assert (before.st_mtime_ns, before.st_size, before.st_uid) == (after.st_mtime_ns, after.st_size, after.st_uid)
+    assert not path.is_symlink() and not path.exists()
+
+
+def test_one_that_is_parked_is_no_reason_to_start_default(multiplex):
+    volume(multiplex, names=("coder",))
+    multiplex.profile("default", '{"desired_state": "stopped"}')
+    marker(multiplex, "coder").touch()
+    boot(multiplex)
+    assert multiplex.svstat(multiplex.slot("default")) == "down"
+    assert health(multiplex) == (0, "")
+    assert {name: row["wanted"] for name, row in rows(multiplex).items()} == {"default": "down", "coder": "down"}
+
+
+def test_a_profile_that_vanishes_meanwhile_is_no_such_gateway(host):
+    shutil.rmtree(host.path("/opt/data/profiles/ops"))
+    done = host.init("start", "ops", code=1)
+    assert b"it is not on the volume" in done.stderr or b"no such gateway" in done.stderr
