@@ -662,13 +662,13 @@ def test_status_and_health_take_role_and_topology_before_the_variables(live, com
 @pytest.mark.parametrize("command", ["start", "restart"])
 def test_start_and_restart_take_the_topology_before_the_variables(live, command):
     folder = live.path("/run/s6/container_environment")
-    for option, environment, inner, code in (
-        ("multiplex", "per-profile", "per-profile", 1),
-        (None, "multiplex", "per-profile", 1),
-        (None, None, "multiplex", 1),
-        ("per-profile", "multiplex", "multiplex", 0),
-        (None, "per-profile", "multiplex", 0),
-        ("auto", "multiplex", "multiplex", 0),
+    for option, environment, inner, is_of_default in (
+        ("multiplex", "per-profile", "per-profile", True),
+        (None, "multiplex", "per-profile", True),
+        (None, None, "multiplex", True),
+        ("per-profile", "multiplex", "multiplex", False),
+        (None, "per-profile", "multiplex", False),
+        ("auto", "multiplex", "multiplex", False),
     ):
         (folder / "HERMES_INIT_TOPOLOGY").write_text(inner)
         done = live.init(
@@ -676,6 +676,6 @@ def test_start_and_restart_take_the_topology_before_the_variables(live, command)
             "coder",
             *([f"--topology={option}"] if option else []),
             environment={"HERMES_INIT_TOPOLOGY": environment} if environment else {},
-            code=code,
+            code=None,
         )
-        assert (b"the gateway of default serves it" in done.stderr) == (code == 1), done
+        assert (b" of default" in done.stderr) == is_of_default, done

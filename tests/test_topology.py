@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from support import host_gateway
-from support.file_tree import identity, snapshot
+from support.file_tree import snapshot
 from support.host_gateway import HOST, install
 from support.program import HERMES, executable, run, wait_for
 from support.testbed import Bed, replace_script
