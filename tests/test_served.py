@@ -165,8 +165,8 @@ def test_stop_of_default_says_for_whom_it_is_started_again(host):
     assert host.init("stop", "default").stderr.decode() == (
         "hermes-init stop: info: the next boot starts default again, because it serves coder, ops\n"
     )
-    host.init("stop", "coder", "ops")
-    assert host.init("stop", "default").stderr == b""
+    assert b"the next boot starts default again, because it serves ops\n" in host.init("stop", "default", "coder").stderr
+    assert host.init("stop", "default", "ops").stderr == b""
     boot(host)
     assert host.svstat(host.slot("default")) == "down"
 
@@ -299,6 +299,16 @@ def test_two_gateways_of_one_profile_are_a_fault_and_start_leaves_one(multiplex)
         "hermes-init start: info: coder: its own gateway is stopped\nhermes-init start: info: coder: the gateway of default serves it\n"
     )
     assert (rows(multiplex)["coder"]["state"], multiplex.svstat(multiplex.slot("coder"))) == ("served", "down")
+    # One that does not end is not said to be stopped.
+    multiplex.tell("coder", "stubborn")
+    variable.write_text("per-profile")
+    assert multiplex.run(["s6-svc", "-u", multiplex.slot("coder")]).returncode == 0
+    multiplex.record("coder")
+    wait_for(lambda: multiplex.svstat(multiplex.slot("coder")) == "up")
+    variable.write_text("multiplex")
+    done = multiplex.init("start", "--wait=1", "coder", code=1)
+    assert b"unable to stop gateway-coder: it is not down yet after 1 seconds" in done.stderr
+    assert multiplex.run(["s6-svc", "-k", multiplex.slot("coder")]).returncode == 0
     # The other one is parked: both end.
     multiplex.init("stop", "--wait", "ops")
     assert (rows(multiplex)["ops"]["state"], multiplex.svstat(multiplex.slot("ops"))) == ("parked", "down")

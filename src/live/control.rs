@@ -94,9 +94,10 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
             first_failure.get_or_insert(error.code());
         }
     }
+    // Those that this command has parked need it no more.
     if verb == Verb::Stop
         && profiles.iter().any(ProfileName::is_root)
-        && let Some(names) = outlook.charges()
+        && let Some(names) = Outlook::new(&live).ok().and_then(|outlook| outlook.charges())
     {
         console.note(format_args!("the next boot starts default again, because it serves {names}"));
     }

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use super::control::{Parking, Request, Verb};
+use super::control::{Parking, Request, Verb, WAIT};
+use super::progress::Down;
 use super::supervised::SupervisedGateway;
 use super::{Live, record, status};
 use crate::boot::reconcile::decide::{Decision, DownReason};
@@ -159,7 +160,10 @@ fn start(
             live.console.note(format_args!("{name}: {what}"));
             return Ok(());
         }
-        own.bring_down(wait.unwrap_or(super::control::WAIT))?;
+        let limit = wait.unwrap_or(WAIT);
+        if own.bring_down(limit)? == Down::Still {
+            return Err(own.still_up(limit));
+        }
         live.console.note(format_args!("{name}: its own gateway is stopped"));
     }
     if let Some(limit) = wait.filter(|_| comes_by_itself(&serving)) {
