@@ -291,8 +291,8 @@ def test_a_variable_says_whether_s6_supervises_the_containers_command(machine):
         shown = {"1": "nothing", "0": "gateway run"}
         for values in ((None, "0", "1"), (None, "1", "0")):
             compare(machine, Setting(None, "HERMES_GATEWAY_NO_SUPERVISE", values, "gateway run", LEGACY, shown))
-        # The command decides before the variable of a first boot.
-        assert LEGACY(machine, [], environment={"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"}) == "gateway run"
+        # The variable of a first boot decides before the command.
+        assert BOOTSTRAP(machine, [], contained={"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"}) == "running (container environment"
         # Without supervision, the variable asks for a gateway under s6.
         given = {"environment": {"HERMES_GATEWAY_NO_SUPERVISE": "1"}, "contained": {"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"}}
         assert BOOTSTRAP(machine, [], **given) == "running (container environment"

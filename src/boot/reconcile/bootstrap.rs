@@ -36,11 +36,10 @@ impl Request {
         Ok(Request { command: gateway_run(settings, command, console)?, variable })
     }
 
+    /// The variable goes first: the image writes its state file before the boot pass looks at the container's command.
     fn bootstrap(self) -> Option<Bootstrap> {
-        match self.command {
-            Some(GatewayRun::Supervised) => Some(Bootstrap::LegacyCommand),
-            Some(GatewayRun::Foreground) | None => self.variable.map(Bootstrap::Variable),
-        }
+        let supervised = self.command == Some(GatewayRun::Supervised);
+        self.variable.map(Bootstrap::Variable).or(supervised.then_some(Bootstrap::LegacyCommand))
     }
 }
 
@@ -115,15 +114,21 @@ fn active_profile(settings: &Settings, home: &Home, console: &Console) -> Option
 }
 
 /// Writes the state of a first boot in one step, so that later boots find it. `now` is in seconds since 1970, `home` is `HERMES_HOME`.
+///
+/// It is what Hermes Agent's image writes for the variable, and its boot pass for the command. A member more would not be harmless: a
+/// gateway of 0.21.4 or later writes `desired_state` back as it was at its start, and so undoes a stop of its client's.
 pub fn write(bootstrap: Bootstrap, now: i64, home: &Held, attributes: Attributes<'_>) -> Result<()> {
-    let from = match bootstrap {
-        Bootstrap::LegacyCommand => Some(("migrated_from", "legacy-container-cmd".into())),
-        Bootstrap::Variable(_) => None,
+    let state = |name| (name, RUNNING.into());
+    let text = match bootstrap {
+        Bootstrap::Variable(_) => json::object([state("gateway_state")]),
+        Bootstrap::LegacyCommand => json::object([
+            state("gateway_state"),
+            state("desired_state"),
+            ("timestamp", now.into()),
+            ("migrated_from", "legacy-container-cmd".into()),
+        ]),
     };
-    let states =
-        [("gateway_state", RUNNING.into()), ("desired_state", RUNNING.into()), ("timestamp", now.into())];
-    let text = json::object(states.into_iter().chain(from)) + "\n";
-    home.replace(&state::STATE, text.as_bytes(), attributes).context("write", &state::STATE)
+    home.replace(&state::STATE, (text + "\n").as_bytes(), attributes).context("write", &state::STATE)
 }
 
 #[cfg(test)]
@@ -137,7 +142,7 @@ mod tests {
             (None, false, None),
             (None, true, of_variable),
             (Some(GatewayRun::Supervised), false, Some(Bootstrap::LegacyCommand)),
-            (Some(GatewayRun::Supervised), true, Some(Bootstrap::LegacyCommand)),
+            (Some(GatewayRun::Supervised), true, of_variable),
             (Some(GatewayRun::Foreground), false, None),
             (Some(GatewayRun::Foreground), true, of_variable),
         ] {
