@@ -7,7 +7,7 @@ import re
 import pytest
 
 from support import peer_volumes
-from support.hermes_agent import NEW, OLD, TOPOLOGY, VERSIONS, PeerBed
+from support.hermes_agent import MID, NEW, OLD, TOPOLOGY, VERSIONS, PeerBed
 from support.program import ROOT
 
 LINE = re.compile(
@@ -25,12 +25,17 @@ def passes(request):
         for number in range(peer_volumes.COUNT):
             for kind, with_fault in (("with", True), ("without", False)):
                 place = bed.path(f"/run/volumes/{number}/{kind}")
-                peer_volumes.make(place, number, with_fault)
+                make(request.param, place, number, with_fault)
                 bed.path(f"/run/slots/{number}/{kind}").mkdir(parents=True)
                 homes.append((f"/run/volumes/{number}/{kind}", f"/run/slots/{number}/{kind}", peer_volumes.environment_of(number)))
         bed.chown("/run/slots")
         results = iter(bed.theirs(homes))
         yield bed, {number: {kind: next(results) for kind in ("with", "without")} for number in range(peer_volumes.COUNT)}
+
+
+def make(version, home, number, with_fault=True):
+    # Row "`gateway.standalone`": 0.21.4 knows none.
+    return peer_volumes.make(home, number, with_fault, has_standalone=version != MID)
 
 
 def log(home):
@@ -101,7 +106,7 @@ def test_both_passes_agree_on_a_volume_but_for_the_documented_differences(passes
     bed, results = passes
     version, fault = bed.version, peer_volumes.fault_of(number)
     home, scandir = f"/run/volumes/{number}/ours", f"/run/slots/{number}/ours"
-    names = peer_volumes.make(bed.path(home), number)
+    names = make(version, bed.path(home), number)
     bed.path(scandir).mkdir()
     done = bed.init("reconcile", "--json", "--hermes-home", home, "--scandir", scandir, environment=peer_volumes.environment_of(number))
     outcomes = {outcome["profile"]: outcome for outcome in map(json.loads, done.stdout.splitlines())}
@@ -213,4 +218,4 @@ def test_auto_is_told_by_what_a_gateway_of_today_leaves(sign):
 
 
 def test_a_bed_runs_each_version_with_the_topology_it_has():
-    assert TOPOLOGY == {OLD: "per-profile", NEW: "multiplex"}
+    assert TOPOLOGY == {OLD: "per-profile", MID: "multiplex", NEW: "multiplex"}

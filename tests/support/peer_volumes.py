@@ -10,7 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from support.hermes_agent import NEW, OLD
+from support.hermes_agent import MID, NEW, OLD, VERSIONS
 from support.program import HERMES
 
 COUNT = 30
@@ -89,53 +89,53 @@ def symlinked_state(directory):
     (directory / "gateway_state.json").symlink_to("other.json")
 
 
-def both(value):
-    return {OLD: value, NEW: value}
+def each(value):
+    return dict.fromkeys(VERSIONS, value)
 
 
 STRANGE = "run\nning profile=evil"
 FAULTS = [
-    Fault("invalid profile name", "Bad", lambda _: None, both(RAISES), ("None", "skipped")),
+    Fault("invalid profile name", "Bad", lambda _: None, each(RAISES), ("None", "skipped")),
     Fault(
         "state file that is not an object or not UTF-8",
         "list",
         write("gateway_state.json", b'["running"]'),
-        both(RAISES),
+        each(RAISES),
         ("None", "registered"),
     ),
     Fault(
         "state file that is not an object or not UTF-8",
         "latin",
         write("gateway_state.json", b'{"gateway_state": "\xe9"}'),
-        both(RAISES),
+        each(RAISES),
         ("None", "registered"),
     ),
     Fault(
         "state file with a byte order mark",
         "bom",
         write("gateway_state.json", b'\xef\xbb\xbf{"gateway_state": "stopped"}'),
-        {OLD: ("None", "registered"), NEW: ("stopped", "registered")},
+        {OLD: ("None", "registered"), MID: ("None", "registered"), NEW: ("stopped", "registered")},
         ("stopped", "registered"),
     ),
     Fault(
         "`gateway.pid`, `processes.json`",
         "piddir",
         lambda directory: (directory / "gateway.pid").mkdir(),
-        both(RAISES),
+        each(RAISES),
         ("None", "registered"),
     ),
-    Fault("profile that is a symlink", "linked", symlink_to_roots, both(("None", "registered")), ("None", "skipped")),
+    Fault("profile that is a symlink", "linked", symlink_to_roots, each(("None", "registered")), ("None", "skipped")),
     # No difference: neither takes it for a profile.
-    Fault("", "default", lambda _: None, both(None), None),
-    Fault("longest profile name", "n" * 244, lambda _: None, both(RAISES), ("None", "skipped")),
+    Fault("", "default", lambda _: None, each(None), None),
+    Fault("longest profile name", "n" * 244, lambda _: None, each(RAISES), ("None", "skipped")),
     Fault(
         "values in the log",
         "strange",
         write("gateway_state.json", json.dumps({"gateway_state": STRANGE}).encode()),
-        both((STRANGE, "registered")),
+        each((STRANGE, "registered")),
         (json.dumps(STRANGE).replace(" ", r"\u0020").replace("=", r"\u003d"), "registered"),
     ),
-    Fault("state file that is not JSON", "linkstate", symlinked_state, both(("running", None)), ("None", "registered")),
+    Fault("state file that is not JSON", "linkstate", symlinked_state, each(("running", None)), ("None", "registered")),
 ]
 
 
@@ -148,8 +148,8 @@ def environment_of(number):
     return [{}, {"GATEWAY_MULTIPLEX_PROFILES": "yes"}, {}, {"GATEWAY_MULTIPLEX_PROFILES": "0"}, {}][number % 5]
 
 
-def make(home, number, with_fault=True):
-    """Makes the volume, and returns the names of its profiles but the one with the fault."""
+def make(home, number, with_fault=True, has_standalone=True):
+    """Makes the volume, and returns the names of its profiles but the one with the fault. Without `has_standalone` no profile is one."""
     chance = random.Random(f"volume {number}")
     pick = chance.choice
     fault = fault_of(number)
@@ -160,7 +160,7 @@ def make(home, number, with_fault=True):
         state, config, lifecycle = pick(STATES if chance.random() < 0.7 else LIKELY), pick(configs), pick(LIFECYCLES)
         if state is not None:
             (directory / "gateway_state.json").write_text(state)
-        if config is not None:
+        if config is not None and (has_standalone or "standalone" not in config):
             (directory / "config.yaml").write_text(config)
         if lifecycle is not None:
             (directory / "state").mkdir()
