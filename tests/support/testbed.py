@@ -174,8 +174,7 @@ class Bed:
         (directory / "SOUL.md").touch()
         if state is not None:
             (directory / "gateway_state.json").write_text(state if state.startswith("{") else f'{{"gateway_state": "{state}"}}')
-        for path in [self.path("/opt/data"), *self.path("/opt/data").rglob("*")]:
-            os.chown(path, HERMES, HERMES, follow_symlinks=False)
+        give_to_hermes(self.path("/opt/data"))
         return directory
 
     def orphan(self, name, *options, uid=HERMES):
@@ -246,6 +245,14 @@ class Bed:
         """Tells a profile's stand-in what to do from its next start on: `sleep`, `exit N`, `chatty` or
         `stubborn`."""
         self.path(f"/run/bed/do.{profile}").write_text(what + "\n")
+
+
+def give_to_hermes(top):
+    """Gives a directory with all that is in it to the hermes user. What a gateway removes meanwhile does not matter."""
+    for folder, names, files in os.walk(top):
+        for path in (folder, *(os.path.join(folder, name) for name in names + files)):
+            with contextlib.suppress(FileNotFoundError):
+                os.chown(path, HERMES, HERMES, follow_symlinks=False)
 
 
 PARTS = ("type", "run", "finish", "log/run", "event", "supervise/event", "supervise/control", "log/event", "log/supervise/control")
