@@ -54,7 +54,7 @@ pub fn run(command_line: &[OsString]) -> u8 {
         Command::GatewayLog(args) => service::logger::run(args, &console),
         Command::GatewayFinish(words) => service::gateway::finish(words, &console),
         Command::DashboardRun(args) => service::dashboard::run(args, &console),
-        Command::DashboardFinish(words) => service::dashboard::finish(words),
+        Command::DashboardFinish(words) => service::dashboard::finish(words, &console),
         Command::Register(args) => live::register::run(args, &console),
         Command::Unregister(args) => live::unregister::run(args, &console),
         Command::Control(args) => live::control::run(args, &console),

@@ -180,11 +180,11 @@ def sentences():
         "loops-no-more": ("running", {"deaths": [(190, 1, 0), (180, 1, 0), (5, 1, 0)]}, None, "up", "up", None, False),
         "loops-still": (
             "running",
-            {"deaths": [(190, 1, 0), (179, 1, 0), (5, 1, 0)]},
+            {"deaths": [(age, 1, 0) for age in (190, 180, 179, 125, 70, 15)]},
             None,
             "restarting",
             "up",
-            lambda name: LOOP.format(2, "exit code 1", name),
+            lambda name: LOOP.format(4, "exit code 1", name),
             True,
         ),
         "logger": ("running", {"logger": [(9, 1, 0), (5, 1, 0)]}, None, "up", "up", LOGGER, True),

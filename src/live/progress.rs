@@ -111,7 +111,7 @@ mod tests {
     /// Returns the state of a gateway that has this process and is to be up or down; `finish` has ended if it has none.
     fn stat(pid: Option<u64>, is_wanted: bool) -> Stat {
         let process = pid.map_or(Process::Down, |pid| Process::Up { pid, is_ready: false });
-        Stat { process, is_wanted, since: BEFORE }
+        Stat { process, is_wanted, since: BEFORE, ready: BEFORE }
     }
 
     /// Returns the state of a gateway that has ended, and whose `finish` runs.

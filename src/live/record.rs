@@ -7,6 +7,7 @@ use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result, exit};
 use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
+use crate::s6::tai64n::Label;
 use crate::settings::Settings;
 use crate::sys::{Dir, Errno, Name, Ownership, process};
 use crate::topology::host::{Host, Slotted};
@@ -17,7 +18,7 @@ use crate::volume::marker::{self, Marker};
 use crate::volume::parking::{self, PARKED};
 use crate::volume::profiles::{self, Profiles};
 use crate::volume::state::{self, STATE};
-use crate::volume::{Home, advice, desired_state, kept_env};
+use crate::volume::{Home, advice, death_count, desired_state, kept_env};
 
 /// Opens `HERMES_HOME`. Returns it with the users who may own what a symlink there leads to.
 pub fn home(settings: &Settings) -> Result<(Home, Trusted)> {
@@ -69,6 +70,18 @@ fn explained(error: Error, verb: &'static str, path: PathBuf, settings: &Setting
 /// Returns whether there is a profile. Fails if what is there is no usable profile.
 pub fn has_profile(settings: &Settings, profile: &ProfileName) -> Result<bool> {
     in_directory(settings, profile, |dir| Ok(dir.is_some()))
+}
+
+/// Returns since when the deaths of the gateway of a profile count, as far as it was kept. `home` is `HERMES_HOME`.
+pub fn count_since(
+    home: &(Home, Trusted),
+    settings: &Settings,
+    profile: &ProfileName,
+) -> Result<Option<Label>> {
+    in_directory_of(home, settings, profile, |dir| match dir {
+        Some(dir) => death_count::read(dir, &death_count::GATEWAY).context("read", &death_count::GATEWAY),
+        None => Ok(None),
+    })
 }
 
 /// Returns the names in `profiles`, not all of which need be profiles, in byte order.
@@ -176,6 +189,22 @@ impl Locked<'_> {
         let (owner, ownership) = (self.live.settings.owner.value, self.live.template.ownership);
         let write = || marker.write(&self.dir, pid, owner, ownership).context("write", self.label(marker));
         self.home.as_its_user(write)
+    }
+
+    /// Has the deaths of the gateway count from now on.
+    pub fn count_anew(&self) -> Result<()> {
+        let (owner, ownership) = (self.live.settings.owner.value, self.live.template.ownership);
+        let label = || profiles::label(self.profile, &death_count::GATEWAY);
+        let write = || {
+            death_count::write(&self.dir, &death_count::GATEWAY, owner, ownership).context("write", label())
+        };
+        self.home.as_its_user(write)
+    }
+
+    /// Returns since when the deaths of the gateway count, as far as it was kept.
+    pub fn count_since(&self) -> Result<Option<Label>> {
+        let label = || profiles::label(self.profile, &death_count::GATEWAY);
+        self.home.as_its_user(|| death_count::read(&self.dir, &death_count::GATEWAY).context("read", label()))
     }
 
     /// Removes a marker; with `of`, only one of the process with this ID.

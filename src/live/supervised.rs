@@ -1,16 +1,17 @@
 //! A gateway under its supervisor: orders to be down and to be up, and bounded waits for what comes of them. That is read from
 //! `supervise/status`, because an order is lost if another process reads it from the supervisor's FIFO.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::progress::{Down, STEADY, Start, Streak, has_taken, is_ending, is_settled};
 use super::record::{self, DesiredState, Locked};
 use super::{INTERVAL, Live, hindrance, logs, refusal};
 use crate::output::{Error, Result, exit};
-use crate::s6::deaths::{self, Death};
+use crate::s6::deaths::{self, Death, Tally};
 use crate::s6::status::{self, Stat};
 use crate::s6::{ProfileName, supervision};
-use crate::service::gateway;
+use crate::service::count::{Beginning, Program};
 use crate::sys::{Dir, Errno, Reason, time};
 use crate::volume::marker;
 
@@ -98,6 +99,10 @@ impl SupervisedGateway<'_> {
         {
             return Err(self.not_obeyed("stop", &how));
         }
+        // Of one that is dead now, or dies once more before the order comes, no other death follows.
+        if let Some(dir) = dir {
+            self.count_anew(dir, &before);
+        }
         Ok(before.pid())
     }
 
@@ -144,7 +149,11 @@ impl SupervisedGateway<'_> {
     /// Orders the gateway to be up, with a new process. Returns the process that ends first; `None` if it has none. `dir` is the directory
     /// of its profile.
     pub fn order_restart(&self, dir: Option<&Locked<'_>>) -> Result<Option<u64>> {
-        let Some(pid) = self.settled()?.and_then(|stat| stat.pid()) else {
+        let stat = self.settled()?;
+        if let (Some(dir), Some(stat)) = (dir, &stat) {
+            self.count_anew(dir, stat);
+        }
+        let Some(pid) = stat.and_then(|stat| stat.pid()) else {
             self.tell_up("u")?;
             return Ok(None);
         };
@@ -162,6 +171,9 @@ impl SupervisedGateway<'_> {
     /// the directory of its profile.
     pub fn order_start(&self, dir: Option<&Locked<'_>>) -> Result<Option<u64>> {
         let stat = self.settled()?;
+        if let (Some(dir), Some(stat)) = (dir, &stat) {
+            self.count_anew(dir, stat);
+        }
         let Some(pid) = stat.and_then(|stat| stat.pid()) else {
             self.tell_up("u")?;
             return Ok(None);
@@ -176,11 +188,27 @@ impl SupervisedGateway<'_> {
             self.tell_up("u")?;
             return Ok(Some(pid));
         }
-        if self.is_pausing() {
+        if self.is_pausing(stat.as_ref()) {
             self.end_pause(pid)?;
         }
         self.tell_up("u")?;
         Ok(None)
+    }
+
+    /// Has the deaths of the gateway count from now on, if some count: somebody gives it an order.
+    fn count_anew(&self, dir: &Locked<'_>, stat: &Stat) {
+        let count = || -> Result<()> {
+            let label = || Path::new(self.profile.slot()).join(deaths::LABEL);
+            let tally = deaths::tally(&self.slot).map_err(|reason| Error::new("read", label(), reason))?;
+            if tally.deaths.is_empty() {
+                return Ok(());
+            }
+            let tally = tally.since(dir.count_since()?);
+            let counted =
+                Program::Gateway.counted(&tally, Beginning::of(stat), self.makes_pauses(), time::now());
+            if counted.is_empty() { Ok(()) } else { dir.count_anew() }
+        };
+        self.report(count());
     }
 
     /// Has `gateway-finish` start the gateway again when this process has ended.
@@ -336,7 +364,7 @@ impl SupervisedGateway<'_> {
         let mut streak = Streak::new();
         // Its process is up while it only waits to be started.
         let look = |stat: Option<&Stat>| match Start::of(stat) {
-            Start::Up(_) if self.is_pausing() => Start::NotYet,
+            Start::Up(_) if self.is_pausing(stat) => Start::NotYet,
             seen => seen,
         };
         let steady = self.watch(limit + STEADY, |stat| match stat {
@@ -348,14 +376,14 @@ impl SupervisedGateway<'_> {
             Some(seen) => seen,
             None => Start::of(self.stat()?.as_ref()),
         };
-        Err(self.not_up(last, deaths))
+        Err(self.not_up(last, self.stat()?.as_ref(), deaths))
     }
 
     /// Returns the error of a gateway that was to be up, by what the last look has shown.
-    fn not_up(&self, last: Start, deaths: &Deaths) -> Error {
+    fn not_up(&self, last: Start, stat: Option<&Stat>, deaths: &Deaths) -> Error {
         let what = match last {
             Start::Over => "it has exited, and stays down",
-            Start::Up(_) | Start::NotYet if self.is_pausing() => {
+            Start::Up(_) | Start::NotYet if self.is_pausing(stat) => {
                 "it keeps dying, and waits before it starts again"
             }
             Start::Up(_) | Start::NotYet => "it is not up yet, or has been up for less than a second",
@@ -364,12 +392,24 @@ impl SupervisedGateway<'_> {
     }
 
     /// Returns whether it keeps dying and only waits to be started again, as far as this process can tell.
-    fn is_pausing(&self) -> bool {
-        let now = time::now();
-        let is_making =
-            |deaths: Vec<Death>| gateway::pause(&deaths, now).is_some_and(|pause| pause.until > now);
-        let makes_pauses = || self.live.settings.lookup.makes_pauses(&self.live.console.silent());
-        deaths::read(&self.slot).is_ok_and(is_making) && makes_pauses().unwrap_or(true)
+    fn is_pausing(&self, stat: Option<&Stat>) -> bool {
+        let Some((stat, begun)) = stat.and_then(|stat| Some((stat, Beginning::of(stat)?))) else {
+            return false;
+        };
+        let (now, settings) = (time::now(), &self.live.settings);
+        let is_making = |tally: Tally| {
+            let home = record::home(settings);
+            let since = home.and_then(|home| record::count_since(&home, settings, self.profile));
+            // What somebody has ordered since its process waits does not shorten that.
+            let tally = tally.since(since.ok().flatten()).as_of(&stat.since);
+            Program::Gateway.pause(&tally, begun, now).is_some_and(|pause| pause.until > now)
+        };
+        let tally = deaths::tally(&self.slot).ok().filter(|tally| !tally.deaths.is_empty());
+        tally.is_some_and(is_making) && self.makes_pauses()
+    }
+
+    fn makes_pauses(&self) -> bool {
+        self.live.settings.lookup.makes_pauses(&self.live.console.silent()).unwrap_or(true)
     }
 
     /// Ends the pause of a gateway that waits to be started again: the process that waits is ended, after which its supervisor starts the

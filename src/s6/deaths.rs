@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::tai64n;
+use super::tai64n::{self, Label};
 use crate::sys::{Dir, Errno, Reason, SubPath, file};
 
 /// The tally in a service directory, for messages.
@@ -57,21 +57,78 @@ impl fmt::Display for Death {
     }
 }
 
-/// Returns the deaths of a service, the oldest first.
-pub fn read(service: &Dir) -> Result<Vec<Death>, Reason> {
+/// The deaths of a service, the oldest first, and from when on they count.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// The deaths.
+    pub deaths: Vec<Death>,
+    /// When each of them was.
+    moments: Vec<Label>,
+    /// The moment at which their count has begun anew; `None` if that is not known.
+    anew: Option<Label>,
+}
+
+impl Tally {
+    /// Returns the same deaths, of which only those after this moment count.
+    pub fn since(self, anew: Option<Label>) -> Tally {
+        Tally { anew, ..self }
+    }
+
+    /// Returns the same deaths, as they counted at this moment: what has begun anew since then does not matter.
+    pub fn as_of(&self, moment: &Label) -> Tally {
+        Tally { anew: self.anew.filter(|anew| anew <= moment), ..self.clone() }
+    }
+
+    /// Returns the same deaths without the last one.
+    pub fn before_last(&self) -> Tally {
+        let mut before = self.clone();
+        before.deaths.pop();
+        before.moments.pop();
+        before
+    }
+
+    /// Returns when the count has begun anew, in seconds since 1970; `None` if that is not known.
+    pub fn anew(&self) -> Option<i64> {
+        self.anew.as_ref().map(|anew| tai64n::seconds(anew))
+    }
+
+    /// Returns each death with whether the count has begun anew since.
+    pub fn each(&self) -> impl Iterator<Item = (&Death, bool)> {
+        let is_before = |moment: &Label| self.anew.as_ref().is_some_and(|anew| moment <= anew);
+        self.deaths.iter().zip(self.moments.iter().map(is_before))
+    }
+}
+
+/// Makes a tally of deaths at the begin of their second, all of which count.
+impl FromIterator<Death> for Tally {
+    fn from_iter<T: IntoIterator<Item = Death>>(deaths: T) -> Tally {
+        let deaths: Vec<Death> = deaths.into_iter().collect();
+        let moments = deaths.iter().map(|death| tai64n::label((death.time, 0))).collect();
+        Tally { deaths, moments, anew: None }
+    }
+}
+
+/// Returns the deaths of a service, all of which count.
+pub fn tally(service: &Dir) -> Result<Tally, Reason> {
     match file::read_below(service, &DEATH_TALLY, CAP) {
-        Err(Reason::Errno(Errno::NOENT)) => Ok(Vec::new()),
+        Err(Reason::Errno(Errno::NOENT)) => Ok(Tally::default()),
         tally => Ok(parse(&tally?.0)),
     }
 }
 
-fn parse(tally: &[u8]) -> Vec<Death> {
+/// Returns the deaths of a service, the oldest first.
+pub fn read(service: &Dir) -> Result<Vec<Death>, Reason> {
+    tally(service).map(|tally| tally.deaths)
+}
+
+fn parse(tally: &[u8]) -> Tally {
     let (entries, _) = tally.as_chunks::<ENTRY>();
     let death = |entry: &[u8; ENTRY]| {
         let [.., code, signal] = *entry;
         Death { time: tai64n::seconds(entry), code, signal }
     };
-    entries.iter().map(death).collect()
+    let moments = entries.iter().filter_map(|entry| entry.first_chunk().copied()).collect();
+    Tally { deaths: entries.iter().map(death).collect(), moments, anew: None }
 }
 
 #[cfg(test)]
@@ -101,6 +158,21 @@ mod tests {
     }
 
     #[test]
+    fn a_count_that_begins_anew_leaves_out_what_was_up_to_then() {
+        let entry = |nanoseconds: u32| [&tai64n::label((1_700_000_000, nanoseconds))[..], &[1, 0]].concat();
+        let tally = parse(&[entry(1), entry(2), entry(3)].concat());
+        let left_out = |tally: &Tally| tally.each().filter(|(_, is_before)| *is_before).count();
+        for (anew, expected) in [(None, 0), (Some(0), 0), (Some(2), 2), (Some(9), 3)] {
+            let anew = anew.map(|nanoseconds| tai64n::label((1_700_000_000, nanoseconds)));
+            let tally = tally.clone().since(anew);
+            assert_eq!(left_out(&tally), expected, "{anew:?}");
+            assert_eq!(left_out(&tally.as_of(&tai64n::label((1_699_999_999, 0)))), 0, "{anew:?}");
+            assert_eq!(left_out(&tally.as_of(&tai64n::label((1_700_000_001, 0)))), expected, "{anew:?}");
+        }
+        assert_eq!(tally.before_last(), parse(&[entry(1), entry(2)].concat()));
+    }
+
+    #[test]
     fn what_is_intended() {
         for (code, signal, is_wanted, is_stop) in
             [(0, 0, true, false), (143, 15, true, true), (1, 0, false, false), (137, 9, false, false)]
@@ -115,10 +187,10 @@ mod tests {
         let entry = |time: i64| [&(tai64n::EPOCH + time).to_be_bytes()[..], &[0, 0, 0, 1], &[1, 9]].concat();
         let two = [entry(1_700_000_000), entry(1_700_000_001)].concat();
         let death = |time| Death { time, code: 1, signal: 9 };
-        assert_eq!(parse(&two), [death(1_700_000_000), death(1_700_000_001)]);
-        assert_eq!(parse(&two[..27]), [death(1_700_000_000)]);
+        assert_eq!(parse(&two).deaths, [death(1_700_000_000), death(1_700_000_001)]);
+        assert_eq!(parse(&two[..27]).deaths, [death(1_700_000_000)]);
         for (text, number) in [(&b""[..], 0), (b"x", 0), (&[0xff; 13], 0), (&[0xff; 14], 1), (&[0; 70], 5)] {
-            assert_eq!(parse(text).len(), number);
+            assert_eq!(parse(text).deaths.len(), number);
         }
     }
 }

@@ -16,6 +16,8 @@ pub struct Stat {
     pub is_wanted: bool,
     /// When it last went up or down.
     pub since: Label,
+    /// When it was last ready, or when its last `finish` ended, whichever was later; of one that was never up, when its supervisor started.
+    pub ready: Label,
 }
 
 /// The process of a service.
@@ -126,7 +128,7 @@ fn parse(state: &[u8]) -> Option<Stat> {
     } else {
         Process::Down
     };
-    Some(Stat { process, is_wanted: flags & WANTED != 0, since: *since })
+    Some(Stat { process, is_wanted: flags & WANTED != 0, since: *since, ready: *ready })
 }
 
 #[cfg(test)]
@@ -143,7 +145,7 @@ mod tests {
         let since = |nanoseconds: u32| {
             let label = [&(tai64n::EPOCH + 1000).to_be_bytes()[..], &nanoseconds.to_be_bytes()].concat();
             let since = *label.first_chunk().unwrap();
-            Stat { process: Process::Down, is_wanted: false, since }
+            Stat { process: Process::Down, is_wanted: false, since, ready: since }
         };
         for (nanoseconds, now, expected) in [
             (0, (1000, 0), Some(0)),

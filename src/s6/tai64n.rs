@@ -17,6 +17,27 @@ pub fn nanoseconds(label: &Label) -> u32 {
     label.last_chunk().map_or(0, |nanoseconds| u32::from_be_bytes(*nanoseconds))
 }
 
+/// Returns the label of a moment, in seconds since 1970 and nanoseconds.
+pub fn label((seconds, nanoseconds): (i64, u32)) -> Label {
+    let mut label = Label::default();
+    let bytes = EPOCH.saturating_add(seconds).to_be_bytes().into_iter().chain(nanoseconds.to_be_bytes());
+    label.iter_mut().zip(bytes).for_each(|(to, byte)| *to = byte);
+    label
+}
+
+/// Returns a label in hexadecimal digits.
+pub fn hex(label: &Label) -> String {
+    label.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Returns the label that these hexadecimal digits are; `None` if they are none.
+pub fn label_of_hex(digits: &str) -> Option<Label> {
+    let is_one =
+        digits.len() == 2 * size_of::<Label>() && digits.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let number = u128::from_str_radix(digits, 16).ok().filter(|_| is_one)?;
+    number.to_be_bytes().last_chunk().copied()
+}
+
 /// Returns the seconds since 1970 of a TAI64N label in hexadecimal digits, as s6-log(8) prints it; `None` if it is none.
 pub fn of_hex(label: &[u8]) -> Option<i64> {
     let digits = std::str::from_utf8(label.get(..16)?).ok()?;
@@ -37,6 +58,21 @@ mod tests {
             assert_eq!(of_hex(digits.as_bytes()), Some(time));
         }
         assert_eq!(seconds(b"short"), 0);
+    }
+
+    #[test]
+    fn a_label_and_its_digits_give_the_moment_back() {
+        for moment in [(0, 0), (1_700_000_000, 999_999_999), (-1, 1)] {
+            let made = label(moment);
+            assert_eq!((seconds(&made), nanoseconds(&made)), moment);
+            assert_eq!(label_of_hex(&hex(&made)), Some(made));
+        }
+        assert!(label((7, 1)) < label((7, 2)) && label((7, 2)) < label((8, 0)));
+        for digits in
+            ["", "4", "+00000000000000a00000000", "4000000065000000000000000", "400000006500000000000x00"]
+        {
+            assert_eq!(label_of_hex(digits), None, "{digits}");
+        }
     }
 
     #[test]

@@ -3,11 +3,16 @@
 
 use std::ffi::{OsStr, OsString};
 
+use super::anew::{Recorded, Service};
+use super::count::Program;
 use super::exec::{self, Launch, Place};
-use super::{Args, Effect, backoff, exit_code, failure, is_permanent, stays_down};
+use super::invocation::home_or;
+use super::{Args, Effect, exit_code, failure, is_permanent};
 use crate::output::{Console, Result, exit};
-use crate::s6::deaths::Death;
+use crate::s6::ProfileName;
+use crate::settings::user::Runner;
 use crate::settings::{Lookup, user};
+use crate::volume::death_count;
 
 /// The command that a dashboard's `run` executes.
 const RUN: &[u8] = b"dashboard-run";
@@ -56,23 +61,28 @@ fn launch(args: &Args, console: &Console) -> Result<u8> {
     command.arg("--port").arg(lookup.get_or("HERMES_DASHBOARD_PORT", PORT)?).arg("--no-open");
     command.current_dir(&runner.user.home);
     if args.effect == Effect::Execute {
-        if lookup.makes_pauses(console)? {
-            backoff::make_pause("the dashboard", is_intended, console);
+        // An unknown word is reported.
+        lookup.makes_pauses(console)?;
+        match Recorded::read(console) {
+            Ok(recorded) => {
+                let root = ProfileName::root();
+                service(&root, &runner, &lookup, console).begin(recorded, || home_or(None, &lookup))?;
+            }
+            Err(error) => console.failed(&error),
         }
         exec::drop_privileges(&runner)?;
     }
     Launch { command, place: Place::Path, runner: &runner, base: &base }.carry_out(args.effect, console)
 }
 
-/// Returns the pause that a dashboard with these deaths makes before it starts, if it makes one.
-pub fn pause(deaths: &[Death], now: i64) -> Option<backoff::Pause> {
-    backoff::after(deaths, now, is_intended)
-}
-
-/// Returns whether a person has started the dashboard after this death, who does not wait. One that is on does not end by itself as
-/// intended.
-fn is_intended(death: &Death) -> bool {
-    death.is_stop() || stays_down(death)
+fn service<'a>(
+    root: &'a ProfileName,
+    runner: &'a Runner,
+    lookup: &'a Lookup,
+    console: &'a Console,
+) -> Service<'a> {
+    let (name, file) = ("the dashboard", &death_count::DASHBOARD);
+    Service { program: Program::Dashboard, name, profile: root, file, runner, lookup, console }
 }
 
 /// Returns whether a script executes `dashboard-run`, which makes the pauses: its first line is `#!`, the path of an executable, and that
@@ -86,10 +96,25 @@ pub fn is_run_by(script: &[u8]) -> bool {
 }
 
 /// Runs `dashboard-finish`. Returns 125 if the dashboard is to stay down, else 0.
-pub fn finish(words: &[OsString]) -> u8 {
+pub fn finish(words: &[OsString], console: &Console) -> u8 {
     // `run` reports a switch that cannot be read.
     let is_off = Lookup::new().and_then(|lookup| is_on(&lookup, SWITCH)).is_ok_and(|is_on| !is_on);
-    if is_permanent(exit_code(words)) || is_off { exit::PERMANENT_FAILURE } else { 0 }
+    if is_permanent(exit_code(words)) || is_off {
+        return exit::PERMANENT_FAILURE;
+    }
+    if let Err(error) = note(console) {
+        console.failed(&error);
+    }
+    0
+}
+
+/// Keeps that somebody asked for its end, which the exit code does not tell.
+fn note(console: &Console) -> Result<()> {
+    // First: whoever orders it up again takes an order to be down back.
+    let recorded = Recorded::read(console)?;
+    let (lookup, runner, root) = (Lookup::new()?, user::runner()?, ProfileName::root());
+    let home = home_or(None, &lookup)?;
+    service(&root, &runner, &lookup, console).end(recorded, &home, || Ok(false))
 }
 
 #[cfg(test)]

@@ -4,19 +4,20 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::anew::{Recorded, Service};
+use super::count::Program;
 use super::exec::{self, Launch, Place};
 use super::invocation::{home, home_or, home_or_set};
-use super::{Args, Effect, backoff, exit_code, failure, is_permanent, restart, stays_down};
+use super::{Args, Effect, exit_code, failure, is_permanent, restart};
 use crate::output::{Console, Context, Error, Result, exit};
-use crate::s6::deaths::Death;
 use crate::s6::{ProfileName, servicedir};
 use crate::settings::user::Runner;
 use crate::settings::{self, Lookup, user};
 use crate::sys::number::decimal;
 use crate::sys::{Dir, Errno, Ownership, present};
 use crate::topology::own_gateway;
-use crate::volume::Home;
 use crate::volume::home::Trusted;
+use crate::volume::{Home, death_count};
 
 /// Variables that tell the gateway that it is supervised. Without the first, it would call the service manager, which would start it
 /// again.
@@ -37,8 +38,15 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     let base = lookup.environment(console);
     let runner = user::runner()?;
     if args.effect == Effect::Execute {
-        if lookup.makes_pauses(console)? {
-            backoff::make_pause(profile.text(), is_intended, console);
+        // An unknown word is reported.
+        lookup.makes_pauses(console)?;
+        let service = service(profile, &runner, &lookup, console);
+        match Recorded::read(console) {
+            Ok(recorded) => {
+                let home = || home_or_set(args.directory(Path::new("."), console)?.as_ref(), &lookup);
+                service.begin(recorded, home)?;
+            }
+            Err(error) => console.failed(&error),
         }
         exec::drop_privileges(&runner)?;
     }
@@ -91,14 +99,14 @@ fn require_own_gateway(
     Err(Error::new("start a gateway for", profile.text(), reason).with_code(exit::CONFIGURATION))
 }
 
-/// Returns the pause that a gateway with these deaths makes before it starts, if it makes one.
-pub fn pause(deaths: &[Death], now: i64) -> Option<backoff::Pause> {
-    backoff::after(deaths, now, is_intended)
-}
-
-/// Returns whether a person has started the gateway after this death, who does not wait: it was intended, or it stays down after it.
-fn is_intended(death: &Death) -> bool {
-    death.is_wanted() || stays_down(death)
+fn service<'a>(
+    profile: &'a ProfileName,
+    runner: &'a Runner,
+    lookup: &'a Lookup,
+    console: &'a Console,
+) -> Service<'a> {
+    let (name, file) = (profile.text(), &death_count::GATEWAY);
+    Service { program: Program::Gateway, name, profile, file, runner, lookup, console }
 }
 
 /// What a slot sets for its gateway.
@@ -124,6 +132,9 @@ impl Slot {
 /// intended end, and where a restart changes nothing, unless that end belongs to a restart.
 pub fn finish(words: &[OsString], console: &Console) -> u8 {
     let end = End::of(words);
+    if let Err(error) = end.note(console) {
+        console.failed(&error);
+    }
     if !end.stays_down() {
         return 0;
     }
@@ -155,6 +166,17 @@ impl End {
     /// Returns whether the gateway stays down after it, unless it belongs to a restart.
     fn stays_down(&self) -> bool {
         self.code == Some(0) || is_permanent(self.code)
+    }
+
+    /// Keeps that somebody asked for it, which its exit code does not tell.
+    fn note(&self, console: &Console) -> Result<()> {
+        let Some(profile) = &self.profile else { return Ok(()) };
+        // First: whoever orders it up again takes an order to be down back.
+        let recorded = Recorded::read(console)?;
+        let (lookup, runner) = (Lookup::new()?, user::runner()?);
+        let home = home_or_set(Args::default().directory(Path::new("."), console)?.as_ref(), &lookup)?;
+        let is_restarted = || restart::is_ordered(&home, profile, &runner);
+        service(profile, &runner, &lookup, console).end(recorded, &home, is_restarted)
     }
 
     /// Returns whether it belongs to a restart.

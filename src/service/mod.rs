@@ -1,7 +1,9 @@
 //! The programs that s6 executes as `run`, `log/run` and `finish` of the gateways' services and of the dashboard's.
 
+mod anew;
 pub mod backoff;
 pub mod confine;
+pub mod count;
 pub mod dashboard;
 mod exec;
 mod failure;
@@ -18,7 +20,6 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::output::exit;
-use crate::s6::deaths::Death;
 use crate::sys::number::decimal;
 
 /// Exit codes after which a restart changes nothing, and what they mean.
@@ -38,11 +39,6 @@ fn exit_code(words: &[OsString]) -> Option<u64> {
 /// Returns the meaning of an exit code after which a restart would change nothing; `None` for others.
 pub fn permanent(code: u64) -> Option<&'static str> {
     PERMANENT.iter().find(|(permanent, _)| u64::from(*permanent) == code).map(|(_, meaning)| *meaning)
-}
-
-/// Returns whether a service stays down after a death because a restart would change nothing.
-fn stays_down(death: &Death) -> bool {
-    death.signal == 0 && permanent(death.code.into()).is_some()
 }
 
 /// Returns whether a restart would change nothing after this exit code.

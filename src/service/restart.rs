@@ -37,7 +37,7 @@ pub fn forget(home: &Path, profile: &ProfileName, runner: &Runner) {
 }
 
 /// Opens the directory of a profile; `None` if there is no such profile.
-fn open(home: &Path, profile: &ProfileName, runner: &Runner) -> Result<Option<Dir>> {
+pub fn open(home: &Path, profile: &ProfileName, runner: &Runner) -> Result<Option<Dir>> {
     let trusted = Trusted::new(runner.user.ids, &Ownership::new());
     let home = match Home::open(home, trusted) {
         Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),

@@ -11,7 +11,13 @@ from support.soak_container import MARKER, RESTART
 from support.soak_learning import DRAIN, expected_code
 from support.testbed import half_made
 
-STAGING = (".gateway_state.json.tmp", ".gateway-planned-stop.json.tmp", ".hermes-init-env.tmp", ".hermes-init-restart.json.tmp")
+STAGING = (
+    ".gateway_state.json.tmp",
+    ".gateway-planned-stop.json.tmp",
+    ".hermes-init-env.tmp",
+    ".hermes-init-restart.json.tmp",
+    ".hermes-init-deaths.json.tmp",
+)
 EXITS = (0, 1)
 
 

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use super::dying::{self, Program};
+use super::dying;
 use super::log_keeping;
 use super::row::{
     Broken, Deaths, Forecast, LOOP, Logger, Missing, NextBoot, OfDefault, OrphanProfile, Pass, Row, State,
@@ -13,17 +13,20 @@ use crate::boot::reconcile::plan::PARKED;
 use crate::boot::reconcile::{Item, Plan};
 use crate::live::{names, record, refusal};
 use crate::output::{Console, Context, Error};
-use crate::s6::deaths;
+use crate::s6::deaths::{self, Tally};
 use crate::s6::servicedir::{self, CONTROL, LOG, RUN, SUPERVISE};
 use crate::s6::slot::template;
-use crate::s6::{ProfileName, scandir, status, supervision};
+use crate::s6::status::{self, Stat};
+use crate::s6::tai64n::Label;
+use crate::s6::{ProfileName, scandir, supervision};
+use crate::service::count::{Beginning, Program};
 use crate::service::{backoff, dashboard};
 use crate::settings::{Overrides, Settings, user};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, as_user, file, present, process, time};
 use crate::topology::host::{Host, Slotted};
 use crate::volume::bootlog::{Entry, LastBoots};
 use crate::volume::home::Trusted;
-use crate::volume::{Home, marker};
+use crate::volume::{Home, death_count, marker};
 
 /// What is asked.
 pub struct Query<'a> {
@@ -73,6 +76,14 @@ pub fn find_profile(settings: &Settings, name: &[u8]) -> OrphanProfile {
         Ok(false) => OrphanProfile::Gone,
         Err(_) if names::has_remains(settings, &name) == Ok(true) => OrphanProfile::Remains,
         Err(error) => OrphanProfile::Unknown(error.to_string()),
+    }
+}
+
+/// Returns what was found on the volume. That it cannot be used is said elsewhere.
+fn unless_refused<T: Default>(found: crate::output::Result<T>) -> std::result::Result<T, String> {
+    match found {
+        Err(error) if matches!(error.errno(), None | Some(Errno::ACCESS | Errno::PERM)) => Ok(T::default()),
+        found => found.map_err(|error| error.to_string()),
     }
 }
 
@@ -201,8 +212,13 @@ impl Query<'_> {
         let owner = self.settings.owner.value;
         let is_group = control.ids.gid == owner.gid && control.mode & 0o020 != 0;
         let is_his = control.ids.uid == owner.uid || is_group;
-        Ok(is_his
-            .then(|| self.ask(&dir, if is_dashboard(&dir) { Program::Dashboard } else { Program::Other })))
+        Ok(is_his.then(|| {
+            if is_dashboard(&dir) {
+                self.ask(&dir, Program::Dashboard, || self.count_of_dashboard_since())
+            } else {
+                self.ask(&dir, Program::Other, || Ok(None))
+            }
+        }))
     }
 
     /// Asks s6 about a slot. `None` if it is gone: another command has unregistered it since the scan directory was listed.
@@ -231,7 +247,7 @@ impl Query<'_> {
 
     /// Asks s6 about the gateway of a slot that is open.
     fn gateway(&self, slot: &Dir, profile: &ProfileName) -> Supervision {
-        let supervision = self.ask(slot, Program::Gateway);
+        let supervision = self.ask(slot, Program::Gateway, || self.count_since(profile));
         match supervision {
             Supervision::Supervised(state) => {
                 let pid = state.process.pid().filter(|_| state.is_wanted);
@@ -250,14 +266,31 @@ impl Query<'_> {
             None => Ok(false),
         };
         let Some(home) = self.home else { return Ok(false) };
-        match record::in_directory_of(home, self.settings, profile, is_marked) {
-            Err(error) if matches!(error.errno(), None | Some(Errno::ACCESS | Errno::PERM)) => Ok(false),
-            found => found.map_err(|error| error.to_string()),
-        }
+        unless_refused(record::in_directory_of(home, self.settings, profile, is_marked))
     }
 
-    /// Asks s6 about a service directory that is open. The logger of a gateway is one of ours.
-    fn ask(&self, dir: &Dir, program: Program) -> Supervision {
+    /// Returns since when the deaths of a gateway count. As for [`Query::is_ending`], what is said elsewhere is none.
+    fn count_since(&self, profile: &ProfileName) -> std::result::Result<Option<Label>, String> {
+        let Some(home) = self.home else { return Ok(None) };
+        unless_refused(record::count_since(home, self.settings, profile))
+    }
+
+    /// Returns since when the deaths of the dashboard count.
+    fn count_of_dashboard_since(&self) -> std::result::Result<Option<Label>, String> {
+        let Some((home, _)) = self.home else { return Ok(None) };
+        let read =
+            || death_count::read(&home.dir, &death_count::DASHBOARD).context("read", &death_count::DASHBOARD);
+        unless_refused(home.as_its_user(read))
+    }
+
+    /// Asks s6 about a service directory that is open. The logger of a gateway is one of ours. `count_since` looks since when deaths count,
+    /// if there are any.
+    fn ask(
+        &self,
+        dir: &Dir,
+        program: Program,
+        count_since: impl FnOnce() -> std::result::Result<Option<Label>, String>,
+    ) -> Supervision {
         let stat = match status::svstat(dir) {
             Ok(Some(stat)) => stat,
             Ok(None) => return Supervision::Unsupervised,
@@ -273,7 +306,7 @@ impl Query<'_> {
             is_wanted: stat.is_wanted,
             since,
             age: stat.age(time::now_exactly()),
-            deaths: self.deaths(dir, stat.is_up(), program),
+            deaths: self.deaths(dir, &stat, program, count_since),
             logger: Logger::Fine,
             is_ending: Ok(false),
         };
@@ -284,18 +317,35 @@ impl Query<'_> {
         Supervision::Supervised(state)
     }
 
-    fn deaths(&self, dir: &Dir, is_up: bool, program: Program) -> std::result::Result<Deaths, String> {
-        let deaths =
-            deaths::read(dir).map_err(|reason| Error::new("read", deaths::LABEL, reason).to_string())?;
+    fn deaths(
+        &self,
+        dir: &Dir,
+        stat: &Stat,
+        program: Program,
+        count_since: impl FnOnce() -> std::result::Result<Option<Label>, String>,
+    ) -> std::result::Result<Deaths, String> {
+        let tally =
+            deaths::tally(dir).map_err(|reason| Error::new("read", deaths::LABEL, reason).to_string())?;
+        if tally.deaths.is_empty() {
+            return Ok(Deaths::default());
+        }
+        let tally = tally.since(count_since()?);
+        let makes_pauses = self.settings.lookup.makes_pauses(self.console).unwrap_or(true);
         // The clock is read after what s6 has stamped: nothing is later but by a clock that was set back.
         let now = time::now();
-        let is_pausing = |pause: &backoff::Pause| {
-            is_up && pause.until > now && self.settings.lookup.makes_pauses(self.console).unwrap_or(true)
-        };
+        let begun = Beginning::of(stat);
+        let counted = program.counted(&tally, begun, makes_pauses, now);
+        let recent = dying::recent(counted.iter(), now);
+        // What somebody has ordered since a process waits does not shorten that.
+        let before: Tally = tally.as_of(&stat.since);
+        let pause = begun.filter(|_| makes_pauses).and_then(|begun| program.pause(&before, begun, now));
+        let is_pausing = |pause: &backoff::Pause| pause.until > now;
+        // Of one that dies again and again, the last death that counts says how; else it is told how the service ended last.
+        let last = if recent >= LOOP && stat.is_wanted { counted.last() } else { tally.deaths.last() };
         Ok(Deaths {
-            last: deaths.last().copied(),
-            recent: dying::recent(program.unwanted(&deaths), now),
-            pause_until: program.pause(&deaths, now).filter(is_pausing).map(|pause| pause.until),
+            last: last.copied(),
+            recent,
+            pause_until: pause.filter(is_pausing).map(|pause| pause.until),
         })
     }
 
