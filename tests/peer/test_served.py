@@ -8,7 +8,6 @@ import subprocess
 import time
 
 import pytest
-
 from support.hermes_agent import ENVIRONMENT, HOME, MID, NEW, OLD, VERSIONS, PeerBed
 from support.program import HERMES, wait_for
 
@@ -219,3 +218,74 @@ def test_its_client_parks_and_unparks_and_auto_keeps_the_topology():
         assert served(bed) == ["default", "coder"]
         marker.touch()
         wait_for(lambda: served(bed) == ["default"], 40, "coder to be dropped by the next look")
+
+
+def rows(bed):
+    return {row["profile"]: row for row in map(json.loads, bed.init("status", "--json", uid=HERMES).stdout.splitlines())}
+
+
+def state_of(bed, profile):
+    row = rows(bed)[profile]
+    return row["state"], row["note"]
+
+
+def test_our_stop_and_start_alone_park_a_profile_and_have_it_served_again():
+    """Beside it, whatever would start a second gateway leaves that of default as it is. Each look of the real gateway is 30 seconds after
+    the one before."""
+    with PeerBed(NEW, real=True, HERMES_INIT_TOPOLOGY="multiplex") as bed:
+        bed.profile("default", "running")
+        bed.profile("coder", "running")
+        bed.enable_api_server()
+        bed.boot()
+        pid = bed.serving()
+        wait_for(lambda: served(bed) == ["default", "coder"], 30, "coder among the profiles that are served")
+        assert state_of(bed, "coder") == ("served", None) and bed.init("health").stdout == b""
+        # Its own gateway would take the place of default.
+        assert bed.run(["s6-svc", "-u", bed.slot("coder")]).returncode == 0
+        wait_for(lambda: bed.ended("coder") == 78, 20, "the refusal")
+        bed.profile("new", "running")
+        assert b"its slot stays down, because the gateway of default serves it" in bed.init("register", "new", uid=HERMES).stderr
+        bed.init("stop", "--wait=45", "coder", uid=HERMES, timeout=90)
+        assert "coder" not in served(bed) and state_of(bed, "coder")[0] == "parked"
+        assert "parked" in bed.client("-p", "coder", "gateway", "status", code=None)
+        # The same look has found the new one.
+        wait_for(lambda: served(bed) == ["default", "new"], 10, "new to be served")
+        assert actions(bed) == {"default": "started", "coder": "registered", "new": "registered"}
+        bed.init("start", "--wait=45", "coder", uid=HERMES, timeout=90)
+        assert served(bed) == ["default", "coder", "new"] and state_of(bed, "coder")[0] == "served"
+        assert {bed.svstat(bed.slot(name)) for name in ("coder", "new")} == {"down"} and bed.pid_of(bed.slot("default")) == pid
+        assert bed.init("health").stdout == b""
+        # The client finds what ours has left, and ours what the client has.
+        bed.client("-p", "coder", "gateway", "stop")
+        wait_for(lambda: state_of(bed, "coder")[0] == "parked", 10, "coder to be parked")
+
+
+def test_a_default_that_had_nobody_to_serve_serves_after_the_restart_that_is_advised():
+    with PeerBed(NEW, real=True, HERMES_INIT_TOPOLOGY="multiplex") as bed:
+        bed.profile("default", "running")
+        bed.enable_api_server()
+        bed.boot()
+        bed.serving()
+        bed.profile("coder", "running")
+        state, note = state_of(bed, "coder")
+        assert state == "not served" and note.endswith(" restart default"), note
+        assert note.encode() in bed.init("start", "coder", uid=HERMES, code=1).stderr
+        bed.init("restart", "default", uid=HERMES, timeout=90)
+        bed.serving()
+        wait_for(lambda: state_of(bed, "coder") == ("served", None), 30, "coder to be served")
+        assert bed.init("health").stdout == b""
+
+
+def test_a_release_that_does_not_know_the_marker_goes_on_serving_and_that_is_said():
+    with PeerBed(MID, real=True, HERMES_INIT_TOPOLOGY="multiplex", **{VARIABLE: "true"}) as bed:
+        bed.profile("default", "running")
+        bed.profile("coder", "running")
+        bed.enable_api_server()
+        bed.boot()
+        bed.serving()
+        wait_for(lambda: served(bed) == ["default", "coder"], 30, "coder among the profiles that are served")
+        done = bed.init("stop", "--wait=33", "coder", uid=HERMES, code=1, timeout=90)
+        assert b"the gateway of default still serves it after 33 seconds" in done.stderr
+        assert state_of(bed, "coder")[0] == "served"
+        bed.init("start", "--wait=5", "coder", uid=HERMES)
+        assert state_of(bed, "coder") == ("served", None)
