@@ -155,6 +155,30 @@ def test_where_default_is_down_start_names_it_and_starts_nothing(host):
     assert health(host) == (0, "")
 
 
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_default_without_a_slot_serves_nobody_and_is_started(sealed):
+    """It was said that its slot could not be opened, of each profile."""
+    with Bed(environment={"HERMES_INIT_TOPOLOGY": "multiplex", "HERMES_INIT_SEALED": str(int(sealed))}, stand_in=HOST) as bed:
+        install(bed)
+        volume(bed)
+        boot(bed)
+        wait_for(lambda: served(bed) == ["default", "coder", "ops"], what="served profiles")
+        bed.init("unregister", "default")
+        row = rows(bed)["coder"]
+        by = "; as root" if sealed else ""
+        assert (row["state"], row["note"]) == (
+            "not served",
+            f"the gateway of default, which is to serve it, is down{by}: {PROGRAM} start default",
+        )
+        code, said = health(bed)
+        assert code == 1 and f"coder: {row['note']}\n" in said
+        done = bed.init("start", "coder", uid=HERMES, code=1)
+        assert done.stderr.decode() == f"hermes-init start: warning: unable to start coder: {row['note']}\n"
+        bed.init("start", "default", uid=0 if sealed else HERMES)
+        wait_for(lambda: rows(bed)["coder"]["state"] == "served", what="coder to be served")
+        assert health(bed) == (0, "")
+
+
 def test_start_of_both_starts_default_first(host):
     host.init("stop", "--wait", "default")
     done = host.init("start", "--wait", "coder", "default")

@@ -11,11 +11,11 @@ use crate::boot::reconcile::decide::{Decision, DownReason};
 use crate::boot::reconcile::plan::FOREGROUND;
 use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::{Error, Result, exit};
-use crate::s6::ProfileName;
 use crate::s6::status::svstat;
+use crate::s6::{ProfileName, supervision};
 use crate::settings::role::ContainerCommand;
 use crate::settings::topology::TopologyChoice;
-use crate::sys::{Dir, time};
+use crate::sys::{Dir, process, time};
 use crate::topology::host::{Serving, Slotted};
 
 /// Time between two looks at what the gateway of `default` has written.
@@ -174,12 +174,21 @@ fn start(
         live.console.note(format_args!("{name}: {note}"));
         return Ok(());
     }
-    let why = status::why_not_served(&serving, &live.console.program());
+    let why = status::why_not_served(&serving, &live.console.program(), is_default_roots(live)?);
     let reason = match wait.filter(|_| comes_by_itself(&serving)) {
         Some(limit) => format!("not served after {} seconds: {why}", limit.as_secs()),
         None => why,
     };
     Err(Error::new("start", name, reason).with_code(exit::INCOMPLETE))
+}
+
+/// Returns whether a start of `default` makes its slot, or has s6-svscan scan, which only root may, and this process is not root.
+fn is_default_roots(live: &Live<'_>) -> Result<bool> {
+    if process::is_root() || live.scandir.try_to_write().is_ok() {
+        return Ok(false);
+    }
+    let slot = live.slot(&ProfileName::root())?;
+    Ok(slot.is_none_or(|slot| supervision::is_held(&slot) == Ok(false)))
 }
 
 /// What is said of a profile that is served.

@@ -88,10 +88,10 @@ fn why_not(serving: &Serving) -> Note {
 }
 
 /// Returns why the gateway of `default` does not serve a profile that wants to run, with what helps, in one sentence. `program` is how a
-/// person calls the executable.
-pub fn why_not_served(serving: &Serving, program: &str) -> String {
+/// person calls the executable; `is_roots` is whether only root may start `default`, and this process is not root.
+pub fn why_not_served(serving: &Serving, program: &str, is_roots: bool) -> String {
     let Note { what, remedy, .. } = why_not(serving);
-    let words = Words { program, name: "", svc: "", directory: "", is_roots: false };
+    let words = Words { program, name: "", svc: "", directory: "", is_roots };
     what + &remedy.map(|remedy| remedy.text(&words)).unwrap_or_default()
 }
 

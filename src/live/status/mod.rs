@@ -239,10 +239,14 @@ fn unknown(settings: &Settings, plan: Option<&Plan>, name: &OsStr, rows: &[Row])
     Some(names::unknown(settings, name, near.first().copied()).to_string())
 }
 
-/// Returns whether a remedy makes or removes the slot of a row, or has s6-svscan scan.
-fn needs_slot(row: &Row, remedy: Remedy) -> bool {
+/// Returns whether a remedy makes or removes a slot, or has s6-svscan scan.
+fn needs_slot(query: &Query<'_>, row: &Row, remedy: Remedy) -> bool {
     let is_unsupervised = matches!(row.supervision, Supervision::NoSlot(_) | Supervision::Unsupervised);
-    remedy == Remedy::Unregister || (is_unsupervised && !row.is_of_default())
+    match remedy {
+        Remedy::Unregister => true,
+        Remedy::StartDefault => query.is_default_unsupervised(),
+        _ => is_unsupervised && !row.is_of_default(),
+    }
 }
 
 /// Returns s6-svc(8) as a person is to call it.
@@ -272,7 +276,7 @@ fn line<'a>(
         let directory = row.directory.as_ref().map(|path| FromVolume::path(path).to_string());
         let remedy = note.remedy.map(|remedy| {
             let directory = directory.as_deref().unwrap_or_default();
-            let is_roots = needs_slot(row, remedy) && query.is_sealed_to_us();
+            let is_roots = query.is_sealed_to_us() && needs_slot(query, row, remedy);
             remedy.text(&Words { program, name: &name, svc: &svc(), directory, is_roots })
         });
         let until = note.until.map(|until| format!("; waiting, starts again at {}", zone.stamp(until)));

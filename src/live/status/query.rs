@@ -117,10 +117,7 @@ impl Query<'_> {
     /// Returns the gateway of `default`, and whom it serves.
     fn host(&self, plan: &Plan) -> &Host {
         self.host.get_or_init(|| {
-            let supervision = match &self.scandir {
-                Some(scandir) => self.look_at_slot(scandir, ProfileName::root().slot()),
-                None => Supervision::NoSlot(Missing::Unknown),
-            };
+            let supervision = self.slot_of_default();
             let slotted = match &supervision {
                 Supervision::Supervised(state) if state.is_looping() => Slotted::Restarting,
                 Supervision::Supervised(state) => state.process.pid().map_or(Slotted::Down, Slotted::Up),
@@ -133,6 +130,16 @@ impl Query<'_> {
                 (host, _) => host,
             }
         })
+    }
+
+    /// Asks s6 about the slot of `default`.
+    fn slot_of_default(&self) -> Supervision {
+        self.slot(ProfileName::root().slot()).unwrap_or(Supervision::NoSlot(Missing::Unknown))
+    }
+
+    /// Returns whether a start of `default` makes its slot, or has s6-svscan scan.
+    pub fn is_default_unsupervised(&self) -> bool {
+        matches!(self.slot_of_default(), Supervision::NoSlot(_) | Supervision::Unsupervised)
     }
 
     /// Returns the row of a slot without a profile; `name` is that of the profile. `None` if the slot is gone.

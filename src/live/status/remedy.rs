@@ -60,7 +60,7 @@ impl Remedy {
         match self {
             Remedy::Start | Remedy::ReplaceState => format!("{by}: {program} start {name}"),
             Remedy::Stop => format!(": {program} stop {name}"),
-            Remedy::StartDefault => format!(": {program} start {ROOT}"),
+            Remedy::StartDefault => format!("{by}: {program} start {ROOT}"),
             Remedy::RestartDefault => format!(": {program} restart {ROOT}"),
             Remedy::LogsOfDefault => format!("; see: {program} logs {ROOT}"),
             Remedy::RemoveState => "; remove the file".to_owned(),
@@ -90,6 +90,7 @@ mod tests {
         for (remedy, expected) in [
             (Remedy::Start, [": P start x", "; as root: P start x"]),
             (Remedy::ReplaceState, [": P start x", "; as root: P start x"]),
+            (Remedy::StartDefault, [": P start default", "; as root: P start default"]),
             (Remedy::Unregister, [": P unregister x", "; as root: P unregister x"]),
             (Remedy::Reconcile, ["; as root: P reconcile"; 2]),
             (Remedy::Logs, ["; see: P logs x"; 2]),
