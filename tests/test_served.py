@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import stat
+import subprocess
 import time
 
 import pytest
@@ -336,6 +337,24 @@ def test_two_gateways_of_one_profile_are_a_fault_and_start_leaves_one(multiplex)
     # The other one is parked: both end.
     multiplex.init("stop", "--wait", "ops")
     assert (rows(multiplex)["ops"]["state"], multiplex.svstat(multiplex.slot("ops"))) == ("parked", "down")
+
+
+def test_a_stop_that_still_waits_does_not_undo_a_later_start(multiplex):
+    """It has a gateway of its own to wait for; the start gives that one no order that would tell."""
+    variable = multiplex.path("/run/s6/container_environment/HERMES_INIT_TOPOLOGY")
+    variable.write_text("per-profile")
+    volume(multiplex)
+    multiplex.tell("coder", "stubborn")
+    boot(multiplex)
+    multiplex.record("coder")
+    variable.write_text("multiplex")
+    stop = subprocess.Popen(multiplex.command([PROGRAM, "stop", "coder"]), env={"PATH": "/usr/bin:/bin"}, cwd="/")
+    wait_for(marker(multiplex, "coder").exists, what="the marker")
+    multiplex.init("start", "--wait=1", "coder", code=None)
+    multiplex.run(["kill", "-9", str(multiplex.pid_of(multiplex.slot("coder")))])
+    assert stop.wait(timeout=30) == 0
+    assert desired(multiplex, "coder")["desired_state"] == "running" and not marker(multiplex, "coder").exists()
+    wait_for(lambda: rows(multiplex)["coder"]["state"] == "served", what="coder to be served")
 
 
 @pytest.mark.parametrize("kind", ["directory", "symlink", "root's file"])

@@ -251,6 +251,13 @@ impl<'a> Request<'a> {
     /// view of the state file over it while it went down. Whoever is last looks again.
     fn settle(&mut self, gateway: &SupervisedGateway<'_>) -> Result<()> {
         let dir = record::lock(self.live, self.profile);
+        // Whoever has it served again meanwhile has given its supervisor no order.
+        if self.parking.is_some()
+            && let Ok(Some(dir)) = &dir
+            && !dir.is_parked()?
+        {
+            return Ok(());
+        }
         // One that was not stopped by a command may be down because it failed.
         match gateway.is_wanted()? {
             Some(true) => self.set(&dir, DesiredState::Running, Write::IfDifferent),

@@ -179,6 +179,12 @@ impl Locked<'_> {
         })
     }
 
+    /// Returns whether the profile is parked.
+    pub fn is_parked(&self) -> Result<bool> {
+        let label = profiles::label(self.profile, &PARKED);
+        self.home.as_its_user(|| parking::is_parked(&self.dir).context("inspect", label))
+    }
+
     /// Returns whether the state file has this desired state, as far as this can be seen.
     pub fn is_desired(&self, desired: DesiredState) -> bool {
         self.home.as_its_user(|| Ok(desired_state::is(&self.dir, desired))).unwrap_or(false)
