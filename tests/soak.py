@@ -17,7 +17,8 @@ import sys
 import time
 
 from support.program import HERMES
-from support.soak_actions import Plan, carry_out
+from support.soak_actions import ALONE_IN_STEP, Plan, carry_out
+from support.soak_advice import advice_helps
 from support.soak_checks import OF_A_BOOT, OF_A_STEP, OF_EVERY_CALM
 from support.soak_container import Container
 from support.soak_learning import Seen, learn, learn_boot, token_of
@@ -35,7 +36,7 @@ class Round:
         self.plan = Plan(seed, number, count)
         self.only = only
         self.model = Model()
-        self.lines, self.wrong, self.actions = [], [], 0
+        self.lines, self.wrong, self.actions, self.followed = [], [], 0, []
 
     def run(self):
         """Returns what is wrong, by the names of checks."""
@@ -52,6 +53,8 @@ class Round:
                         break
                     if self.only is None or at in self.only:
                         self.step(container, at, actions)
+                if not self.wrong:
+                    self.follow_advice(container)
             except (AssertionError, subprocess.TimeoutExpired) as error:
                 self.wrong.append(("it could not be carried on", str(error)))
         return self.wrong
@@ -70,14 +73,20 @@ class Round:
         volume = Volume(container)
         names = volume.names()
         words = {name: volume.word(name) for name in names}
-        served = {name for name in names if volume.is_served(name)}
+        of_default, refused, parked = (
+            {name for name in names if holds(name)} for holds in (volume.is_of_default, volume.is_refused, volume.is_parked)
+        )
         before = container.slots() if container.bed else {}
-        return Seen(container, volume, self.model, actions, before, words, served, names, uid=HERMES * (at % 2))
+        host = volume.host(before) if container.bed else "down"
+        return Seen(container, volume, self.model, actions, before, words, names, of_default, refused, parked, host, uid=HERMES * (at % 2))
 
     def step(self, container, at, actions):
         self.actions += len(actions)
-        if actions[0].kind == "container":
+        if actions[0].kind in ALONE_IN_STEP:
             self.lines.append(f"{at:3} {actions[0]}")
+        if actions[0].kind == "advice":
+            return self.follow_advice(container, at)
+        if actions[0].kind == "container":
             container.stop(actions[0].what)
             return self.boot(container, at)
         seen = self.seen(container, actions, at)
@@ -88,6 +97,15 @@ class Round:
         learn(seen)
         self.check(seen, (*OF_A_STEP, *OF_EVERY_CALM))
         return None
+
+    def follow_advice(self, container, at=0):
+        """Does what `status` says."""
+        seen, before = self.seen(container, [], at), len(self.followed)
+        seen.slots = seen.before
+        self.wrong += [(advice_helps.__name__, problem) for problem in advice_helps(seen, self.followed)]
+        self.lines += [f"    {note}" for note in self.followed[before:]]
+        if not self.wrong:
+            self.check(seen, OF_EVERY_CALM)
 
     def check(self, seen, checks):
         for check in checks:
@@ -110,7 +128,7 @@ class Round:
 def soak(seed, numbers, seconds=None, count=ACTIONS, only=None, say=print):
     """Runs rounds until the time is over. Returns the reports of those in which something was wrong."""
     end = None if seconds is None else time.monotonic() + seconds
-    failed, ran, actions = [], 0, 0
+    failed, ran, actions, followed = [], 0, 0, 0
     say(f"soak: seed {seed}")
     for number in numbers:
         if end is not None and time.monotonic() > end:
@@ -119,8 +137,8 @@ def soak(seed, numbers, seconds=None, count=ACTIONS, only=None, say=print):
         if this.run():
             failed.append(this.report())
             say(failed[-1])
-        ran, actions = ran + 1, actions + this.actions
-    say(f"soak: {ran} rounds, {actions} actions, in {len(failed)} rounds something was wrong, seed {seed}")
+        ran, actions, followed = ran + 1, actions + this.actions, followed + len(this.followed)
+    say(f"soak: {ran} rounds, {actions} actions, {followed} pieces of advice, in {len(failed)} rounds something was wrong, seed {seed}")
     return failed
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.program import HERMES
-from support.soak_model import NAMES, combination, setup, some_profile
+from support.soak_model import ALONE, NAMES, combination, setup, some_profile
 
 # Seconds that a command has; more than each of its waits.
 LIMIT = 90
@@ -42,7 +42,16 @@ KINDS = {
     "create": 2,
     "delete": 1,
     "container": 3,
+    # What `status` says is done.
+    "advice": 3,
+    # Others make and remove gateway.parked, and change what config.yaml says of gateway.standalone.
+    "park": 4,
+    "unpark": 3,
+    "standalone": 3,
 }
+# Those of a release that has no gateway for all profiles are not told from those of one that has.
+OF_A_HOST = ("park", "unpark", "standalone")
+ALONE_IN_STEP = ("container", "advice")
 TORN = ('{"desired_state": "runni', "", '["running"]')
 
 
@@ -67,6 +76,8 @@ class Action:
             return f"s6-{self.kind} gateway-{self.name} ({who})"
         if self.kind == "svscanctl":
             return f"s6-svscanctl -a ({who})"
+        if self.kind == "advice":
+            return "what status advises is done"
         if self.kind == "container":
             return f"the container ends ({self.what}) and boots"
         what = "" if self.what is None else f": {self.what}"
@@ -105,6 +116,8 @@ class Plan:
         self.tears = dict.fromkeys(NAMES, 0)
         self.tokens = 0
         self.steps = []
+        if self.kind == ALONE:
+            self.steps += [[self.action("create", "default")] for _ in range(3)]
         while sum(map(len, self.steps)) < count:
             self.steps.append(self.step())
 
@@ -114,12 +127,13 @@ class Plan:
         found = []
         while len(found) < size:
             kind = choose.choices(list(KINDS), list(KINDS.values()))[0]
-            if kind == "container" and size > 1:
+            if kind in ALONE_IN_STEP and size > 1:
                 continue
             action = self.action(kind, focus)
             # A profile is made or deleted once in a step.
             if action and not (
-                kind in ("create", "delete", "edit") and any(other.kind == kind and other.name == action.name for other in found)
+                kind in ("create", "delete", "edit", *OF_A_HOST)
+                and any(other.kind == kind and other.name == action.name for other in found)
             ):
                 found.append(action)
         return found
@@ -129,13 +143,19 @@ class Plan:
         there = sorted(self.there)
         name = focus if focus in self.there and choose.random() < 0.6 else choose.choice(there)
         uid = HERMES if choose.random() < 0.6 else 0
+        if self.setup.serves and kind in ORDERS and choose.random() < 0.15:
+            name = "default"
+        if kind in OF_A_HOST:
+            # In `auto`, each is a sign of a release with such a gateway. The marker says nothing of default.
+            is_other = self.kind == "auto" or (kind == "standalone" and (name == "default" or not self.setup.serves))
+            return None if is_other else Action(kind, name, what=choose.random() < 0.5 if kind == "standalone" else None)
         if kind == "create":
             absent = [name for name in NAMES if name not in self.there]
             if not absent:
                 return None
             name = choose.choice(absent)
             self.there.add(name)
-            return Action(kind, name, what=some_profile(choose, self.token(), self.setup.serves))
+            return Action(kind, name, what=some_profile(choose, self.token(), bool(self.setup.serves)))
         if kind == "delete":
             if name == "default" or len(there) < 4:
                 return None
@@ -145,6 +165,8 @@ class Plan:
             return Action(kind, name, what=self.text(name))
         if kind == "container":
             return Action(kind, what=choose.choice(("stop", "kill")))
+        if kind == "advice":
+            return Action(kind, uid=uid)
         if kind in ("svscanctl", "reconcile"):
             # Sealed, the hermes user may not command s6-svscan.
             uid = 0 if self.mode == "sealed" and kind == "svscanctl" else uid
@@ -212,6 +234,10 @@ def act(container, action, before):
             container.fates[action.name] = action.what.fate
             bed.path(f"/run/bed/fate.{action.name}").write_text(action.what.fate)
             container.make_profile(action.name, action.what)
+        elif action.kind in ("park", "unpark"):
+            container.park(action.name, action.kind == "park")
+        elif action.kind == "standalone":
+            container.make_standalone(action.name, action.what)
         else:
             container.delete_profile(action.name)
         found = Outcome(0)

@@ -6,7 +6,7 @@ import re
 import stat
 
 from support.program import HERMES
-from support.soak_actions import COMMANDS, LIMIT, ORDERS, TORN
+from support.soak_actions import COMMANDS, LIMIT, LOOKS, ORDERS, TORN
 from support.soak_container import MARKER, RESTART
 from support.soak_learning import DRAIN, expected_code
 from support.testbed import half_made
@@ -87,6 +87,42 @@ def an_order_is_carried_out(seen):
             yield f"{name}: {word} was asked for, and {shown(slot)}"
         if word == "running" and (slot is None or not slot.is_supervised):
             yield f"{name}: running was asked for, and no slot is supervised"
+
+
+def an_order_for_one_of_default_is_carried_out(seen):
+    """The volume has the word and the marker, and where the gateway of default serves others, it has followed."""
+    for name, word in seen.asked_of_default.items():
+        volume = seen.volume
+        if (volume.word(name), volume.is_parked(name)) != (word, word == "stopped"):
+            yield f"{name}: {word} was asked for, desired_state is {volume.word(name)}, and it is {'' if volume.is_parked(name) else 'not '}parked"
+        host = volume.host(seen.slots)
+        if isinstance(host, list) and (name in host) != (word == "running"):
+            yield f"{name}: {word} was asked for, and the gateway of default serves {host}"
+    for name in seen.names:
+        mine = [action for action in seen.actions if action.name == name and action.kind not in LOOKS]
+        is_ordered = all(action.kind in ORDERS for action in mine) and {action.kind for action in mine} & {"start", "stop"}
+        if is_ordered and seen.is_of_default(name) and not seen.is_turned(name) and not any(o.is_killed for _, o in seen.of(name)):
+            word, is_parked = seen.volume.word(name), seen.volume.is_parked(name)
+            if is_parked != (word == "stopped"):
+                yield f"{name}: desired_state is {word}, and it is {'' if is_parked else 'not '}parked"
+
+
+def nothing_starts_beside_default(seen):
+    """Whatever starts a gateway of its own for a profile that default is to serve, it ends."""
+    for name, slot in seen.slots.items():
+        if not slot.is_up or name not in seen.volume.names() or seen.is_turned(name):
+            continue
+        old = seen.before.get(name)
+        if name in seen.refused and seen.volume.is_refused(name) and not (old and old.pid == slot.pid):
+            yield f"{name}: default is to serve it, and {shown(slot)}"
+
+
+def nobody_has_two_gateways(seen):
+    """Unless both were started while they had to be: config.yaml has been changed since, or what shows the topology."""
+    host = seen.volume.host(seen.slots)
+    for name, slot in seen.slots.items():
+        if slot.is_up and isinstance(host, list) and name in host and name != "default" and not seen.model.known(name).has_own:
+            yield f"{name} has a gateway of its own, and default serves {host}"
 
 
 def word_and_order_agree(seen):
@@ -176,12 +212,12 @@ def each_slot_has_one_supervisor_and_one_gateway(seen):
         was_killed = any(action.kind == "kill supervisor" for action in seen.actions)
         if len(pids) > 1 and was_killed and seen.passes():
             # A pass in that second has taken the gateway's own record of its process away, which the next one looks for.
-            seen.container.bed.run(["kill", "-9", *(str(pid) for pid in pids if slot is None or pid != slot.pid)])
+            seen.container.end([pid for pid in pids if slot is None or pid != slot.pid])
         elif len(pids) > 1:
             yield f"{name} has the gateways {pids}"
         elif slot is None or not slot.is_up:
             if was_killed:
-                seen.container.bed.run(["kill", "-9", *map(str, pids)])
+                seen.container.end(pids)
             else:
                 yield f"{name} has the gateway {pids}, and {shown(slot)}"
     if not seen.model.may_have_leftovers and len(seen.container.bed.supervisors()) != 2 * supervised:
@@ -265,19 +301,33 @@ def status_says_what_s6_says(seen):
                 yield f"status has no row of {name}"
             continue
         expected = (
-            ["no slot"]
+            ["up", "restarting"]
+            if slot and slot.is_up
+            else hosted(seen, name)
+            if name in seen.volume.names() and seen.volume.is_of_default(name)
+            else ["no slot"]
             if slot is None
             else ["unsupervised"]
             if not slot.is_supervised
-            else ["up", "restarting"]
-            if slot.is_up
             else ["down"]
         )
+        if row["state"] == "served" and re.search(f" start {name}$", row["note"] or ""):
+            yield f"status says of {name}, which is served, {row['note']}"
         if row["state"] not in expected or (row["pid"] or -1) != (slot.pid if slot else -1):
-            yield f"status says of {name} {row['state']}, {row['pid']}, and {shown(slot)}"
+            yield f"status says of {name} {row['state']}, {row['pid']}, and not {' or '.join(expected)}: {shown(slot)}"
         wanted = seen.volume.next_boot(name) if name in seen.volume.names() else None
         if row["wanted"] != wanted:
             yield f"status says that the next boot of {name} is {row['wanted']}, and the volume {wanted}"
+
+
+def hosted(seen, name):
+    """Returns the states that a profile without a gateway of its own can have: who is served is what the gateway of default says."""
+    host = seen.volume.host(seen.slots)
+    not_served = "parked" if seen.volume.is_parked(name) else "not served"
+    if not isinstance(host, list) or name not in host:
+        return [not_served]
+    # One that keeps dying serves nobody.
+    return ["served", not_served] if seen.container.deaths("default") > 1 else ["served"]
 
 
 def health_says_what_is_wrong(seen):
@@ -287,19 +337,35 @@ def health_says_what_is_wrong(seen):
     torn = [name for name in names if seen.volume.is_torn(name)]
     wanted = [name for name in names if seen.volume.next_boot(name) == "up"]
     down = [name for name in wanted if not (slot := seen.slots.get(name)) or not slot.is_up]
+    unserved = [
+        name for name in names if seen.volume.needs_default(name) and not is_up(seen, name) and hosted(seen, name) == ["not served"]
+    ]
+    twice = [name for name in names if seen.volume.is_of_default(name) and is_up(seen, name) and "served" in hosted(seen, name)]
+    for name in (*unserved, *twice):
+        if done.returncode == 0 or name not in found:
+            yield f"health does not name {name}, {'which default does not serve' if name in unserved else 'which two gateways serve'}: {done}"
     if done.returncode not in EXITS:
         yield f"health: {done}"
     for name in down:
         if done.returncode == 0 or name not in found:
             yield f"health does not name {name}, which should be up, and {shown(seen.slots.get(name))}: {done}"
     # Two deaths within three minutes are a fault that passes.
-    if not down and not torn and done.returncode != 0 and all(seen.container.deaths(name) < 2 for name in seen.slots):
+    if (
+        not down
+        and not torn
+        and not unserved
+        and not twice
+        and done.returncode != 0
+        and all(seen.container.deaths(name) < 2 for name in seen.slots)
+    ):
         yield f"health: everything is as it should be, and {done}"
 
 
 def health_says_what_is_torn(seen):
     """Of a torn state file nobody knows whether the gateway should be up. Where it is not, that is a fault."""
-    dark = [name for name, slot in seen.slots.items() if name in seen.volume.names() and seen.volume.is_torn(name) and not slot.is_up]
+    volume = seen.volume
+    names = [name for name in volume.names() if volume.is_torn(name) and volume.next_boot(name) == "down" and not volume.is_parked(name)]
+    dark = [name for name in names if (slot := seen.slots.get(name)) and not slot.is_up]
     if dark:
         done, found = rows(seen, "health")
         for name in dark:
@@ -321,12 +387,18 @@ def a_boot_does_what_the_volume_says(seen):
     for action, done in zip(("fix-perms", "reconcile"), seen.outcomes, strict=True):
         if done.returncode != 0:
             yield f"{action}: {done}"
-    for name, is_up in seen.asked.items():
+    for name, starts in seen.asked.items():
         slot = seen.slots.get(name)
         if slot is None or not slot.is_supervised:
             yield f"{name} has no slot that is supervised"
-        elif slot.is_up != is_up and not (is_up and seen.ends_for_good(name)):
-            yield f"{name} is to be {'up' if is_up else 'down'}, and {shown(slot)}"
+        elif slot.is_up != starts and not (starts and seen.ends_for_good(name)):
+            yield f"{name} is to be {'up' if starts else 'down'}, and {shown(slot)}"
+    host = seen.volume.host(seen.slots)
+    for name in seen.names:
+        if seen.volume.is_parked(name) != (name in seen.parked):
+            yield f"{name} was {'' if name in seen.parked else 'not '}parked before the boot"
+        if name in seen.parked & seen.of_default and isinstance(host, list) and name in host:
+            yield f"{name} is parked, and default serves {host}"
     for name in seen.slots:
         if name not in seen.asked:
             yield f"{name} has a slot, and no profile"
@@ -338,6 +410,11 @@ def a_second_pass_changes_nothing(seen):
         # The state of a gateway that keeps dying, and of a first boot, is written by others.
         if row["changed"]:
             yield f"a second pass changes {row['profile']}"
+
+
+def is_up(seen, name):
+    slot = seen.slots.get(name)
+    return bool(slot and slot.is_up)
 
 
 def shown(slot):
@@ -356,6 +433,9 @@ OF_A_STEP = (
     nothing_panics_or_guesses,
     nobody_waits_for_what_is_gone,
     an_order_is_carried_out,
+    an_order_for_one_of_default_is_carried_out,
+    nothing_starts_beside_default,
+    nobody_has_two_gateways,
     a_killed_command_leaves_before_or_after,
 )
 OF_EVERY_CALM = (

@@ -10,19 +10,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from support.program import HERMES, wait_for
+from support.soak_model import Volume
 from support.testbed import Bed
 
 MARKER = ".gateway-planned-stop.json"
 # What `restart` leaves for `finish`.
 RESTART = ".hermes-init-restart.json"
+PARKED = "gateway.parked"
+STANDALONE = "gateway:\n  standalone: true\n"
 # Longest time until nothing changes any more, and the time for which nothing must have changed, in seconds.
 CALM, STILL = 25, 0.4
 
 # It does what /run/bed/fate.NAME says: `drain SECONDS` after SIGTERM (`drain 0`: at once), `crash N CODE`: every Nth start ends soon, or
 # `end CODE`: every start does. It reads and writes the files of its profile as the real gateway does: a marker with its process ID
-# makes its end a planned one, and it looks for that every half second; other members of the state file stay.
+# makes its end a planned one, and it looks for that every half second; other members of the state file stay. With /run/bed/serves, the
+# gateway of default serves others by the rules of support/host_gateway.py, with `always` also where there was nobody at its start.
 STAND_IN = r'''#!/usr/bin/env -S python3 -IS
-import json, os, signal, sys, time
+import json, os, signal, subprocess, sys, time
 
 name = sys.argv[2] if sys.argv[1] == "-p" else "default"
 folder = "/opt/data" if name == "default" else "/opt/data/profiles/" + name
@@ -50,10 +54,8 @@ def replace(path, text):
 
 
 def report(word):
-    now = read(state) | {"gateway_state": word, "pid": os.getpid()}
-    if name == "default" and os.path.exists("/run/bed/serves"):
-        now.setdefault("served_profiles", ["default", "coder"])
-    replace(state, json.dumps(now))
+    now = {"gateway_state": word, "pid": os.getpid(), "start_time": start_time}
+    replace(state, json.dumps(read(state) | now | (host or {})))
 
 
 def is_planned():
@@ -93,20 +95,84 @@ def number_of_this_start():
         return file.tell()
 
 
+def others():
+    """Returns the profiles that have no gateway of their own."""
+    found = []
+    for entry in sorted(os.listdir("/opt/data/profiles")):
+        home = "/opt/data/profiles/" + entry
+        try:
+            if os.path.exists(home + "/SOUL.md") and "standalone: true" not in (read_text(home + "/config.yaml") or ""):
+                found.append(entry)
+        except OSError:
+            pass
+    return found
+
+
+def read_text(path):
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return None
+
+
+def has_own(entry):
+    """Returns whether a profile's own slot is to be up."""
+    slot = "/run/service/gateway-" + entry
+    said = subprocess.run(["s6-svstat", "-o", "wantedup", slot], capture_output=True).stdout
+    return said == b"true\n" or (said != b"false\n" and os.path.exists(slot) and not os.path.exists(slot + "/down"))
+
+
+def serving():
+    """Returns what the gateway of default says of whom it serves."""
+    parked = {entry for entry in others() if os.path.exists(f"/opt/data/profiles/{entry}/gateway.parked")}
+    return {"served_profiles": ["default", *(entry for entry in others() if entry not in parked)], "multiplex_standalone_reason": None}
+
+
+def first_serving():
+    """Returns what it says at its start, or None: it is no host."""
+    how = read_text("/run/bed/serves") if name == "default" else None
+    if how is None:
+        return None
+    own = [entry for entry in others() if has_own(entry)]
+    if own:
+        why = f"profile(s) {', '.join(map(repr, own))} still run their own gateway; fold them with `hermes gateway migrate --multiplex`"
+    elif others() or how == "always":
+        return serving()
+    else:
+        why = "only one profile exists (nothing to multiplex)"
+    return {"served_profiles": [], "multiplex_standalone_reason": why}
+
+
+def look_again():
+    """Serves who has come, and no more who is parked. A state file that somebody has replaced gets the report again."""
+    global host
+    if not host:
+        return
+    now = serving() if host["served_profiles"] else host
+    if now != host or (read(state) and read(state).get("pid") != os.getpid()):
+        host = now
+        report("running")
+
+
 print(f"started {name}", flush=True)
+start_time = int(read_text("/proc/self/stat").rpartition(")")[2].split()[19])
+host = None
 what, numbers = fate()
 if what == "end":
     sys.exit(int(numbers[0]))
 take_over()
 replace(holder, json.dumps({"pid": os.getpid()}))
+host = first_serving()
 report("running")
 replace(f"/run/bed/up.{name}", str(os.getpid()))
 if what == "crash" and number_of_this_start() % numbers[0] == 0:
     time.sleep(0.1)
     sys.exit(int(numbers[1]))
 planned = False
-while not planned and not signal.sigtimedwait([signal.SIGTERM], 0.5):
+while not planned and not signal.sigtimedwait([signal.SIGTERM], 0.1 if host else 0.5):
     planned = is_planned()
+    look_again()
 planned = planned or is_planned()
 report("draining")
 time.sleep(numbers[0] if what == "drain" else 0)
@@ -182,7 +248,9 @@ class Container:
         if profile.state is not None:
             files["gateway_state.json"] = profile.state
         if profile.is_standalone:
-            files["config.yaml"] = "gateway:\n  standalone: true\n"
+            files["config.yaml"] = STANDALONE
+        if profile.is_parked:
+            files[PARKED] = ""
         for file, text in files.items():
             (folder / file).write_text(text)
             os.chown(folder / file, HERMES, HERMES)
@@ -210,6 +278,20 @@ class Container:
                 os.chown(new, HERMES, HERMES)
                 new.rename(path)
 
+    def park(self, name, is_parked):
+        """Makes or removes what keeps default from serving a profile, as the hermes user, as `hermes gateway stop` and `start` do."""
+        words = ["touch"] if is_parked else ["rm", "-f"]
+        self.bed.run([*words, f"/opt/data/{'' if name == 'default' else f'profiles/{name}/'}{PARKED}"], uid=HERMES)
+
+    def make_standalone(self, name, is_standalone):
+        """Says in config.yaml whether a profile has a gateway of its own in every topology."""
+        path = self.directory(name) / "config.yaml"
+        with contextlib.suppress(OSError):
+            new = path.with_name("edited.yaml")
+            new.write_text(STANDALONE if is_standalone else "gateway: {}\n")
+            os.chown(new, HERMES, HERMES)
+            new.rename(path)
+
     def boot(self):
         """Boots the container: fix-perms and reconcile as root, then a scan. Returns how the two ended."""
         self.bed = Bed(environment=self.setup.environment, stand_in=STAND_IN, volume=self.home)
@@ -217,7 +299,7 @@ class Container:
         for name, fate in self.fates.items():
             self.bed.path(f"/run/bed/fate.{name}").write_text(fate)
         if self.setup.serves:
-            self.bed.path("/run/bed/serves").touch()
+            self.bed.path("/run/bed/serves").write_text(self.setup.serves)
         done = [self.bed.init(step, code=None, timeout=90) for step in ("fix-perms", "reconcile")]
         self.bed.rescan()
         return done
@@ -256,6 +338,11 @@ class Container:
                         found.setdefault(name, []).append(int(entry.name))
         return found
 
+    def end(self, pids):
+        """Ends processes, and waits until they are gone."""
+        self.bed.run(["kill", "-9", *map(str, pids)])
+        wait_for(lambda: all(self.start_time(pid) is None for pid in pids), what="the end of gateways")
+
     def supervisor(self, name):
         """Returns the process ID of the supervisor of a slot. One that has just ended has no argv."""
         for pid in self.bed.supervisors():
@@ -287,7 +374,31 @@ class Container:
                 return False
             if slot.is_up and not self.setup.makes_pauses and not self.is_started(name, slot.pid):
                 return False
-        return True
+        return self.has_looked_again(slots)
+
+    def has_looked_again(self, slots):
+        """Returns whether the gateway of default, if it serves others, says so of those whom it is to serve."""
+        state, slot = self.state(), slots.get("default")
+        if not slot or not slot.is_up or state.get("pid") != slot.pid or not state.get("served_profiles"):
+            return True
+        volume = Volume(self)
+        served = [name for name in volume.names()[1:] if not volume.is_standalone(name) and not volume.is_parked(name)]
+        return state["served_profiles"] == ["default", *served]
+
+    def state(self):
+        """Returns the state file of default; nothing of one that is torn."""
+        try:
+            state = json.loads((self.home / "gateway_state.json").read_text())
+        except (OSError, ValueError):
+            return {}
+        return state if isinstance(state, dict) else {}
+
+    def start_time(self, pid):
+        """Returns when a process was started, in clock ticks; None if it has ended."""
+        try:
+            return int(self.bed.path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19])
+        except (OSError, ValueError):
+            return None
 
     def is_draining(self, name, pid):
         """Returns whether the process of a slot is on its way down, as its state file says."""

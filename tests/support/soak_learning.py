@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, field
 
-from support.soak_actions import JOLTS, LOOKS, ORDERS
+from support.soak_actions import JOLTS, LOOKS, OF_A_HOST, ORDERS
 from support.soak_model import Model, Volume
 
 ASKED = {"start": "running", "restart": "running", "stop": "stopped"}
 # What is no command of ours and changes what is wanted of a gateway, or its slot.
-DISTURBING = ("svc -u", "svc -d", "edit", "register", "unregister", "create", "delete", "kill supervisor")
+DISTURBING = ("svc -u", "svc -d", "edit", "register", "unregister", "create", "delete", "kill supervisor", *OF_A_HOST)
 # The longest end of a gateway, with the time that a busy machine adds, in seconds.
 DRAIN = 6
 
@@ -20,11 +20,15 @@ class Seen:
     volume: Volume
     model: Model
     actions: list
-    # Before the step: slots, recorded words, served profiles, profiles.
+    # Before the step: slots, recorded words, profiles.
     before: dict
     words: dict
-    served: set
     names: list
+    # Those that the gateway of default is to serve, those whose own gateway is refused, those that are parked; what it is to others.
+    of_default: set
+    refused: set
+    parked: set
+    host: object
     outcomes: list = field(default_factory=list)
     slots: dict = field(default_factory=dict)
     is_calm: bool = True
@@ -33,6 +37,8 @@ class Seen:
     # What one order, alone, makes to be expected; what a killed one leaves.
     asked: dict = field(default_factory=dict)
     either: dict = field(default_factory=dict)
+    # What one order, alone, makes to be expected of a profile that the gateway of default is to serve.
+    asked_of_default: dict = field(default_factory=dict)
 
     @property
     def pairs(self):
@@ -50,13 +56,32 @@ class Seen:
 
     def changes(self, name=None):
         """Returns whether something of the step, or only of it what concerns a profile, changes what a pass reads."""
-        kinds = (*ORDERS, "edit", "create", "delete")
+        kinds = (*ORDERS, "edit", "create", "delete", *OF_A_HOST)
         return any(action.kind in kinds and name in (None, action.name) for action in self.actions)
 
     def may_serve_others_now(self):
-        """Returns whether the step may have changed which profiles the gateway of default serves."""
-        is_auto = self.container.setup.environment["HERMES_INIT_TOPOLOGY"] == "auto"
-        return is_auto and any(action.kind in ("edit", "create", "delete") for action in self.actions)
+        """Returns whether the step may have changed which profiles the gateway of default is to serve. Where that is shown by what it
+        writes and by what others leave, much can."""
+        environment, serves = self.container.setup.environment, self.container.setup.serves
+        if environment["HERMES_INIT_TOPOLOGY"] != "auto" or self.volume.is_multiplexing():
+            return False
+        kinds = ("edit", "create", "delete", *OF_A_HOST)
+        return any(action.kind in (*kinds, *(DISTURBING if serves else ())) for action in self.actions) or bool(
+            serves and len(self.actions) > 1 and any(action.kind in (*ORDERS, *JOLTS) for action in self.actions)
+        )
+
+    def is_turned(self, name):
+        """Returns whether the step may have changed whether it is default's to serve a profile."""
+        kinds = ("standalone", "create", "delete")
+        return self.may_serve_others_now() or any(action.kind in kinds for action, _ in self.of(name))
+
+    def is_default_disturbed(self):
+        """Returns whether something of the step may have stopped, started or hidden the gateway of default."""
+        return bool(self.passes()) or self.dies_soon("default") or any(action.kind not in LOOKS for action, _ in self.of("default"))
+
+    def is_of_default(self, name):
+        """Returns whether it is default's to serve a profile: before the step, and after it."""
+        return name in self.of_default and name in self.volume.names() and self.volume.is_of_default(name)
 
     def ends_for_good(self, name):
         return self.container.fates.get(name, "").startswith("end")
@@ -128,6 +153,12 @@ def learn_profile(seen, name):
             text = action.what if action.kind == "edit" else action.what.state
             known.tokens |= {token_of(text)}
     learn_down(seen, known, name, kinds, orders, passes, is_killed)
+    learn_own(seen, known, name, slot)
+    if name in seen.of_default or (name in seen.volume.names() and seen.volume.is_of_default(name)):
+        known.is_tied = False
+        if len(orders) == 1 and not kinds & set(DISTURBING) and not seen.is_turned(name):
+            learn_of_default(seen, name, *orders[0])
+        return
     if not slot or not slot.is_supervised:
         known.is_tied = False
         if not orders:
@@ -146,17 +177,31 @@ def learn_profile(seen, name):
         if len(orders) == 1:
             seen.either[name] = {seen.words.get(name), ASKED[orders[0][0].kind]}
         return
-    # What another gateway serves is not started, and nothing is changed.
-    given = [(action, outcome) for action, outcome in orders if action.kind == "stop" or name not in seen.served]
-    if not given:
-        return
     if seen.may_serve_others_now() or name not in seen.names:
         known.is_tied = False
         return
-    is_obeyed = all(outcome.code == 0 or (outcome.code == 1 and action.waits() is not None) for action, outcome in given)
+    is_obeyed = all(outcome.code == 0 or (outcome.code == 1 and action.waits() is not None) for action, outcome in orders)
     known.is_tied = is_obeyed and slot is not None and slot.is_supervised
-    if len(given) == 1 and given[0][1].code == 0:
-        seen.asked[name] = ASKED[given[0][0].kind]
+    if len(orders) == 1 and orders[0][1].code == 0:
+        seen.asked[name] = ASKED[orders[0][0].kind]
+
+
+def learn_of_default(seen, name, action, outcome):
+    """An order for a profile that the gateway of default is to serve. Whether it is up or not, the word and the marker are there."""
+    if action.kind == "restart":
+        seen.either[name] = {seen.words.get(name)}
+    elif outcome.is_killed:
+        seen.either[name] = {seen.words.get(name), ASKED[action.kind]}
+    else:
+        seen.asked_of_default[name] = ASKED[action.kind]
+
+
+def learn_own(seen, known, name, slot):
+    """A gateway that has been started while it had to be may run beside that of default, until it ends."""
+    if not slot or not slot.is_up:
+        known.has_own = False
+    elif name not in seen.refused or seen.is_turned(name):
+        known.has_own = True
 
 
 def learn_down(seen, known, name, kinds, orders, passes, is_killed):
@@ -168,10 +213,14 @@ def learn_down(seen, known, name, kinds, orders, passes, is_killed):
         known.has_down = None
         [*registered] = [(action, outcome) for action, outcome in seen.of(name) if action.kind == "register"]
         if len(registered) == 1 and registered[0][1].code == 0 and not orders and not passes:
-            known.has_down = "--down" in registered[0][0].words
+            known.has_down = None if seen.is_turned(name) else "--down" in registered[0][0].words or seen.is_of_default(name)
     elif orders:
-        given = [action for action, _ in orders if action.kind == "stop" or name not in seen.served]
-        if given and all(map(seen.is_permitted, given)) and all(outcome.code == 0 for _, outcome in orders) and "edit" not in kinds:
+        given, slot = [action for action, _ in orders], seen.before.get(name)
+        if name in seen.of_default or seen.volume.is_of_default(name) or seen.is_turned(name):
+            # An order for a profile that default serves is none to its slot, unless that is up.
+            is_left = seen.is_of_default(name) and not seen.is_turned(name) and not (slot and slot.is_up)
+            known.has_down = True if is_left and known.has_down else None
+        elif all(map(seen.is_permitted, given)) and all(outcome.code == 0 for _, outcome in orders) and "edit" not in kinds:
             known.has_down = seen.volume.word(name) == "stopped"
         elif any(map(seen.is_permitted, given)):
             known.has_down = None
@@ -194,6 +243,7 @@ def learn_boot(seen):
     seen.model.may_have_leftovers = False
     for name in seen.everybody():
         known = seen.model.known(name)
+        known.has_own = not (name in seen.volume.names() and seen.volume.is_refused(name))
         is_up = name in seen.volume.names() and seen.volume.next_boot(name) == "up"
         known.is_tied = name in seen.slots and seen.volume.word(name) == ("running" if is_up else "stopped")
         known.has_down = not is_up if name in seen.slots else None
@@ -227,15 +277,30 @@ def expected_code(seen, action):
     if action.kind == "register":
         return None if has_passes else {1} if slot or not may_make else {0}
     waits = action.waits()
+    if name in seen.of_default:
+        return expected_of_default(seen, action, slot)
     if action.kind == "stop":
         # Whoever may not scan records the wish, and s6-svscan starts what is not down when it scans.
         is_beyond = slot and not slot.is_supervised and not may_make
         return {0, 1} if is_beyond or (waits is not None and waits < DRAIN) else {0}
-    if name in seen.served:
-        return {1}
     if has_passes or (slot and not slot.is_supervised and not may_make):
         return None
     if not slot and (action.kind == "restart" or not may_make):
         return {1}
     can_fail = waits is not None and (waits < DRAIN or jolts or seen.dies_soon(name) or setup.makes_pauses)
     return {0, 1} if can_fail else {0}
+
+
+def expected_of_default(seen, action, slot):
+    """Returns the exit codes that an order for a profile can have that the gateway of default is to serve."""
+    waits = action.waits()
+    is_sure = not (seen.is_default_disturbed() or (slot and slot.is_up))
+    if action.kind == "restart":
+        return {1}
+    if action.kind == "stop":
+        return {0} if waits is None or (is_sure and waits >= DRAIN) else {0, 1}
+    if not is_sure:
+        return {0, 1}
+    if seen.host in ("down", "alone"):
+        return {1}
+    return {0} if waits is None or (seen.host != "silent" and waits >= DRAIN) else {0, 1}

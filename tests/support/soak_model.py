@@ -8,14 +8,20 @@ from dataclasses import dataclass, field
 
 NAMES = ("default", "coder", "writer", "idle", "own", "late", "other")
 MODES = ("delegated", "sealed")
-# Topology, further variables, whether the gateway of default writes `served_profiles`.
+# Topology, further variables, how the gateway of default serves others: `others` if there are any when it starts, `always`, or not at all.
+# ALONE: there are none at the first boot.
+ALONE = "multiplex, at first alone"
 TOPOLOGIES = {
-    "per-profile": ("per-profile", {}, False),
-    "per-profile, multiplexing": ("per-profile", {"GATEWAY_MULTIPLEX_PROFILES": "1"}, False),
-    "multiplex": ("multiplex", {}, True),
-    "auto": ("auto", {}, False),
-    "auto, served": ("auto", {}, True),
+    "per-profile": ("per-profile", {}, ""),
+    "per-profile, multiplexing": ("per-profile", {"GATEWAY_MULTIPLEX_PROFILES": "1"}, ""),
+    "multiplex": ("multiplex", {}, "others"),
+    ALONE: ("multiplex", {}, "others"),
+    "auto": ("auto", {}, ""),
+    "auto, served": ("auto", {}, "others"),
+    "auto, multiplexing": ("auto", {"GATEWAY_MULTIPLEX_PROFILES": "1"}, "always"),
 }
+# How `multiplex_standalone_reason` begins where the gateway of default had nobody to serve.
+SINGLE = "only one profile exists"
 COMBINATIONS = list(itertools.product(MODES, TOPOLOGIES))
 FATES = ("drain 0", "drain 0", "drain 0.2", "drain 0.7", "drain 2", "drain 3", "crash 3 1", "crash 4 75", "end 78")
 STATES = (
@@ -37,6 +43,7 @@ class Profile:
     state: str | None
     is_standalone: bool
     fate: str
+    is_parked: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,8 +53,8 @@ class Setup:
     is_sealed: bool
     kind: str
     environment: dict
-    # Whether the gateway of default says whom it serves.
-    serves: bool
+    # How the gateway of default serves others; empty: not at all.
+    serves: str
     profiles: dict
     makes_pauses: bool
 
@@ -64,12 +71,14 @@ def combination(seed, round_number):
     return order[round_number % len(order)]
 
 
-def some_profile(choose, token, may_be_standalone):
+def some_profile(choose, token, is_of_default=False):
+    """Returns a profile; `is_of_default`: the gateway of default may serve it."""
     state = choose.choice(STATES)
     return Profile(
         state and state.replace("TOKEN", token),
-        may_be_standalone and choose.random() < 0.3,
+        is_of_default and choose.random() < 0.25,
         choose.choice(FATES),
+        is_of_default and choose.random() < 0.2,
     )
 
 
@@ -82,12 +91,18 @@ def setup(choose, mode, kind):
         environment["HERMES_INIT_BACKOFF"] = "0"
     if choose.random() < 0.3:
         environment["HERMES_GATEWAY_BOOTSTRAP_STATE"] = "running"
-    names = ["default", *choose.sample(NAMES[1:5], choose.randint(3, 4))]
-    profiles = {name: some_profile(choose, f"first {name}", name != "default" and serves) for name in names}
-    if kind == "auto, served" and profiles["default"].state is not None:
-        first = profiles["default"]
+    names = ["default", *choose.sample(NAMES[1:5], 0 if kind == ALONE else choose.randint(3, 4))]
+    profiles = {name: some_profile(choose, f"first {name}", bool(serves) and name != "default") for name in names}
+    first = profiles["default"]
+    if serves and first.fate.startswith("end"):
+        # Nobody would be served.
+        first = Profile(first.state, False, "drain 0.2")
+    if kind == ALONE:
+        first = Profile('{"desired_state": "running", "kept": "first default"}', False, first.fate)
+    if kind == "auto, served" and first.state is not None:
         state = json.dumps(json.loads(first.state) | {"served_profiles": ["default", "coder"]})
-        profiles["default"] = Profile(state, first.is_standalone, first.fate)
+        first = Profile(state, False, first.fate)
+    profiles["default"] = first
     return Setup(mode == "sealed", kind, environment, serves, profiles, makes_pauses)
 
 
@@ -140,27 +155,62 @@ class Volume:
         config = self.container.directory(name) / "config.yaml"
         return name != "default" and config.exists() and re.search("standalone: true", config.read_text()) is not None
 
+    def is_parked(self, name):
+        return name != "default" and (self.container.directory(name) / "gateway.parked").exists()
+
     def is_multiplexing(self):
         return self.environment.get("GATEWAY_MULTIPLEX_PROFILES") == "1"
 
-    def is_multiplex(self):
-        """Returns whether the gateway of default serves the other profiles."""
-        topology = self.environment["HERMES_INIT_TOPOLOGY"]
-        if topology != "auto":
-            return topology == "multiplex"
-        served = set((self.state("default") or {}).get("served_profiles", [])) - {"default"}
-        return self.is_multiplexing() or bool(served) or any(map(self.is_standalone, self.names()))
+    def is_shown(self, names):
+        """Returns whether `auto` takes the volume for one whose gateway of default serves others. `names` are the named profiles that are
+        looked at. What leaves it open counts: only default starts then."""
+        state = self.state("default") or {}
+        served, why = state.get("served_profiles"), state.get("multiplex_standalone_reason") or ""
+        if self.is_multiplexing() or set(served or []) - {"default"}:
+            return True
+        if any(self.is_standalone(name) or self.is_parked(name) for name in names):
+            return True
+        return bool(names) and why.startswith(SINGLE)
 
-    def is_served(self, name):
+    def is_multiplex(self, names=None):
+        """Returns whether the gateway of default is to serve the other profiles."""
+        topology = self.environment["HERMES_INIT_TOPOLOGY"]
+        return self.is_shown(self.names()[1:] if names is None else names) if topology == "auto" else topology == "multiplex"
+
+    def is_of_default(self, name):
+        """Returns whether the gateway of default is to serve a profile, unless it is parked."""
         return name != "default" and self.is_multiplex() and not self.is_standalone(name)
+
+    def is_refused(self, name):
+        """Returns whether a gateway of its own ends at its start. It does not look at other named profiles."""
+        return name != "default" and not self.is_standalone(name) and self.is_multiplex([name])
+
+    def needs_default(self, name):
+        return self.is_of_default(name) and self.wants(name) and not self.is_parked(name)
 
     def next_boot(self, name):
         """Returns what the next boot does with a profile, in the words of `status`."""
         if name == "default":
-            return "up" if self.wants(name) or any(self.is_served(other) and self.wants(other) for other in self.names()) else "down"
-        if self.is_served(name):
-            return "by default" if self.wants(name) else "down"
+            return "up" if self.wants(name) or any(map(self.needs_default, self.names())) else "down"
+        if self.is_of_default(name):
+            is_served = not self.is_parked(name) and (self.wants(name) or self.next_boot("default") == "up")
+            return "by default" if is_served else "down"
         return "up" if self.wants(name) and not (self.is_multiplexing() and not self.is_multiplex()) else "down"
+
+    def host(self, slots):
+        """Returns what the gateway of default is to others, by its own report: the profiles that it serves, or `down`, `silent` or
+        `alone`."""
+        slot, state = slots.get("default"), self.state("default") or {}
+        pid, start, served = state.get("pid"), state.get("start_time"), state.get("served_profiles")
+        now = pid and self.container.start_time(pid)
+        is_author = bool(now and start == now)
+        is_gone = bool(pid and (now is None or (start is not None and start != now)))
+        if not (slot and slot.is_up) and not is_author:
+            return "down"
+        why = state.get("multiplex_standalone_reason")
+        if is_gone or (served is None and not why):
+            return "silent"
+        return served or "alone"
 
 
 @dataclass
@@ -177,6 +227,8 @@ class Known:
     variable: str | None = ""
     # Whether a killed command may have left something that the next one sweeps.
     may_have_leftovers: bool = False
+    # Whether its own gateway was started while it was not default's to serve it.
+    has_own: bool = False
 
 
 @dataclass
