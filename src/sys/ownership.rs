@@ -98,14 +98,14 @@ impl Ownership {
         }
     }
 
-    /// Returns whether owner `found` needs no change to `wanted`: it is the same, or it is this process's user and the kernel refuses
-    /// owner changes on the file system of `dir`. The latter is tried once, on an unnamed file in `dir`, so that a process without
+    /// Returns whether owner `found` needs no change to `wanted`: it is the same, or it is this process's user, with whichever group (a
+    /// setgid directory gives its own), and the kernel refuses owner changes on the file system of `dir`. The latter is tried once, on an unnamed file in `dir`, so that a process without
     /// that permission accepts what an earlier one made.
     pub fn accepts(&self, found: Ids, wanted: Ids, dir: &Dir) -> bool {
         if found == wanted {
             return true;
         }
-        if found != self.process {
+        if found.uid != self.process.uid {
             return false;
         }
         let near = dir.as_fd();

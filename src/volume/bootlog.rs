@@ -135,10 +135,10 @@ fn read_back(logs: &Dir, name: &Name, boots: &mut LastBoots) -> std::result::Res
     }
 }
 
-/// Hands over a `logs` that belongs to this process's user and holds nothing but boot logs: an interrupted pass has left it, or one that
-/// the kernel refused an owner change.
+/// Makes `logs` if it is missing, so that whoever looks at it afterwards sees what the pass leaves. Hands over one that belongs to this
+/// process's user and holds nothing but boot logs: an interrupted pass has left it, or one that the kernel refused an owner change.
 pub fn complete(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<()> {
-    match home::open_linkable(&home.dir, &LOGS, trusted) {
+    match logs(home, trusted, ownership, owner) {
         Ok(logs) => home::hand_over_new(&logs, owner, ownership, &[&LOG, &ROTATED])
             .context("change the owner of", &LOGS),
         // What is wrong with it is reported when the log is written.

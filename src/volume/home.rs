@@ -7,6 +7,9 @@ use crate::sys::walk::{self, Missing};
 use crate::sys::{Dir, Errno, Ids, Kind, Name, Ownership, Reason, as_user};
 use crate::volume::advice;
 
+/// What mkfs(8) makes in a file system that is empty otherwise.
+static LOST_AND_FOUND: Name = Name::fixed(c"lost+found");
+
 /// The users who may own the target of a symlink on the volume.
 #[derive(Debug, Clone, Copy)]
 pub struct Trusted {
@@ -49,7 +52,8 @@ impl Home {
     pub fn open_or_make(path: &Path, ownership: &Ownership, owner: Ids) -> Result<Home> {
         let home = Home::open_as_permitted(path, Trusted::new(owner, ownership), Missing::Make)?;
         // Also one that an interrupted pass has made, and a new volume.
-        hand_over_new(&home.dir, owner, ownership, &[]).context("change the owner of", path)?;
+        hand_over_new(&home.dir, owner, ownership, &[&LOST_AND_FOUND])
+            .context("change the owner of", path)?;
         Ok(home)
     }
 
@@ -110,13 +114,24 @@ pub fn hand_over_new(
     known: &[&Name],
 ) -> std::result::Result<(), Errno> {
     let found = dir.own_meta()?.ids;
-    if found != owner && found == ownership.process() {
+    if let Some(wanted) = owner_of_new(found, owner, ownership.process()) {
         let dir = dir.readable()?;
         if dir.names()?.iter().all(|name| known.contains(&name)) {
-            ownership.change(dir, owner)?;
+            ownership.change(dir, wanted)?;
         }
     }
     Ok(())
+}
+
+/// Returns the ids that a directory with the ids `found` gets if it is the process's and not yet the owner's.
+fn owner_of_new(found: Ids, owner: Ids, process: Ids) -> Option<Ids> {
+    if found.uid != process.uid || found == owner {
+        None
+    } else if found.gid == process.gid {
+        Some(owner)
+    } else {
+        (found.uid != owner.uid).then_some(Ids { uid: owner.uid, gid: found.gid })
+    }
 }
 
 /// Why a directory on the volume is not used.
@@ -185,4 +200,29 @@ impl Refusal {
 /// Returns the error for a directory of the volume that is not used.
 pub fn refused(name: &Name, refusal: Refusal) -> Error {
     Error::new("use", name, refusal.reason())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_this_process_has_made_is_its_users_whatever_the_group_is() {
+        let ids = |(uid, gid)| Ids { uid, gid };
+        for (found, owner, process, expected) in [
+            ((0, 0), (7, 8), (0, 0), Some((7, 8))),
+            // A setgid directory has given its group.
+            ((0, 8), (7, 8), (0, 0), Some((7, 8))),
+            ((0, 9), (7, 8), (0, 0), Some((7, 9))),
+            ((7, 9), (7, 8), (7, 8), None),
+            ((7, 9), (7, 8), (0, 0), None),
+            ((7, 8), (7, 8), (0, 0), None),
+            ((5, 0), (7, 8), (0, 0), None),
+            // Neither root.
+            ((5, 5), (7, 8), (5, 5), Some((7, 8))),
+            ((7, 5), (7, 8), (7, 5), Some((7, 8))),
+        ] {
+            assert_eq!(owner_of_new(ids(found), ids(owner), ids(process)), expected.map(ids), "{found:?}");
+        }
+    }
 }
