@@ -38,7 +38,7 @@ impl Lapse {
 pub fn of(settings: &Settings, slot: &Dir) -> Option<Lapse> {
     let log = present(slot.open_path(&LOG)).ok().flatten()?;
     let pid = status::svstat(&log).ok().flatten().as_ref().and_then(Stat::pid)?;
-    match log_process::look_steadily(settings.owner.value, pid).ok()? {
+    match log_process::look_steadily(settings, pid).ok()? {
         Process::Fallback => Some(Lapse::Fallback),
         Process::Lost => Some(Lapse::Gone),
         Process::Other | Process::Logging => None,

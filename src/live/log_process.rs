@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::output::Error;
-use crate::settings::user;
-use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, process, time};
+use crate::settings::Settings;
+use crate::sys::{Dir, Errno, Name, Reason, as_user, process, time};
 
 /// The file of a log directory that s6-log has open.
 static CURRENT: Name = Name::fixed(c"current");
@@ -30,17 +30,17 @@ pub const AGAIN: Duration = Duration::from_millis(100);
 pub const INTERVAL: Duration = Duration::from_millis(20);
 
 /// [`look_as`], again for a while if the process seems to have lost its directory.
-pub fn look_steadily(user: Ids, pid: u64) -> std::result::Result<Process, Reason> {
-    let look = || look_as(user, pid);
+pub fn look_steadily(settings: &Settings, pid: u64) -> std::result::Result<Process, Reason> {
+    let look = || look_as(settings, pid);
     let is_clear = |looked: &std::result::Result<Process, Reason>| *looked != Ok(Process::Lost);
     time::poll(AGAIN, INTERVAL, || Some(look()).filter(is_clear)).unwrap_or_else(look)
 }
 
-/// Looks at the process of a logger, as `user`, whom it runs as: the kernel shows what a process has open to its user, and to root only with
+/// Looks at the process of a logger, as the hermes user, whom it runs as: the kernel shows what a process has open to its user, and to root only with
 /// a capability.
-pub fn look_as(user: Ids, pid: u64) -> std::result::Result<Process, Reason> {
-    match user::runner() {
-        Ok(runner) if process::is_root() => as_user(user, &runner.groups, || look(pid))?,
+pub fn look_as(settings: &Settings, pid: u64) -> std::result::Result<Process, Reason> {
+    match settings.groups() {
+        Ok(groups) if process::is_root() => as_user(settings.owner.value, &groups, || look(pid))?,
         _ => look(pid),
     }
 }

@@ -13,7 +13,6 @@ use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::{Error, Result, exit};
 use crate::s6::status::svstat;
 use crate::s6::{ProfileName, supervision};
-use crate::settings::role::ContainerCommand;
 use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, process, time};
 use crate::topology::host::{Serving, Slotted};
@@ -28,7 +27,7 @@ impl Outlook {
     /// Plans a boot, which reads the whole volume, unless each profile has a gateway of its own and none can run in the foreground.
     pub fn new(live: &Live<'_>) -> Result<Outlook> {
         let is_own = live.settings.topology.value == TopologyChoice::PerProfile;
-        if is_own && ContainerCommand::default().run_command().is_ok_and(|command| command.is_none()) {
+        if is_own && live.settings.container_command().run_command().is_ok_and(|command| command.is_none()) {
             return Ok(Outlook(None));
         }
         // What is wrong with other profiles is not the answer to this command.

@@ -14,6 +14,7 @@ pub mod skeleton;
 pub mod slot;
 pub mod status;
 pub mod supervision;
+pub mod svscan_user;
 pub mod tai64n;
 
 pub use policy::{Mode, Policy};

@@ -215,7 +215,7 @@ pub fn is_sealed(scandir: &Dir) -> std::result::Result<bool, Errno> {
 }
 
 /// Returns whether s6-svscan uses or has used a scan directory.
-fn is_live(scandir: &Dir) -> std::result::Result<bool, Errno> {
+pub(super) fn is_live(scandir: &Dir) -> std::result::Result<bool, Errno> {
     match present(scandir.open_path(&SVSCAN))?.map(|svscan| svscan.has(&CONTROL)) {
         None => Ok(false),
         // Other users may not be allowed to look into s6-svscan's directory. It makes the FIFO in every one.

@@ -9,7 +9,7 @@ use crate::output::escape::FromVolume;
 use crate::sys::{Dir, Errno, Ids, SubPath, fifo, present, process};
 
 /// The name of s6-svscan's process.
-const SVSCAN_NAME: &[u8] = b"s6-svscan";
+pub(super) const SVSCAN_NAME: &[u8] = b"s6-svscan";
 
 /// Returns whether a service is supervised.
 pub fn is_held(service: &Dir) -> Result<bool, Errno> {

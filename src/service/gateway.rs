@@ -83,7 +83,7 @@ fn require_own_gateway(
     console: &Console,
 ) -> Result<()> {
     let trusted = Trusted::new(runner.user.ids, &Ownership::new());
-    let look = |home: Home| own_gateway::absence(profile, (&home, trusted), runner.user.ids, lookup, console);
+    let look = |home: Home| own_gateway::absence(profile, (&home, trusted), lookup, console);
     let absence = match Home::open(home, trusted) {
         Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(()),
         home => home.and_then(look).unwrap_or_else(|error| {

@@ -21,10 +21,11 @@ use std::path::{Path, PathBuf};
 
 use crate::output::escape::Shown;
 use crate::output::{Console, Context, Error, Object, Result};
-use crate::s6::{Mode, Policy, Template, scandir};
+use crate::s6::{Mode, Policy, Template, scandir, svscan_user};
+use crate::sys::process::Credentials;
 use crate::sys::{Dir, Ids, Ownership, present};
 use bounds::services;
-use role::RoleChoice;
+use role::{ContainerCommand, RoleChoice};
 use topology::TopologyChoice;
 use user::owner;
 
@@ -83,6 +84,8 @@ pub struct Settings {
     pub max_services: usize,
     /// For variables of single commands.
     pub lookup: Lookup,
+    /// As whom s6-svscan runs, if it was found and is not root. Gateways run as the same user then.
+    svscan: Option<Credentials>,
 }
 
 impl Settings {
@@ -94,11 +97,34 @@ impl Settings {
     fn of(overrides: &Overrides, lookup: Lookup, console: &Console) -> Result<Settings> {
         let home = path(overrides.home.as_deref(), &lookup, HOME_VARIABLE, HOME)?;
         let scandir = path(overrides.scandir.as_deref(), &lookup, SCANDIR_VARIABLE, SCANDIR)?;
-        let owner = owner(overrides.owner.as_deref())?;
+        let svscan = svscan_user::find(&scandir.value)?.filter(|found| found.ids.uid != 0);
+        let owner = owner(overrides.owner.as_deref(), svscan.as_ref().map(|found| found.ids))?;
         let mode = mode(overrides.mode, &lookup, &scandir.value, console)?;
         let topology = topology::choice(&lookup, overrides.topology, console)?;
         let max_services = max_services(overrides.max_services, &lookup, console)?;
-        Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup })
+        Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup, svscan })
+    }
+
+    /// Returns whether s6-svscan was found and is not root: services do not change their user, and root's capabilities are of no use to
+    /// its supervisors.
+    pub fn is_s6_unprivileged(&self) -> bool {
+        self.svscan.is_some()
+    }
+
+    /// Returns the supplementary groups of the hermes user.
+    pub fn groups(&self) -> Result<Vec<u32>> {
+        let owner = self.owner.value;
+        if let Some(svscan) = self.svscan.as_ref().filter(|svscan| svscan.ids == owner) {
+            return Ok(svscan.groups.clone());
+        }
+        let runner = user::runner()?;
+        // An option may name another user.
+        Ok(if runner.user.ids == owner { runner.groups } else { Vec::new() })
+    }
+
+    /// Returns the container's command, to be looked up among the processes of the user who started the container.
+    pub fn container_command(&self) -> ContainerCommand {
+        ContainerCommand::of_user(self.svscan.as_ref().map_or(0, |svscan| svscan.ids.uid))
     }
 
     /// Returns whether s6-overlay is told to boot quietly: `S6_VERBOSITY` is 0.
@@ -139,7 +165,7 @@ impl Settings {
 
     /// Returns why no gateway belongs in this container, if it is a front end's.
     pub fn front_end(&self, overrides: &Overrides, console: &Console) -> Result<Option<String>> {
-        role::front_end(&self.role(overrides, console)?, &role::ContainerCommand::default())
+        role::front_end(&self.role(overrides, console)?, &self.container_command())
     }
 
     /// Returns the container's role as an option or a variable sets it.

@@ -35,8 +35,10 @@ const HERMES: &[u8] = b"hermes";
 const FRONTENDS: [&[u8]; 4] = [b"dashboard", b"serve", b"gui", b"desktop"];
 
 /// The container's command, without the words that the image puts before it. It is looked up at the first use.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerCommand {
+    /// As root, only this user's processes count.
+    uid: u32,
     words: OnceCell<Vec<Vec<u8>>>,
 }
 
@@ -59,13 +61,18 @@ pub struct RunCommand {
 }
 
 impl ContainerCommand {
+    /// Makes the command of a container that this user runs.
+    pub fn of_user(uid: u32) -> ContainerCommand {
+        ContainerCommand { uid, words: OnceCell::new() }
+    }
+
     /// Returns the words: those of the process that runs the wrapper, which is process 1 or another one; empty without such a
     /// process.
     pub fn words(&self) -> Result<&[Vec<u8>]> {
         if let Some(words) = self.words.get() {
             return Ok(words);
         }
-        let found = process::find_argv(ContainerCommand::of_cmdline);
+        let found = process::find_argv(self.uid, ContainerCommand::of_cmdline);
         let found = found.context("look for the container's command in", Path::new("/proc"))?;
         Ok(self.words.get_or_init(|| found.unwrap_or_default()))
     }

@@ -9,6 +9,8 @@ pub enum Source {
     Environment,
     /// The container environment.
     Container,
+    /// The user as whom s6-svscan runs, who is not root.
+    Svscan,
     /// /etc/passwd.
     Passwd,
     /// The mode of the live scan directory.
@@ -24,6 +26,7 @@ impl Source {
             Source::Option => "option",
             Source::Environment => "environment",
             Source::Container => "container environment",
+            Source::Svscan => "s6-svscan runs as this user",
             Source::Passwd => "/etc/passwd",
             Source::ScanDirectory => "the scan directory is sealed",
             Source::Default => "default",

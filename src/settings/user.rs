@@ -1,4 +1,5 @@
-//! The hermes user, as which gateways run: its ids by an option, /etc/passwd or the image, its home directory and its groups.
+//! The hermes user, as which gateways run: its ids by an option, s6-svscan's user, /etc/passwd or the image, its home directory and its
+//! groups.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -18,15 +19,17 @@ fn read(path: &'static str) -> Result<Vec<u8>> {
     users::read(path).context("read", Path::new(path))
 }
 
-/// Returns the hermes user: the option `USER|UID[:GID]`, else the user hermes of /etc/passwd, else the image's ids.
-pub fn owner(option: Option<&OsStr>) -> Result<Setting<Ids>> {
+/// Returns the hermes user: the option `USER|UID[:GID]`, else `svscan`, as whom s6-svscan runs if that is not root, else the user hermes of
+/// /etc/passwd, else the image's ids.
+pub fn owner(option: Option<&OsStr>, svscan: Option<Ids>) -> Result<Setting<Ids>> {
     let passwd = read(users::PASSWD)?;
-    match option {
-        Some(text) => {
+    match (option, svscan) {
+        (Some(text), _) => {
             let value = named_owner(text, &passwd, || read(users::GROUP))?;
             Ok(Setting { value, source: Source::Option })
         }
-        None => Ok(match hermes(&passwd) {
+        (None, Some(value)) => Ok(Setting { value, source: Source::Svscan }),
+        (None, None) => Ok(match hermes(&passwd) {
             Some(user) => Setting { value: user.ids, source: Source::Passwd },
             None => Setting { value: HERMES_IDS, source: Source::Default },
         }),
@@ -73,19 +76,13 @@ pub struct Runner {
     pub groups: Vec<u32>,
 }
 
-/// Returns the hermes user of /etc/passwd with its groups of /etc/group; the image's ids if /etc/passwd has no such entry.
+/// Returns the hermes user of /etc/passwd with its groups of /etc/group; the image's ids if /etc/passwd has no such entry. A service
+/// changes to it if s6-svscan is root.
 pub fn runner() -> Result<Runner> {
     let passwd = read(users::PASSWD)?;
     let group = read(users::GROUP)?;
     let added = process::groups_of_first().context("read", Path::new(process::FIRST_STATUS))?;
     Ok(runner_of(&passwd, &group, &added))
-}
-
-/// Returns the supplementary groups of the hermes user, whose ids are `user`.
-pub fn groups(user: Ids) -> Result<Vec<u32>> {
-    let runner = runner()?;
-    // An option may name another user.
-    Ok(if runner.user.ids == user { runner.groups } else { Vec::new() })
 }
 
 /// Returns the hermes user of a passwd(5) and a group(5) text, with the `added` groups except root's.

@@ -115,6 +115,84 @@ fn groups_in(status: &[u8]) -> Vec<u32> {
     line.unwrap_or_default().split(u8::is_ascii_whitespace).filter_map(users::number).collect()
 }
 
+/// As whom a process runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    /// Its real user and group, which a program that it executes has, too.
+    pub ids: Ids,
+    /// Its supplementary groups.
+    pub groups: Vec<u32>,
+}
+
+/// Returns as whom a process runs. Fails with ESRCH if its state in /proc is cut off.
+pub fn credentials(pid: u64) -> Result<Credentials, Reason> {
+    let status = file::read_system(Path::new(&format!("/proc/{pid}/status")), STATUS_CAP)?;
+    credentials_in(&status).ok_or_else(|| Errno::SRCH.into())
+}
+
+/// Returns the credentials in a /proc/PID/status.
+fn credentials_in(status: &[u8]) -> Option<Credentials> {
+    let real = |label: &[u8]| {
+        let mut lines = status.split(|byte| *byte == b'\n');
+        let ids = lines.find_map(|line| line.strip_prefix(label))?;
+        ids.split(u8::is_ascii_whitespace).find(|field| !field.is_empty()).and_then(users::number)
+    };
+    Some(Credentials { ids: Ids { uid: real(b"Uid:")?, gid: real(b"Gid:")? }, groups: groups_in(status) })
+}
+
+/// Whether a process's working directory is a certain one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorksThere {
+    Yes,
+    No,
+    /// This process may not look.
+    Unknown,
+}
+
+/// Returns whether the working directory of a process has this path, in the mounts of this process. Only the kernel's links in /proc are
+/// read: the directory itself may lie on a file system that never answers. The kernel shows them to the process's user, and to root with
+/// a capability.
+pub fn works_in(pid: u64, directory: &Path) -> WorksThere {
+    let link = |process: &str, name: &str| link_at(Path::new(&format!("/proc/{process}/{name}")));
+    let pid = pid.to_string();
+    match link(&pid, "cwd") {
+        Ok(found) if found == directory => {
+            if link(&pid, "ns/mnt") == link("self", "ns/mnt") {
+                WorksThere::Yes
+            } else {
+                WorksThere::No
+            }
+        }
+        Err(Errno::ACCESS | Errno::PERM) => WorksThere::Unknown,
+        Ok(_) | Err(_) => WorksThere::No,
+    }
+}
+
+/// Returns the IDs of the processes with this name, its `comm`, in ascending order, as far as they are shown to this user.
+pub fn with_name(name: &[u8]) -> Result<Vec<u64>, Errno> {
+    static COMM: Name = Name::fixed(c"comm");
+    let proc = match Dir::fixed(Path::new("/proc")) {
+        Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
+        proc => proc?,
+    };
+    let mut found = Vec::new();
+    for entry in proc.entries()? {
+        let entry = entry?.name;
+        let Some(pid) = decimal(entry.bytes()) else { continue };
+        match proc.open_path(&entry).and_then(|process| file::read_start(&process, &COMM, COMM_MAX)) {
+            Ok(comm) if comm.strip_suffix(b"\n") == Some(name) => found.push(pid),
+            // It has vanished meanwhile, or is not shown.
+            Ok(_) | Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => (),
+            Err(errno) => return Err(errno),
+        }
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+/// Longest `comm` of a process, in bytes, with some slack: the kernel's has 15, that of its own threads may have more.
+const COMM_MAX: u64 = 64;
+
 /// The state of process 1.
 pub const FIRST_STATUS: &str = "/proc/1/status";
 
@@ -253,16 +331,16 @@ pub fn find_for_root(program: &OsStr, path: &OsStr) -> Result<Option<PathBuf>, U
 const ARGV_MAX: u64 = 4096;
 
 /// Returns what `parse` makes of the argv of the first process for which it returns a value; process 1 comes first. In an argv each
-/// word ends with a NUL; one that is longer than 4 KiB is cut after its last whole word. As root, only processes of root count:
+/// word ends with a NUL; one that is longer than 4 KiB is cut after its last whole word. As root, only processes of the user `uid` count:
 /// anybody can give a process any argv. Skips processes that vanish meanwhile or that this process may not see.
-pub fn find_argv<T>(parse: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Errno> {
+pub fn find_argv<T>(uid: u32, parse: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Errno> {
     static FIRST: Name = Name::fixed(c"1");
     let proc = match Dir::fixed(Path::new("/proc")) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         proc => proc?,
     };
-    let is_root = rustix::process::geteuid().is_root();
-    let look = |pid: &Name| match parse_argv(&proc, pid, is_root, &parse) {
+    let only = is_root().then_some(uid);
+    let look = |pid: &Name| match parse_argv(&proc, pid, only, &parse) {
         Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(None),
         found => found,
     };
@@ -284,13 +362,18 @@ pub fn find_argv<T>(parse: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Err
 fn parse_argv<T>(
     proc: &Dir,
     pid: &Name,
-    is_root: bool,
+    only: Option<u32>,
     parse: impl Fn(&[u8]) -> Option<T>,
 ) -> Result<Option<T>, Errno> {
     static CMDLINE: Name = Name::fixed(c"cmdline");
     static STATUS: Name = Name::fixed(c"status");
     let process = proc.open_path(pid)?;
-    let counts = || Ok(!is_root || is_roots(&file::read_start(&process, &STATUS, ARGV_MAX)?));
+    let counts = || {
+        Ok(match only {
+            None => true,
+            Some(uid) => is_all_of(uid, &file::read_start(&process, &STATUS, ARGV_MAX)?),
+        })
+    };
     // The argv of another user's process is not even touched: it may lie on a file system that never answers.
     if !counts()? {
         return Ok(None);
@@ -305,12 +388,13 @@ fn parse_argv<T>(
     Ok(if counts()? { Some(parsed) } else { None })
 }
 
-/// Returns whether all user ids in a /proc/PID/status are root's. The owner of /proc/PID does not tell: it is root for any process
+/// Returns whether all user ids in a /proc/PID/status are a user's. The owner of /proc/PID does not tell: it is root for any process
 /// that has made itself undumpable. Neither does the effective id alone, which a setuid program has.
-fn is_roots(status: &[u8]) -> bool {
+fn is_all_of(uid: u32, status: &[u8]) -> bool {
     let mut lines = status.split(|byte| *byte == b'\n');
     let ids = lines.find_map(|line| line.strip_prefix(b"Uid:"));
-    ids.is_some_and(|ids| ids.iter().all(|byte| b"0\t".contains(byte)))
+    let is_his = |field: &[u8]| users::number(field) == Some(uid);
+    ids.is_some_and(|ids| ids.trim_ascii().split(|byte| *byte == b'\t').all(is_his))
 }
 
 #[cfg(test)]
@@ -318,17 +402,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_process_is_roots_if_all_its_user_ids_are() {
-        for (status, expected) in [
-            ("Name:\tsh\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", true),
-            ("Uid:\t0\t1000\t0\t0\n", false),
-            ("Uid:\t1000\t0\t0\t0\n", false),
-            ("Uid:\t0\t0\t0\t10\n", false),
-            ("Name:\tUid:\nUid:\t0\t0\t0\t0", true),
-            ("Gid:\t0\t0\t0\t0\n", false),
-            ("", false),
+    fn a_process_is_a_users_if_all_its_user_ids_are() {
+        for (status, roots, others) in [
+            ("Name:\tsh\nUid:\t0\t0\t0\t0\nGid:\t1\t1\t1\t1\n", true, false),
+            ("Uid:\t1000\t1000\t1000\t1000\n", false, true),
+            ("Uid:\t0\t1000\t0\t0\n", false, false),
+            ("Uid:\t1000\t0\t0\t0\n", false, false),
+            ("Uid:\t1000\t1000\t1000\t10000\n", false, false),
+            ("Uid:\t0\t0\t0\t10\n", false, false),
+            ("Name:\tUid:\nUid:\t0\t0\t0\t0", true, false),
+            ("Gid:\t0\t0\t0\t0\n", false, false),
+            ("Uid:\t\n", false, false),
+            ("", false, false),
         ] {
-            assert_eq!(is_roots(status.as_bytes()), expected, "{status:?}");
+            let found = [0, 1000].map(|uid| is_all_of(uid, status.as_bytes()));
+            assert_eq!(found, [roots, others], "{status:?}");
         }
     }
 
@@ -346,6 +434,25 @@ mod tests {
         ] {
             let expected = expected.map(Duration::from_millis);
             assert_eq!(started_after(stat.as_bytes()), expected, "{stat}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_the_real_ids_and_the_groups() {
+        let credentials =
+            |uid, gid, groups: &[u32]| Credentials { ids: Ids { uid, gid }, groups: groups.into() };
+        for (status, expected) in [
+            (
+                "Name:\tUid:\nUid:\t1000\t0\t0\t0\nGid:\t7\t8\t8\t8\nGroups:\t4 7 \n",
+                Some(credentials(1000, 7, &[4, 7])),
+            ),
+            ("Uid:\t0\t0\t0\t0\nGid:\t0\t0\t0\t0\nGroups:\t\n", Some(credentials(0, 0, &[]))),
+            ("Gid:\t0\t0\t0\t0\nGroups:\t\n", None),
+            ("Uid:\t\nGid:\t0\n", None),
+            ("Uid:\tx\nGid:\t0\n", None),
+            ("", None),
+        ] {
+            assert_eq!(credentials_in(status.as_bytes()), expected, "{status:?}");
         }
     }
 

@@ -6,8 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::as_gateway;
 use crate::output::{Console, Error, Result};
-use crate::settings::{Lookup, Setting, YES_OR_ON};
-use crate::sys::{Ids, file};
+use crate::settings::{Lookup, Setting, Settings, YES_OR_ON};
+use crate::sys::file;
 use crate::volume::Home;
 use crate::volume::config::{self, Answer, CONFIG};
 use crate::volume::dotenv::{self, DOTENV};
@@ -26,10 +26,16 @@ pub struct Multiplexing {
 
 impl Multiplexing {
     /// Reads it: `GATEWAY_MULTIPLEX_PROFILES` decides before config.yaml, in `.env` before the environment. What cannot be read for
-    /// certain is reported and counts as unset in `.env`, as off in config.yaml. `user` is the hermes user.
-    pub fn read(lookup: &Lookup, user: Ids, home: Option<&Home>, console: &Console) -> Result<Multiplexing> {
+    /// certain is reported and counts as unset in `.env`, as off in config.yaml. `settings` tell who the hermes user is; without
+    /// them, this process is that user.
+    pub fn read(
+        lookup: &Lookup,
+        settings: Option<&Settings>,
+        home: Option<&Home>,
+        console: &Console,
+    ) -> Result<Multiplexing> {
         let environment = lookup.flag(VARIABLE, YES_OR_ON, console)?;
-        let in_dotenv = home.and_then(|home| InDotenv::read(user, home, console));
+        let in_dotenv = home.and_then(|home| InDotenv::read(settings, home, console));
         if let Some(difference) = in_dotenv.as_ref().and_then(|file| file.difference(environment.as_ref())) {
             console.warn(format_args!("{difference}"));
         }
@@ -77,8 +83,8 @@ struct InDotenv {
 
 impl InDotenv {
     /// Reads it; `None` if it is not there. What is not certain is reported and counts as not there.
-    fn read(user: Ids, home: &Home, console: &Console) -> Option<InDotenv> {
-        let text = as_gateway::find(user, home, &DOTENV, dotenv::CAP).unwrap_or_else(|reason| {
+    fn read(settings: Option<&Settings>, home: &Home, console: &Console) -> Option<InDotenv> {
+        let text = as_gateway::find(settings, home, &DOTENV, dotenv::CAP).unwrap_or_else(|reason| {
             console.failed(&Error::new(
                 "read",
                 &DOTENV,

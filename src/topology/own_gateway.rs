@@ -7,7 +7,7 @@ use crate::output::{Console, Context, Result};
 use crate::s6::ProfileName;
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{Lookup, topology};
-use crate::sys::{Dir, Ids};
+use crate::sys::Dir;
 use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
 use crate::volume::home::Trusted;
@@ -15,11 +15,10 @@ use crate::volume::parking::{self, PARKED};
 use crate::volume::{Home, profiles, state};
 
 /// Returns why a profile has no gateway of its own, if it has none. Unlike a boot pass, it looks at no other named profile: each gateway
-/// that starts would read them all. `home` is `HERMES_HOME`, `user` the hermes user, as which this process runs.
+/// that starts would read them all. `home` is `HERMES_HOME`. This process runs as the hermes user.
 pub fn absence(
     profile: &ProfileName,
     (home, trusted): (&Home, Trusted),
-    user: Ids,
     lookup: &Lookup,
     console: &Console,
 ) -> Result<Option<String>> {
@@ -37,7 +36,7 @@ pub fn absence(
     }
     let topology = match choice.value {
         TopologyChoice::Auto => {
-            let signs = signs(profile, home, &dir, user, &budget, lookup, console)?;
+            let signs = signs(profile, home, &dir, &budget, lookup, console)?;
             Topology::decide(choice.value, &signs)
         }
         choice => Topology::decide(choice, &Signs::default()),
@@ -50,14 +49,13 @@ fn signs(
     profile: &ProfileName,
     home: &Home,
     dir: &Dir,
-    user: Ids,
     budget: &Budget,
     lookup: &Lookup,
     console: &Console,
 ) -> Result<Signs> {
     let is_parked = parking::is_parked(dir).context("inspect", profiles::label(profile, &PARKED))?;
     Ok(Signs {
-        is_multiplexing: Multiplexing::read(lookup, user, Some(home), console)?.is_on,
+        is_multiplexing: Multiplexing::read(lookup, None, Some(home), console)?.is_on,
         served: state::read(&home.dir, budget).served,
         standalone: None,
         parked: is_parked.then(|| profiles::label(profile, &PARKED)),

@@ -51,10 +51,11 @@ while :; do sleep 60 & wait $!; done
 
 class Bed:
     """The namespace, a context manager. Without `svscan`, process 1 only sleeps. `stand_in` is the program `hermes`. `volume` is a folder
-    that is /opt/data and outlives the namespace, instead of an empty one."""
+    that is /opt/data and outlives the namespace, instead of an empty one. `user` is the one as whom s6-svscan runs, with these `groups`,
+    as in a container with `--user`."""
 
-    def __init__(self, svscan=True, environment=None, stand_in=STAND_IN, volume=None):
-        self.svscan = svscan
+    def __init__(self, svscan=True, environment=None, stand_in=STAND_IN, volume=None, user=0, groups=()):
+        self.svscan, self.user, self.groups = svscan, user, groups
         self.stand_in, self.volume = stand_in, volume
         self.environment = dict(environment or {})
         self.folder = Path(tempfile.mkdtemp(prefix="hermes-init-bed-"))
@@ -95,7 +96,12 @@ class Bed:
             (self.folder / f"env.{key}").write_bytes(os.fsencode(value))
             script.append(f"cp {self.folder}/env.{key} /run/s6/container_environment/{key}")
         if self.svscan:
-            script.append("cd /; exec env -i PATH=/command:/usr/bin:/bin s6-svscan /run/service")
+            become = ""
+            if self.user:
+                groups = f"--groups {','.join(map(str, self.groups))}" if self.groups else "--clear-groups"
+                become = f"setpriv --reuid {self.user} --regid {self.user} {groups} "
+            script.append(f"chown {self.user}:{self.user} /run/service")
+            script.append(f"cd /; exec {become}env -i PATH=/command:/usr/bin:/bin s6-svscan /run/service")
         else:
             script.append("touch /run/ready; exec sleep 100000")
         with open(self.folder / "log", "wb") as log:

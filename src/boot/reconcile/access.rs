@@ -11,7 +11,7 @@ use super::plan::Item;
 use crate::output::escape::Shown;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
-use crate::settings::{Settings, user};
+use crate::settings::Settings;
 use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, process};
 use crate::volume::{advice, gateway_log, profiles};
 
@@ -29,7 +29,7 @@ pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
             profile.refusal = Some(why.clone());
         }
     };
-    let groups = match user::groups(user) {
+    let groups = match pass.settings.groups() {
         Ok(groups) => groups,
         Err(error) => return for_all(pass.console.reported(&error), items),
     };
@@ -72,7 +72,7 @@ pub fn require(settings: &Settings, name: &ProfileName) -> Result<()> {
         }
     };
     if is_root {
-        as_user(user, &user::groups(user)?, enter).unwrap_or(Ok(()))
+        as_user(user, &settings.groups()?, enter).unwrap_or(Ok(()))
     } else if process::uid() == user.uid {
         enter()
     } else {
@@ -193,13 +193,16 @@ impl Look<'_> {
         })
     }
 
-    /// Root cannot in a user namespace that does not map the user, nor without the capabilities SETUID and SETGID.
+    /// Root cannot in a user namespace that does not map the user, nor without the capabilities SETUID and SETGID. A gateway need not
+    /// where s6 is that user already.
     fn cannot_drop(&self, user: Ids, errno: Errno) -> String {
-        let reason = format!(
-            "{}; no gateway can run: the container's user namespace must map this user and group, and root needs the \
-             capabilities SETUID and SETGID",
-            Reason::from(errno)
-        );
+        let consequence = if self.pass.settings.is_s6_unprivileged() {
+            "so what that user may use is not known: run the command as that user"
+        } else {
+            "no gateway can run: the container's user namespace must map this user and group, and root needs the capabilities SETUID \
+             and SETGID"
+        };
+        let reason = format!("{}; {consequence}", Reason::from(errno));
         self.pass.console.reported(&Error::new("switch to the hermes user", user, reason))
     }
 

@@ -103,11 +103,10 @@ fn active_profile(settings: &Settings, home: &Home, console: &Console) -> Option
     if settings.home.value.parent().is_some_and(|parent| parent.ends_with("profiles")) {
         return None;
     }
-    let text =
-        as_gateway::find(settings.owner.value, home, &ACTIVE, ACTIVE_CAP).unwrap_or_else(|reason| {
-            console.failed(&Error::new("read", &ACTIVE, reason));
-            None
-        })?;
+    let text = as_gateway::find(Some(settings), home, &ACTIVE, ACTIVE_CAP).unwrap_or_else(|reason| {
+        console.failed(&Error::new("read", &ACTIVE, reason));
+        None
+    })?;
     let text = String::from_utf8(text).ok()?;
     let name = text.trim_start_matches('\u{feff}').trim();
     (!name.is_empty()).then(|| name.to_owned())

@@ -98,8 +98,9 @@ impl Pass<'_> {
     /// Reads what decides about gateways besides their own state files.
     fn read_requests(&mut self, home: Option<&Home>) -> Result<()> {
         if self.settings.topology.value != TopologyChoice::Multiplex {
-            let Settings { lookup, owner, .. } = self.settings;
-            self.multiplexing = Some(Multiplexing::read(lookup, owner.value, home, self.console)?);
+            let settings = self.settings;
+            self.multiplexing =
+                Some(Multiplexing::read(&settings.lookup, Some(settings), home, self.console)?);
         }
         // Any entry of that name is a state, also one that is not usable.
         self.bootstrap = match home.map_or(Ok(false), |home| home.dir.has(&state::STATE)) {
@@ -142,7 +143,7 @@ impl Pass<'_> {
 fn pass(args: &Args, console: &Console) -> Result<u8> {
     let settings = Settings::gather(&args.overrides, console)?;
     let role = settings.role(&args.overrides, console)?;
-    let command = ContainerCommand::default();
+    let command = settings.container_command();
     let Args { effect, format, .. } = *args;
     if let Some(why) = role::front_end(&role, &command)? {
         match (effect, format) {
@@ -167,6 +168,7 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
     let mut code = apply::run(&pass, effect, format);
     console.note_refusal(&ownership);
     if ownership.is_root()
+        && !settings.is_s6_unprivileged()
         && effect == Effect::Apply
         && capabilities::lacks(settings.mode.value.is_sealed(), console)
     {
@@ -179,7 +181,7 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
 /// this container.
 pub fn forecast(settings: &Settings, console: &Console, is_front_end: &dyn Fn() -> bool) -> Result<Plan> {
     let ownership = Ownership::new();
-    let command = ContainerCommand::default();
+    let command = settings.container_command();
     // Without the scan directory: the slots that are there change nothing about it.
     let pass = prepare(settings, &command, &ownership, Effect::DryRun, console, is_front_end)?;
     Ok(Plan::dry(&pass))

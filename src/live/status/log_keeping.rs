@@ -6,20 +6,21 @@ use super::row::Logger;
 use crate::live::log_process::{self, Process};
 use crate::output::{Context, Error, Result};
 use crate::s6::status::{self, Stat};
-use crate::sys::{Dir, Errno, Ids, process, time};
+use crate::settings::Settings;
+use crate::sys::{Dir, Errno, process, time};
 
 /// How long a logger may take until s6-log runs, in seconds.
 const START: u64 = 5;
 
 /// What is looked at.
-pub struct Look {
-    /// The hermes user, as whom s6-log runs.
-    pub user: Ids,
+pub struct Look<'a> {
+    /// Says who the hermes user is, as whom s6-log runs.
+    pub settings: &'a Settings,
     /// How long the gateway has been up, in seconds.
     pub age: u64,
 }
 
-impl Look {
+impl Look<'_> {
     /// Looks at the logger of a gateway. `log` is its service directory.
     pub fn at(&self, log: &Dir) -> Logger {
         let look = || match self.once(log) {
@@ -41,7 +42,7 @@ impl Look {
         let Some(pid) = stat.as_ref().and_then(Stat::pid) else {
             return Ok(if is_starting { Logger::Fine } else { Logger::Down });
         };
-        let found = log_process::look_as(self.user, pid);
+        let found = log_process::look_as(self.settings, pid);
         let found = match found.context("inspect the logger,", Path::new(&format!("/proc/{pid}"))) {
             Err(error) if self.is_strangers(&error) => return Ok(Logger::Unseen(error.to_string())),
             found => found?,
@@ -58,6 +59,6 @@ impl Look {
     /// Returns whether a failure is what the kernel answers to a user whom the process is none of the business of.
     fn is_strangers(&self, error: &Error) -> bool {
         let is_refusal = matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM | Errno::NOENT));
-        is_refusal && !process::is_root() && process::uid() != self.user.uid
+        is_refusal && !process::is_root() && process::uid() != self.settings.owner.value.uid
     }
 }

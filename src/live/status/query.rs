@@ -21,7 +21,7 @@ use crate::s6::tai64n::Label;
 use crate::s6::{ProfileName, scandir, supervision};
 use crate::service::count::{Beginning, Program};
 use crate::service::{backoff, dashboard};
-use crate::settings::{Overrides, Settings, user};
+use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Kind, Name, Reason, as_user, file, present, process, time};
 use crate::topology::host::{Host, Slotted};
 use crate::volume::bootlog::{Entry, LastBoots};
@@ -180,7 +180,7 @@ impl Query<'_> {
         let mut looked = self.look_at_service(scandir, name);
         if looked == refused && process::is_root() {
             // Without the capability DAC_OVERRIDE, root may not look at what is another user's; the hermes user may look at what is his.
-            let groups = user::runner().map(|runner| runner.groups).unwrap_or_default();
+            let groups = self.settings.groups().unwrap_or_default();
             let look = || self.look_at_service(scandir, name);
             looked = as_user(self.settings.owner.value, &groups, look).unwrap_or(refused);
         }
@@ -380,7 +380,7 @@ impl Query<'_> {
             {
                 Logger::Dying
             }
-            Some(age) => log_keeping::Look { user: self.settings.owner.value, age }.at(&log),
+            Some(age) => log_keeping::Look { settings: self.settings, age }.at(&log),
             None => Logger::Fine,
         }
     }
