@@ -54,6 +54,7 @@ impl<'a> Live<'a> {
     /// Gathers the settings and opens the scan directory.
     fn open(overrides: &Overrides, ownership: &'a Ownership, console: &'a Console) -> Result<Live<'a>> {
         let settings = Settings::gather(overrides, console)?;
+        settings.note_mode(console);
         let template = settings.template(console.executable(), ownership)?;
         let path = &settings.scandir.value;
         let scandir = Dir::at(path).map_err(|reason| match reason {

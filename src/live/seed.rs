@@ -24,8 +24,12 @@ pub fn run(args: &Args, console: &Console) -> u8 {
         Ok(settings) => settings,
         Err(error) => return console.fatal(&error),
     };
+    settings.note_mode(console);
     let ownership = Ownership::new();
-    let policy = settings.policy(ownership.process());
+    let policy = match settings.sealed_owner(&ownership) {
+        Ok(owner) => settings.policy(owner),
+        Err(error) => return console.fatal(&error),
+    };
     let mut code = 0;
     for directory in &args.directories {
         for error in seed(directory, &policy, &ownership) {

@@ -133,6 +133,41 @@ impl Settings {
         self.lookup.get_or("S6_VERBOSITY", "").is_ok_and(|verbosity| verbosity == "0")
     }
 
+    /// Returns the owner of sealed slots: s6-svscan's user, who is root if it was not found. A process that is not root leaves what it makes
+    /// to the owner of the scan directory then.
+    pub fn sealed_owner(&self, ownership: &Ownership) -> Result<Ids> {
+        let process = ownership.process();
+        match &self.svscan {
+            Some(svscan) => Ok(svscan.ids),
+            None if !self.mode.value.is_sealed() || ownership.is_root() => Ok(process),
+            None => {
+                let path = &self.scandir.value;
+                let owner = present(Dir::at(path).and_then(|scandir| Ok(scandir.own_meta()?)))
+                    .context("inspect", path)?;
+                Ok(owner.map_or(process, |meta| meta.ids))
+            }
+        }
+    }
+
+    /// Returns what gateways share their user with, if that leaves sealed mode nothing to protect.
+    pub fn unprotected(&self, ownership: &Ownership) -> Result<Option<Unprotected>> {
+        Ok(match &self.svscan {
+            Some(svscan) => Some(Unprotected::LikeS6(svscan.ids.uid)),
+            None if ownership.is_root() && user::runner()?.user.ids.uid == 0 => Some(Unprotected::Root),
+            None => None,
+        })
+    }
+
+    /// Tells whoever may have expected another mode that it is the one of the live scan directory.
+    pub fn note_mode(&self, console: &Console) {
+        if self.mode.source == Source::ScanDirectory {
+            let shown = Shown(self.scandir.value.as_os_str().as_bytes());
+            console.note(format_args!(
+                "{shown} is sealed and stays sealed; --delegated gives it to the hermes user"
+            ));
+        }
+    }
+
     /// Returns the owners and modes of a slot. In sealed mode `sealed_owner` owns it.
     pub fn policy(&self, sealed_owner: Ids) -> Policy {
         Policy::new(self.mode.value, self.owner.value, sealed_owner)
@@ -145,20 +180,12 @@ impl Settings {
             let reason = "there is no /proc, and argv[0] is not an absolute path";
             Error::new("find", Object::Term("the path of this executable"), reason)
         })?;
-        let mut slot_owner = ownership.process();
-        if self.mode.value.is_sealed() && !ownership.is_root() {
-            // Sealed slots are root's; without root, they belong to the owner of the scan directory.
-            let path = &self.scandir.value;
-            let owner = present(Dir::at(path).and_then(|scandir| Ok(scandir.own_meta()?)))
-                .context("inspect", path)?;
-            slot_owner = owner.map_or(slot_owner, |meta| meta.ids);
-        }
         let home = &self.home.value;
         // What the container environment has, a gateway gets from there.
         let is_contained =
             self.lookup.contained(HOME_VARIABLE)?.is_some_and(|value| home.as_os_str() == value);
         let home = if is_contained { None } else { Some(absolute(home)?) };
-        let policy = self.policy(slot_owner);
+        let policy = self.policy(self.sealed_owner(ownership)?);
         Template::new(executable, home.as_deref(), policy, ownership)
             .map_err(|why| Error::new("use", executable, why))
     }
@@ -171,6 +198,34 @@ impl Settings {
     /// Returns the container's role as an option or a variable sets it.
     pub fn role(&self, overrides: &Overrides, console: &Console) -> Result<Setting<RoleChoice>> {
         self.lookup.choice(overrides.role, ROLE_VARIABLE, &role::CHOICES, RoleChoice::Auto, console)
+    }
+}
+
+/// Why gateways can change everything that s6 runs, whatever the mode is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unprotected {
+    /// s6 is not root, and gateways run as its user, this one.
+    LikeS6(u32),
+    /// Gateways run as root.
+    Root,
+}
+
+impl Unprotected {
+    /// Returns what is wrong in a mode, and what helps; `None` if nothing is.
+    pub fn text(self, mode: Mode) -> Option<String> {
+        const ROOT: &str = "gateways run as root, because the user hermes of /etc/passwd has uid 0";
+        const OTHER: &str = "HERMES_UID sets another one";
+        match (self, mode) {
+            (Unprotected::LikeS6(_), Mode::Delegated) => None,
+            (Unprotected::LikeS6(uid), Mode::Sealed) => Some(format!(
+                "sealed mode protects nothing: s6 runs as uid {uid}, and gateways as the same user, who can change every slot: start the \
+                 container as root, or without sealed mode"
+            )),
+            (Unprotected::Root, Mode::Delegated) => Some(format!("{ROOT}: {OTHER}")),
+            (Unprotected::Root, Mode::Sealed) => {
+                Some(format!("sealed mode protects nothing: {ROOT}: {OTHER}, or go without sealed mode"))
+            }
+        }
     }
 }
 
@@ -190,8 +245,6 @@ fn mode(option: Option<Mode>, lookup: &Lookup, path: &Path, console: &Console) -
     if !is_sealed {
         return Ok(Setting { value: Mode::Delegated, source: Source::Default });
     }
-    let shown = Shown(path.as_os_str().as_bytes());
-    console.note(format_args!("{shown} is sealed and stays sealed; --delegated gives it to the hermes user"));
     Ok(Setting { value: Mode::Sealed, source: Source::ScanDirectory })
 }
 

@@ -51,6 +51,7 @@ pub fn run(args: &Args, console: &Console) -> u8 {
 
 fn fix_all(args: &Args, console: &Console) -> Result<u8> {
     let settings = Settings::gather(&args.overrides, console)?;
+    settings.note_mode(console);
     let path = args.directory.as_deref().unwrap_or(Path::new(SERVICEDIRS));
     let label = path.as_os_str().as_bytes();
     let services = match Dir::at(path) {
@@ -69,7 +70,7 @@ fn fix_all(args: &Args, console: &Console) -> Result<u8> {
     };
     let names = services.names().context("list", path)?;
     let ownership = Ownership::new();
-    let policy = settings.policy(ownership.process());
+    let policy = settings.policy(settings.sealed_owner(&ownership)?);
     let fix = Fix::new(&policy, args.effect, &ownership);
     let outcomes: Vec<Outcome> = names.iter().filter_map(|name| fix.service(&services, name)).collect();
     let form = match args.format {
@@ -86,5 +87,9 @@ fn fix_all(args: &Args, console: &Console) -> Result<u8> {
     } else {
         console.note_refusal(&ownership);
     }
-    Ok(if outcomes.iter().any(Outcome::is_incomplete) { exit::INCOMPLETE } else { 0 })
+    // In delegated mode `reconcile` says of what gateways run as.
+    let is_in_vain =
+        settings.mode.value.is_sealed() && super::is_unprotected(&settings, &ownership, console)?;
+    let is_incomplete = is_in_vain || outcomes.iter().any(Outcome::is_incomplete);
+    Ok(if is_incomplete { exit::INCOMPLETE } else { 0 })
 }

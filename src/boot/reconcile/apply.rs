@@ -141,7 +141,7 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     if ownership.is_root() {
         let others = update_other_slots(pass, &held, &swept.entries.slots, &plan.items);
         plan.items.extend(others);
-        if is_sealed {
+        if is_sealed && !pass.settings.is_s6_unprivileged() {
             plan.is_complete &= !has_foreign_services(pass, scandir, &swept.entries);
         }
     }

@@ -86,7 +86,10 @@ impl Explain<'_, '_> {
                 format!("{}:{}", owner.value.uid, owner.value.gid).as_bytes(),
                 owner.source.text(),
             ),
-            setting("mode", mode.value.text().as_bytes(), mode.source.text()),
+            NamedSetting {
+                note: self.unprotected(),
+                ..setting("mode", mode.value.text().as_bytes(), mode.source.text())
+            },
         ];
         let word = if self.plan.topology.is_multiplex { "multiplex" } else { "per-profile" };
         let sign = self.plan.topology.sign.as_ref().filter(|_| topology.value == TopologyChoice::Auto);
@@ -100,6 +103,15 @@ impl Explain<'_, '_> {
         all.extend(self.first_process());
         all.extend(fault.map(|fault| setting("time zone", fault.instead.as_bytes(), &fault.why)));
         all
+    }
+
+    /// Returns why the mode protects nothing, if that is so.
+    fn unprotected(&self) -> Option<String> {
+        let settings = self.pass.settings;
+        match settings.unprotected(self.pass.template.ownership) {
+            Ok(unprotected) => unprotected?.text(settings.mode.value),
+            Err(error) => Some(error.to_string()),
+        }
     }
 
     /// Returns which program process 1 is, if that is why nothing is started.

@@ -142,6 +142,7 @@ impl Pass<'_> {
 
 fn pass(args: &Args, console: &Console) -> Result<u8> {
     let settings = Settings::gather(&args.overrides, console)?;
+    settings.note_mode(console);
     let role = settings.role(&args.overrides, console)?;
     let command = settings.container_command();
     let Args { effect, format, .. } = *args;
@@ -166,6 +167,9 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
         return Ok(0);
     }
     let mut code = apply::run(&pass, effect, format);
+    if super::is_unprotected(&settings, &ownership, console)? {
+        code = exit::INCOMPLETE;
+    }
     console.note_refusal(&ownership);
     if ownership.is_root()
         && !settings.is_s6_unprivileged()
