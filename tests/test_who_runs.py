@@ -248,3 +248,17 @@ def test_an_option_still_says_who_owns_what_is_made():
         profile(bed, "coder")
         bed.init("reconcile", "--owner", "1234:1234", code=None)
         assert owners(bed) == {"gateway-coder": 1234, "gateway-default": 1234}
+
+
+def test_a_logger_advises_for_the_user_that_it_runs_as():
+    with Bed(user=USER) as bed:
+        profile(bed, "coder")
+        os.chown(bed.path("/opt/data"), 0, 0)
+        boot(bed, code=1)
+        wait_for(lambda: b"unable to log to" in bed.log(), what="the logger's message")
+        commands = set(re.findall(r"as root: (.*?)\)", bed.log().decode()))
+        assert commands == {"chown -hR 1000 /opt/data"}, bed.log()
+        assert bed.run(["sh", "-c", commands.pop()]).returncode == 0
+        for name in ("coder", "default"):
+            bed.init("restart", "--wait=10", name)
+        works(bed, "coder", "default")

@@ -128,7 +128,7 @@ impl Service<'_> {
 
     /// Returns since when the deaths count, as far as it was kept.
     fn since(&self, home: &Path) -> Result<Option<Label>> {
-        match restart::open(home, self.profile, self.runner)? {
+        match restart::open(home, self.profile)? {
             Some(dir) => death_count::read(&dir, self.file).context("read", self.file),
             None => Ok(None),
         }
@@ -136,7 +136,7 @@ impl Service<'_> {
 
     /// Removes what was kept.
     fn forget(&self, home: &Path) -> Result<()> {
-        let Some(dir) = restart::open(home, self.profile, self.runner)? else { return Ok(()) };
+        let Some(dir) = restart::open(home, self.profile)? else { return Ok(()) };
         match dir.unlink(self.file) {
             Err(Errno::NOENT) => Ok(()),
             done => done.context("remove", self.file),
@@ -145,8 +145,8 @@ impl Service<'_> {
 
     /// Has the deaths count from now on.
     fn count_anew(&self, home: &Path) -> Result<()> {
-        let Some(dir) = restart::open(home, self.profile, self.runner)? else { return Ok(()) };
-        death_count::write(&dir, self.file, self.runner.user.ids, &Ownership::new())
-            .context("write", self.file)
+        let Some(dir) = restart::open(home, self.profile)? else { return Ok(()) };
+        let ownership = Ownership::new();
+        death_count::write(&dir, self.file, ownership.process(), &ownership).context("write", self.file)
     }
 }

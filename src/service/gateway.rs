@@ -55,8 +55,8 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     if args.effect == Effect::Execute
         && let Ok(home) = home_or(slot.home.clone(), &lookup)
     {
-        restart::forget(&home, profile, &runner);
-        require_own_gateway(&home, profile, &runner, &lookup, console)?;
+        restart::forget(&home, profile);
+        require_own_gateway(&home, profile, &lookup, console)?;
     }
     let mut environment = base.clone();
     environment.insert("HOME".into(), runner.user.home.clone().into());
@@ -75,14 +75,9 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
 
 /// Fails if the profile has no gateway of its own: that of `default` serves it. Whatever has started this one, it ends here. What cannot be
 /// looked at is reported and is no reason to end.
-fn require_own_gateway(
-    home: &Path,
-    profile: &ProfileName,
-    runner: &Runner,
-    lookup: &Lookup,
-    console: &Console,
-) -> Result<()> {
-    let trusted = Trusted::new(runner.user.ids, &Ownership::new());
+fn require_own_gateway(home: &Path, profile: &ProfileName, lookup: &Lookup, console: &Console) -> Result<()> {
+    let ownership = Ownership::new();
+    let trusted = Trusted::new(ownership.process(), &ownership);
     let look = |home: Home| own_gateway::absence(profile, (&home, trusted), lookup, console);
     let absence = match Home::open(home, trusted) {
         Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(()),

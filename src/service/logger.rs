@@ -9,9 +9,8 @@ use super::invocation::home_or_set;
 use super::{Args, Effect, failure};
 use crate::output::{Console, Error, Result, exit};
 use crate::s6::{ProfileName, programs, servicedir};
-use crate::settings::user::Runner;
 use crate::settings::{self, Lookup, user};
-use crate::sys::{Dir, Errno, Name, Reason, file, lock};
+use crate::sys::{Dir, Errno, Name, Reason, file, lock, process};
 use crate::volume::{advice, gateway_log};
 
 /// s6's logger.
@@ -53,7 +52,7 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
             // While still root, so that only a file that the hermes user cannot replace is found.
             let found = programs::find(S6_LOG.as_ref(), exec::path(&environment))?;
             exec::drop_privileges(&runner)?;
-            let usable = prepare(&directory, &home, &runner);
+            let usable = prepare(&directory, &home);
             if let Err(error) = &usable {
                 console.failed(error);
                 let (program, name) = (console.program(), profile.text());
@@ -86,12 +85,13 @@ fn directory(home: &Path, profile: &ProfileName) -> PathBuf {
 
 /// Makes the log directory, removes the lock of a logger in another container, and tries what s6-log does in it at its start.
 /// Otherwise s6-log would fail and be started again every second, while nobody reads what the gateway writes.
-fn prepare(directory: &Path, home: &Path, runner: &Runner) -> Result<()> {
+fn prepare(directory: &Path, home: &Path) -> Result<()> {
     static LOCK: Name = Name::fixed(c"lock");
     static CURRENT: Name = Name::fixed(c"current");
     static PREVIOUS: Name = Name::fixed(c"previous");
     let unusable = |path: &Path, reason: Reason| {
-        let reason = advice::explained(&reason, path, home, runner.user.ids.uid);
+        // The gateway runs as the same user, who is another one than that of /etc/passwd where s6 is not root.
+        let reason = advice::explained(&reason, path, home, process::uid());
         Error::new("log to", path, reason)
     };
     let logs = Dir::make_at(directory).map_err(|reason| unusable(directory, reason))?;

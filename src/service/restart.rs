@@ -17,7 +17,7 @@ use crate::volume::profiles;
 /// user.
 pub fn is_ordered(home: &Path, profile: &ProfileName, runner: &Runner) -> Result<bool> {
     exec::drop_privileges(runner)?;
-    let Some(dir) = open(home, profile, runner)? else { return Ok(false) };
+    let Some(dir) = open(home, profile)? else { return Ok(false) };
     let is_ordered = RESTART.is_over(&dir).context("read", &RESTART.name)?;
     if is_ordered {
         // One that stays is for a process that has ended.
@@ -28,17 +28,18 @@ pub fn is_ordered(home: &Path, profile: &ProfileName, runner: &Runner) -> Result
 
 /// Removes the marker for an earlier process of the gateway that this process becomes: another process may get its ID. The hermes user does
 /// this; what cannot be removed is in nobody's way.
-pub fn forget(home: &Path, profile: &ProfileName, runner: &Runner) {
-    if let Ok(Some(dir)) = open(home, profile, runner)
+pub fn forget(home: &Path, profile: &ProfileName) {
+    if let Ok(Some(dir)) = open(home, profile)
         && RESTART.is_for(&dir, std::process::id().into()) == Ok(false)
     {
         let _ = RESTART.remove(&dir);
     }
 }
 
-/// Opens the directory of a profile; `None` if there is no such profile.
-pub fn open(home: &Path, profile: &ProfileName, runner: &Runner) -> Result<Option<Dir>> {
-    let trusted = Trusted::new(runner.user.ids, &Ownership::new());
+/// Opens the directory of a profile, as the user as whom the gateway runs; `None` if there is no such profile.
+pub fn open(home: &Path, profile: &ProfileName) -> Result<Option<Dir>> {
+    let ownership = Ownership::new();
+    let trusted = Trusted::new(ownership.process(), &ownership);
     let home = match Home::open(home, trusted) {
         Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
         home => home?,
