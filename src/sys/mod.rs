@@ -23,6 +23,7 @@ pub mod staged;
 pub mod switch;
 pub mod time;
 pub mod tracer;
+pub mod user_namespace;
 pub mod users;
 pub mod walk;
 

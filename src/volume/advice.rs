@@ -6,9 +6,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use crate::output::escape::{self, FromVolume, Shown};
+use crate::sys::capability::{self, CapabilitySet};
 use crate::sys::dir::link_at;
+use crate::sys::user_namespace::{self, Owner};
 use crate::sys::walk::is_roots;
-use crate::sys::{Errno, Ids, Meta, Reason, process};
+use crate::sys::{Errno, Ids, Kind, Meta, Reason, process};
 
 /// Why a path of the volume cannot be used. Printed, it is the reason for an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +27,7 @@ pub struct Advice {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cause {
     /// Root is refused.
-    RootIsRefused,
+    RootIsRefused(Root),
     /// The owner and the mode of the path, or of the last directory on it that this process may look at.
     Attributes {
         /// That path.
@@ -34,6 +36,39 @@ pub enum Cause {
         ids: Ids,
         /// Its permission bits.
         mode: u32,
+        /// What else there is to say of them.
+        more: More,
+    },
+}
+
+/// Why root is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Root {
+    /// It lacks the capability `DAC_OVERRIDE`.
+    Lacks,
+    /// It has that.
+    Has {
+        /// Whether the user namespace of the container leaves out users, over whose files root has no power.
+        is_namespace_partial: bool,
+    },
+    /// Whether it has that could not be found out.
+    Unknown,
+}
+
+/// What owner and mode do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum More {
+    Nothing,
+    /// They permit what was refused.
+    Permitted,
+    /// The owner is, or may be, in no way part of the container.
+    Unmapped {
+        /// Whether that is certain.
+        is_certain: bool,
+        /// The hermes user.
+        uid: u32,
+        /// Whether that user is part of it.
+        is_hermes_mapped: bool,
     },
 }
 
@@ -75,18 +110,99 @@ pub fn explained(reason: &Reason, path: &Path, home: &Path, owner: u32) -> Advic
         return Advice { reason: reason.clone(), cause: None, remedy: None };
     };
     let remedy = || remedy(seen, home, owner, &program(), is_roots_alone(home));
-    let has_remedy = is_refusal(reason) && meta.ids.uid != owner;
     let Meta { mode, ids, .. } = meta;
+    // Where a directory that may be looked at has a symlink that leads on, it is not what has refused.
+    let is_it = seen == path || Meta::at(path).err() == Some(Errno::NOENT) && Some(seen) == path.parent();
+    let more = if is_refusal(reason) { more(&meta, owner, is_it) } else { More::Nothing };
+    let has_remedy = is_refusal(reason) && ids.uid != owner && more == More::Nothing;
     Advice {
         reason: reason.clone(),
-        cause: Some(Cause::Attributes { path: seen.to_owned(), ids, mode }),
+        cause: Some(Cause::Attributes { path: seen.to_owned(), ids, mode, more }),
         remedy: has_remedy.then(remedy).flatten(),
     }
 }
 
+/// Returns what else is to be said of what has refused this process, which is no root. `is_it`: the operation was on this file, or was to
+/// make one in this directory.
+fn more(meta: &Meta, owner: u32, is_it: bool) -> More {
+    let is_mine = meta.ids.uid == process::uid();
+    match user_namespace::owner(meta.ids) {
+        Owner::Mapped | Owner::Ambiguous if is_mine && is_it && permits(meta) => More::Permitted,
+        Owner::Mapped => More::Nothing,
+        Owner::Ambiguous if is_mine => More::Nothing,
+        unmapped => More::Unmapped {
+            is_certain: unmapped == Owner::Unmapped,
+            uid: owner,
+            is_hermes_mapped: user_namespace::maps_user(owner),
+        },
+    }
+}
+
+/// Returns whether the mode permits a file's owner everything that this program does with one.
+fn permits(meta: &Meta) -> bool {
+    let bits = match meta.kind {
+        Kind::Directory => 0o700,
+        Kind::Regular => 0o600,
+        _ => return false,
+    };
+    meta.mode & bits == bits
+}
+
 fn for_root(reason: &Reason) -> Advice {
-    let cause = is_refusal(reason).then_some(Cause::RootIsRefused);
+    let cause = is_refusal(reason).then(|| {
+        Cause::RootIsRefused(match capability::effective() {
+            Ok(effective) if effective.contains(CapabilitySet::DAC_OVERRIDE) => {
+                Root::Has { is_namespace_partial: user_namespace::is_partial() }
+            }
+            Ok(_) => Root::Lacks,
+            Err(_) => Root::Unknown,
+        })
+    });
     Advice { reason: reason.clone(), cause, remedy: None }
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Root::Lacks => out.write_str("root lacks the capability DAC_OVERRIDE"),
+            Root::Unknown => {
+                write!(out, "root lacks the capability DAC_OVERRIDE, or is refused by {OTHERS}")
+            }
+            Root::Has { is_namespace_partial } => {
+                write!(out, "root has the capability DAC_OVERRIDE, so it is refused by {OTHERS}")?;
+                if *is_namespace_partial {
+                    out.write_str(", or the owner is not in the container's user namespace")?;
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Who else refuses.
+const OTHERS: &str = "a security module (SELinux: mount the volume with :z or :Z; AppArmor) or a file server";
+
+/// Writes what else is to be said of owner and mode.
+fn write_more(more: More, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match more {
+        More::Nothing => Ok(()),
+        More::Permitted => write!(out, ": these permit it, so it is refused by {OTHERS}"),
+        More::Unmapped { is_certain, uid, is_hermes_mapped } => {
+            let is = if is_certain { "is" } else { "may be" };
+            write!(
+                out,
+                "; its owner {is} outside the container's user namespace, and then root in the container cannot change it: "
+            )?;
+            if is_hermes_mapped {
+                write!(
+                    out,
+                    "on the host, give it to the user who is uid {uid} here, see /proc/PID/uid_map there of a process of the container"
+                )
+            } else {
+                write!(out, "use a user namespace that maps uid {uid}, which this one does not")
+            }
+        }
+    }
 }
 
 /// Returns the command that hands a path over to the user `owner`, if it is on the volume. `is_roots_alone`: nobody but root can
@@ -135,12 +251,11 @@ impl fmt::Display for Advice {
         let reason = &self.reason;
         match &self.cause {
             None => reason.fmt(out),
-            Some(Cause::RootIsRefused) => {
-                write!(out, "{reason}: root lacks the capability DAC_OVERRIDE, or a file server refuses root")
-            }
-            Some(Cause::Attributes { path, ids: Ids { uid, gid }, mode }) => {
+            Some(Cause::RootIsRefused(root)) => write!(out, "{reason}: {root}"),
+            Some(Cause::Attributes { path, ids: Ids { uid, gid }, mode, more }) => {
                 let path = FromVolume::path(path);
                 write!(out, "{reason} ({path} belongs to {uid}:{gid}, mode {mode:04o}")?;
+                write_more(*more, out)?;
                 if let Some(remedy) = &self.remedy {
                     write!(out, "; as root: {remedy}")?;
                 }
@@ -215,7 +330,9 @@ mod tests {
     #[test]
     fn owner_and_mode_of_what_refuses_are_said_and_the_command_that_mends_it() {
         let ids = Ids { uid: 0, gid: 7 };
-        let cause = || Some(Cause::Attributes { path: "/opt/data/a b".into(), ids, mode: 0o1700 });
+        let cause = || {
+            Some(Cause::Attributes { path: "/opt/data/a b".into(), ids, mode: 0o1700, more: More::Nothing })
+        };
         let told = |remedy| Advice { reason: Errno::ACCESS.into(), cause: cause(), remedy }.to_string();
         let why = "Permission denied (\"/opt/data/a\\u0020b\" belongs to 0:7, mode 1700";
         assert_eq!(told(None), format!("{why})"));
@@ -224,12 +341,70 @@ mod tests {
     }
 
     #[test]
-    fn root_is_told_what_it_lacks_and_other_reasons_stay_what_they_are() {
-        let refused = for_root(&Errno::ACCESS.into());
+    fn what_else_there_is_to_say_is_said() {
+        let told = |more| {
+            let cause = Cause::Attributes {
+                path: "/v".into(),
+                ids: Ids { uid: 65_534, gid: 65_534 },
+                mode: 0o755,
+                more,
+            };
+            Advice { reason: Errno::ACCESS.into(), cause: Some(cause), remedy: None }.to_string()
+        };
+        let why = "Permission denied (/v belongs to 65534:65534, mode 0755";
+        let unmapped =
+            |is_certain, is_hermes_mapped| More::Unmapped { is_certain, uid: 1000, is_hermes_mapped };
+        assert_eq!(told(More::Permitted), format!("{why}: these permit it, so it is refused by {OTHERS})"));
         assert_eq!(
-            refused.to_string(),
-            "Permission denied: root lacks the capability DAC_OVERRIDE, or a file server refuses root"
+            told(unmapped(true, true)),
+            format!(
+                "{why}; its owner is outside the container's user namespace, and then root in the container cannot change it: on the \
+                 host, give it to the user who is uid 1000 here, see /proc/PID/uid_map there of a process of the container)"
+            )
         );
+        assert!(told(unmapped(false, true)).contains("its owner may be outside"));
+        assert!(
+            told(unmapped(true, false))
+                .ends_with(": use a user namespace that maps uid 1000, which this one does not)")
+        );
+    }
+
+    #[test]
+    fn a_mode_permits_its_owner_what_is_needed_of_a_file_or_a_directory() {
+        for (kind, mode, expected) in [
+            (Kind::Directory, 0o755, true),
+            (Kind::Directory, 0o700, true),
+            (Kind::Directory, 0o677, false),
+            (Kind::Regular, 0o600, true),
+            (Kind::Regular, 0o400, false),
+            (Kind::Symlink, 0o777, false),
+        ] {
+            let meta = Meta { kind, mode, ids: Ids { uid: 7, gid: 7 }, links: 1, size: 0, inode: 1 };
+            assert_eq!(permits(&meta), expected, "{kind:?} {mode:o}");
+        }
+    }
+
+    #[test]
+    fn root_is_told_what_it_lacks_and_other_reasons_stay_what_they_are() {
+        for (root, expected) in [
+            (Root::Lacks, "root lacks the capability DAC_OVERRIDE".to_owned()),
+            (Root::Unknown, format!("root lacks the capability DAC_OVERRIDE, or is refused by {OTHERS}")),
+            (
+                Root::Has { is_namespace_partial: false },
+                format!("root has the capability DAC_OVERRIDE, so it is refused by {OTHERS}"),
+            ),
+            (
+                Root::Has { is_namespace_partial: true },
+                format!(
+                    "root has the capability DAC_OVERRIDE, so it is refused by {OTHERS}, or the owner is not in the container's user \
+                     namespace"
+                ),
+            ),
+        ] {
+            assert_eq!(root.to_string(), expected);
+        }
+        let refused = for_root(&Errno::ACCESS.into());
+        assert!(refused.to_string().starts_with("Permission denied: root "));
         assert_eq!(refused.remedy, None);
         assert!(matches!(Reason::from(refused), Reason::Rule(_)));
         // An errno says that a look has failed, a rule what has been seen.

@@ -7,6 +7,7 @@ use std::path::Path;
 use super::state::{self, STATE};
 use crate::output::{Context, Error, Result};
 use crate::sys::handle::Handle;
+use crate::sys::user_namespace::{self, Owner};
 use crate::sys::{Dir, Errno, Ids, Kind, Meta, Name, Reason, file};
 
 /// Number of levels of directories that are entered.
@@ -191,10 +192,21 @@ impl<F: FnMut(&Path, Outcome)> Walk<F> {
             Verdict::Give if self.rules.is_dry_run => Outcome::Changed,
             Verdict::Give => match handle.give(self.rules.owner.uid) {
                 Ok(()) => Outcome::Changed,
-                Err(errno) => Outcome::Failed(errno.into()),
+                Err(errno) => Outcome::Failed(refused(handle, errno)),
             },
         };
         (self.report)(path, outcome);
+    }
+}
+
+/// Returns why a file could not be given away. Root has no power over the files of those whom its user namespace does not map.
+fn refused(handle: &Handle, errno: Errno) -> Reason {
+    let is_unmapped = || handle.meta().is_ok_and(|meta| user_namespace::owner(meta.ids) != Owner::Mapped);
+    if errno == Errno::PERM && is_unmapped() {
+        let why = "its owner is not in the container's user namespace: change it on the host";
+        format!("{}; {why}", Reason::from(errno)).into()
+    } else {
+        errno.into()
     }
 }
 
