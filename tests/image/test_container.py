@@ -350,6 +350,64 @@ def test_a_user_namespace_with_other_uids_outside(podman, place):
         assert (volume.home("coder") / "gateway_state.json").stat().st_uid == MAPPED + HERMES
 
 
+def test_a_container_of_a_user_whom_the_volume_is_not_given_to(podman, volume):
+    """The volume is the hermes user's of /etc/passwd, and s6 and the gateways run as another one."""
+    volume.profile("coder", "running")
+    with podman.boot(volume, options=("--user", "1000:1000", *SHORT)) as container:
+        assert "/etc/cont-init.d/02-reconcile-profiles exited 1\n" in container.log()
+        assert "as root: chown -hR 1000 /opt/data)" in container.log()
+        said = container.init("status", user="root").stderr.decode()
+        command = re.search(r"as root: (.*?)\)", said)[1]
+        assert command == "chown -hR 1000 /opt/data", said
+        container.run(*command.split(), user="root")
+        # The stand-in could record then that it was stopped.
+        container.restart().until({"default": "down", "coder": "down"}, user="1000")
+        assert container.log().count("02-reconcile-profiles exited 0\n") == 1
+        container.init("start", "--wait", "coder", user="root")
+        wait_for(lambda: volume.current("coder"), what="the log")
+        for user in ("root", "1000"):
+            done = container.init("health", user=user)
+            assert done.stdout == done.stderr == b"", done
+        before = container.sh("stat -c '%u %i' /run/service/gateway-*", user="root")
+        done = container.init("reconcile", user="root")
+        assert done.stderr == b"" and container.sh("stat -c '%u %i' /run/service/gateway-*", user="root") == before, done
+        container.init("restart", "--wait", "coder", user="root")
+        assert (volume.home("coder") / "gateway_state.json").stat().st_uid == 1000
+
+
+@pytest.mark.parametrize(
+    ("options", "text"), [(("--user", "1000:1000"), "s6 runs as uid 1000"), (("-e", "HERMES_UID=0"), "gateways run as root")]
+)
+def test_a_boot_that_seals_nothing_says_so(options, text, podman, place):
+    volume = Volume(place / "volume", owner=1000 if "--user" in options else 0)
+    volume.profile("coder", "running")
+    with podman.boot(volume, options=(*options, "-e", "HERMES_INIT_SEALED=1")) as container:
+        assert f"warning: sealed mode protects nothing: {text}" in container.log()
+        assert "02-reconcile-profiles exited 1\n" in container.log()
+    with podman.boot(volume, options=options) as container:
+        assert "sealed mode" not in container.log() and (text in container.log()) == (text == "gateways run as root")
+        assert "02-reconcile-profiles exited 0\n" in container.log()
+
+
+def test_a_volume_whose_owner_the_user_namespace_does_not_map(podman, volume):
+    """On the host it is uid 10000's, which is nobody's in the container."""
+    volume.profile("coder", "running")
+    mapping = ("--uidmap", f"0:{MAPPED}:65536", "--gidmap", f"0:{MAPPED}:65536")
+    with podman.boot(volume, options=mapping) as container:
+        assert "may be outside the container's user namespace" in container.log() and "as root:" not in container.log()
+        pid = container.inspect("State.Pid")
+        assert "on the host, give it to the user who is uid 10000 here, see /proc/PID/uid_map there" in container.log()
+        # In the namespace of podman's host.
+        inside, outside, count = podman.host("cat", f"/proc/{pid}/uid_map").split()
+        assert (int(inside), int(count)) == (0, 65536)
+        volume.owner = int(outside) + HERMES
+        volume.own()
+        container.restart()
+        assert container.log().count("02-reconcile-profiles exited 0\n") == 1
+        container.init("start", "--wait", "coder")
+        wait_for(lambda: volume.current("coder"), what="the log")
+
+
 def test_a_hermes_user_with_another_uid(podman, place):
     volume = Volume(place / "volume", owner=1234)
     volume.profile("coder", "running")

@@ -136,6 +136,12 @@ class Podman:
         assert code is None or done.returncode == code, (words, done)
         return done
 
+    def host(self, *argv):
+        """What a command prints that is run where podman runs."""
+        done = run(["nsenter", "-t", self.pid, "-m", "-p", "--", *argv], cwd="/")
+        assert done.returncode == 0, done
+        return done.stdout.decode()
+
     def base(self):
         """Makes the base, and runs a container of it: what fails here is this machine's."""
         root = self.folder / "base"
