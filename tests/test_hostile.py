@@ -454,7 +454,9 @@ def test_where_it_is_started_and_how_the_paths_are_written_does_not_matter(volum
         ("home/../home", "./service/."),
     ):
         for how in (["--hermes-home", home, "--scandir", scandir], None):
-            settings = {} if how else {"HERMES_HOME": home, "S6_PROFILE_GATEWAY_SCANDIR": scandir}
+            # A variable is not relative.
+            whole = [path if path.startswith("/") else f"{volume.place}/{path.split('/../')[-1]}" for path in (home, scandir)]
+            settings = {} if how else dict(zip(("HERMES_HOME", "S6_PROFILE_GATEWAY_SCANDIR"), whole, strict=True))
             done = run([*argv, *(how or [])], cwd=volume.place, env=env | settings)
             assert done.returncode == 0 and b"action=started" in done.stdout and done.stderr == b"", (home, done)
             assert snapshot(volume.scandir) == expected

@@ -481,7 +481,7 @@ def test_a_gateway_takes_a_variable_from_its_slot_before_the_container(machine):
         "--print",
         "gateway-coder",
         environment={"S6_PROFILE_GATEWAY_SCANDIR": "/run/variables", "OWN": "own"},
-        contained=dict.fromkeys(names, "container"),
+        contained=dict.fromkeys(names, "container") | {"HERMES_HOME": "/run/container"},
     ).stdout.decode()
     changes = sorted(line for line in text.splitlines() if line.startswith(("set: ", "unset: ")))
     assert changes == [

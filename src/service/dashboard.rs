@@ -2,16 +2,18 @@
 //! with 125: s6 reports it down and does not start it again.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use super::anew::{Recorded, Service};
 use super::count::Program;
 use super::exec::{self, Launch, Place};
 use super::invocation::home_or;
 use super::{Args, Effect, exit_code, failure, is_permanent};
+use crate::output::escape::Shown;
 use crate::output::{Console, Result, exit};
 use crate::s6::ProfileName;
 use crate::settings::user::Runner;
-use crate::settings::{Lookup, user};
+use crate::settings::{Lookup, YES, user};
 use crate::volume::death_count;
 
 /// The command that a dashboard's `run` executes.
@@ -33,6 +35,11 @@ fn is_yes(word: &OsStr) -> bool {
     ON.iter().any(|on| *on == word)
 }
 
+/// Returns whether a word of the switch says that the dashboard is off, as opposed to one that may be meant otherwise.
+fn is_no(word: &OsStr) -> bool {
+    word.is_empty() || YES.parse(word) == Ok(false)
+}
+
 /// Runs `dashboard-run`: becomes the dashboard as the hermes user. Returns 0 if the dashboard is off, else an exit code if that
 /// fails.
 pub fn run(args: &Args, console: &Console) -> u8 {
@@ -41,7 +48,12 @@ pub fn run(args: &Args, console: &Console) -> u8 {
 
 fn launch(args: &Args, console: &Console) -> Result<u8> {
     let lookup = Lookup::new()?;
-    if !is_on(&lookup, SWITCH)? {
+    let switch = lookup.get_or(SWITCH, "")?;
+    if !is_yes(&switch) {
+        if !is_no(&switch) {
+            let (word, words) = (Shown(switch.as_bytes()), ON.join(", "));
+            console.warn(format_args!("{SWITCH}={word} is not one of {words}: the dashboard stays off"));
+        }
         if args.effect == Effect::Print {
             console.print(&format!("off: {SWITCH} is not one of {}\n", ON.join(", ")));
         }
@@ -150,6 +162,16 @@ mod tests {
         }
         for word in ["", "0", "on", "tRUE", "yEs", "01", "1 "] {
             assert!(!is_yes(OsStr::new(word)), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_neither_yes_nor_no_may_be_meant_otherwise() {
+        for word in ["", "0", "no", "OFF", "False"] {
+            assert!(is_no(OsStr::new(word)), "{word}");
+        }
+        for word in ["on", "\"true\"", "true\r", "tRUE", "enabled", "2", " "] {
+            assert!(!is_no(OsStr::new(word)), "{word}");
         }
     }
 }

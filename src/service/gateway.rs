@@ -1,6 +1,6 @@
 //! `gateway-run` and `gateway-finish`: `run` and `finish` of a slot.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use super::{Args, Effect, exit_code, failure, is_permanent, restart};
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::{ProfileName, servicedir};
 use crate::settings::user::Runner;
-use crate::settings::{self, Lookup, user};
+use crate::settings::{self, Lookup, user, written};
 use crate::sys::number::decimal;
 use crate::sys::{Dir, Errno, Ownership, present};
 use crate::topology::own_gateway;
@@ -63,6 +63,10 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     environment.extend(slot.home.map(|home| (settings::HOME_VARIABLE.into(), home)));
     if let Some(directory) = slot.variables {
         settings::load(&mut environment, &directory, Path::new(&servicedir::ENV), console);
+    }
+    // The gateway would make what it names in its own directory.
+    if let Some(home) = environment.get(OsStr::new(settings::HOME_VARIABLE)).filter(|home| !home.is_empty()) {
+        written::check_path(settings::HOME_VARIABLE, home)?;
     }
     environment.extend(SUPERVISED.map(|variable| (variable.into(), "1".into())));
     let mut command = exec::program("hermes", &environment);

@@ -98,8 +98,11 @@ pub(super) fn home_or_set(service: Option<&Dir>, lookup: &Lookup) -> Result<Path
 
 /// Returns the path of `HERMES_HOME`: `found`, or that of the environment.
 pub(super) fn home_or(found: Option<OsString>, lookup: &Lookup) -> Result<PathBuf> {
-    let home = found.map_or_else(|| lookup.get_or(settings::HOME_VARIABLE, settings::HOME), Ok);
-    home.map(PathBuf::from)
+    if let Some(found) = found {
+        return Ok(found.into());
+    }
+    let set = lookup.path(settings::HOME_VARIABLE)?;
+    Ok(set.map_or_else(|| settings::HOME.into(), |set| set.value))
 }
 
 /// Returns the `HERMES_HOME` in the `run` of a service directory.

@@ -2,12 +2,13 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStringExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::SEALED_VARIABLE;
 use super::choice::{Choices, Switch, YES, choose};
 use super::environment::{self, Environment};
 use super::setting::{Setting, Source};
+use super::written;
 use crate::output::{Console, Context, Result};
 use crate::s6::envdir;
 use crate::sys::{Dir, Name, file, present};
@@ -53,6 +54,13 @@ impl Lookup {
     /// Returns a variable's value, or `default` if it is unset.
     pub fn get_or(&self, variable: &str, default: &str) -> Result<OsString> {
         Ok(self.get(variable)?.map_or_else(|| default.into(), |setting| setting.value))
+    }
+
+    /// Returns the path that a variable has. A value that can hardly be meant is an error, see [`written::check_path`].
+    pub fn path(&self, variable: &str) -> Result<Option<Setting<PathBuf>>> {
+        let Some(setting) = self.get(variable)? else { return Ok(None) };
+        written::check_path(variable, &setting.value)?;
+        Ok(Some(setting.map(PathBuf::from)))
     }
 
     /// Returns the value of a switch. An unknown word is reported and counts as unset.

@@ -8,6 +8,7 @@ pub mod role;
 mod setting;
 pub mod topology;
 pub mod user;
+pub mod written;
 pub mod zone;
 
 pub use choice::{YES, YES_OR_ON};
@@ -263,11 +264,11 @@ fn path(option: Option<&Path>, lookup: &Lookup, variable: &str, default: &str) -
     if let Some(value) = option {
         return Ok(Setting { value: value.to_owned(), source: Source::Option });
     }
-    let set = lookup.get(variable)?.map(|path| path.map(PathBuf::from));
-    Ok(set.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default }))
+    Ok(lookup.path(variable)?.unwrap_or_else(|| Setting { value: default.into(), source: Source::Default }))
 }
 
-/// Returns the path of `HERMES_HOME` for a gateway, whose working directory is another: always the same, however it is written.
+/// Returns the path of `HERMES_HOME` for a gateway, whose working directory is another: always the same, however it is written. Only an
+/// option may be relative.
 fn absolute(home: &Path) -> Result<PathBuf> {
     if home.is_absolute() {
         return Ok(home.components().collect());

@@ -1,9 +1,12 @@
 //! What the container asks for beside the state files: a gateway of `default` at the first boot, or one in the foreground.
 
+use std::os::unix::ffi::OsStrExt;
+
 use super::decide::Bootstrap;
+use crate::output::escape::Shown;
 use crate::output::{Console, Context, Error, Result, json};
 use crate::settings::role::{ContainerCommand, GatewayRun};
-use crate::settings::{Settings, Source, YES};
+use crate::settings::{Settings, Source, YES, written};
 use crate::sys::Name;
 use crate::sys::staged::Attributes;
 use crate::topology::as_gateway;
@@ -32,6 +35,13 @@ struct Request {
 impl Request {
     fn read(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<Request> {
         let variable = settings.lookup.get(BOOTSTRAP)?;
+        if let Some(state) = variable.as_ref().map(|state| state.value.as_bytes())
+            && state != RUNNING.as_bytes()
+            && written::meant(state).eq_ignore_ascii_case(RUNNING.as_bytes())
+        {
+            let shown = Shown(state);
+            console.warn(format_args!("{BOOTSTRAP}={shown} is not {RUNNING}: treated as unset"));
+        }
         let variable = variable.filter(|state| state.value == RUNNING).map(|state| state.source);
         Ok(Request { command: gateway_run(settings, command, console)?, variable })
     }
