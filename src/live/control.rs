@@ -10,7 +10,7 @@ use super::served::Outlook;
 use super::supervised::{ENDING, Next, SupervisedGateway};
 use super::{Live, lapse, names, record, refusal, served, unregister};
 use crate::output::{Console, Error, Result, exit};
-use crate::s6::{DefaultState, ProfileName, servicedir, slot, supervision};
+use crate::s6::{DefaultState, ProfileName, servicedir, slot, status, supervision};
 use crate::settings::Overrides;
 use crate::sys::{Dir, Ownership};
 
@@ -121,9 +121,8 @@ fn carry_out(
     let mut request = Request::new(live, profile, verb);
     let done = match prepare(verb, found) {
         Preparation::Ready => slot.map_or(Ok(()), |slot| order(live, verb, slot, wait, &mut request)),
-        Preparation::Announce => {
-            register::announce(live, profile).and_then(|slot| order(live, verb, slot, wait, &mut request))
-        }
+        Preparation::Announce => register::announce(live, profile, DefaultState::Up)
+            .and_then(|slot| order(live, verb, slot, wait, &mut request)),
         Preparation::KeepDown => {
             slot.map_or(Ok(()), |slot| stop_unsupervised(live, slot, wait, &mut request))
         }
@@ -328,8 +327,8 @@ fn stop_unsupervised(
     request.carry_out(&slot, |_| Ok(()))?;
     let taken = match supervision::is_held(&slot) {
         // s6-svscan has taken it meanwhile.
-        Ok(true) => Ok(slot),
-        _ => register::announce(live, profile).map_err(|error| (error, slot)),
+        Ok(true) if status::has_come(&slot) => Ok(slot),
+        _ => register::announce(live, profile, DefaultState::Down).map_err(|error| (error, slot)),
     };
     match taken {
         Ok(slot) => order(live, Verb::Stop, slot, wait, request),
@@ -404,7 +403,8 @@ fn bring_up<'a>(
 enum Found {
     /// A slot that is supervised, or of which this user cannot see whether it is.
     Supervised,
-    /// A slot that nobody supervises: a pass has made it, and s6-svscan has not scanned since, or has not taken it.
+    /// A slot that nobody supervises: a pass has made it, and s6-svscan has not scanned since, or has not taken it, or its supervisors end
+    /// as soon as they start.
     Unsupervised,
     /// A profile without a slot, for example one that was made from the host.
     Profile,
@@ -451,8 +451,8 @@ fn look(live: &Live<'_>, profile: &ProfileName) -> Result<(Found, Option<Dir>)> 
     let slot = live.slot(profile)?;
     let found = match &slot {
         Some(slot) => match supervision::is_held(slot) {
-            Ok(false) => Found::Unsupervised,
-            Ok(true) => Found::Supervised,
+            Ok(true) if status::has_come(slot) => Found::Supervised,
+            Ok(_) => Found::Unsupervised,
             Err(errno) => refusal(errno, slot, "command", profile.slot(), live.console)
                 .map_or(Ok(Found::Supervised), Err)?,
         },

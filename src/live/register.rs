@@ -12,9 +12,9 @@ use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::envdir::{self, Variable};
 use crate::s6::slot::{SlotState, check, publish, staging};
-use crate::s6::{DefaultState, ProfileName, commands, scandir, supervision};
+use crate::s6::{DefaultState, ProfileName, commands, room, scandir, servicedir, supervision};
 use crate::settings::Overrides;
-use crate::sys::{Dir, Name, Ownership, time};
+use crate::sys::{Dir, Name, Ownership, present, time};
 
 /// Time after which a slot that s6-svscan has not taken gets a new inode: s6-svscan has scanned by then, unless the machine is very
 /// busy.
@@ -95,6 +95,9 @@ pub(super) fn make(
     // An interrupted unregistration may have left supervisors of the same name, and interrupted registrations their staging.
     unregister::finish_earlier(live, profile, &held)?;
     staging::sweep_own(&held, profile);
+    if let Some(lack) = room::lack(&held, live.path(), 1) {
+        return Err(Error::new("create", profile.slot(), lack).with_code(exit::INCOMPLETE));
+    }
     // Before the slot: a boot after an interruption has them, too.
     let kept = record::keep_variables(live, profile, given);
     let variables = match given {
@@ -112,17 +115,40 @@ pub(super) fn make(
     kept.map(|()| Registration::Made)
 }
 
-/// Makes s6-svscan take a slot that nobody supervises. Returns the slot.
-pub(super) fn announce(live: &Live<'_>, profile: &ProfileName) -> Result<Dir> {
+/// Makes s6-svscan take a slot that nobody supervises. Returns the slot. `want` is what its supervisor is to do then.
+pub(super) fn announce(live: &Live<'_>, profile: &ProfileName, want: DefaultState) -> Result<Dir> {
     live.tell_svscan("a")?;
     if live.scandir.try_to_write().is_ok()
         && matches!(await_supervision(live, profile, MISSED), Taken::NotYet)
     {
+        if room::lack(&live.scandir, live.path(), 0).is_some() {
+            return Err(not_supervised(live, profile, MISSED));
+        }
+        if let Some(slot) = live.slot(profile)? {
+            ask_for_state(live, &slot, want)?;
+        }
         renew(live, profile)?;
         // A supervisor that was only slow works in the old inode.
         live.tell_svscan("an")?;
     }
     wait_for_supervision(live, profile)
+}
+
+/// Gives supervisors that had no room for their state when they started an order, with which they write it.
+fn ask_for_state(live: &Live<'_>, slot: &Dir, want: DefaultState) -> Result<()> {
+    if supervision::is_starting(slot) {
+        let order = match want {
+            DefaultState::Up => "u",
+            DefaultState::Down => "d",
+        };
+        live.tell_supervisor(order, slot)?;
+    }
+    if let Some(log) = present(slot.open_path(&servicedir::LOG)).context("open", &servicedir::LOG)?
+        && supervision::is_starting(&log)
+    {
+        live.tell_supervisor("u", &log)?;
+    }
+    Ok(())
 }
 
 /// Publishes a slot anew that is as it should be: s6-svscan does not take up a service under an inode for which a scan has failed.
@@ -170,24 +196,25 @@ pub(super) fn wait_for_supervision(live: &Live<'_>, profile: &ProfileName) -> Re
     match await_supervision(live, profile, SUPERVISION) {
         Taken::Supervised(slot) => Ok(slot),
         Taken::Gone => Err(unregister::done_meanwhile(profile)),
-        Taken::NotYet => Err(not_supervised(live, profile)),
+        Taken::NotYet => Err(not_supervised(live, profile, SUPERVISION)),
     }
 }
 
-/// Returns the error of a slot that s6-svscan was to take.
-fn not_supervised(live: &Live<'_>, profile: &ProfileName) -> Error {
-    let limit = SUPERVISION.as_secs();
+/// Returns the error of a slot that s6-svscan was to take within this time.
+fn not_supervised(live: &Live<'_>, profile: &ProfileName, limit: Duration) -> Error {
     let reason = if commands::has_unread(&live.scandir) {
-        format!("s6-svscan {}", commands::unread(SUPERVISION))
+        format!("s6-svscan {}", commands::unread(limit))
     } else {
         let seen = seen(live).map_or_else(|error| error.to_string(), |seen| hindrance(&seen));
-        format!("s6-svscan has not started one within {limit} seconds; {seen}")
+        format!("s6-svscan has not started one within {} seconds; {seen}", limit.as_secs())
     };
     Error::new("start a supervisor for", profile.slot(), reason).with_code(exit::INCOMPLETE)
 }
 
 /// What of a scan directory can keep s6-svscan from starting a service.
 struct Seen {
+    /// That there is no room for supervisors, if so.
+    lack: Option<String>,
     /// The name of a dangling symlink.
     dangling: Option<Name>,
     /// Number of services.
@@ -199,12 +226,21 @@ struct Seen {
 fn seen(live: &Live<'_>) -> Result<Seen> {
     let entries = scandir::list(&live.scandir).context("list", live.path())?;
     let services = entries.services(&live.scandir);
-    Ok(Seen { dangling: entries.dangling.into_iter().next(), services, most: live.settings.max_services })
+    let lack = room::lack(&live.scandir, live.path(), 0);
+    Ok(Seen {
+        lack,
+        dangling: entries.dangling.into_iter().next(),
+        services,
+        most: live.settings.max_services,
+    })
 }
 
 /// Returns what is said of that; where to look, if nothing of it is the cause.
 fn hindrance(seen: &Seen) -> String {
-    let Seen { dangling, services, most } = seen;
+    let Seen { lack, dangling, services, most } = seen;
+    if let Some(lack) = lack {
+        return lack.clone();
+    }
     match dangling {
         Some(name) => {
             let name = FromVolume(name.bytes());
@@ -238,17 +274,20 @@ mod tests {
     #[test]
     fn only_what_was_seen_is_named() {
         let log = "what s6-svscan says of it is in the container's log";
-        for (dangling, services, expected) in [
-            (None, 4, log),
-            (None, 5, log),
-            (None, 6, "the scan directory has 6 services, and s6-svscan handles 5 (--max-services)"),
+        for (lack, dangling, services, expected) in [
+            (None, None, 4, log),
+            (None, None, 5, log),
+            (Some("no room"), Some("x"), 6, "no room"),
+            (None, None, 6, "the scan directory has 6 services, and s6-svscan handles 5 (--max-services)"),
             (
+                None,
                 Some("x"),
                 6,
                 "x in the scan directory is a dangling symlink, on which s6-svscan 2.12 and later starts no new service",
             ),
         ] {
-            let seen = Seen { dangling: dangling.and_then(Name::new), services, most: 5 };
+            let lack = lack.map(str::to_owned);
+            let seen = Seen { lack, dangling: dangling.and_then(Name::new), services, most: 5 };
             assert_eq!(hindrance(&seen), expected);
         }
     }

@@ -6,6 +6,7 @@ pub mod envdir;
 mod policy;
 pub mod profile_name;
 pub mod programs;
+pub mod room;
 pub mod scandir;
 pub mod scandir_lock;
 pub mod sealing;

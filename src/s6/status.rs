@@ -94,8 +94,9 @@ pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
     }
     let mut read = file::read_below(service, &STATUS, STATE_CAP);
     if read.as_ref().err() == Some(&Reason::Errno(Errno::NOENT)) {
-        let has_started = || (!supervision::is_starting(service)).then_some(());
-        time::poll(STATELESS, Duration::from_millis(1), has_started);
+        if !has_come(service) && supervision::is_held(service) == Ok(false) {
+            return Ok(None);
+        }
         read = file::read_below(service, &STATUS, STATE_CAP);
     }
     if let (Err(errno), Err(Reason::Errno(Errno::NOENT))) = (held, &read) {
@@ -105,6 +106,14 @@ pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
     parse(&state)
         .map(Some)
         .ok_or_else(|| Error::new("parse", OBJECT, "its format is unknown: update hermes-init"))
+}
+
+/// Waits while the supervisor of a service is starting. Returns whether it has written a state. One that finds no room for that ends, and
+/// s6-svscan starts another one every second.
+pub fn has_come(service: &Dir) -> bool {
+    let has_started = || (!supervision::is_starting(service)).then_some(());
+    time::poll(STATELESS, Duration::from_millis(1), has_started);
+    supervision::is_ready(service)
 }
 
 /// Parses `supervise/status`: the moments of the last change and of readiness, the process ID (8 bytes, big-endian) and, at the end,

@@ -19,6 +19,7 @@ mod patience;
 mod permission;
 pub mod process;
 pub mod remove;
+pub mod space;
 pub mod staged;
 pub mod switch;
 pub mod time;

@@ -1,13 +1,22 @@
-//! Which profiles get a slot where s6-svscan cannot handle all: with one service too many, it starts no new one at all.
+//! Which profiles get a slot where s6-svscan cannot handle all: with one service too many, it starts no new one at all. Or where the file
+//! system of the scan directory has no room for all: a supervisor without room for its files fails for ever.
+
+use std::path::Path;
+
+use crate::s6::room::Room;
 
 /// Number of services that may be added after the pass.
 const KEPT_FREE: usize = 4;
+/// Number of slots that may be added after the pass.
+pub const SPARE: usize = KEPT_FREE / 2;
 
 /// The slots that s6-svscan can handle.
 #[derive(Debug)]
 pub struct Capacity {
     /// Number of services that it handles (its option -C).
     max: usize,
+    /// The room for slots, if there is room for fewer than s6-svscan handles.
+    room: Option<Room>,
     /// Number of slots that can still be added.
     left: usize,
     /// Number of profiles that get no slot.
@@ -39,9 +48,14 @@ pub struct Candidate {
 }
 
 impl Capacity {
-    /// Returns the capacity of a scan directory in which `used` of `max` services are there.
-    pub fn new(max: usize, used: usize) -> Capacity {
-        Capacity { max, left: max.saturating_sub(used + KEPT_FREE) / 2, without_slot: 0, idle: Vec::new() }
+    /// Returns the capacity of a scan directory in which `used` of `max` services are there, and that has this room. `None` if nothing is
+    /// known of that.
+    pub fn new(max: usize, used: usize, room: Option<Room>) -> Capacity {
+        let handled = max.saturating_sub(used + KEPT_FREE) / 2;
+        let fits = |room: &Room| usize::try_from(room.slots()).unwrap_or(usize::MAX);
+        let room = room.filter(|room| fits(room) < handled);
+        let left = room.as_ref().map_or(handled, fits);
+        Capacity { max, room, left, without_slot: 0, idle: Vec::new() }
     }
 
     /// Decides about the next profile, whose place among those with a slot is `place`.
@@ -75,8 +89,13 @@ impl Capacity {
         self.without_slot
     }
 
-    /// Returns why a profile gets no slot.
-    pub fn reason(&self) -> String {
+    /// Returns why a profile gets no slot. `path` is that of the scan directory.
+    pub fn reason(&self, path: &Path) -> String {
+        // With what was there at first, and all who asked for more than that.
+        let asked = self.room.as_ref().map(|room| room.slots() + self.without_slot as u64);
+        if let Some(lack) = self.room.as_ref().zip(asked).and_then(|(room, asked)| room.lack(path, asked)) {
+            return lack;
+        }
         format!(
             "no capacity: s6-svscan handles {} services (--max-services), a slot and its logger count as two, and {KEPT_FREE} are kept free",
             self.max
@@ -98,7 +117,7 @@ mod tests {
         for (max, used, slots) in
             [(4, 0, 0), (5, 0, 0), (6, 0, 1), (7, 0, 1), (8, 0, 2), (1000, 0, 498), (1000, 990, 3), (6, 9, 0)]
         {
-            let mut capacity = Capacity::new(max, used);
+            let mut capacity = Capacity::new(max, used, None);
             let admitted =
                 (0..600).take_while(|place| capacity.admit(WANTS, *place) == Admission::Admitted).count();
             assert_eq!(admitted, slots, "{max} {used}");
@@ -107,7 +126,7 @@ mod tests {
 
     #[test]
     fn a_slot_that_is_there_needs_no_room() {
-        let mut capacity = Capacity::new(0, 0);
+        let mut capacity = Capacity::new(0, 0, None);
         assert_eq!(capacity.admit(THERE, 0), Admission::Admitted);
         assert_eq!(capacity.admit(Candidate { wants: true, ..THERE }, 1), Admission::Admitted);
         assert_eq!(capacity.without_slot(), 0);
@@ -118,7 +137,7 @@ mod tests {
     #[test]
     fn who_wants_to_run_takes_the_place_of_the_last_who_does_not() {
         // Room for four.
-        let mut capacity = Capacity::new(12, 0);
+        let mut capacity = Capacity::new(12, 0, None);
         let seen: Vec<_> = [ROOT, IDLE, WANTS, IDLE, IDLE, WANTS, WANTS, WANTS, IDLE]
             .into_iter()
             .enumerate()
@@ -130,6 +149,10 @@ mod tests {
             [Admitted, Admitted, Admitted, Admitted, Refused, Replaces(3), Replaces(1), Refused, Refused]
         );
         assert_eq!(capacity.without_slot(), 5);
-        assert!(capacity.reason().starts_with("no capacity: s6-svscan handles 12 services "));
+        assert!(
+            capacity
+                .reason(Path::new("/run/service"))
+                .starts_with("no capacity: s6-svscan handles 12 services ")
+        );
     }
 }

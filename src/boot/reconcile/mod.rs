@@ -27,8 +27,8 @@ use std::os::unix::ffi::OsStrExt;
 use crate::output::Console;
 use crate::output::escape::Shown;
 use crate::output::{Context, Error, Format, Result, exit};
-use crate::s6::Template;
 use crate::s6::scandir_lock::{self, Held};
+use crate::s6::{Template, room};
 use crate::settings::role::{self, ContainerCommand};
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{Overrides, Settings};
@@ -113,6 +113,9 @@ impl Pass<'_> {
 
     /// Reports a failure to look at a slot or to change it. Returns what has come of it.
     fn failed(&self, slot: &Name, error: &Error) -> Outcome {
+        if let Some(lack) = self.scandir.as_ref().and_then(|scandir| self.lack(scandir, error)) {
+            return Outcome::Failed(self.console.reported(&Error::new("create", slot, lack)));
+        }
         let is_refusal = matches!(error.errno(), Some(Errno::ACCESS | Errno::PERM));
         if !is_refusal || self.template.ownership.is_root() || !self.is_anothers(slot) {
             return Outcome::Failed(self.console.reported(error));
@@ -120,6 +123,12 @@ impl Pass<'_> {
         let why = format!("{error}; as root: {} reconcile", self.console.program());
         self.console.warn(format_args!("{why}"));
         Outcome::Refused(why)
+    }
+
+    /// Returns what is said of an error if it is that the file system of the scan directory is full.
+    fn lack(&self, scandir: &Dir, error: &Error) -> Option<String> {
+        let is_full = matches!(error.errno(), Some(Errno::NOSPC | Errno::DQUOT));
+        if is_full { room::lack(scandir, &self.settings.scandir.value, 1) } else { None }
     }
 
     /// Returns whether a slot that is there, or else the scan directory, belongs to another user than this process's.

@@ -2,11 +2,12 @@
 //! the end where s6-svscan cannot handle all.
 
 use super::Pass;
-use super::capacity::{Admission, Candidate, Capacity};
+use super::capacity::{Admission, Candidate, Capacity, SPARE};
 use super::decide::Profile;
 use super::files::Files;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
+use crate::s6::room::Room;
 use crate::s6::scandir::Entries;
 use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, Name, Reason};
@@ -17,6 +18,8 @@ use crate::volume::config::{self, Answer, CONFIG};
 use crate::volume::parking::PARKED;
 use crate::volume::profiles::{self, Found, LISTED, Listing, Others, Profiles};
 
+/// What is tried of the scan directory.
+const ROOM: &str = "find out how much room there is for";
 /// The name of the profile at `HERMES_HOME`.
 static ROOT: Name = Name::fixed(c"default");
 /// Number of profiles for which there is no capacity and that are reported one by one.
@@ -71,16 +74,21 @@ pub struct NotProfiles {
 /// Reads the volume. `slots` are the entries of the scan directory.
 pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
     let used = pass.scandir.as_ref().zip(slots).map_or(0, |(scandir, slots)| slots.services(scandir));
+    let room = pass.scandir.as_ref().zip(slots).and_then(|(scandir, slots)| {
+        let room = Room::look(scandir, &slots.slots, SPARE as u64);
+        room.map_err(|errno| pass.console.failed(&Error::new(ROOM, &pass.settings.scandir.value, errno))).ok()
+    });
+    let is_room_unknown = room.is_none() && pass.scandir.is_some() && slots.is_some();
     let mut observed = Observed {
         entries: Vec::new(),
         without_slot: Vec::new(),
         refused_unnamed: 0,
-        capacity: Capacity::new(pass.settings.max_services, used),
+        capacity: Capacity::new(pass.settings.max_services, used, room),
         is_refused_one_wanted: false,
         others: Others::default(),
         not_profiles: NotProfiles::default(),
         signs: Signs { is_multiplexing: pass.is_multiplexing(), ..Signs::default() },
-        is_complete: true,
+        is_complete: !is_room_unknown,
     };
     let reader = Reader {
         files: Files { pass, budget: Budget::new() },
@@ -94,7 +102,7 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
         let listed = list(home, pass).unwrap_or_else(|error| {
             pass.console.failed(&error);
             // A `profiles` that is no directory holds no profiles; one that cannot be opened may hold some.
-            observed.is_complete = error.errno().is_none();
+            observed.is_complete &= error.errno().is_none();
             None
         });
         reader.root(Some(&home.dir), &mut observed);

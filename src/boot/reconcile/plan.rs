@@ -206,7 +206,7 @@ impl Plan {
             without_slot: observed.without_slot,
             refused: observed.capacity.without_slot(),
             refused_unnamed: observed.refused_unnamed,
-            no_capacity: observed.capacity.reason(),
+            no_capacity: observed.capacity.reason(&pass.settings.scandir.value),
             others: observed.others,
             not_profiles: observed.not_profiles,
             topology,

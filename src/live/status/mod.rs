@@ -23,6 +23,7 @@ use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Format, Result, exit};
 use crate::s6::profile_name::PREFIX;
+use crate::s6::room::Room;
 use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, programs, scandir, supervision};
 use crate::settings::zone::Zone;
@@ -115,8 +116,11 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         console.failed(error);
     }
     let is_complete = plan.as_ref().is_some_and(|plan| plan.is_complete) && boot_log.is_newest_pass_known();
+    // That nothing is known of the room is no lack of it: what fails then says why.
+    let room = scandir.as_ref().and_then(|scandir| Room::look(scandir, &entries.slots, 0).ok());
     let query = Query {
         settings: &settings,
+        room,
         scandir,
         boot_log,
         front_end: &front_end,
@@ -268,7 +272,10 @@ fn line<'a>(
     let is_waiting = row.shown() == Shown::Unsupervised && reason.is_some();
     let needs_svscan = message.as_ref().is_some_and(Note::needs_svscan) || is_waiting;
     let lacks_svscan = needs_svscan && !query.is_scanned();
-    if lacks_svscan {
+    let remedy = message.as_ref().and_then(|message| message.remedy);
+    let lacks_room = !lacks_svscan && remedy.is_some_and(|remedy| needs_slot(row, remedy));
+    let no_room = if lacks_room { query.no_room(row) } else { None };
+    if lacks_svscan || no_room.is_some() {
         message = message.map(Note::without_remedy);
     }
     let note = message.map(|note| {
@@ -282,7 +289,7 @@ fn line<'a>(
         let until = note.until.map(|until| format!("; waiting, starts again at {}", zone.stamp(until)));
         format!("{}{}{}", note.what, remedy.unwrap_or_default(), until.unwrap_or_default())
     });
-    let absence = lacks_svscan.then(|| supervision::no_svscan(&query.settings.scandir.value));
+    let absence = lacks_svscan.then(|| supervision::no_svscan(&query.settings.scandir.value)).or(no_room);
     Line { row, reason, note, absence, since: row.state().map(|state| zone.stamp(state.since)) }
 }
 

@@ -14,6 +14,7 @@ use crate::boot::reconcile::{Item, Plan};
 use crate::live::{names, record, refusal};
 use crate::output::{Console, Context, Error};
 use crate::s6::deaths::{self, Tally};
+use crate::s6::room::Room;
 use crate::s6::servicedir::{self, CONTROL, LOG, RUN, SUPERVISE};
 use crate::s6::slot::template;
 use crate::s6::status::{self, Stat};
@@ -33,6 +34,8 @@ pub struct Query<'a> {
     pub settings: &'a Settings,
     /// `None` if s6-svscan does not run.
     pub scandir: Option<Dir>,
+    /// The room for slots and supervisors; `None` if nothing is known of it.
+    pub room: Option<Room>,
     /// What the boot log says.
     pub boot_log: LastBoots,
     pub front_end: &'a FrontEnd<'a>,
@@ -301,6 +304,14 @@ impl Query<'_> {
         let stat = match status::svstat(dir) {
             Ok(Some(stat)) => stat,
             Ok(None) => return Supervision::Unsupervised,
+            // One that finds no room ends before it has a state, and another one is started every second.
+            Err(error) if error.errno() == Some(Errno::NOENT) && self.lacks_room() => {
+                return Supervision::Unsupervised;
+            }
+            Err(error) if error.errno() == Some(Errno::NOENT) => {
+                let how = "its supervisor, which may have had no room for it, writes it with the next start";
+                return Supervision::Unknown(format!("{error}: {how}"));
+            }
             Err(error) => {
                 let refused = |errno| refusal(errno, dir, "read", "supervise/status", self.console);
                 let refusal = error.errno().and_then(refused);
@@ -404,6 +415,21 @@ impl Query<'_> {
     pub fn is_sealed_to_us(&self) -> bool {
         let may_write = |scandir: &Dir| scandir.try_to_write() != Err(Errno::ACCESS);
         !process::is_root() && !self.scandir.as_ref().is_none_or(may_write)
+    }
+
+    /// Returns that there is no room for the supervisors of a row, or for its slot, if so.
+    pub fn no_room(&self, row: &Row) -> Option<String> {
+        let further = match &row.supervision {
+            Supervision::NoSlot(_) => 1,
+            Supervision::Unsupervised => 0,
+            _ => return None,
+        };
+        self.room.as_ref()?.lack(&self.settings.scandir.value, further)
+    }
+
+    /// Returns whether there is no room for the supervisors of the slots that are there.
+    fn lacks_room(&self) -> bool {
+        self.room.as_ref().is_some_and(|room| room.lack(&self.settings.scandir.value, 0).is_some())
     }
 
     /// Returns whether s6-svscan runs on the scan directory, as far as this process can tell.

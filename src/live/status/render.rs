@@ -17,7 +17,7 @@ pub struct Line<'a> {
     pub reason: Option<&'a str>,
     /// The text of its note.
     pub note: Option<String>,
-    /// That no s6-svscan runs on the scan directory, if one would be needed to do something about the note.
+    /// That no s6-svscan runs on the scan directory, or that there is no room, if that would be needed to do something about the note.
     pub absence: Option<String>,
     /// When it last went up or down, in local time.
     pub since: Option<String>,
