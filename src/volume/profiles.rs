@@ -4,9 +4,10 @@ use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use super::home::{self, Home, Refusal, Trusted};
+use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::{Dir, Entry, Errno, Kind, Name, Reason, dir};
+use crate::sys::{Dir, Entry, Errno, Kind, Name, Reason, dir, present};
 
 /// The directory of the profiles.
 pub static PROFILES: Name = Name::fixed(c"profiles");
@@ -145,7 +146,43 @@ impl Profiles {
 
     /// Returns what the entry of a profile's name is.
     pub fn profile(&self, profile: &ProfileName) -> Found {
-        Name::new(profile.text()).map_or(Found::NoProfile, |name| self.look(&name))
+        let Some(name) = Name::new(profile.text()) else { return Found::NoProfile };
+        match self.other_spelling(&name) {
+            Ok(None) => self.look(&name),
+            Ok(Some(own)) => {
+                let own = FromVolume(own.bytes());
+                let reason = format!(
+                    "the name of its directory is {own}, and case does not matter on this file system: rename it, by way of another name"
+                );
+                Found::Skipped(reason.into())
+            }
+            Err(errno) => failed(&name, errno.into()),
+        }
+    }
+
+    /// Returns the name of an entry that is found under `name` and is spelled otherwise: the file system does not tell upper case from
+    /// lower case. A boot lists the entries, so it finds no profile of that name.
+    fn other_spelling(&self, name: &Name) -> std::result::Result<Option<Name>, Errno> {
+        let upper = Name::new(name.bytes().to_ascii_uppercase()).filter(|upper| upper != name);
+        let Some(upper) = upper else { return Ok(None) };
+        let (Some(found), Some(other)) = (present(self.dir.meta(name))?, present(self.dir.meta(&upper))?)
+        else {
+            return Ok(None);
+        };
+        if found.inode != other.inode {
+            return Ok(None);
+        }
+        let mut own = None;
+        for entry in self.dir.readable()?.entries()? {
+            let entry = entry?.name;
+            if entry == *name {
+                return Ok(None);
+            }
+            if entry.bytes().eq_ignore_ascii_case(name.bytes()) {
+                own = Some(entry);
+            }
+        }
+        Ok(own)
     }
 }
 
