@@ -327,7 +327,13 @@ def test_a_variable_says_whether_s6_supervises_the_containers_command(machine):
         ),
         ("backoff", "odd", "0", "pause", "HERMES_INIT_BACKOFF=odd is not one of 1, true, yes, 0, false, no, off: treated as unset"),
         ("bootstrap", "odd", "running", "nothing", None),
-        ("dashboard", "odd", "1", "off", None),
+        (
+            "dashboard",
+            "odd",
+            "1",
+            "off",
+            "HERMES_DASHBOARD=odd is not one of 1, true, TRUE, True, yes, YES, Yes: the dashboard stays off",
+        ),
     ],
 )
 def test_a_word_that_is_none_hides_the_one_behind_it(machine, name, odd, inner, seen, said):

@@ -308,7 +308,7 @@ def test_root_without_the_capability_for_a_closed_volume_is_told_so(volume):
     done = volume.reconcile(code=1, before=none)
     assert b"root lacks the capability DAC_OVERRIDE" in done.stdout and b"profile=coder prior_state=running action=started" in done.stdout
     # With these it works there as the hermes user.
-    done = volume.reconcile(code=1, before=few)
+    done = volume.reconcile("--delegated", code=1, before=few)
     assert b"profile=locked prior_state=running action=started\n" in done.stdout and "profile=locked" in volume.log()
     assert done.stderr.count(b"\n") == 2 and b"root lacks the capability KILL" in done.stderr and b"--sealed" in done.stderr
 
@@ -558,10 +558,10 @@ def test_not_being_allowed_to_chown_is_said_once_and_tolerated(volume, errno):
     assert identity(volume.scandir) == before and b'"changed": true' not in done.stdout
 
 
-def test_with_cap_chown_alone_modes_and_owners_are_exact(volume):
+def test_without_fowner_and_fsetid_modes_and_owners_are_exact(volume):
     volume.profile("coder", "running")
     volume.scandir.mkdir(exist_ok=True)
-    caps = "-all,+chown"
+    caps = "-all,+chown,+dac_override"
     for directory in (volume.home, volume.home / "profiles", volume.home / "profiles/coder"):
         directory.chmod(0o777)
     done = volume.reconcile(before=["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}"], code=1)

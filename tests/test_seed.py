@@ -101,7 +101,7 @@ def test_a_refused_chown_is_said_once(place, errno):
     assert snapshot(place) == {b".": "dir 755 0:0"} | skeleton("0:0")
 
 
-def test_with_cap_chown_alone_modes_and_owners_are_exact(place):
-    caps = "-all,+chown"
+def test_without_fowner_and_fsetid_modes_and_owners_are_exact(place):
+    caps = "-all,+chown,+dac_override"
     seed(place, before=["setpriv", f"--bounding-set={caps}", f"--inh-caps={caps}"])
     assert snapshot(place) == {b".": "dir 755 0:0"} | skeleton()

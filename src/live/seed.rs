@@ -30,7 +30,7 @@ pub fn run(args: &Args, console: &Console) -> u8 {
         Ok(owner) => settings.policy(owner),
         Err(error) => return console.fatal(&error),
     };
-    let mut code = 0;
+    let mut code = if settings.keeps_all(console) { exit::INCOMPLETE } else { 0 };
     for directory in &args.directories {
         for error in seed(directory, &policy, &ownership) {
             console.failed(&error);

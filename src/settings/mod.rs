@@ -23,8 +23,9 @@ use std::path::{Path, PathBuf};
 use crate::output::escape::Shown;
 use crate::output::{Console, Context, Error, Object, Result};
 use crate::s6::{Mode, Policy, Template, scandir, svscan_user};
+use crate::sys::capability::{self, CapabilitySet};
 use crate::sys::process::Credentials;
-use crate::sys::{Dir, Ids, Ownership, present};
+use crate::sys::{Dir, Ids, Ownership, present, process};
 use bounds::services;
 use role::{ContainerCommand, RoleChoice};
 use topology::TopologyChoice;
@@ -46,6 +47,10 @@ pub const MAX_SERVICES_VARIABLE: &str = "HERMES_INIT_MAX_SERVICES";
 pub const HOME: &str = "/opt/data";
 /// Default of the scan directory.
 pub const SCANDIR: &str = scandir::OVERLAYS;
+
+/// What is said if root gives nothing to the hermes user because it could not use that any more.
+const NOT_DELEGATED: &str = "root lacks the capability DAC_OVERRIDE: it could not use what belongs to the hermes user, and s6 could start no \
+     service there, so everything stays root's as in sealed mode; add the capability, or use --sealed";
 
 /// Number of services that s6-svscan handles by default (its option -C). A slot and its logger are two.
 pub const SERVICES: usize = 1000;
@@ -101,6 +106,7 @@ impl Settings {
         let svscan = svscan_user::find(&scandir.value)?.filter(|found| found.ids.uid != 0);
         let owner = owner(overrides.owner.as_deref(), svscan.as_ref().map(|found| found.ids))?;
         let mode = mode(overrides.mode, &lookup, &scandir.value, console)?;
+        let mode = if can_use(owner.value) { mode } else { mode.at_least_sealed() };
         let topology = topology::choice(&lookup, overrides.topology, console)?;
         let max_services = max_services(overrides.max_services, &lookup, console)?;
         Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup, svscan })
@@ -167,6 +173,15 @@ impl Settings {
                 "{shown} is sealed and stays sealed; --delegated gives it to the hermes user"
             ));
         }
+    }
+
+    /// Reports that root gives nothing to the hermes user although it should, if so. Returns whether it is so.
+    pub fn keeps_all(&self, console: &Console) -> bool {
+        let keeps_all = self.mode.source == Source::Capabilities;
+        if keeps_all {
+            console.warn(format_args!("{NOT_DELEGATED}"));
+        }
+        keeps_all
     }
 
     /// Returns the owners and modes of a slot. In sealed mode `sealed_owner` owns it.
@@ -247,6 +262,16 @@ fn mode(option: Option<Mode>, lookup: &Lookup, path: &Path, console: &Console) -
         return Ok(Setting { value: Mode::Delegated, source: Source::Default });
     }
     Ok(Setting { value: Mode::Sealed, source: Source::ScanDirectory })
+}
+
+/// Returns whether root can use what belongs to the hermes user, as s6-supervise has to in delegated mode, and s6-rc, which has the image's
+/// own services. That this cannot be found out is no permission. Another user than root gives nothing away.
+fn can_use(owner: Ids) -> bool {
+    let has_it = || {
+        let effective = capability::effective();
+        effective.is_ok_and(|effective| effective.contains(CapabilitySet::DAC_OVERRIDE))
+    };
+    !process::is_root() || owner.uid == 0 || has_it()
 }
 
 fn max_services(option: Option<usize>, lookup: &Lookup, console: &Console) -> Result<usize> {

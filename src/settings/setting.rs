@@ -1,5 +1,7 @@
 //! A setting: a value and its source.
 
+use crate::s6::Mode;
+
 /// The source of a setting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
@@ -15,6 +17,8 @@ pub enum Source {
     Passwd,
     /// The mode of the live scan directory.
     ScanDirectory,
+    /// That root lacks a capability.
+    Capabilities,
     /// The default.
     Default,
 }
@@ -29,6 +33,7 @@ impl Source {
             Source::Svscan => "s6-svscan runs as this user",
             Source::Passwd => "/etc/passwd",
             Source::ScanDirectory => "the scan directory is sealed",
+            Source::Capabilities => "root lacks the capability DAC_OVERRIDE, or that is not known",
             Source::Default => "default",
         }
     }
@@ -41,6 +46,17 @@ pub struct Setting<T> {
     pub value: T,
     /// Its source.
     pub source: Source,
+}
+
+impl Setting<Mode> {
+    /// Returns sealed mode instead of delegated mode, because root lacks a capability.
+    #[must_use]
+    pub fn at_least_sealed(self) -> Setting<Mode> {
+        match self.value {
+            Mode::Sealed => self,
+            Mode::Delegated => Setting { value: Mode::Sealed, source: Source::Capabilities },
+        }
+    }
 }
 
 impl<T> Setting<T> {

@@ -314,6 +314,24 @@ def test_sealed_the_hermes_user_commands_but_makes_nothing(podman, volume):
         assert container.sh("stat -c %u /run/service /run/service/gateway-later") == "0\n0\n"
 
 
+FOUR = ("--cap-drop=all", *(f"--cap-add={name}" for name in ("CHOWN", "SETUID", "SETGID", "KILL")))
+
+
+@pytest.mark.parametrize("mode", ["delegated", "sealed"])
+def test_with_four_capabilities_the_images_own_services_and_the_gateways_start(mode, podman, volume):
+    volume.profile("coder", "running")
+    options = (*FOUR, "-e", f"HERMES_INIT_SEALED={int(mode == 'sealed')}", "-e", "HERMES_DASHBOARD=1")
+    with podman.boot(volume, options=options) as container:
+        container.until({"default": "down", "coder": "up"})
+        wait_for(lambda: {container.service(name, user="root") for name in ("main-hermes", "dashboard")} == {"up"}, what="the image's own")
+        said = container.log()
+        assert "Permission denied" not in said
+        for step in ("015-supervise-perms", "02-reconcile-profiles"):
+            assert f"{step} exited {int(mode == 'delegated')}\n" in said
+        assert said.count("root lacks the capability DAC_OVERRIDE") == (2 if mode == "delegated" else 0)
+        container.init("restart", "--wait", "coder")
+
+
 def test_a_container_of_an_unprivileged_user(podman, volume):
     volume.profile("coder", "running")
     volume.profile("writer", "stopped")

@@ -90,6 +90,7 @@ fn fix_all(args: &Args, console: &Console) -> Result<u8> {
     // In delegated mode `reconcile` says of what gateways run as.
     let is_in_vain =
         settings.mode.value.is_sealed() && super::is_unprotected(&settings, &ownership, console)?;
-    let is_incomplete = is_in_vain || outcomes.iter().any(Outcome::is_incomplete);
+    let keeps_all = settings.keeps_all(console);
+    let is_incomplete = is_in_vain || keeps_all || outcomes.iter().any(Outcome::is_incomplete);
     Ok(if is_incomplete { exit::INCOMPLETE } else { 0 })
 }

@@ -1,23 +1,18 @@
 //! What fails because root lacks a capability.
 
-use crate::output::Console;
-use crate::output::Error;
 use crate::output::error::Object;
+use crate::output::{Console, Error};
+use crate::settings::Settings;
 use crate::sys::capability::{self, CapabilitySet};
 
-/// What fails without a capability of root; in both modes, or in delegated mode only.
-static NEEDED: [(CapabilitySet, &str, bool); 3] = [
-    (CapabilitySet::CHOWN, "CHOWN: the hermes user cannot control services that belong to root", false),
-    (CapabilitySet::KILL, "KILL: s6-supervise cannot stop a gateway", false),
-    (
-        CapabilitySet::DAC_OVERRIDE,
-        "DAC_OVERRIDE: s6-supervise cannot write to directories of the hermes user; add it, or use --sealed",
-        true,
-    ),
+/// What fails without a capability of root.
+static NEEDED: [(CapabilitySet, &str); 2] = [
+    (CapabilitySet::CHOWN, "CHOWN: the hermes user cannot control services that belong to root"),
+    (CapabilitySet::KILL, "KILL: s6-supervise cannot stop a gateway"),
 ];
 
 /// Reports the capabilities that root lacks, and what fails without them. Returns whether there are any.
-pub fn lacks(sealed: bool, console: &Console) -> bool {
+pub fn lacks(settings: &Settings, console: &Console) -> bool {
     let effective = match capability::effective() {
         Ok(effective) => effective,
         Err(errno) => {
@@ -26,11 +21,11 @@ pub fn lacks(sealed: bool, console: &Console) -> bool {
         }
     };
     let mut found = false;
-    for (capability, what, is_for_delegated) in &NEEDED {
-        if !(effective.contains(*capability) || sealed && *is_for_delegated) {
+    for (capability, what) in &NEEDED {
+        if !effective.contains(*capability) {
             console.warn(format_args!("root lacks the capability {what}"));
             found = true;
         }
     }
-    found
+    settings.keeps_all(console) || found
 }

@@ -183,7 +183,7 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
     if ownership.is_root()
         && !settings.is_s6_unprivileged()
         && effect == Effect::Apply
-        && capabilities::lacks(settings.mode.value.is_sealed(), console)
+        && capabilities::lacks(&settings, console)
     {
         code = exit::INCOMPLETE;
     }

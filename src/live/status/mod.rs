@@ -273,7 +273,7 @@ fn line<'a>(
     let needs_svscan = message.as_ref().is_some_and(Note::needs_svscan) || is_waiting;
     let lacks_svscan = needs_svscan && !query.is_scanned();
     let remedy = message.as_ref().and_then(|message| message.remedy);
-    let lacks_room = !lacks_svscan && remedy.is_some_and(|remedy| needs_slot(row, remedy));
+    let lacks_room = !lacks_svscan && remedy.is_some_and(|remedy| needs_slot(query, row, remedy));
     let no_room = if lacks_room { query.no_room(row) } else { None };
     if lacks_svscan || no_room.is_some() {
         message = message.map(Note::without_remedy);
