@@ -9,7 +9,7 @@ use super::register::{self, Registration};
 use super::served::Outlook;
 use super::supervised::{ENDING, Next, SupervisedGateway};
 use super::{Live, lapse, names, record, refusal, served, unregister};
-use crate::output::{Console, Error, Result, exit};
+use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::{DefaultState, ProfileName, servicedir, slot, status, supervision};
 use crate::settings::Overrides;
 use crate::sys::{Dir, Ownership};
@@ -327,7 +327,7 @@ fn stop_unsupervised(
     request.carry_out(&slot, |_| Ok(()))?;
     let taken = match supervision::is_held(&slot) {
         // s6-svscan has taken it meanwhile.
-        Ok(true) if status::has_come(&slot) => Ok(slot),
+        Ok(true) if status::has_come(&slot) != Ok(false) => Ok(slot),
         _ => register::announce(live, profile, DefaultState::Down).map_err(|error| (error, slot)),
     };
     match taken {
@@ -451,8 +451,11 @@ fn look(live: &Live<'_>, profile: &ProfileName) -> Result<(Found, Option<Dir>)> 
     let slot = live.slot(profile)?;
     let found = match &slot {
         Some(slot) => match supervision::is_held(slot) {
-            Ok(true) if status::has_come(slot) => Found::Supervised,
-            Ok(_) => Found::Unsupervised,
+            Ok(false) => Found::Unsupervised,
+            Ok(true) => {
+                let has_come = status::has_come(slot).context("check for a supervisor of", profile.slot())?;
+                if has_come { Found::Supervised } else { Found::Unsupervised }
+            }
             Err(errno) => refusal(errno, slot, "command", profile.slot(), live.console)
                 .map_or(Ok(Found::Supervised), Err)?,
         },

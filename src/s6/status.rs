@@ -94,7 +94,7 @@ pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
     }
     let mut read = file::read_below(service, &STATUS, STATE_CAP);
     if read.as_ref().err() == Some(&Reason::Errno(Errno::NOENT)) {
-        if !has_come(service) && supervision::is_held(service) == Ok(false) {
+        if has_come(service) == Ok(false) && supervision::is_held(service) == Ok(false) {
             return Ok(None);
         }
         read = file::read_below(service, &STATUS, STATE_CAP);
@@ -109,11 +109,13 @@ pub fn svstat(service: &Dir) -> Result<Option<Stat>> {
 }
 
 /// Waits while the supervisor of a service is starting. Returns whether it has written a state. One that finds no room for that ends, and
-/// s6-svscan starts another one every second.
-pub fn has_come(service: &Dir) -> bool {
-    let has_started = || (!supervision::is_starting(service)).then_some(());
-    time::poll(STATELESS, Duration::from_millis(1), has_started);
-    supervision::is_ready(service)
+/// s6-svscan starts another one every second. Fails if that cannot be looked at.
+pub fn has_come(service: &Dir) -> std::result::Result<bool, Errno> {
+    let look = || match supervision::has_state(service) {
+        Ok(false) if supervision::is_held(service) == Ok(true) => None,
+        found => Some(found),
+    };
+    time::poll(STATELESS, Duration::from_millis(1), look).unwrap_or(Ok(false))
 }
 
 /// Parses `supervise/status`: the moments of the last change and of readiness, the process ID (8 bytes, big-endian) and, at the end,

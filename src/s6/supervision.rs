@@ -63,19 +63,25 @@ pub fn owner(service: &Dir) -> Result<Ids, Errno> {
 /// The state of a service, in `supervise`. Its supervisor writes it after it has opened `control`.
 pub static STATUS: SubPath = SubPath::fixed(c"supervise/status");
 
-fn has_state(service: &Dir) -> bool {
-    service.open_path(&SUPERVISE).and_then(|supervise| supervise.meta(&STATUS.name)) != Err(Errno::NOENT)
+/// Returns whether the supervisor of a service has written `supervise/status`; true where this process is not permitted to look. Fails if
+/// that cannot be looked at.
+pub fn has_state(service: &Dir) -> Result<bool, Errno> {
+    match service.open_path(&SUPERVISE).and_then(|supervise| supervise.meta(&STATUS.name)) {
+        Err(Errno::NOENT) => Ok(false),
+        Ok(_) | Err(Errno::ACCESS) => Ok(true),
+        Err(errno) => Err(errno),
+    }
 }
 
 /// Returns whether a service is supervised and its supervisor has written `supervise/status`, before which s6-svstat and s6-svwait
 /// fail; true where this process is not permitted to look.
 pub fn is_ready(service: &Dir) -> bool {
-    is_held(service).unwrap_or(true) && has_state(service)
+    is_held(service).unwrap_or(true) && has_state(service).unwrap_or(true)
 }
 
 /// Returns whether a service is supervised and its supervisor has not written `supervise/status` yet.
 pub fn is_starting(service: &Dir) -> bool {
-    !has_state(service) && is_held(service) == Ok(true)
+    has_state(service) == Ok(false) && is_held(service) == Ok(true)
 }
 
 /// Returns whether a slot or its logger is supervised.
