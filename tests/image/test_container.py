@@ -470,6 +470,17 @@ def test_two_containers_on_one_volume_the_second_a_dashboard(podman, volume):
         assert volume.state("coder")["gateway_state"] == "running" and (volume.home("coder") / "gateway.pid").exists()
 
 
+def test_two_gateway_containers_on_one_volume_are_said(podman, volume):
+    volume.profile("coder", "running")
+    with podman.boot(volume) as first:
+        first.until({"default": "down", "coder": "up"})
+        pid = first.status()["coder"]["pid"]
+        first.sh(f"echo {pid + 1000} > /opt/data/profiles/coder/gateway.pid; touch /opt/data/profiles/coder/gateway_state.json")
+        with podman.boot(volume) as second:
+            assert "killed, or another container uses this volume" in second.log()
+            assert "02-reconcile-profiles exited 0\n" in second.log()
+
+
 def test_gateway_run_as_the_containers_command_starts_the_default_gateway(podman, volume):
     with podman.boot(volume, "gateway", "run") as container:
         container.until({"default": "up"})

@@ -8,7 +8,7 @@ use super::plan::{Item, Outcome, Plan};
 use super::profile_files::{self, Removed};
 use super::report::{self, Form};
 use super::slots::Slot;
-use super::{Effect, Pass, bootstrap, hold};
+use super::{Effect, Pass, bootstrap, hold, plan};
 use crate::output::escape::Shown;
 use crate::output::{Context, Error, Format, Result, exit};
 use crate::s6::scandir::{self, Entries};
@@ -55,6 +55,14 @@ fn warn(pass: &Pass<'_>, plan: &Plan) {
         let names = plan.charges();
         pass.console.warn(format_args!(
             "default starts because its gateway serves profiles whose desired state is running: {names}"
+        ));
+    }
+    let elsewhere = pass.elsewhere.borrow();
+    if !elsewhere.is_empty() {
+        pass.console.warn(format_args!(
+            "gateways wrote their states within the last minute, and their processes are not here: killed, or another container uses this \
+             volume, which only one may start gateways on; set HERMES_INIT_ROLE=frontend in the others: {}",
+            plan::names(elsewhere.iter().map(String::as_str), elsewhere.len())
         ));
     }
     if let Some(sum) = report::sum(plan.others) {

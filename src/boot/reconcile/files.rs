@@ -16,7 +16,8 @@ use crate::volume::parking::{self, PARKED};
 use crate::volume::state::{self, Served, StateFile};
 use crate::volume::{advice, kept_env, marker, profiles};
 
-static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
+/// What a gateway leaves in the directory of its profile as long as it runs, and for good if it is killed.
+pub static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
 /// Files of a gateway with process IDs, which mean nothing in a new container, and what a killed command may have left.
 static RUNTIME_FILES: [&Name; 4] = [&GATEWAY_PID, &PROCESSES, &marker::PLANNED_STOP.name, &STAGING];

@@ -7,6 +7,7 @@ mod bootstrap;
 mod capabilities;
 mod capacity;
 pub mod decide;
+mod elsewhere;
 mod explain;
 mod explanation;
 mod files;
@@ -22,6 +23,7 @@ pub use plan::Plan;
 
 use decide::Bootstrap;
 use plan::Outcome;
+use std::cell::RefCell;
 use std::os::unix::ffi::OsStrExt;
 
 use crate::output::Console;
@@ -92,6 +94,8 @@ struct Pass<'a> {
     adopt: bool,
     /// What it still waits for others.
     patience: Patience,
+    /// The profiles whose gateways may run in another container.
+    elsewhere: RefCell<Vec<String>>,
 }
 
 impl Pass<'_> {
@@ -227,6 +231,7 @@ fn prepare<'a>(
         effect,
         adopt: false,
         patience: Patience::new(),
+        elsewhere: RefCell::default(),
     };
     match &home {
         Some(home) => home.as_its_user(|| pass.read_requests(Some(home)))?,

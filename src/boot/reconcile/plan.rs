@@ -279,12 +279,16 @@ impl Plan {
     /// Returns the names of the profiles for which `default` starts, at most eight, and how many more there are.
     pub fn charges(&self) -> String {
         let charges: Vec<_> = self.items.iter().filter(|item| item.is_charge()).collect();
-        let named = charges.iter().take(NAMED).filter_map(|item| item.slot_name()).map(ProfileName::text);
-        let text = named.collect::<Vec<_>>().join(", ");
-        match charges.len().saturating_sub(NAMED) {
-            0 => text,
-            more => format!("{text} and {more} more"),
-        }
+        names(charges.iter().filter_map(|item| item.slot_name()).map(ProfileName::text), charges.len())
+    }
+}
+
+/// Returns the first names of `count`, at most eight, and how many more there are.
+pub fn names<'a>(all: impl Iterator<Item = &'a str>, count: usize) -> String {
+    let text = all.take(NAMED).collect::<Vec<_>>().join(", ");
+    match count.saturating_sub(NAMED) {
+        0 => text,
+        more => format!("{text} and {more} more"),
     }
 }
 

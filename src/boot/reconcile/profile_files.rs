@@ -1,6 +1,7 @@
 //! What a pass reads again, removes and locks in the directories of profiles once it is decided what is done with them.
 
-use super::Pass;
+use super::files::GATEWAY_PID;
+use super::{Pass, elsewhere};
 use crate::output::{Context, Result};
 use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
@@ -73,6 +74,9 @@ pub fn hold(pass: &Pass<'_>, name: &ProfileName, dir: &Dir) -> Result<Held> {
 /// Removes these files of a gateway that does not run. What cannot be removed is reported.
 pub fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) -> Removed {
     let remove = |dir: &Dir| {
+        if stale.contains(&&GATEWAY_PID) && elsewhere::may_run(dir) {
+            pass.elsewhere.borrow_mut().push(name.text().to_owned());
+        }
         let removed = stale.iter().filter(|file| {
             let done = if **file == &STAGING {
                 // A command may be writing it.
