@@ -267,11 +267,15 @@ def test_delegated_root_that_may_not_change_owners_says_so_once_and_is_done(serv
 
 @pytest.mark.strace
 @pytest.mark.parametrize("errno, text", [("EPERM", PERM), ("EACCES", ACCESS)])
-def test_what_the_kernel_refuses_is_skipped_delegated_and_failed_sealed(services, errno, text):
+def test_a_missing_permission_is_skipped_delegated_and_failed_sealed_and_a_filters_refusal_is_failed(services, errno, text):
+    """The kernel says EACCES to whoever may not open a file; a seccomp filter or a security module says EPERM."""
     a = service(services)
     refused = [*INJECT, "-P", "lock", "-e", f"inject=openat:error={errno}"]
-    stderr = NOT_PERMITTED if errno == "EPERM" else NOT_PERMITTED.replace("Operation not permitted", "Permission denied")
-    check(services, "skipped", [text.format("supervise/lock")], before=refused, stderr=stderr)
+    if errno == "EPERM":
+        check(services, "failed", [text.format("supervise/lock")], before=refused)
+    else:
+        stderr = NOT_PERMITTED.replace("Operation not permitted", "Permission denied")
+        check(services, "skipped", [text.format("supervise/lock")], before=refused, stderr=stderr)
     for path in (a / "supervise", a / "supervise/lock"):
         os.chown(path, HERMES, HERMES)
     check(services, "failed", [text.format("supervise/lock")], "--sealed", before=refused)

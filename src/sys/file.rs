@@ -11,12 +11,16 @@ use rustix::process::{Resource, getrlimit};
 
 use super::meta::meta_of;
 use super::name::c_path;
+use super::number::decimal;
 use super::{Dir, Errno, Ids, Kind, Meta, Name, Ownership, Reason, SubPath};
 
 /// Why a symlink is not opened.
 const SYMLINK: &str = "is a symlink, and symlinks are not followed";
 /// Why a FIFO, a directory, a socket or a device is not used.
 const NOT_REGULAR: &str = "not a regular file";
+
+/// Largest list of limits in /proc that is read, in bytes.
+const LIMITS_CAP: u64 = 16 << 10;
 
 /// How the reason begins for which a large file is not read.
 const LARGER: &str = "larger than";
@@ -147,7 +151,7 @@ fn read_on(file: &OwnedFd, bytes: &mut Vec<u8>, most: usize) -> Result<(), Errno
 /// Writes all bytes, in one write(2) if the kernel takes them so. Fails with EFBIG at the limit of the size of files, `RLIMIT_FSIZE`.
 pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     static LIMIT: OnceLock<Option<u64>> = OnceLock::new();
-    let limit = *LIMIT.get_or_init(|| getrlimit(Resource::Fsize).current);
+    let limit = *LIMIT.get_or_init(size_limit);
     while !bytes.is_empty() {
         if let Some(limit) = limit
             && end(file)?.is_some_and(|end| end >= limit)
@@ -162,6 +166,22 @@ pub fn write_all(file: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
         }
     }
     Ok(())
+}
+
+/// Returns the limit of the size of files, if there is one. A seccomp filter that refuses getrlimit(2) would make one of what is no answer, so
+/// /proc has the last word.
+fn size_limit() -> Option<u64> {
+    let limit = getrlimit(Resource::Fsize).current?;
+    let listed = read_system(Path::new("/proc/self/limits"), LIMITS_CAP).ok();
+    let limit = listed.and_then(|limits| size_limit_in(&limits)).unwrap_or(limit);
+    (limit != u64::MAX).then_some(limit)
+}
+
+/// Returns the limit of the size of files in a list of /proc, the largest number if there is none; `None` if the list does not have it.
+fn size_limit_in(limits: &[u8]) -> Option<u64> {
+    let line = limits.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"Max file size "))?;
+    let soft = line.split(u8::is_ascii_whitespace).find(|word| !word.is_empty())?;
+    if soft == b"unlimited" { Some(u64::MAX) } else { decimal(soft) }
 }
 
 /// Returns the size of a regular file, where this program's writes begin; `None` for another kind of file, which has no limit. A write that begins at the limit
@@ -337,5 +357,28 @@ impl Appender {
     /// Appends in one write(2) if the kernel takes it so.
     pub fn append(&self, text: &[u8]) -> Result<(), Errno> {
         write_all(self.file.as_fd(), text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_limit_of_the_size_of_files_is_listed_as_a_number_or_as_unlimited() {
+        let list = |soft: &str| {
+            format!(
+                "Limit  Soft Limit  Hard Limit  Units\nMax cpu time  1  2  seconds\nMax file size             {soft}   unlimited   bytes\n"
+            )
+        };
+        for (list, expected) in [
+            (list("unlimited"), Some(u64::MAX)),
+            (list("0"), Some(0)),
+            (list("4096"), Some(4096)),
+            (list("x"), None),
+            (String::new(), None),
+        ] {
+            assert_eq!(size_limit_in(list.as_bytes()), expected, "{list}");
+        }
     }
 }

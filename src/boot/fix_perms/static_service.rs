@@ -57,7 +57,7 @@ impl<'a> Fix<'a> {
         };
         Some(match found {
             Ok(service) => self.service_directory(&service),
-            Err(errno) => Vec::from_iter(self.failed(name.as_ref(), errno)),
+            Err(errno) => Vec::from_iter(self.unseen(name.as_ref(), errno)),
         })
     }
 
@@ -79,6 +79,15 @@ impl<'a> Fix<'a> {
                 Some(Finding::Denied(path.to_owned(), errno))
             }
             _ => Some(Finding::Failed(path.to_owned(), errno.into())),
+        }
+    }
+
+    /// As [`Fix::failed`], of a call that only looks: EPERM is then no missing permission but the answer of a seccomp filter or a security
+    /// module.
+    fn unseen(&self, path: &Path, errno: Errno) -> Option<Finding> {
+        match errno {
+            Errno::PERM => Some(Finding::Failed(path.to_owned(), errno.into())),
+            _ => self.failed(path, errno),
         }
     }
 
@@ -116,7 +125,7 @@ impl<'a> Fix<'a> {
         };
         match found {
             Ok(log) => self.parts(&log, path),
-            Err(errno) => Vec::from_iter(self.failed(path, errno)),
+            Err(errno) => Vec::from_iter(self.unseen(path, errno)),
         }
     }
 
@@ -130,7 +139,7 @@ impl<'a> Fix<'a> {
                     format!("is {}, not a directory", kind.text()).into(),
                 )))
             }
-            opened => opened.map_err(|errno| self.failed(path, errno)),
+            opened => opened.map_err(|errno| self.unseen(path, errno)),
         }
     }
 
@@ -165,7 +174,7 @@ impl<'a> Fix<'a> {
     fn tree(&self, dir: &Dir, path: &Path, depth: u32) -> Vec<Finding> {
         match dir.names() {
             Ok(names) => names.iter().flat_map(|name| self.below(dir, name, path, depth)).collect(),
-            Err(errno) => Vec::from_iter(self.failed(path, errno)),
+            Err(errno) => Vec::from_iter(self.unseen(path, errno)),
         }
     }
 
@@ -197,7 +206,7 @@ impl<'a> Fix<'a> {
         let path = &path.join(name);
         let meta = match dir.meta(name) {
             Ok(meta) => meta,
-            Err(errno) => return self.failed(path, errno),
+            Err(errno) => return self.unseen(path, errno),
         };
         let is_control = name == &CONTROL;
         if let Some(reason) = refusal(is_control, meta.kind) {
@@ -214,7 +223,7 @@ impl<'a> Fix<'a> {
             Ok((file, found)) => {
                 self.set(&Target { fd: file.as_fd(), found: &found, path, near: dir }, mode, ids)
             }
-            Err(Reason::Errno(errno)) => self.failed(path, errno),
+            Err(Reason::Errno(errno)) => self.unseen(path, errno),
             Err(reason) => Some(Finding::Refused(path.to_owned(), reason)),
         }
     }
@@ -226,7 +235,7 @@ impl<'a> Fix<'a> {
                 Some(Finding::Right)
             }
             Ok(found) => self.set(&Target { fd: dir.as_fd(), found: &found, path, near: dir }, mode, ids),
-            Err(errno) => self.failed(path, errno),
+            Err(errno) => self.unseen(path, errno),
         }
     }
 
@@ -248,7 +257,7 @@ impl<'a> Fix<'a> {
             }
             return match acl::is_there(fd) {
                 Ok(has_list) => Some(if has_list { Finding::Changed } else { Finding::Right }),
-                Err(errno) => self.failed(path, errno),
+                Err(errno) => self.unseen(path, errno),
             };
         }
         let changed = match self.change(target, mode, ids) {
