@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from support.program import HERMES, executable, run, wait_for
+from support.program import APART, HERMES, executable, run, wait_for
 
 pytestmark = pytest.mark.root
 OTHERS = "a security module (SELinux: mount the volume with :z or :Z; AppArmor) or a file server"
@@ -67,7 +67,7 @@ def command(home, *words):
 @needs_landlock
 def test_root_with_every_capability_is_told_who_else_refuses(volume):
     argv = [sys.executable, "-c", LANDLOCK, volume, *command(volume, "reconcile", "--role", "gateway")]
-    done = run(argv, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+    done = run(argv, env=APART, cwd="/")
     said = done.stderr.decode()
     assert done.returncode == 111 and "lacks the capability" not in said, done
     assert f"Permission denied: root has the capability DAC_OVERRIDE, so it is refused by {OTHERS}\n" in said, done
@@ -79,7 +79,7 @@ def test_root_with_every_capability_is_told_who_else_refuses(volume):
 def test_the_owner_himself_is_told_that_mode_and_owner_permit_it(volume):
     """Landlock does not hear of questions."""
     inject = ["strace", "-f", "-o", "/dev/null", "-e", "inject=faccessat2:error=EACCES:when=2+"]
-    done = run([*inject, *command(volume, "reconcile", "--role", "gateway", "--owner", f"{HERMES}:{HERMES}")], cwd="/")
+    done = run([*inject, *command(volume, "reconcile", "--role", "gateway", "--owner", f"{HERMES}:{HERMES}")], env=APART, cwd="/")
     said = done.stderr.decode()
     assert done.returncode == 1, done
     why = f"({volume} belongs to {HERMES}:{HERMES}, mode 0755: these permit it, so it is refused by {OTHERS})"
@@ -90,7 +90,7 @@ def test_root_without_the_capability_is_told_that_it_lacks_it(volume):
     volume.chmod(0o700)
     # Neither may it become the hermes user.
     limited = ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-setuid,-setgid", "--inh-caps=-all"]
-    done = run([*limited, *command(volume, "reconcile", "--role", "gateway")], cwd="/")
+    done = run([*limited, *command(volume, "reconcile", "--role", "gateway")], env=APART, cwd="/")
     assert done.returncode == 111 and done.stderr.endswith(b": Permission denied: root lacks the capability DAC_OVERRIDE\n"), done
 
 
@@ -104,7 +104,7 @@ def test_behind_a_symlink_the_directory_before_it_is_not_what_refuses(volume):
     private.chmod(0o700)
     shutil.rmtree(volume / "profiles/coder")
     (volume / "profiles/coder").symlink_to(private / "coder")
-    done = run(command(volume, "reconcile", "--role", "gateway"), cwd="/")
+    done = run(command(volume, "reconcile", "--role", "gateway"), env=APART, cwd="/")
     assert done.returncode == 1 and b"Permission denied" in done.stderr and b"these permit it" not in done.stderr, done
 
 
@@ -130,7 +130,7 @@ class Namespace:
         enter = ["nsenter", "-t", self.process.pid, "-U", "--setuid", "0", "--setgid", "0", "--"]
         if uid:
             enter += ["setpriv", "--reuid", uid, "--regid", uid, "--clear-groups"]
-        return run([*enter, *argv], env={"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, cwd="/")
+        return run([*enter, *argv], env=APART | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, cwd="/")
 
     def outside(self, uid):
         """Returns the number that a user of the namespace has outside, as the advice has it: from /proc/PID/uid_map, read outside."""

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from support.program import HERMES, executable, run, wait_for
+from support.program import APART, HERMES, executable, run, wait_for
 from support.svscan import Svscan
 from support.testbed import Bed
 
@@ -36,7 +36,8 @@ def logs_of_running(bed, *names):
     bed.rescan()
     for name in names:
         wait_for(bed.path(f"/opt/data/logs/gateways/{name}/current").exists, what=f"the log of {name}")
-    assert bed.init("health").stdout == b""
+    bed.settle()
+    wait_for(lambda: bed.init("health", code=None).stdout == b"", what="health")
 
 
 @pytest.mark.parametrize("group", [HERMES, FS_GROUP], ids=["own", "other"])
@@ -113,7 +114,7 @@ def test_a_second_pass_of_an_ordinary_user_below_a_setgid_directory_changes_noth
     def reconcile():
         argv = ["setpriv", "--reuid", USER, "--regid", 0, "--clear-groups", executable(), "reconcile", "--json"]
         options = ["--hermes-home", home, "--scandir", run_ / "service", "--owner", owner, "--role", "gateway"]
-        return run([str(word) for word in (*argv, *options)], cwd="/")
+        return run([*argv, *options], env=APART, cwd="/")
 
     first = [json.loads(line) for line in reconcile().stdout.splitlines()]
     assert [row["changed"] for row in first if row.get("profile") == "coder"] == [True], first
@@ -130,7 +131,13 @@ def test_a_new_ext4_file_system_is_empty(place):
     assert run(["mkfs.ext4", "-q", str(image)]).returncode == 0
     script = f"mount -o loop {image} {mount} && {executable()} reconcile --hermes-home {mount} --scandir {place}/scan --role gateway"
     script += f" >&2; stat -c %u {mount} {mount}/lost+found"
-    done = subprocess.run(["unshare", "--mount", "sh", "-c", script], capture_output=True, timeout=60, check=False)
+    done = subprocess.run(
+        ["unshare", "--mount", "sh", "-c", script],
+        env=APART | {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
     if b"loop" in done.stderr:
         pytest.skip("no loop devices")
     assert done.stdout == f"{HERMES}\n0\n".encode(), done
