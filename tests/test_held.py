@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from support import caseless
 from support.program import HERMES, wait_for
 from support.testbed import Bed, desired, entries, replace_script, supervised
 
@@ -335,3 +336,36 @@ def test_who_traces_a_logger_is_named_by_unregister(live):
         ]
     live.init("unregister", "coder")
     supervised(live, 2)
+
+
+@pytest.mark.strace
+@pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="needs FUSE")
+@pytest.mark.parametrize("locking", ["ENOLCK", "ENOSYS", "EOPNOTSUPP"])
+def test_a_volume_whose_server_has_no_locks_is_written_without_them(locking):
+    with Bed() as bed:
+        bed.profile("coder", "running")
+        bed.profile("idle")
+        caseless.mounted(bed, "/opt/data", locking)
+        done = bed.run(["flock", "-n", "/opt/data/profiles/coder/SOUL.md", "true"])
+        assert done.returncode != 0 and done.stderr, done
+        # The kernel has the locks of directories itself there, so they are refused to the program.
+        directories = [word for path in ("/opt/data", "/opt/data/profiles/coder", "/opt/data/profiles/idle") for word in ("-P", path)]
+        refused = ["strace", "-f", "-o", "/dev/null", *directories, "-e", f"inject=flock:error={locking}"]
+
+        def init(*words, uid=0):
+            begin = time.monotonic()
+            done = bed.run([*refused, "/run/bed/bin/hermes-init", *words], uid)
+            assert done.returncode == 0 and done.stderr == b"" and time.monotonic() - begin < BOUND, (words, done)
+
+        init("reconcile")
+        bed.rescan()
+        bed.settle()
+        for uid in (HERMES, 0):
+            for words, state in ((["stop"], "stopped"), (["start", "--wait"], "running"), (["restart", "--wait"], "running")):
+                init(*words, "coder", uid=uid)
+                assert desired(bed, "coder")["desired_state"] == state
+        init("unregister", "idle")
+        init("register", "--env=KEY=value", "idle", uid=HERMES)
+        init("reconcile")
+        init("health")
+        assert bed.path("/opt/data/logs/container-boot.log").read_text().count(" profile=coder ") == 2

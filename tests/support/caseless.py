@@ -1,5 +1,6 @@
 """A file system in which the case of a name does not matter and is kept, as on an SMB server or a Mac's share: a directory, mounted once more
-with FUSE. As a program: caseless.py DIRECTORY MOUNTPOINT, by root, until it is unmounted. It is written on the kernel's protocol, so it needs
+with FUSE. As a program: caseless.py DIRECTORY MOUNTPOINT [ERRNO], by root, until it is unmounted; with ERRNO, that is what it says to
+whoever locks a file with flock(2), as a server does that has no locks. It is written on the kernel's protocol, so it needs
 no library, and no case folding of the kernel's own file systems."""
 
 import ctypes
@@ -15,6 +16,8 @@ from support.program import wait_for
 
 HEADER = struct.Struct("<IIQQIII2H")
 NOTHING = b""
+# The kernel asks the server about flock(2).
+FLOCK_LOCKS = 1 << 10
 
 
 class Op(enum.IntEnum):
@@ -43,6 +46,8 @@ class Op(enum.IntEnum):
     READDIR = 28
     RELEASEDIR = 29
     FSYNCDIR = 30
+    SETLK = 32
+    SETLKW = 33
     CREATE = 35
     INTERRUPT = 36
     BATCH_FORGET = 42
@@ -52,13 +57,15 @@ class Op(enum.IntEnum):
 UNANSWERED = (Op.FORGET, Op.BATCH_FORGET, Op.INTERRUPT)
 
 
-def mounted(bed, mountpoint):
-    """Mounts a directory of a bed once more, over itself."""
+def mounted(bed, mountpoint, locking=None):
+    """Mounts a directory of a bed once more, over itself. `locking` is the errno of locks, if it has none."""
     where = {"PYTHONPATH": str(Path(__file__).resolve().parent.parent), "PYTHONDONTWRITEBYTECODE": "1"}
     variables = [f"{key}={value}" for key, value in where.items()]
     script = 'mount --bind "$0" /run/below; exec env "$@" >/run/caseless.log 2>&1 &'
     bed.run(["mkdir", "/run/below"])
-    done = bed.run(["sh", "-c", script, mountpoint, *variables, sys.executable, __file__, "/run/below", mountpoint])
+    done = bed.run(
+        ["sh", "-c", script, mountpoint, *variables, sys.executable, __file__, "/run/below", mountpoint, *([locking] if locking else [])]
+    )
     assert done.returncode == 0, done
     wait_for(lambda: b" - fuse " in bed.path("/proc/1/mountinfo").read_bytes(), what=bed.path("/run/caseless.log").read_text)
 
@@ -73,8 +80,8 @@ def attributes(found):
 class Server:
     """Answers the kernel's requests. A node is known by the inode number of its file."""
 
-    def __init__(self, directory):
-        self.paths = {1: directory}
+    def __init__(self, directory, locking=None):
+        self.paths, self.locking = {1: directory}, locking
 
     def below(self, node, name):
         """Returns the path of an entry, in the spelling of its directory if it is there."""
@@ -107,7 +114,8 @@ class Server:
         names = [os.fsdecode(name) for name in body.split(b"\0")]
         match opcode:
             case Op.INIT:
-                return struct.pack("<4I2H2I2HI7I", 7, 31, 0, 0, 0, 0, 65536, 1, 0, 0, 0, *[0] * 7)
+                flags = FLOCK_LOCKS if self.locking else 0
+                return struct.pack("<4I2H2I2HI7I", 7, 31, 0, flags, 0, 0, 65536, 1, 0, 0, 0, *[0] * 7)
             case Op.LOOKUP:
                 found = self.below(node, names[0])
                 return self.entry(found)
@@ -179,6 +187,8 @@ class Server:
                 return self.made(new, uid, gid, stat.S_IFLNK)
             case Op.RELEASE | Op.RELEASEDIR | Op.FSYNC | Op.FLUSH | Op.FSYNCDIR:
                 return NOTHING
+            case Op.SETLK | Op.SETLKW:
+                raise OSError(getattr(errno, self.locking), "no locks")
         raise OSError(errno.ENOSYS, "not implemented")
 
     def serve(self, device):
@@ -200,13 +210,13 @@ class Server:
             os.write(device, struct.pack("<IiQ", 16 + len(body), code, unique) + body)
 
 
-def main(directory, mountpoint):
+def main(directory, mountpoint, locking=None):
     device = os.open("/dev/fuse", os.O_RDWR)
     options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other,default_permissions"
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.mount(b"caseless", mountpoint.encode(), b"fuse", 0, options.encode()) != 0:
         raise OSError(ctypes.get_errno(), "mount")
-    Server(directory).serve(device)
+    Server(directory, locking).serve(device)
 
 
 if __name__ == "__main__":
