@@ -85,9 +85,10 @@ fresh-test: $(EXE)
 # The installed files. The Dockerfile in the README lists the same.
 BIN     := $(PREFIX)/bin/hermes-init
 PAGE    := $(PREFIX)/share/man/man8/hermes-init.8
+DOC     := $(PREFIX)/share/doc/hermes-init
 STEPS   := /etc/cont-init.d/015-supervise-perms /etc/cont-init.d/02-reconcile-profiles
 SERVICE := /etc/s6-overlay/s6-rc.d/dashboard
-ALL     := $(BIN) $(PAGE) $(STEPS) $(SERVICE)/type $(SERVICE)/run $(SERVICE)/finish $(SERVICE)/dependencies.d/base
+ALL     := $(BIN) $(PAGE) $(DOC)/LICENSE $(DOC)/NOTICES $(STEPS) $(SERVICE)/type $(SERVICE)/run $(SERVICE)/finish $(SERVICE)/dependencies.d/base
 
 # The directory of the image's bundles, if `make install` is to add the dashboard to the bundle `user` in it. Which one it is depends
 # on the image: from s6-overlay 3.2.3.2 on, user-bundles.d is ignored as soon as s6-rc.d/user exists.
@@ -107,6 +108,8 @@ install: $(EXE)
 	@case '$(PREFIX)' in [!/]*|*[[:space:]]*) echo 'PREFIX must be an absolute path without blanks, since #! lines contain it' >&2; exit 1;; esac
 	$(call put,$(BIN),755,cat $(EXE))
 	$(call put,$(PAGE),644,cat src/hermes-init.8)
+	$(call put,$(DOC)/LICENSE,644,cat LICENSE)
+	$(call put,$(DOC)/NOTICES,644,cat src/NOTICES)
 	$(call link,$(word 1,$(STEPS)))
 	$(call link,$(word 2,$(STEPS)))
 	$(call put,$(SERVICE)/type,644,echo longrun)

@@ -13,9 +13,10 @@ import pytest
 from support.file_tree import snapshot
 from support.installation import DASHBOARD, PAGE, laid_down, make, project, start
 from support.namespace import isolated
-from support.program import HERMES, executable, run, wait_for
+from support.program import HERMES, ROOT, executable, run, wait_for
 
 NOBODY = 65534
+TARGET = "x86_64-unknown-linux-musl"
 BUNDLES = ["/etc/s6-overlay/s6-rc.d", "/etc/s6-overlay/user-bundles.d", "/etc/other-bundles"]
 
 
@@ -25,6 +26,8 @@ def wanted(prefix="/usr", bundles=None):
     files = {
         binary: ("file", 0o755, executable().read_bytes()),
         f"{prefix}/share/man/man8/hermes-init.8": ("file", 0o644, PAGE.read_bytes()),
+        f"{prefix}/share/doc/hermes-init/LICENSE": ("file", 0o644, (ROOT / "LICENSE").read_bytes()),
+        f"{prefix}/share/doc/hermes-init/NOTICES": ("file", 0o644, (ROOT / "src/NOTICES").read_bytes()),
         "/etc/cont-init.d/015-supervise-perms": ("link", 0o777, binary),
         "/etc/cont-init.d/02-reconcile-profiles": ("link", 0o777, binary),
         f"/{DASHBOARD}/type": ("file", 0o644, b"longrun\n"),
@@ -44,6 +47,16 @@ def test_install_lays_down_exactly_this_and_a_second_one_the_same(place):
     assert laid_down(top) == wanted()
     make(copy, "install", f"DESTDIR={top}")
     assert laid_down(top) == wanted()
+
+
+def test_the_notices_name_each_crate_that_is_linked():
+    tree = run(["cargo", "tree", "--locked", "--offline", "-e", "normal", "--prefix", "none", "--target", TARGET], cwd=ROOT)
+    assert tree.returncode == 0, tree
+    linked = {tuple(line.split()[:2]) for line in tree.stdout.decode().splitlines()}
+    notices = (ROOT / "src/NOTICES").read_text()
+    named = set(re.findall(r"^(\S+) (\d\S*): ", notices, re.M))
+    assert named == {(name, version[1:]) for name, version in linked if name != "hermes-init"}
+    assert "Permission is hereby granted, free of charge" in notices and "musl: MIT" in notices
 
 
 def test_neither_umask_nor_blanks_nor_a_prefix_are_in_the_way(place):

@@ -18,13 +18,15 @@ SHORT = ("-e", "S6_KILL_GRACETIME=300")
 
 def test_the_dockerfile_of_the_readme_puts_all_of_it_in_place(podman):
     look = (
-        "ls -ln /usr/bin/hermes-init /usr/share/man/man8/hermes-init.8 /etc/cont-init.d /etc/s6-overlay/s6-rc.d/dashboard; "
+        "ls -ln /usr/bin/hermes-init /usr/share/man/man8/hermes-init.8 /usr/share/doc/hermes-init/* /etc/cont-init.d /etc/s6-overlay/s6-rc.d/dashboard; "
         "cat /usr/bin/hermes-init | sha256sum; cat /etc/s6-overlay/s6-rc.d/dashboard/run"
     )
     said = podman.call("run", "--rm", "--entrypoint", "/bin/sh", IMAGE, "-c", look).stdout.decode()
     for line in (
         r"-rwxr-xr-x .* 0 +0 .* /usr/bin/hermes-init",
         r"-rw-r--r-- .* 0 +0 .* /usr/share/man/man8/hermes-init.8",
+        r"-rw-r--r-- .* 0 +0 .* /usr/share/doc/hermes-init/LICENSE",
+        r"-rw-r--r-- .* 0 +0 .* /usr/share/doc/hermes-init/NOTICES",
         r"lrwxrwxrwx .* 015-supervise-perms -> /usr/bin/hermes-init",
         r"-rwxr-xr-x .* 01-hermes-setup",
         r"lrwxrwxrwx .* 02-reconcile-profiles -> /usr/bin/hermes-init",
@@ -47,6 +49,20 @@ def test_the_build_context_has_the_sources_and_not_what_was_built(podman):
     said = podman.call("run", "--rm", "--entrypoint", "/bin/ls", "localhost/sources", "-A", "/src").stdout.decode().split()
     assert {"Cargo.lock", "Cargo.toml", ".cargo", "Makefile", "src", "tests"} <= set(said)
     assert not {".git", "target"} & set(said)
+
+
+def test_on_a_base_of_the_hermes_user_the_build_fails_and_what_the_readme_says_helps(podman, monkeypatch):
+    base, image = "localhost/base-of-hermes", "localhost/image-of-hermes"
+    (podman.folder / "of-hermes").write_text(f"FROM {BASE}\nUSER hermes\n")
+    podman.call("build", "--isolation", "chroot", "--pull=never", "-f", podman.folder / "of-hermes", "-t", base, ROOT)
+    with pytest.raises(AssertionError, match="Permission denied"):
+        podman.build(image, base=base)
+    assert "put `USER root` before it, and that after it." in (ROOT / "README.md").read_text()
+    helped = re.sub(r"^(RUN for d in .*)$", r"USER root\n\1\nUSER hermes", dockerfile(), flags=re.M)
+    monkeypatch.setattr("support.podman.dockerfile", lambda: helped)
+    podman.build(image, base=base)
+    run = ("run", "--rm", "--entrypoint", "/bin/sh", image, "-c", "id -un; ls /etc/s6-overlay/s6-rc.d/user/contents.d")
+    assert podman.call(*run).stdout.split() == [b"hermes", b"dashboard", b"main-hermes"]
 
 
 def test_the_base_boots_as_s6_overlay_does(podman, volume):
