@@ -156,9 +156,9 @@ def test_a_named_profile_is_served_by_default_and_starts_nothing():
         assert bed.svstat(bed.slot("coder")) == "down"
         pid = bed.serving()
         wait_for(lambda: "coder" in bed.state("default").get("served_profiles", []), 30, "coder among the profiles that are served")
-        for command in ("start", "restart"):
-            done = bed.init(command, "coder", uid=HERMES, code=1)
-            assert b"default" in done.stderr and b"serves" in done.stderr
+        bed.init("start", "coder", "--wait", uid=HERMES)
+        done = bed.init("restart", "coder", uid=HERMES, code=1)
+        assert b"default" in done.stderr and b"serves" in done.stderr
         assert bed.svstat(bed.slot("coder")) == "down" and bed.pid_of(bed.slot("default")) == pid
         assert b"by default" in bed.init("status", uid=HERMES).stdout
         # From its own traces `auto` knows what it is.

@@ -8,6 +8,7 @@ import subprocess
 import time
 
 import pytest
+
 from support.hermes_agent import ENVIRONMENT, HOME, MID, NEW, OLD, VERSIONS, PeerBed
 from support.program import HERMES, wait_for
 
@@ -67,6 +68,14 @@ def test_a_gateway_that_had_no_other_profile_to_serve_says_nothing_of_the_topolo
             switch(bed, topology)
             assert actions(bed) == {"default": "started", "coder": coder}
             assert b"unable to determine" not in bed.init("reconcile", "--explain").stderr
+        if version == NEW:
+            pid = bed.state("default")["pid"]
+            assert b"restart default" in bed.init("health", uid=HERMES, code=1).stdout
+            assert b"restart default" in bed.init("start", "coder", uid=HERMES, code=1).stderr
+            bed.init("restart", "default", "--wait", uid=HERMES)
+            bed.serving(other_than=pid)
+            serves(bed, "coder")
+            assert states(bed)["coder"] == "served" and bed.init("health", uid=HERMES)
 
 
 @pytest.mark.parametrize("version", [OLD, MID])
@@ -188,92 +197,99 @@ def test_a_profile_whose_gateway_runs_in_the_foreground_gets_no_second_one(versi
             assert (bed.state("coder")["pid"], bed.svstat(bed.slot("default"))) == (pid, "down")
 
 
-def test_its_client_parks_and_unparks_and_auto_keeps_the_topology():
-    """Parking is a matter of a file, of which the gateway of default hears at once from the client, and else looks for every 30 seconds."""
+def states(bed):
+    return {row["profile"]: row["state"] for row in map(json.loads, bed.init("status", "--json", uid=HERMES).stdout.splitlines())}
+
+
+def serves(bed, *names, seconds=10):
+    wait_for(lambda: served(bed) == ["default", *names], seconds, f"served: {names}")
+
+
+@pytest.fixture
+def host():
+    """The gateway of default, which serves coder and ops, and its number."""
     with PeerBed(NEW, real=True, HERMES_INIT_TOPOLOGY="multiplex") as bed:
-        bed.profile("default", "running")
-        bed.profile("coder", "running")
+        for name in ("default", "coder", "ops"):
+            bed.profile(name, "running")
         bed.enable_api_server()
         bed.boot()
         pid = bed.serving()
-        wait_for(lambda: served(bed) == ["default", "coder"], 30, "coder among the profiles that are served")
-        before = bed.state("coder")
-        assert "already serves profile 'coder'" in bed.client("-p", "coder", "gateway", "start", code=78)
-        assert "parked" in bed.client("-p", "coder", "gateway", "stop")
-        marker = bed.home("coder") / "gateway.parked"
-        assert (marker.stat().st_size, marker.stat().st_uid) == (0, HERMES)
-        wait_for(lambda: served(bed) == ["default"], 10, "coder to be dropped")
-        # Its own state says nothing of it, and default runs on.
-        assert bed.state("coder") == before and (bed.state("default")["pid"], bed.state("default")["gateway_state"]) == (pid, "running")
-        # What default says now is what a gateway that serves nobody else says.
-        switch(bed, "auto")
-        assert "topology: multiplex" in bed.init("reconcile", "--explain").stdout.decode()
-        assert actions(bed)["coder"] == "registered"
-        assert "served" in bed.client("-p", "coder", "gateway", "start") and not marker.exists()
-        wait_for(lambda: served(bed) == ["default", "coder"], 10, "coder to be served again")
-        # Without the client; and a state of its own that says stopped changes nothing.
-        state = bed.home("coder") / "gateway_state.json"
-        state.write_text(json.dumps(before | {"desired_state": "stopped"}))
-        time.sleep(2)
-        assert served(bed) == ["default", "coder"]
-        marker.touch()
-        wait_for(lambda: served(bed) == ["default"], 40, "coder to be dropped by the next look")
+        serves(bed, "coder", "ops")
+        yield bed, pid
 
 
-def rows(bed):
-    return {row["profile"]: row for row in map(json.loads, bed.init("status", "--json", uid=HERMES).stdout.splitlines())}
+def test_stop_start_and_status_are_enough_for_a_profile_that_default_serves(host):
+    """The gateway of default hears of parking at once from the client, and looks for the file every 30 seconds."""
+    bed, pid = host
+    assert states(bed) == {"default": "up", "coder": "served", "ops": "served"} and bed.init("health", uid=HERMES)
+    before, marker = bed.state("coder"), bed.home("coder") / "gateway.parked"
+    # Theirs: its own state says nothing of it.
+    assert "already serves profile 'coder'" in bed.client("-p", "coder", "gateway", "start", code=78)
+    assert "parked" in bed.client("-p", "coder", "gateway", "stop")
+    assert (marker.stat().st_size, marker.stat().st_uid) == (0, HERMES) and bed.state("coder") == before
+    serves(bed, "ops")
+    assert states(bed)["coder"] == "parked" and bed.init("health", uid=HERMES)
+    # Ours after theirs: the file is gone, and default is not asked.
+    bed.init("start", "coder", uid=HERMES)
+    assert not marker.exists()
+    # Theirs after ours.
+    bed.init("stop", "coder", uid=HERMES)
+    assert (marker.stat().st_size, marker.stat().st_uid) == (0, HERMES)
+    assert "parked" in bed.client("-p", "coder", "gateway", "status")
+    assert "served" in bed.client("-p", "coder", "gateway", "start") and not marker.exists()
+    serves(bed, "coder", "ops")
+    assert states(bed)["coder"] == "served"
+    # By default's next look.
+    bed.init("stop", "coder", "--wait", uid=HERMES)
+    assert served(bed) == ["default", "ops"] and states(bed)["coder"] == "parked"
+    bed.client("-p", "ops", "gateway", "stop")
+    serves(bed)
+    # What default says now is what a gateway that serves nobody else says.
+    switch(bed, "auto")
+    outcomes = bed.next_boot()
+    assert outcomes["coder"]["action"] == "registered" and outcomes["coder"]["reason"].startswith("parked: ")
+    assert "topology: multiplex" in bed.init("reconcile", "--explain").stdout.decode()
+    assert bed.state("default")["pid"] == pid
 
 
-def state_of(bed, profile):
-    row = rows(bed)[profile]
-    return row["state"], row["note"]
+def test_nothing_of_ours_takes_the_place_of_the_gateway_of_default(host):
+    bed, pid = host
+    bed.profile("new")
+    assert b"the gateway of default serves it" in bed.init("register", "new", uid=HERMES).stderr
+    bed.init("restart", "coder", uid=HERMES, code=1)
+    for name in ("new", "coder"):
+        assert bed.svstat(bed.slot(name)) == "down"
+        # Whatever starts it: gateway-run ends at once, for good.
+        bed.run(["s6-svc", "-u", bed.slot(name)])
+        wait_for(lambda name=name: bed.ends_of(name), 10, "the end of gateway-run")
+        bed.down(name)
+    time.sleep(2)
+    assert bed.pid_of(bed.slot("default")) == pid and served(bed)[:2] == ["default", "coder"]
+    # Down, default serves nobody, and says so.
+    said = bed.init("stop", "default", "--wait", uid=HERMES).stderr
+    assert b"the next boot starts default again" in said and b"coder" in said and b"ops" in said
+    assert [states(bed)[name] for name in ("coder", "ops")] == ["not served"] * 2
+    assert b"start default" in bed.init("health", uid=HERMES, code=1).stdout
+    assert b"start default" in bed.init("start", "coder", uid=HERMES, code=1).stderr
+    bed.init("start", "default", "--wait", uid=HERMES)
+    bed.serving(other_than=pid)
+    serves(bed, "coder", "new", "ops")
+    assert set(states(bed).values()) == {"up", "served"} and bed.init("health", uid=HERMES)
 
 
-def test_our_stop_and_start_alone_park_a_profile_and_have_it_served_again():
-    """Beside it, whatever would start a second gateway leaves that of default as it is. Each look of the real gateway is 30 seconds after
-    the one before."""
-    with PeerBed(NEW, real=True, HERMES_INIT_TOPOLOGY="multiplex") as bed:
-        bed.profile("default", "running")
-        bed.profile("coder", "running")
-        bed.enable_api_server()
-        bed.boot()
-        pid = bed.serving()
-        wait_for(lambda: served(bed) == ["default", "coder"], 30, "coder among the profiles that are served")
-        assert state_of(bed, "coder") == ("served", None) and bed.init("health").stdout == b""
-        # Its own gateway would take the place of default.
-        assert bed.run(["s6-svc", "-u", bed.slot("coder")]).returncode == 0
-        wait_for(lambda: bed.ended("coder") == 78, 20, "the refusal")
-        bed.profile("new", "running")
-        assert b"its slot stays down, because the gateway of default serves it" in bed.init("register", "new", uid=HERMES).stderr
-        bed.init("stop", "--wait=45", "coder", uid=HERMES, timeout=90)
-        assert "coder" not in served(bed) and state_of(bed, "coder")[0] == "parked"
-        assert "parked" in bed.client("-p", "coder", "gateway", "status", code=None)
-        # The same look has found the new one.
-        wait_for(lambda: served(bed) == ["default", "new"], 10, "new to be served")
-        assert actions(bed) == {"default": "started", "coder": "registered", "new": "registered"}
-        bed.init("start", "--wait=45", "coder", uid=HERMES, timeout=90)
-        assert served(bed) == ["default", "coder", "new"] and state_of(bed, "coder")[0] == "served"
-        assert {bed.svstat(bed.slot(name)) for name in ("coder", "new")} == {"down"} and bed.pid_of(bed.slot("default")) == pid
-        assert bed.init("health").stdout == b""
-        # The client finds what ours has left, and ours what the client has.
-        bed.client("-p", "coder", "gateway", "stop")
-        wait_for(lambda: state_of(bed, "coder")[0] == "parked", 10, "coder to be parked")
-
-
-def test_a_default_that_had_nobody_to_serve_serves_after_the_restart_that_is_advised():
-    with PeerBed(NEW, real=True, HERMES_INIT_TOPOLOGY="multiplex") as bed:
-        bed.profile("default", "running")
-        bed.enable_api_server()
-        bed.boot()
-        bed.serving()
-        bed.profile("coder", "running")
-        state, note = state_of(bed, "coder")
-        assert state == "not served" and note.endswith(" restart default"), note
-        assert note.encode() in bed.init("start", "coder", uid=HERMES, code=1).stderr
-        bed.init("restart", "default", uid=HERMES, timeout=90)
-        bed.serving()
-        wait_for(lambda: state_of(bed, "coder") == ("served", None), 30, "coder to be served")
-        assert bed.init("health").stdout == b""
+def test_of_two_gateways_of_one_profile_start_leaves_that_of_default(host):
+    """What an older `hermes-init` or the image's own slot leaves, with a port of its own."""
+    bed, pid = host
+    bed.enable_api_server("coder")
+    switch(bed, "per-profile")
+    bed.run(["s6-svc", "-u", bed.slot("coder")])
+    bed.serving(other_than=pid)
+    bed.serving("coder")
+    switch(bed, "multiplex")
+    assert "coder" in served(bed)
+    assert b"two gateways serve it" in bed.init("health", uid=HERMES, code=1).stdout
+    bed.init("start", "coder", "--wait", uid=HERMES)
+    assert bed.svstat(bed.slot("coder")) == "down" and states(bed)["coder"] == "served" and bed.init("health", uid=HERMES)
 
 
 def test_a_release_that_does_not_know_the_marker_goes_on_serving_and_that_is_said():
@@ -283,9 +299,9 @@ def test_a_release_that_does_not_know_the_marker_goes_on_serving_and_that_is_sai
         bed.enable_api_server()
         bed.boot()
         bed.serving()
-        wait_for(lambda: served(bed) == ["default", "coder"], 30, "coder among the profiles that are served")
+        serves(bed, "coder", seconds=30)
         done = bed.init("stop", "--wait=33", "coder", uid=HERMES, code=1, timeout=90)
         assert b"the gateway of default still serves it after 33 seconds" in done.stderr
-        assert state_of(bed, "coder")[0] == "served"
+        assert states(bed)["coder"] == "served"
         bed.init("start", "--wait=5", "coder", uid=HERMES)
-        assert state_of(bed, "coder") == ("served", None)
+        assert states(bed)["coder"] == "served" and bed.init("health", uid=HERMES)
