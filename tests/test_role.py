@@ -207,3 +207,14 @@ def test_without_proc_it_is_a_gateway_container(home):
         env={"PATH": "/usr/bin:/bin"},
     )
     assert done.returncode == 0 and b"profile=coder prior_state=running action=started" in done.stdout, done
+
+
+def test_the_command_of_a_container_in_a_namespace_below_is_not_this_ones(place):
+    """With `--pid=host`, those of all others are to be seen."""
+    with FakeContainer([[WRAPPER, "dashboard"]]) as other:
+        assert other.pid
+        argv = [executable(), "reconcile", "--explain", "--hermes-home", place / "home", "--scandir", place / "service", "--owner", OWNER]
+        (place / "home").mkdir()
+        inside, outside = run(other.command([executable(), *argv[1:]])), run(argv, env={"PATH": "/usr/bin:/bin"}, cwd="/")
+        assert b"container command: dashboard" in inside.stdout or b"front end" in inside.stdout, inside
+        assert b"container command: none found" in outside.stdout, outside

@@ -332,7 +332,8 @@ const ARGV_MAX: u64 = 4096;
 
 /// Returns what `parse` makes of the argv of the first process for which it returns a value; process 1 comes first. In an argv each
 /// word ends with a NUL; one that is longer than 4 KiB is cut after its last whole word. As root, only processes of the user `uid` count:
-/// anybody can give a process any argv. Skips processes that vanish meanwhile or that this process may not see.
+/// anybody can give a process any argv. Skips processes that vanish meanwhile or that this process may not see, and those of PID namespaces
+/// below: where the PID namespace is the host's, they are other containers'.
 pub fn find_argv<T>(uid: u32, parse: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Errno> {
     static FIRST: Name = Name::fixed(c"1");
     let proc = match Dir::fixed(Path::new("/proc")) {
@@ -357,6 +358,12 @@ pub fn find_argv<T>(uid: u32, parse: impl Fn(&[u8]) -> Option<T>) -> Result<Opti
         }
     }
     Ok(None)
+}
+
+/// Returns whether a process is in a PID namespace below the one of /proc, by the text of its `status`.
+fn is_in_namespace_below(status: &[u8]) -> bool {
+    let ids = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"NSpid:"));
+    ids.is_some_and(|ids| ids.split(u8::is_ascii_whitespace).filter(|id| !id.is_empty()).count() > 1)
 }
 
 fn parse_argv<T>(
@@ -385,7 +392,8 @@ fn parse_argv<T>(
     }
     let Some(parsed) = parse(&argv) else { return Ok(None) };
     // The process may have changed its user, and then its argv, between the two.
-    Ok(if counts()? { Some(parsed) } else { None })
+    let is_ours = counts()? && !is_in_namespace_below(&file::read_start(&process, &STATUS, ARGV_MAX)?);
+    Ok(is_ours.then_some(parsed))
 }
 
 /// Returns whether all user ids in a /proc/PID/status are a user's. The owner of /proc/PID does not tell: it is root for any process
@@ -400,6 +408,20 @@ fn is_all_of(uid: u32, status: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_with_an_id_of_its_own_below_is_another_containers() {
+        for (status, expected) in [
+            ("Name:\tsh\nNSpid:\t7\nUid:\t0\n", false),
+            ("NSpid:\t7\t1\n", true),
+            ("NSpid:\t900\t7\t1\n", true),
+            ("NSpid:\t\n", false),
+            ("Name:\tNSpid:\t7\t1\n", false),
+            ("", false),
+        ] {
+            assert_eq!(is_in_namespace_below(status.as_bytes()), expected, "{status}");
+        }
+    }
 
     #[test]
     fn a_process_is_a_users_if_all_its_user_ids_are() {
