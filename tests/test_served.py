@@ -396,3 +396,23 @@ def test_a_profile_that_vanishes_meanwhile_is_no_such_gateway(host):
     shutil.rmtree(host.path("/opt/data/profiles/ops"))
     done = host.init("start", "ops", code=1)
     assert b"it is not on the volume" in done.stderr or b"no such gateway" in done.stderr
+
+
+def test_of_several_each_has_been_asked_for_before_one_is_waited_for(multiplex):
+    multiplex.tell("default", "deaf")
+    volume(multiplex)
+    boot(multiplex)
+    wait_for(lambda: served(multiplex) == ["default", "coder", "ops"])
+    begun = time.monotonic()
+    done = multiplex.init("stop", "--wait=2", "coder", "ops", code=1)
+    assert done.stderr.count(b"still serves it after 2 seconds") == 2 and marker(multiplex, "ops").exists()
+    assert time.monotonic() - begun < 3.5
+
+
+def test_a_default_that_was_stopped_on_request_and_is_needed_says_both(host):
+    host.init("stop", "default")
+    assert rows(host)["default"]["note"] == (
+        f"stopped on request, but the next boot starts it for the profiles that it serves: {PROGRAM} start default"
+    )
+    host.init("start", "default")
+    wait_for(lambda: health(host) == (0, ""), what="health")

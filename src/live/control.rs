@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::progress::Down;
 use super::record::{DesiredState, Locked, Write};
 use super::register::{self, Registration};
-use super::served::Outlook;
+use super::served::{Left, Outlook, Wait};
 use super::supervised::{ENDING, Next, SupervisedGateway};
 use super::{Live, lapse, names, record, refusal, served, unregister};
 use crate::output::{Console, Context, Error, Result, exit};
@@ -84,14 +84,27 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
     // The gateway of `default` comes before those whom it serves.
     let (of_default, own): (Vec<_>, Vec<_>) =
         profiles.iter().partition(|profile| outlook.is_of_default(profile));
+    let mut failed = |error: Error| {
+        console.failed(&error);
+        first_failure.get_or_insert(error.code());
+    };
+    let mut unanswered = Vec::new();
     for profile in own.into_iter().chain(of_default) {
         let done = outlook
             .refuse_second(verb, profile)
             .and_then(|()| served::require_access(&live, verb, profile))
             .and_then(|()| carry_out(&live, verb, profile, &outlook, args.wait));
-        if let Err(error) = done {
-            console.failed(&error);
-            first_failure.get_or_insert(error.code());
+        match done {
+            Ok(Left::Nothing) => (),
+            Ok(Left::Answer) => unanswered.push(profile),
+            Err(error) => failed(error),
+        }
+    }
+    // The gateway of `default` has all requests before one of them is waited for.
+    let wait = args.wait.map(Wait::new);
+    for profile in unanswered {
+        if let Err(error) = served::answer(&live, &outlook, verb, profile, wait.as_ref()) {
+            failed(error);
         }
     }
     // Those that this command has parked need it no more.
@@ -112,11 +125,11 @@ fn carry_out(
     profile: &ProfileName,
     outlook: &Outlook,
     wait: Option<Duration>,
-) -> Result<()> {
+) -> Result<Left> {
     let (found, slot) = look(live, profile)?;
     if outlook.is_of_default(profile) {
         let own = slot.filter(|_| found == Found::Supervised);
-        return served::carry_out(live, outlook, verb, profile, own, wait);
+        return served::request(live, outlook, verb, profile, own, wait);
     }
     let mut request = Request::new(live, profile, verb);
     let done = match prepare(verb, found) {
@@ -148,7 +161,7 @@ fn carry_out(
         }
         Preparation::NoGateway => Err(names::unknown_profile(&live.settings, profile)),
     };
-    request.conclude(done)
+    request.conclude(done).map(|()| Left::Nothing)
 }
 
 fn order(

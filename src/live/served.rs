@@ -1,7 +1,7 @@
 //! `start`, `stop` and `restart` of a profile that has no gateway of its own: that of `default` serves it, unless the profile is parked.
 //! A profile whose gateway runs in the foreground has none to start either.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::control::{Parking, Request, Verb, WAIT};
 use super::progress::Down;
@@ -85,89 +85,145 @@ fn look(live: &Live<'_>, outlook: &Outlook, profile: &ProfileName) -> Result<Ser
     Ok(host.serving(profile.text().as_bytes()))
 }
 
-/// Carries out `start` or `stop`, or refuses `restart`. `slot` is the profile's own slot, if it is supervised.
-pub fn carry_out(
+/// What is left of a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing.
+    Nothing,
+    /// What the gateway of `default` makes of it.
+    Answer,
+}
+
+/// Makes the request: parks or unparks a profile, records its desired state, and stops its own gateway, if it has one that is not to be.
+/// `restart` is refused. `slot` is the profile's own slot, if it is supervised.
+pub fn request(
     live: &Live<'_>,
     outlook: &Outlook,
     verb: Verb,
     profile: &ProfileName,
     slot: Option<Dir>,
     wait: Option<Duration>,
+) -> Result<Left> {
+    match verb {
+        Verb::Restart => Err(refusal(live, profile)),
+        Verb::Stop => {
+            let request = Request::of_default(live, profile, Verb::Stop, Parking::Park);
+            match slot {
+                Some(slot) => request.stop(slot, wait)?,
+                None => request.record_alone()?,
+            }
+            Ok(Left::Answer)
+        }
+        Verb::Start => {
+            Request::of_default(live, profile, Verb::Start, Parking::Unpark).record_alone()?;
+            let own = slot.map(|slot| SupervisedGateway { live, profile, slot });
+            let is_up = own.as_ref().map(SupervisedGateway::is_up).transpose()? == Some(true);
+            match own.filter(|_| is_up) {
+                Some(own) => keep_one(&own, &look(live, outlook, profile)?, wait.unwrap_or(WAIT)),
+                None => Ok(Left::Answer),
+            }
+        }
+    }
+}
+
+/// Stops the profile's own gateway if that of `default` serves it, too.
+fn keep_one(own: &SupervisedGateway<'_>, serving: &Serving, limit: Duration) -> Result<Left> {
+    let name = own.profile.text();
+    if *serving != Serving::Served {
+        let what = "its own gateway is up, which is not started at the next boot: that of default serves it";
+        own.live.console.note(format_args!("{name}: {what}"));
+        return Ok(Left::Nothing);
+    }
+    if own.bring_down(limit)? == Down::Still {
+        return Err(own.still_up(limit));
+    }
+    own.live.console.note(format_args!("{name}: its own gateway is stopped"));
+    Ok(Left::Answer)
+}
+
+/// Says what the gateway of `default` makes of a request, after having waited for it, if the command does.
+pub fn answer(
+    live: &Live<'_>,
+    outlook: &Outlook,
+    verb: Verb,
+    profile: &ProfileName,
+    wait: Option<&Wait>,
 ) -> Result<()> {
     let look = || look(live, outlook, profile);
     match verb {
-        Verb::Start => start(live, profile, slot, wait, look),
-        Verb::Stop => stop(live, profile, slot, wait, look),
-        Verb::Restart => Err(refusal(live, profile)),
+        Verb::Stop => dropped(live, profile, wait, look),
+        Verb::Start | Verb::Restart => taken_up(live, profile, wait, look),
     }
 }
 
-/// Parks a profile, and stops its own gateway, if it has one. With `wait`, waits until the gateway of `default` has dropped it.
-fn stop(
+/// How long a command waits for all its profiles together.
+pub struct Wait {
+    limit: Duration,
+    since: Instant,
+}
+
+impl Wait {
+    /// Begins to wait.
+    pub fn new(limit: Duration) -> Wait {
+        Wait { limit, since: Instant::now() }
+    }
+
+    /// Waits until `is_there` is true of whether a profile is served. Returns what was seen last.
+    fn until(
+        &self,
+        look: impl Fn() -> Result<Serving>,
+        is_there: impl Fn(&Serving) -> bool,
+    ) -> Result<Serving> {
+        let left = self.limit.saturating_sub(self.since.elapsed());
+        let found =
+            time::poll(left, INTERVAL, || look().map(|serving| Some(serving).filter(&is_there)).transpose());
+        found.unwrap_or_else(look)
+    }
+}
+
+fn dropped(
     live: &Live<'_>,
     profile: &ProfileName,
-    slot: Option<Dir>,
-    wait: Option<Duration>,
+    wait: Option<&Wait>,
     look: impl Fn() -> Result<Serving>,
 ) -> Result<()> {
-    let request = Request::of_default(live, profile, Verb::Stop, Parking::Park);
-    match slot {
-        Some(slot) => request.stop(slot, wait)?,
-        None => request.record_alone()?,
-    }
     let name = profile.text();
-    match look()? {
-        Serving::Served => (),
-        Serving::Unknown(error) => return Err(unknown(profile, &error)),
-        _ => return Ok(()),
-    }
-    let Some(limit) = wait else {
-        live.console
-            .note(format_args!("{name} is parked: the gateway of default drops it within 30 seconds"));
-        return Ok(());
+    let serving = match wait {
+        Some(wait) => wait.until(look, |serving| *serving != Serving::Served)?,
+        None => look()?,
     };
-    let serving = await_serving(limit, &look, |serving| *serving != Serving::Served)?;
-    if serving != Serving::Served {
-        return Ok(());
+    match (serving, wait) {
+        (Serving::Unknown(error), _) => {
+            Err(Error::new("determine who serves", name, error).with_code(exit::INCOMPLETE))
+        }
+        (Serving::Served, None) => {
+            live.console
+                .note(format_args!("{name} is parked: the gateway of default drops it within 30 seconds"));
+            Ok(())
+        }
+        (Serving::Served, Some(wait)) => {
+            let reason = format!(
+                "it is parked, and the gateway of default still serves it after {} seconds: it looks for gateway.parked every \
+                 30 seconds, and releases of Hermes Agent before 0.21.5 do not know that file",
+                wait.limit.as_secs()
+            );
+            Err(Error::new("stop", name, reason).with_code(exit::INCOMPLETE))
+        }
+        _ => Ok(()),
     }
-    let reason = format!(
-        "it is parked, and the gateway of default still serves it after {} seconds: it looks for gateway.parked every 30 \
-         seconds, and releases of Hermes Agent before 0.21.5 do not know that file",
-        limit.as_secs()
-    );
-    Err(Error::new("stop", name, reason).with_code(exit::INCOMPLETE))
 }
 
-/// Unparks a profile and records that it is to run. Stops its own gateway where there are two. With `wait`, waits until the gateway of
-/// `default` serves it.
-fn start(
+fn taken_up(
     live: &Live<'_>,
     profile: &ProfileName,
-    slot: Option<Dir>,
-    wait: Option<Duration>,
+    wait: Option<&Wait>,
     look: impl Fn() -> Result<Serving>,
 ) -> Result<()> {
-    Request::of_default(live, profile, Verb::Start, Parking::Unpark).record_alone()?;
     let name = profile.text();
-    let mut serving = look()?;
-    let own = slot.map(|slot| SupervisedGateway { live, profile, slot });
-    let is_own_up = own.as_ref().map(SupervisedGateway::is_up).transpose()? == Some(true);
-    if let Some(own) = own.filter(|_| is_own_up) {
-        if serving != Serving::Served {
-            let what =
-                "its own gateway is up, which is not started at the next boot: that of default serves it";
-            live.console.note(format_args!("{name}: {what}"));
-            return Ok(());
-        }
-        let limit = wait.unwrap_or(WAIT);
-        if own.bring_down(limit)? == Down::Still {
-            return Err(own.still_up(limit));
-        }
-        live.console.note(format_args!("{name}: its own gateway is stopped"));
-    }
-    if let Some(limit) = wait.filter(|_| comes_by_itself(&serving)) {
-        serving = await_serving(limit, &look, |serving| !comes_by_itself(serving))?;
-    }
+    let serving = match wait {
+        Some(wait) => wait.until(look, |serving| !comes_by_itself(serving))?,
+        None => look()?,
+    };
     if serving == Serving::Served || (wait.is_none() && comes_by_itself(&serving)) {
         let note = if serving == Serving::Served { SERVED } else { COMES };
         live.console.note(format_args!("{name}: {note}"));
@@ -175,7 +231,7 @@ fn start(
     }
     let why = status::why_not_served(&serving, &live.console.program(), is_default_roots(live)?);
     let reason = match wait.filter(|_| comes_by_itself(&serving)) {
-        Some(limit) => format!("not served after {} seconds: {why}", limit.as_secs()),
+        Some(wait) => format!("not served after {} seconds: {why}", wait.limit.as_secs()),
         None => why,
     };
     Err(Error::new("start", name, reason).with_code(exit::INCOMPLETE))
@@ -200,17 +256,6 @@ fn comes_by_itself(serving: &Serving) -> bool {
     matches!(serving, Serving::NotYet | Serving::Silent | Serving::Foreground)
 }
 
-/// Waits until `is_there` is true of whether a profile is served, for `limit` at most. Returns what was seen last.
-fn await_serving(
-    limit: Duration,
-    look: impl Fn() -> Result<Serving>,
-    is_there: impl Fn(&Serving) -> bool,
-) -> Result<Serving> {
-    let found =
-        time::poll(limit, INTERVAL, || look().map(|serving| Some(serving).filter(&is_there)).transpose());
-    found.unwrap_or_else(look)
-}
-
 /// Returns the error of a restart: there is no process that would be a profile's own.
 fn refusal(live: &Live<'_>, profile: &ProfileName) -> Error {
     let (program, name) = (live.console.program(), profile.text());
@@ -219,8 +264,4 @@ fn refusal(live: &Live<'_>, profile: &ProfileName) -> Error {
          again: {program} stop --wait {name}, then: {program} start --wait {name}"
     );
     Error::new("restart", name, reason).with_code(exit::INCOMPLETE)
-}
-
-fn unknown(profile: &ProfileName, error: &str) -> Error {
-    Error::new("determine who serves", profile.text(), error.to_owned()).with_code(exit::INCOMPLETE)
 }

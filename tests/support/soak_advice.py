@@ -5,6 +5,7 @@ import re
 
 from support.soak_actions import LIMIT
 from support.soak_checks import is_up
+from support.soak_model import SINGLE
 
 # The most pieces of advice until there is nothing more to be done.
 STEPS = 4
@@ -57,10 +58,11 @@ def advice_helps(seen, followed):
             followed.append(note)
             seen.slots, seen.is_calm = seen.container.calm()
         volume = seen.volume
-        if said and name in volume.names() and volume.needs_default(name) and not is_up(seen, name):
-            host = volume.host(seen.slots)
-            is_served = isinstance(host, list) and name in host
-            if not is_served and not seen.dies_soon("default") and host not in ("silent", "alone"):
+        if name in volume.names() and volume.needs_default(name) and not is_up(seen, name) and not seen.dies_soon("default"):
+            host, why = volume.host(seen.slots), (volume.state("default") or {}).get("multiplex_standalone_reason") or ""
+            # A state file that somebody has replaced tells nothing, and what else keeps default alone has to be resolved.
+            is_excused = host == "silent" or (host == "alone" and not why.startswith(SINGLE))
+            if not is_excused and not (isinstance(host, list) and name in host):
                 yield f"{name}: after {said} default does not serve it: {host}"
     for name, known in seen.model.profiles.items():
         known.is_tied, known.has_down, known.may_have_leftovers, known.has_own = False, None, True, is_up(seen, name)

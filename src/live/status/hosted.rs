@@ -17,12 +17,16 @@ pub fn note(row: &Row, forecast: &Forecast) -> Option<Note> {
             Note::new("the gateway of default serves it, although it was stopped on request")
                 .with(Remedy::Stop)
         }),
+        // It serves all that are not parked.
+        (OfDefault::Unasked, Serving::NotYet) => Some(Note::new(NOT_YET)),
         (OfDefault::Unasked, _) => Some(Note::new(forecast.words.clone())),
         (OfDefault::Parked, Serving::Served) => Some(Note::new(STILL_SERVED)),
         (OfDefault::Parked, _) => Some(Note::new("parked on request").with(Remedy::Start)),
     }
 }
 
+/// What is said of a profile that is going to be served.
+const NOT_YET: &str = "the gateway of default does not serve it yet: it looks every 30 seconds";
 /// What is said of a profile that is parked and served.
 const STILL_SERVED: &str = "parked on request, and the gateway of default still serves it: it looks every 30 seconds, and \
                             releases of Hermes Agent before 0.21.5 do not know gateway.parked";
@@ -54,7 +58,7 @@ fn twice(row: &Row, forecast: &Forecast) -> Option<Note> {
 fn why_not(serving: &Serving) -> Note {
     match serving {
         Serving::NotYet => {
-            Note::new("the gateway of default does not serve it yet: it looks every 30 seconds; if this lasts")
+            Note::new(format!("{NOT_YET}; if this lasts"))
                 .with(Remedy::RestartDefault)
         }
         Serving::Alone(None) => Note::new(
@@ -214,7 +218,7 @@ mod tests {
                 Some("the gateway of default serves it, although it was stopped on request: P stop x"),
             ),
             (row(Unasked, true, Serving::Down), Shown::NotServed, false, Some("its words")),
-            (row(Unasked, false, Serving::NotYet), Shown::NotServed, false, Some("its words")),
+            (row(Unasked, false, Serving::NotYet), Shown::NotServed, false, Some(NOT_YET)),
             (row(Parked, true, Serving::Served), Shown::Served, false, Some(STILL_SERVED)),
             (row(Parked, true, Serving::NotYet), Shown::Parked, false, Some("parked on request: P start x")),
             (row(Parked, false, Serving::Down), Shown::Parked, false, Some("parked on request: P start x")),

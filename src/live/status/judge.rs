@@ -207,6 +207,7 @@ mod tests {
         for row in rows() {
             if let Subject::Profile(forecast) = &row.subject
                 && forecast.is_stopped_on_request
+                && forecast.next != NextBoot::Up
                 && !forecast.is_hindered
                 && row.failed_look().is_none()
                 && row.shown() == Shown::Down

@@ -76,6 +76,7 @@ pub fn forecasts() -> Vec<Forecast> {
         },
         // `default` starts for others.
         Forecast { is_unused_root: true, ..wanted() },
+        Forecast { next: NextBoot::Up, ..stopped.clone() },
         broken(NOT_JSON, Forecast { broken: Some(Broken::Content), ..wanted() }),
         broken(NOT_JSON, Forecast { broken: Some(Broken::Content), ..of_default(OfDefault::Unasked) }),
         broken(NO_FILE, Forecast { broken: Some(Broken::File), ..wanted() }),

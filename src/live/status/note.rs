@@ -267,6 +267,11 @@ fn disagreement(row: &Row, forecast: &Forecast) -> Option<Note> {
     {
         return Some(note);
     }
+    if forecast.is_stopped_on_request && !is_next_down && !state.is_wanted {
+        // Only `default` is started for others.
+        let what = "stopped on request, but the next boot starts it for the profiles that it serves";
+        return Some(Note::new(what).with(Remedy::Start));
+    }
     if state.is_wanted && !is_next_down {
         // s6-supervise starts a service at most once a second.
         let what = match state.last_death() {
@@ -400,7 +405,13 @@ mod tests {
             if remedy == Some(Remedy::LogsThenStart) {
                 assert!(ended_with_0 && row.shown() == Shown::Down, "{row:?}");
             }
-            if ended_with_0 && row.shown() == Shown::Down && row.next_boot() == Some(NextBoot::Up) {
+            let is_stopped =
+                matches!(&row.subject, Subject::Profile(forecast) if forecast.is_stopped_on_request);
+            if ended_with_0
+                && row.shown() == Shown::Down
+                && row.next_boot() == Some(NextBoot::Up)
+                && !is_stopped
+            {
                 assert_ne!(remedy, Some(Remedy::Start), "{row:?}");
             }
         }
@@ -494,12 +505,12 @@ mod tests {
         let deaths = Ok(Deaths { last, recent: 4, pause_until: Some(9) });
         let looping = Supervision::Supervised(State { deaths, ..up() });
         let running = || Supervision::Supervised(up());
-        let all: [Forecast; 16] = forecasts().try_into().expect("sixteen forecasts");
-        let [_, stopped, _, _, _, unused, for_others, broken, _, no_file, ..] = all;
+        let all: [Forecast; 17] = forecasts().try_into().expect("seventeen forecasts");
+        let [_, stopped, _, _, _, unused, for_others, stopped_but_for_others, broken, _, no_file, ..] = all;
         let missing = |missing| Supervision::NoSlot(missing);
         let not_json = "gateway_state.json: not JSON; the next boot keeps it down: P start x";
         let orphan = |of| Row { subject: Subject::Orphan(of), ..profile(wanted(), running()) };
-        let cases: [(Row, Option<&str>); 28] = [
+        let cases: [(Row, Option<&str>); 29] = [
             (profile(no_file, down(None)), Some("gateway_state.json: not a regular file; remove the file")),
             (profile(broken.clone(), running()), Some(not_json)),
             (profile(broken.clone(), down(None)), Some(not_json)),
@@ -523,6 +534,12 @@ mod tests {
             ),
             (profile(unused.clone(), down(None)), None),
             (profile(for_others, down(None)), Some("it has not been started since the boot: P start x")),
+            (
+                profile(stopped_but_for_others, down(Some((0, 0)))),
+                Some(
+                    "stopped on request, but the next boot starts it for the profiles that it serves: P start x",
+                ),
+            ),
             (profile(stopped.clone(), down(Some((78, 0)))), Some("stopped on request: P start x")),
             (profile(stopped.clone(), down(Some((1, 0)))), Some("stopped on request: P start x")),
             (
