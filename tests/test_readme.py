@@ -185,7 +185,7 @@ def test_every_option_is_described_in_the_manual_and_on_the_page_of_its_command(
 def test_every_option_that_is_written_down_exists(grammar):
     known = {f"--{option}" for options in grammar.values() for option in options} | {"--help", "--version"}
     # Options of hermes, of docker and of Dockerfiles.
-    others = {"--replace", "--no-supervise", "--all", "--host", "--port", "--no-open", "--init", "--from", "--start-period"}
+    others = {"--replace", "--no-supervise", "--all", "--host", "--port", "--no-open", "--init", "--from", "--start-period", "--tmpfs"}
     for where, text in ({"README": README, "manual": manual()} | DOCUMENTS).items():
         assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", text)) - others <= known, where
     for command, options in grammar.items():

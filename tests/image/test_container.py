@@ -330,6 +330,18 @@ def test_sealed_the_hermes_user_commands_but_makes_nothing(podman, volume):
         assert container.sh("stat -c %u /run/service /run/service/gateway-later") == "0\n0\n"
 
 
+def test_a_tmpfs_for_run_as_the_readme_has_it(podman, volume):
+    assert "docker run -d --tmpfs /run:exec try" in (ROOT / "README.md").read_text()
+    for number in range(60):
+        volume.profile(f"p{number:02}", "stopped")
+    volume.profile("coder", "running")
+    with podman.boot(volume, options=("--tmpfs", "/run:exec")) as container:
+        wait_for(lambda: container.service("gateway-coder") == "up", 15, "the gateway")
+        assert container.sh("stat -f -c %T /run/service") == "tmpfs\n"
+        assert "is on overlayfs" not in container.log()
+        container.init("restart", "--wait", "coder")
+
+
 FOUR = ("--cap-drop=all", *(f"--cap-add={name}" for name in ("CHOWN", "SETUID", "SETGID", "KILL")))
 
 

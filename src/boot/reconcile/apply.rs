@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::os::unix::ffi::OsStrExt;
+use std::time::{Duration, Instant};
 
 use super::decide::{Decision, Profile, StartReason, Variables};
 use super::plan::{Item, Outcome, Plan};
@@ -17,9 +18,13 @@ use crate::s6::slot::staging::{self, Swept};
 use crate::s6::slot::{SlotState, check, publish};
 use crate::s6::{DefaultState, ProfileName, commands, supervision};
 use crate::settings::zone::Zone;
+use crate::sys::space::{self, FileSystem};
 use crate::sys::staged::Attributes;
 use crate::sys::{Dir, Errno, Name, Patience, Reason, present, time};
 use crate::volume::{Home, bootlog};
+
+/// Time that the slots may take before it is said why.
+const SLOW: Duration = Duration::from_secs(1);
 
 /// Runs the pass, or only plans it in a dry run, and reports it. Returns the exit code.
 pub fn run(pass: &Pass<'_>, effect: Effect, format: Format) -> u8 {
@@ -142,9 +147,11 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
         report_failure(pass, home.as_its_user(complete));
     }
     let mut plan = Plan::new(pass, Some(&swept.entries));
+    let begin = Instant::now();
     for item in &mut plan.items {
         carry_out(pass, &held, item);
     }
+    note_slow_overlay(pass, scandir, begin.elapsed());
     plan.is_complete &= is_complete && swept.is_complete;
     if ownership.is_root() {
         let others = update_other_slots(pass, &held, &swept.entries.slots, &plan.items);
@@ -161,6 +168,18 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
         report_failure(pass, handed_over);
     }
     plan
+}
+
+/// Reports that a tmpfs would be faster, if the slots are on overlayfs and took long: there a directory or a FIFO takes more than a
+/// millisecond.
+fn note_slow_overlay(pass: &Pass<'_>, scandir: &Dir, took: Duration) {
+    if took > SLOW && space::of(scandir).is_ok_and(|space| space.kind == FileSystem::Overlayfs) {
+        let path = Shown(pass.settings.scandir.value.as_os_str().as_bytes());
+        let (seconds, tenths) = (took.as_secs(), took.subsec_millis() / 100);
+        pass.console.note(format_args!(
+            "{path} is on overlayfs, and the slots took {seconds}.{tenths} seconds: a tmpfs is faster, with docker and podman --tmpfs /run:exec"
+        ));
+    }
 }
 
 fn report_failure(pass: &Pass<'_>, done: Result<()>) {
