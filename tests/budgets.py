@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from support.namespace import isolated
 from support.program import APART, executable, wait_for
 
 OWNER = "10000:10000"
@@ -101,7 +102,8 @@ def trace(folder):
     """Returns the system calls of a boot pass, as strace prints them with the paths of file descriptors."""
     log = folder / "strace"
     subprocess.run(
-        ["strace", "-f", "-y", "-s", "4096", "-o", log, *argv("reconcile", folder)],
+        # How many processes there are is no matter of a slot's.
+        isolated("strace", "-f", "-y", "-s", "4096", "-o", log, *argv("reconcile", folder)),
         check=True,
         env=APART,
         stdout=subprocess.DEVNULL,
