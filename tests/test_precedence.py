@@ -390,6 +390,8 @@ def test_the_mode_is_what_the_first_source_says(machine, scandir):
 @pytest.mark.parametrize("options", [["--sealed", "--delegated"], ["--delegated", "--sealed"]])
 def test_both_modes_together_are_wrong_usage_and_nothing_is_done(live, options):
     live.profile("host", "stopped")
+    # What its gateway says first is in the log a moment after it is up.
+    wait_for(lambda: live.path("/opt/data/logs/gateways/coder/current").stat().st_size, what="the first line of the log")
     (live.path("/run/static/web/supervise")).mkdir(parents=True)
     before = [identity(live.path(folder)) for folder in ("/run/service", "/run/static", "/opt/data")]
     for command, *words in (

@@ -240,7 +240,7 @@ def test_sealed_a_stop_of_a_slot_that_nobody_has_scanned_is_recorded(state, code
 
 @pytest.mark.parametrize("command", ["start", "stop", "restart"])
 def test_beside_an_unregistration_a_slot_that_is_gone_is_said_to_be_gone(live, command):
-    told = 0
+    told, made_again = 0, False
     for number in range(12):
         live.init("register", "coder", uid=HERMES, code=None)
         wait_for(lambda: live.svstat(live.slot("coder")) is not None, what="the slot")
@@ -254,7 +254,9 @@ def test_beside_an_unregistration_a_slot_that_is_gone_is_said_to_be_gone(live, c
             told += 1
             line = done.stderr.decode()
             assert done.returncode == 1 and ("another command has unregistered it meanwhile" in line or "has no slot" in line), done
-    assert "gateway-coder" in entries(live) or told or command == "stop"
+        made_again = made_again or "gateway-coder" in entries(live)
+    # Some round has met it.
+    assert made_again or told or command == "stop"
 
 
 def test_next_boot_finds_what_was_asked_for_last(live):

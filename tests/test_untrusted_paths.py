@@ -177,7 +177,9 @@ def test_as_the_hermes_user_his_own_processes_count(home):
 @pytest.mark.strace
 @pytest.mark.parametrize("options, looks", [(["--role", "gateway"], False), ([], True)])
 def test_the_command_is_looked_for_only_where_it_decides(home, options, looks):
-    (home / "home/gateway_state.json").write_text('{"gateway_state": "stopped"}')
+    # Where a gateway would start, it may be the command.
+    for state in ("", "profiles/coder/"):
+        (home / "home" / state / "gateway_state.json").write_text('{"gateway_state": "stopped"}')
     trace = home / "trace"
 
     def cmdlines(command, *options):

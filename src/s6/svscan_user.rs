@@ -15,7 +15,7 @@ pub fn find(scandir: &Path) -> Result<Option<Credentials>> {
     if process::first_name().as_deref() == Some(SVSCAN_NAME) {
         return credentials(1);
     }
-    let Some(directory) = used(scandir).context("look for an s6-svscan on", scandir)? else {
+    let Some(directory) = used(scandir).context("open", scandir)? else {
         return Ok(None);
     };
     let pids = process::with_name(SVSCAN_NAME).context("look for an s6-svscan in", Path::new("/proc"))?;
