@@ -4,13 +4,14 @@ use std::ffi::OsString;
 use std::time::Duration;
 
 use super::progress::Down;
-use super::record::{DesiredState, Locked, Write};
+use super::record::{DesiredState, Locked};
 use super::register::{self, Registration};
+use super::request::Request;
 use super::served::{Left, Outlook, Wait};
 use super::supervised::{ENDING, Next, SupervisedGateway};
 use super::{Live, lapse, names, record, refusal, served, unregister};
 use crate::output::{Console, Context, Error, Result, exit};
-use crate::s6::{DefaultState, ProfileName, servicedir, slot, status, supervision};
+use crate::s6::{DefaultState, ProfileName, servicedir, status, supervision};
 use crate::settings::Overrides;
 use crate::sys::{Dir, Ownership};
 
@@ -53,7 +54,7 @@ impl Verb {
     }
 
     /// Returns the state that is wanted at the next boot.
-    fn desired(self) -> DesiredState {
+    pub fn desired(self) -> DesiredState {
         match self {
             Verb::Start | Verb::Restart => DesiredState::Running,
             Verb::Stop => DesiredState::Stopped,
@@ -180,133 +181,10 @@ fn order(
     done.map_err(|error| if gateway.is_gone() { unregister::done_meanwhile(gateway.profile) } else { error })
 }
 
-/// A request for a gateway, as the next boot will find it.
-pub(super) struct Request<'a> {
-    live: &'a Live<'a>,
-    profile: &'a ProfileName,
-    /// What was asked for.
-    desired: DesiredState,
-    /// What becomes of the profile's `gateway.parked`, if anything.
-    parking: Option<Parking>,
-    /// Whether the last attempt to record a desired state has succeeded.
-    recorded: Result<()>,
-}
-
-/// What becomes of the `gateway.parked` of a profile that the gateway of `default` serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parking {
-    /// It is made.
-    Park,
-    /// It is removed.
-    Unpark,
-}
-
-impl<'a> Request<'a> {
-    fn new(live: &'a Live<'a>, profile: &'a ProfileName, verb: Verb) -> Request<'a> {
-        Request { live, profile, desired: verb.desired(), parking: None, recorded: Ok(()) }
-    }
-
-    /// Makes the request for a profile that the gateway of `default` serves.
-    pub(super) fn of_default(
-        live: &'a Live<'a>,
-        profile: &'a ProfileName,
-        verb: Verb,
-        parking: Parking,
-    ) -> Request<'a> {
-        Request { parking: Some(parking), ..Request::new(live, profile, verb) }
-    }
-
-    /// Records the request, which is no order to s6.
-    pub(super) fn record_alone(mut self) -> Result<()> {
-        self.record();
-        self.conclude(Ok(()))
-    }
-
-    /// Records the request and brings down the profile's own gateway, whose slot this is.
-    pub(super) fn stop(mut self, slot: Dir, wait: Option<Duration>) -> Result<()> {
-        let done = order(self.live, Verb::Stop, slot, wait, &mut self);
-        self.conclude(done)
-    }
-
-    /// Records the desired state, in the state file and in the slot, and calls `order`, which gives it to s6, as one step: no other
-    /// command's request comes between. It is recorded first, so that it is not lost if this process is killed, and so that a new gateway
-    /// finds it.
-    fn carry_out<T>(
-        &mut self,
-        slot: &Dir,
-        order: impl FnOnce(Option<&Locked<'_>>) -> Result<T>,
-    ) -> Result<T> {
-        // The lock of the slots comes before that of a profile, as in a pass.
-        let slots = self.live.hold_slot(slot);
-        let dir = record::lock(self.live, self.profile);
-        self.set(&dir, self.desired, Write::Always);
-        if let Some(slots) = slots {
-            let want = match self.desired {
-                DesiredState::Running => DefaultState::Up,
-                DesiredState::Stopped => DefaultState::Down,
-            };
-            if let Err(error) = slot::set_default_state(&slots, slot, self.profile, want, &self.live.template)
-            {
-                self.live.console.failed(&error);
-            }
-        }
-        order(dir.as_ref().ok().and_then(Option::as_ref))
-    }
-
-    /// Records the desired state of a gateway that has no slot.
-    fn record(&mut self) {
-        let dir = record::lock(self.live, self.profile);
-        self.set(&dir, self.desired, Write::Always);
-    }
-
-    /// Records what the gateway's supervisor has the order for, if another desired state is recorded: the gateway may have written its own
-    /// view of the state file over it while it went down. Whoever is last looks again.
-    fn settle(&mut self, gateway: &SupervisedGateway<'_>) -> Result<()> {
-        let dir = record::lock(self.live, self.profile);
-        // Whoever has it served again meanwhile has given its supervisor no order.
-        if self.parking.is_some()
-            && let Ok(Some(dir)) = &dir
-            && !dir.is_parked()?
-        {
-            return Ok(());
-        }
-        // One that was not stopped by a command may be down because it failed.
-        match gateway.is_wanted()? {
-            Some(true) => self.set(&dir, DesiredState::Running, Write::IfDifferent),
-            Some(false) if self.desired == DesiredState::Stopped => {
-                self.set(&dir, DesiredState::Stopped, Write::IfDifferent);
-            }
-            Some(false) | None => (),
-        }
-        Ok(())
-    }
-
-    /// Sets the desired state. That a profile is to be stopped needs no record if it is not on the volume: the next boot starts none that is
-    /// not there.
-    fn set(&mut self, dir: &Result<Option<Locked<'_>>>, desired: DesiredState, write: Write) {
-        self.recorded = match dir {
-            Err(error) => Err(error.clone()),
-            Ok(Some(dir)) => dir.set_desired(desired, write).and_then(|()| match self.parking {
-                Some(parking) if write == Write::Always => dir.set_parked(parking == Parking::Park),
-                _ => Ok(()),
-            }),
-            Ok(None) if desired == DesiredState::Stopped => Ok(()),
-            Ok(None) => {
-                let reason = "it is not on the volume, so the next boot starts nothing";
-                Err(Error::new("find the profile", self.profile.text(), reason))
-            }
-        };
-    }
-
-    /// Returns the result of the request, given what has come of the orders to s6.
-    fn conclude(self, done: Result<()>) -> Result<()> {
-        let Err(error) = self.recorded else { return done };
-        self.live.console.failed(&error);
-        done?;
-        let reason = format!("the next boot may not know that it should be {}", self.desired.text());
-        Err(Error::new("record the desired state of", self.profile.text(), reason)
-            .with_code(exit::INCOMPLETE))
-    }
+/// Carries out a request to be down for a gateway whose slot this is.
+pub(super) fn bring_down(mut request: Request<'_>, slot: Dir, wait: Option<Duration>) -> Result<()> {
+    let done = order(request.live, Verb::Stop, slot, wait, &mut request);
+    request.conclude(done)
 }
 
 /// Brings the gateway down.

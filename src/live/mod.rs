@@ -10,6 +10,7 @@ mod names;
 mod progress;
 mod record;
 pub mod register;
+mod request;
 pub mod seed;
 mod served;
 pub mod status;

@@ -3,8 +3,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::control::{Parking, Request, Verb, WAIT};
+use super::control::{self, Verb, WAIT};
 use super::progress::Down;
+use super::request::{Parking, Request};
 use super::supervised::SupervisedGateway;
 use super::{Live, record, status};
 use crate::boot::reconcile::decide::{Decision, DownReason};
@@ -109,7 +110,7 @@ pub fn request(
         Verb::Stop => {
             let request = Request::of_default(live, profile, Verb::Stop, Parking::Park);
             match slot {
-                Some(slot) => request.stop(slot, wait)?,
+                Some(slot) => control::bring_down(request, slot, wait)?,
                 None => request.record_alone()?,
             }
             Ok(Left::Answer)
