@@ -196,10 +196,7 @@ def test_stop_of_default_says_for_whom_it_is_started_again(host):
     assert host.svstat(host.slot("default")) == "down"
 
 
-@pytest.mark.parametrize("parked", [False, True])
-def test_restart_says_what_it_would_mean_and_its_commands_do_it(host, parked):
-    if parked:
-        host.init("stop", "--wait", "coder")
+def test_restart_says_what_it_would_mean_and_its_commands_do_it(host):
     done = host.init("restart", "coder", code=1)
     assert done.stderr.decode() == (
         "hermes-init restart: warning: unable to restart coder: the gateway of default serves it, together with others: "
@@ -207,8 +204,13 @@ def test_restart_says_what_it_would_mean_and_its_commands_do_it(host, parked):
         f"then: {PROGRAM} start --wait coder\n"
     )
     host.init("stop", "--wait", "coder")
+    said = f"hermes-init restart: warning: unable to restart coder: it is parked: {PROGRAM} start coder\n"
+    assert host.init("restart", "coder", code=1).stderr.decode() == said
     host.init("start", "--wait", "coder")
     assert rows(host)["coder"]["state"] == "served"
+    # Where default is down, its start is what helps.
+    host.init("stop", "default")
+    assert host.init("restart", "coder", code=1).stderr.decode().endswith(f"is down: {PROGRAM} start default\n")
 
 
 def test_register_makes_a_slot_that_stays_down_and_leaves_the_host_alone(host):
@@ -374,7 +376,10 @@ def test_any_entry_of_the_name_parks_and_what_cannot_be_removed_is_said(multiple
     done = multiplex.init("start", "coder", code=1 if kind == "directory" else 0)
     assert path.exists() == (kind == "directory") or path.is_symlink()
     if kind == "directory":
-        assert b"unable to remove profiles/coder/gateway.parked: it is a directory: remove that" in done.stderr
+        assert done.stderr.decode() == (
+            "hermes-init start: warning: unable to remove profiles/coder/gateway.parked: it is a directory: remove that\n"
+        )
+        assert desired(multiplex, "coder")["desired_state"] == "running"
         path.rmdir()
         multiplex.init("start", "coder")
     after = os.stat("/etc/shadow")
@@ -416,3 +421,144 @@ def test_a_default_that_was_stopped_on_request_and_is_needed_says_both(host):
     )
     host.init("start", "default")
     wait_for(lambda: health(host) == (0, ""), what="health")
+
+
+@pytest.mark.parametrize("words", [["-p", "coder", "gateway", "run", "--no-supervise"], ["gateway", "run", "--no-supervise"]])
+@pytest.mark.parametrize("topology", ["per-profile", "multiplex"])
+def test_a_gateway_in_the_foreground_is_not_started_a_second_time(topology, words):
+    """Whose gateway the container's command is has no other to start; a stop is recorded all the same."""
+    name = "coder" if "-p" in words else "default"
+    with Bed(environment={"HERMES_INIT_TOPOLOGY": topology}) as bed:
+        bed.profile("coder", '{"desired_state": "running"}')
+        bed.profile("default", '{"desired_state": "running"}')
+        bed.path("/run/bed/main-wrapper.sh").write_text("read -r _\n")
+        command = bed.command(["sh", "/run/bed/main-wrapper.sh", "hermes", *words])
+        process = subprocess.Popen(command, env=bed.environment, stdin=subprocess.PIPE)
+        try:
+            told = f"container command: {' '.join(words)})\n".encode()
+            wait_for(lambda: told in bed.init("reconcile", "--explain").stdout, what="the container's command")
+            boot(bed)
+            assert bed.svstat(bed.slot(name)) == "down"
+            for verb in ("start", "restart"):
+                done = bed.init(verb, name, code=1)
+                assert done.stderr.decode() == (
+                    f"hermes-init {verb}: warning: unable to {verb} {name}: the container's command, gateway run, runs this gateway in "
+                    "the foreground\n"
+                )
+            assert bed.svstat(bed.slot(name)) == "down"
+            if name == "default" and topology == "multiplex":
+                row = rows(bed)["coder"]
+                why = "the container's command, which is to serve it, has not reported yet whom it serves; the container's log says why"
+                assert (row["state"], row["note"]) == ("not served", why)
+            said = bed.init("stop", name).stderr
+            runs_on = b"the container's command, gateway run, is this gateway, and runs on: stop the container to stop it"
+            assert (runs_on in said) == (name == "default") and b"next boot starts default again" not in said
+            assert desired(bed, name)["desired_state"] == "stopped"
+        finally:
+            process.stdin.close()
+            process.wait(timeout=10)
+
+
+def test_what_is_unparked_while_default_is_down_is_known_to_be_served(host):
+    """Where all were parked, the marker is all that shows the topology to `auto`."""
+    host.init("stop", "--wait", "coder", "ops")
+    host.init("stop", "default")
+    host.init("start", "coder", code=1)
+    kept = host.path("/opt/data/.hermes-init-multiplex")
+    if kept.exists():
+        assert (kept.stat().st_uid, kept.stat().st_size) == (HERMES, 0)
+    row = rows(host)["coder"]
+    assert (row["state"], row["note"]) == (
+        "not served",
+        f"the gateway of default, which is to serve it, is down: {PROGRAM} start default",
+    )
+    host.init("start", "ops", code=1)
+    assert "profile=coder prior_state=running action=registered\n" in host.init("reconcile").stdout.decode()
+    # A gateway that something else starts ends as before.
+    assert host.run(["s6-svc", "-u", host.slot("coder")]).returncode == 0
+    wait_for(lambda: b"unable to start a gateway for coder" in host.log(), what="the refusal")
+    host.profile("new")
+    assert b"its slot stays down" in host.init("register", "new").stderr
+    host.init("start", "default")
+    wait_for(lambda: health(host) == (0, ""), what="health")
+    assert {name: row["state"] for name, row in rows(host).items()} == {
+        "default": "up",
+        "coder": "served",
+        "ops": "served",
+        "new": "served",
+    }
+
+
+@pytest.mark.parametrize("report", ['"served_profiles": []', '"served_profiles": [], "multiplex_standalone_reason": "under s6"'])
+def test_a_default_that_does_not_multiplex_refutes_what_was_remembered(report):
+    """As after a change to a release with a gateway for each profile."""
+    with Bed(environment={"HERMES_INIT_TOPOLOGY": "auto"}) as bed:
+        volume(bed, names=("coder",))
+        bed.profile("default", f'{{"desired_state": "running", {report}}}')
+        bed.path("/opt/data/.hermes-init-multiplex").touch()
+        boot(bed)
+        assert bed.svstat(bed.slot("coder")) == "up"
+
+
+@pytest.mark.parametrize("kind", ["symlink", "directory", "fifo"])
+def test_a_config_that_cannot_be_read_is_no_leave_to_start(host, kind):
+    config = host.path("/opt/data/profiles/coder/config.yaml")
+    if kind == "symlink":
+        host.path("/opt/data/shared.yaml").write_text(STANDALONE)
+        config.symlink_to("../../shared.yaml")
+    elif kind == "directory":
+        config.mkdir()
+    else:
+        os.mkfifo(config)
+    assert host.run(["s6-svc", "-u", host.slot("coder")]).returncode == 0
+    wait_for(lambda: b"unable to start a gateway for coder" in host.log(), what="the refusal")
+    assert not host.path("/run/bed/argv.coder").exists()
+
+
+def test_where_nobody_knows_the_topology_a_stop_is_no_sign():
+    single = '"served_profiles": [], "multiplex_standalone_reason": "only one profile exists (nothing to multiplex)"'
+    with Bed(environment={"HERMES_INIT_TOPOLOGY": "auto"}) as bed:
+        volume(bed, names=("coder", "ops"))
+        bed.profile("default", f'{{"desired_state": "running", {single}}}')
+        assert b"unable to determine the topology" in boot(bed).stderr
+        bed.init("stop", "coder")
+        assert not marker(bed, "coder").exists() and desired(bed, "coder")["desired_state"] == "stopped"
+        assert b"unable to determine the topology" in bed.init("reconcile").stderr
+        # What default writes at its next start decides.
+        bed.profile("default", '{"desired_state": "running", "served_profiles": [], "multiplex_standalone_reason": "under s6"}')
+        bed.init("start", "--wait", "ops")
+        assert bed.svstat(bed.slot("ops")) == "up"
+
+
+def test_a_gateway_of_its_own_is_stopped_before_default_takes_the_profile_up(multiplex):
+    variable = multiplex.path("/run/s6/container_environment/HERMES_INIT_TOPOLOGY")
+    variable.write_text("per-profile")
+    volume(multiplex)
+    marker(multiplex, "coder").touch()
+    boot(multiplex)
+    wait_for(lambda: served(multiplex) == ["default", "ops"])
+    variable.write_text("multiplex")
+    done = multiplex.init("start", "--wait", "coder")
+    assert b"coder: its own gateway is stopped\n" in done.stderr and multiplex.svstat(multiplex.slot("coder")) == "down"
+    assert rows(multiplex)["coder"]["state"] == "served"
+
+
+def test_a_default_that_keeps_dying_is_said_to_by_start_as_by_status(multiplex):
+    multiplex.tell("default", "exit 1")
+    volume(multiplex)
+    multiplex.init("reconcile")
+    multiplex.rescan()
+    wait_for(lambda: rows(multiplex)["default"]["state"] == "restarting", 15, "default to keep dying")
+    said = f"the gateway of default, which is to serve it, keeps dying; see: {PROGRAM} logs default"
+    assert rows(multiplex)["coder"]["note"] == said
+    assert said.encode() in multiplex.init("start", "coder", code=1).stderr
+
+
+def test_what_is_started_is_parked_in_no_topology():
+    """A marker of before would keep the profile down after a change of the topology."""
+    with Bed(environment={"HERMES_INIT_TOPOLOGY": "per-profile"}) as bed:
+        volume(bed, names=("coder",))
+        marker(bed, "coder").touch()
+        boot(bed)
+        bed.init("start", "coder")
+        assert not marker(bed, "coder").exists()

@@ -115,6 +115,10 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
     {
         console.note(format_args!("the next boot starts default again, because it serves {names}"));
     }
+    if verb == Verb::Stop && profiles.iter().any(ProfileName::is_root) && outlook.is_default_in_foreground() {
+        let what = "the container's command, gateway run, is this gateway, and runs on: stop the container to stop it";
+        console.note(format_args!("default: {what}"));
+    }
     live.note_refusal();
     Ok(first_failure.unwrap_or(0))
 }

@@ -33,8 +33,9 @@ use crate::sys::{Dir, Errno, Kind, Name, Ownership, Patience, Reason, process};
 /// Longest wait for supervisors to start or to exit. s6-svscan takes milliseconds for a service; a busy machine with many services
 /// takes seconds.
 const SUPERVISION: Duration = Duration::from_secs(10);
-/// Longest wait for the lock of the scan directory where the command does not depend on it.
-const SLOT: Duration = Duration::from_secs(1);
+/// Longest wait for the lock of the scan directory where the command does not depend on it. Each of several commands for one gateway keeps
+/// it until its order shows.
+const SLOT: Duration = Duration::from_secs(2);
 /// Time between two looks at a service: short for a person who waits, and long beside the few system calls of a look.
 const INTERVAL: Duration = Duration::from_millis(10);
 

@@ -166,6 +166,14 @@ impl Locked<'_> {
         Ok(())
     }
 
+    /// Leaves in `HERMES_HOME`, of which this is the directory, that the gateway of `default` serves other profiles.
+    pub fn remember_multiplex(&self) -> Result<()> {
+        let (owner, ownership) = (self.live.settings.owner.value, self.live.template.ownership);
+        self.home.as_its_user(|| {
+            parking::remember(&self.dir, owner, ownership).context("write", &parking::REMEMBERED)
+        })
+    }
+
     /// Makes or removes the profile's `gateway.parked`.
     pub fn set_parked(&self, is_parked: bool) -> Result<()> {
         let (live, label) = (self.live, profiles::label(self.profile, &PARKED));

@@ -19,6 +19,8 @@ pub struct Request<'a> {
     parking: Option<Parking>,
     /// Whether the last attempt to record a desired state has succeeded.
     pub recorded: Result<()>,
+    /// Whether `gateway.parked` has been made or removed.
+    marked: Result<()>,
 }
 
 /// What becomes of the `gateway.parked` of a profile that the gateway of `default` serves.
@@ -32,7 +34,9 @@ pub enum Parking {
 
 impl<'a> Request<'a> {
     pub fn new(live: &'a Live<'a>, profile: &'a ProfileName, verb: Verb) -> Request<'a> {
-        Request { live, profile, desired: verb.desired(), parking: None, recorded: Ok(()) }
+        // What is started is to be served, too, should it be the gateway of `default` that serves it one day.
+        let parking = (verb != Verb::Stop && !profile.is_root()).then_some(Parking::Unpark);
+        Request { live, profile, desired: verb.desired(), parking, recorded: Ok(()), marked: Ok(()) }
     }
 
     /// Makes the request for a profile that the gateway of `default` serves.
@@ -87,7 +91,7 @@ impl<'a> Request<'a> {
     pub fn settle(&mut self, gateway: &SupervisedGateway<'_>) -> Result<()> {
         let dir = record::lock(self.live, self.profile);
         // Whoever has it served again meanwhile has given its supervisor no order.
-        if self.parking.is_some()
+        if self.parking == Some(Parking::Park)
             && let Ok(Some(dir)) = &dir
             && !dir.is_parked()?
         {
@@ -109,10 +113,12 @@ impl<'a> Request<'a> {
     fn set(&mut self, dir: &Result<Option<Locked<'_>>>, desired: DesiredState, write: Write) {
         self.recorded = match dir {
             Err(error) => Err(error.clone()),
-            Ok(Some(dir)) => dir.set_desired(desired, write).and_then(|()| match self.parking {
-                Some(parking) if write == Write::Always => dir.set_parked(parking == Parking::Park),
-                _ => Ok(()),
-            }),
+            Ok(Some(dir)) => {
+                if let Some(parking) = self.parking.filter(|_| write == Write::Always) {
+                    self.marked = dir.set_parked(parking == Parking::Park);
+                }
+                dir.set_desired(desired, write)
+            }
             Ok(None) if desired == DesiredState::Stopped => Ok(()),
             Ok(None) => {
                 let reason = "it is not on the volume, so the next boot starts nothing";
@@ -123,6 +129,7 @@ impl<'a> Request<'a> {
 
     /// Returns the result of the request, given what has come of the orders to s6.
     pub fn conclude(self, done: Result<()>) -> Result<()> {
+        let done = done.and_then(|()| self.marked.map_err(|error| error.with_code(exit::INCOMPLETE)));
         let Err(error) = self.recorded else { return done };
         self.live.console.failed(&error);
         done?;

@@ -12,7 +12,6 @@ use crate::boot::reconcile::decide::{Decision, DownReason};
 use crate::boot::reconcile::plan::FOREGROUND;
 use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::{Error, Result, exit};
-use crate::s6::status::svstat;
 use crate::s6::{ProfileName, supervision};
 use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, process, time};
@@ -49,6 +48,11 @@ impl Outlook {
         self.item(profile).is_some_and(Item::is_of_default)
     }
 
+    /// Returns whether a profile is parked.
+    fn is_parked(&self, profile: &ProfileName) -> bool {
+        self.item(profile).is_some_and(|item| item.decision == Decision::Down(DownReason::Parked))
+    }
+
     /// Fails if the gateway of a profile runs in the foreground and is to be started.
     pub fn refuse_second(&self, verb: Verb, profile: &ProfileName) -> Result<()> {
         let is_foreground = |item: &Item| item.decision == Decision::Down(DownReason::Foreground);
@@ -60,7 +64,31 @@ impl Outlook {
 
     /// Returns the profiles for which the next boot starts `default`, if it does.
     pub fn charges(&self) -> Option<String> {
-        self.0.as_ref().map(Plan::charges).filter(|names| !names.is_empty())
+        let plan = self.0.as_ref().filter(|plan| !plan.is_default_in_foreground())?;
+        Some(plan.charges()).filter(|names| !names.is_empty())
+    }
+
+    /// Returns whether the gateway of `default` is the container's command.
+    pub fn is_default_in_foreground(&self) -> bool {
+        self.0.as_ref().is_some_and(Plan::is_default_in_foreground)
+    }
+
+    /// Returns whether it is not known which gateway serves the named profiles.
+    fn is_unknown(&self) -> bool {
+        self.0.as_ref().is_some_and(|plan| plan.topology.is_unknown)
+    }
+
+    /// Has the next boot know that the gateway of `default` serves other profiles, where a marker that is about to be removed may be all that
+    /// shows it. What cannot be written is reported.
+    fn remember(&self, live: &Live<'_>) {
+        if live.settings.topology.value != TopologyChoice::Auto || self.is_unknown() {
+            return;
+        }
+        let root = ProfileName::root();
+        let write = || record::lock(live, &root)?.map_or(Ok(()), |home| home.remember_multiplex());
+        if let Err(error) = write() {
+            live.console.failed(&error);
+        }
     }
 }
 
@@ -75,14 +103,13 @@ pub fn require_access(live: &Live<'_>, verb: Verb, profile: &ProfileName) -> Res
 
 /// Returns whether the gateway of `default` serves a profile now.
 fn look(live: &Live<'_>, outlook: &Outlook, profile: &ProfileName) -> Result<Serving> {
-    let process = match live.slot(&ProfileName::root())? {
-        Some(slot) => svstat(&slot)?.and_then(|stat| stat.pid()),
-        None => None,
+    let root = ProfileName::root();
+    let slotted = match live.slot(&root)? {
+        Some(slot) => SupervisedGateway { live, profile: &root, slot }.slotted()?,
+        None => Slotted::Down,
     };
-    let slotted = process.map_or(Slotted::Down, Slotted::Up);
     let host = record::host(&record::home(&live.settings)?, slotted);
-    let is_foreground = outlook.0.as_ref().is_some_and(Plan::is_default_in_foreground);
-    let host = if is_foreground { host.in_foreground() } else { host };
+    let host = if outlook.is_default_in_foreground() { host.in_foreground() } else { host };
     Ok(host.serving(profile.text().as_bytes()))
 }
 
@@ -106,7 +133,11 @@ pub fn request(
     wait: Option<Duration>,
 ) -> Result<Left> {
     match verb {
-        Verb::Restart => Err(refusal(live, profile)),
+        Verb::Restart => Err(refusal(live, outlook, profile)?),
+        // Nobody knows whether the gateway of `default` serves it: its own may be stopped, and a marker would be a sign.
+        Verb::Stop if outlook.is_unknown() => {
+            Request::new(live, profile, Verb::Stop).record_alone().map(|()| Left::Nothing)
+        }
         Verb::Stop => {
             let request = Request::of_default(live, profile, Verb::Stop, Parking::Park);
             match slot {
@@ -116,6 +147,7 @@ pub fn request(
             Ok(Left::Answer)
         }
         Verb::Start => {
+            outlook.remember(live);
             Request::of_default(live, profile, Verb::Start, Parking::Unpark).record_alone()?;
             let own = slot.map(|slot| SupervisedGateway { live, profile, slot });
             let is_up = own.as_ref().map(SupervisedGateway::is_up).transpose()? == Some(true);
@@ -130,7 +162,8 @@ pub fn request(
 /// Stops the profile's own gateway if that of `default` serves it, too.
 fn keep_one(own: &SupervisedGateway<'_>, serving: &Serving, limit: Duration) -> Result<Left> {
     let name = own.profile.text();
-    if *serving != Serving::Served {
+    // That of `default` takes none up that has its own.
+    if matches!(serving, Serving::Down | Serving::Alone(_) | Serving::Restarting | Serving::Unknown(_)) {
         let what = "its own gateway is up, which is not started at the next boot: that of default serves it";
         own.live.console.note(format_args!("{name}: {what}"));
         return Ok(Left::Nothing);
@@ -153,7 +186,7 @@ pub fn answer(
     let look = || look(live, outlook, profile);
     match verb {
         Verb::Stop => dropped(live, profile, wait, look),
-        Verb::Start | Verb::Restart => taken_up(live, profile, wait, look),
+        Verb::Start | Verb::Restart => taken_up(live, outlook, profile, wait, look),
     }
 }
 
@@ -216,6 +249,7 @@ fn dropped(
 
 fn taken_up(
     live: &Live<'_>,
+    outlook: &Outlook,
     profile: &ProfileName,
     wait: Option<&Wait>,
     look: impl Fn() -> Result<Serving>,
@@ -230,7 +264,7 @@ fn taken_up(
         live.console.note(format_args!("{name}: {note}"));
         return Ok(());
     }
-    let why = status::why_not_served(&serving, &live.console.program(), is_default_roots(live)?);
+    let why = why_not(live, outlook, &serving)?;
     let reason = match wait.filter(|_| comes_by_itself(&serving)) {
         Some(wait) => format!("not served after {} seconds: {why}", wait.limit.as_secs()),
         None => why,
@@ -258,11 +292,21 @@ fn comes_by_itself(serving: &Serving) -> bool {
 }
 
 /// Returns the error of a restart: there is no process that would be a profile's own.
-fn refusal(live: &Live<'_>, profile: &ProfileName) -> Error {
+fn refusal(live: &Live<'_>, outlook: &Outlook, profile: &ProfileName) -> Result<Error> {
     let (program, name) = (live.console.program(), profile.text());
-    let reason = format!(
-        "{SERVED}, together with others: {program} restart default restarts it for all; to have {name} alone dropped and taken up \
-         again: {program} stop --wait {name}, then: {program} start --wait {name}"
-    );
-    Error::new("restart", name, reason).with_code(exit::INCOMPLETE)
+    let reason = match look(live, outlook, profile)? {
+        Serving::Served => format!(
+            "{SERVED}, together with others: {program} restart default restarts it for all; to have {name} alone dropped and \
+             taken up again: {program} stop --wait {name}, then: {program} start --wait {name}"
+        ),
+        _ if outlook.is_parked(profile) => format!("it is parked: {program} start {name}"),
+        serving => why_not(live, outlook, &serving)?,
+    };
+    Ok(Error::new("restart", name, reason).with_code(exit::INCOMPLETE))
+}
+
+/// Returns why a profile is not served, with what helps.
+fn why_not(live: &Live<'_>, outlook: &Outlook, serving: &Serving) -> Result<String> {
+    let (is_roots, is_foreground) = (is_default_roots(live)?, outlook.is_default_in_foreground());
+    Ok(status::why_not_served(serving, &live.console.program(), is_roots, is_foreground))
 }

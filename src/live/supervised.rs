@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::progress::{Down, STEADY, Start, Streak, has_taken, is_ending, is_settled};
 use super::record::{self, DesiredState, Locked};
+use super::status::is_loop;
 use super::{INTERVAL, Live, hindrance, logs, refusal};
 use crate::output::{Error, Result, exit};
 use crate::s6::deaths::{self, Death, Tally};
@@ -13,6 +14,7 @@ use crate::s6::status::{self, Stat};
 use crate::s6::{ProfileName, supervision};
 use crate::service::count::{Beginning, Program};
 use crate::sys::{Dir, Errno, Reason, time};
+use crate::topology::host::Slotted;
 use crate::volume::marker;
 
 /// Time that a start without `--wait` gives a gateway that is on its way down. It is short: the gateway starts again when it has ended,
@@ -109,6 +111,28 @@ impl SupervisedGateway<'_> {
     /// Returns whether it is up.
     pub fn is_up(&self) -> Result<bool> {
         Ok(self.stat()?.is_some_and(|stat| stat.is_up()))
+    }
+
+    /// Returns what s6 says of it, as the gateway that may serve others.
+    pub fn slotted(&self) -> Result<Slotted> {
+        let Some(stat) = self.stat()? else { return Ok(Slotted::Down) };
+        if stat.is_wanted && self.keeps_dying(&stat) {
+            return Ok(Slotted::Restarting);
+        }
+        Ok(stat.pid().map_or(Slotted::Down, Slotted::Up))
+    }
+
+    /// Returns whether it keeps dying, as far as this process can tell.
+    fn keeps_dying(&self, stat: &Stat) -> bool {
+        let (now, settings) = (time::now(), &self.live.settings);
+        let Some(tally) = deaths::tally(&self.slot).ok().filter(|tally| !tally.deaths.is_empty()) else {
+            return false;
+        };
+        let since =
+            record::home(settings).and_then(|home| record::count_since(&home, settings, self.profile));
+        let tally = tally.since(since.ok().flatten());
+        let counted = Program::Gateway.counted(&tally, Beginning::of(stat), self.makes_pauses(), now);
+        is_loop(&counted, now)
     }
 
     /// Waits until the gateway, whose process was `old`, is down, or another process has followed it.

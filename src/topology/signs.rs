@@ -34,6 +34,9 @@ pub struct Signs {
     /// Whether there is `.multiplex_opt_out_rewritten`, which a gateway leaves when it has changed a `multiplex_profiles: false` of
     /// config.yaml.
     pub is_rewritten: bool,
+    /// Whether there is `.hermes-init-multiplex`, which `start` leaves before it unparks a profile. It counts unless `default` has written
+    /// since that it does not multiplex.
+    pub is_remembered: bool,
     /// Whether there is a profile beside `default`. No sign by itself.
     pub has_named: bool,
 }
@@ -54,6 +57,12 @@ impl Signs {
             || self.standalone.is_some()
             || self.parked.is_some()
             || self.is_rewritten
+            || self.is_remembered()
+    }
+
+    fn is_remembered(&self) -> bool {
+        let is_refuted = matches!(self.served, Served::NobodyElse { has_itself: false, .. });
+        self.is_remembered && (!is_refuted || self.served.is_single())
     }
 
     /// Returns the first sign for one gateway that serves all.
@@ -68,6 +77,8 @@ impl Signs {
             Some(format!("{} exists", parked.display()))
         } else if self.is_rewritten {
             Some(".multiplex_opt_out_rewritten exists".to_owned())
+        } else if self.is_remembered() {
+            Some(".hermes-init-multiplex exists".to_owned())
         } else {
             None
         }
@@ -81,7 +92,7 @@ impl Signs {
             (None, served) if served.is_single() && self.has_named => {
                 of(true, true, "not known: the gateway of default had no other profile to serve".to_owned())
             }
-            (None, Served::NobodyElse { why }) => {
+            (None, Served::NobodyElse { why, .. }) => {
                 let why = why.as_ref().map(|why| format!(": {}", Sentence(why))).unwrap_or_default();
                 of(false, false, format!("the gateway of default served no other profile{why}"))
             }
@@ -108,12 +119,14 @@ impl Topology {
 mod tests {
     use super::*;
 
-    fn served() -> [Served; 5] {
-        let nobody = |why: Option<&str>| Served::NobodyElse { why: why.map(str::to_owned) };
+    fn served() -> [Served; 6] {
+        let nobody =
+            |why: Option<&str>| Served::NobodyElse { has_itself: false, why: why.map(str::to_owned) };
         [
             Served::Unsaid,
             Served::Others,
             nobody(None),
+            Served::NobodyElse { has_itself: true, why: None },
             nobody(Some("profile(s) \"a=b\" still run their own gateway")),
             nobody(Some("only one profile exists (nothing to multiplex)")),
         ]
@@ -121,7 +134,7 @@ mod tests {
 
     /// All combinations of signs.
     fn all() -> impl Iterator<Item = Signs> {
-        (0..32).flat_map(|bits| {
+        (0..64).flat_map(|bits| {
             served().into_iter().map(move |served| Signs {
                 is_multiplexing: bits & 1 != 0,
                 served,
@@ -129,6 +142,7 @@ mod tests {
                 parked: (bits & 4 != 0).then(|| "profiles/ops/gateway.parked".into()),
                 is_rewritten: bits & 8 != 0,
                 has_named: bits & 16 != 0,
+                is_remembered: bits & 32 != 0,
             })
         })
     }
@@ -149,40 +163,50 @@ mod tests {
     fn auto_is_multiplex_by_any_sign_names_the_first_and_says_why_nobody_is_served() {
         for signs in all() {
             let mut is_unknown = false;
-            let (is_multiplex, sign) = match &signs {
-                Signs { is_multiplexing: true, .. } => (true, "multiplex is on"),
-                Signs { served: Served::Others, .. } => (true, "served_profiles in gateway_state.json"),
-                Signs { standalone: Some(_), .. } => {
-                    (true, "gateway.standalone in profiles/coder/config.yaml")
-                }
-                Signs { parked: Some(_), .. } => (true, "profiles/ops/gateway.parked exists"),
-                Signs { is_rewritten: true, .. } => (true, ".multiplex_opt_out_rewritten exists"),
-                Signs { served: Served::Unsaid, .. } => {
-                    (false, "nothing on the volume shows a gateway that serves all profiles")
-                }
-                Signs { served: Served::NobodyElse { why: None }, .. } => {
-                    (false, "the gateway of default served no other profile")
-                }
-                Signs { served: Served::NobodyElse { why: Some(why) }, has_named, .. }
-                    if why.starts_with("only") =>
-                {
-                    is_unknown = *has_named;
-                    if is_unknown {
-                        (true, "not known: the gateway of default had no other profile to serve")
-                    } else {
-                        (
-                            false,
-                            "the gateway of default served no other profile: \
-                             \"only one profile exists (nothing to multiplex)\"",
-                        )
+            let (is_multiplex, sign) =
+                match &signs {
+                    Signs { is_multiplexing: true, .. } => (true, "multiplex is on"),
+                    Signs { served: Served::Others, .. } => (true, "served_profiles in gateway_state.json"),
+                    Signs { standalone: Some(_), .. } => {
+                        (true, "gateway.standalone in profiles/coder/config.yaml")
                     }
-                }
-                Signs { served: Served::NobodyElse { why: Some(_) }, .. } => (
-                    false,
-                    "the gateway of default served no other profile: \
+                    Signs { parked: Some(_), .. } => (true, "profiles/ops/gateway.parked exists"),
+                    Signs { is_rewritten: true, .. } => (true, ".multiplex_opt_out_rewritten exists"),
+                    // A list without itself, and another reason than that there was nobody, refute it.
+                    Signs {
+                        is_remembered: true,
+                        served: Served::Unsaid | Served::NobodyElse { has_itself: true, .. },
+                        ..
+                    } => (true, ".hermes-init-multiplex exists"),
+                    Signs {
+                        is_remembered: true, served: Served::NobodyElse { why: Some(why), .. }, ..
+                    } if why.starts_with("only") => (true, ".hermes-init-multiplex exists"),
+                    Signs { served: Served::Unsaid, .. } => {
+                        (false, "nothing on the volume shows a gateway that serves all profiles")
+                    }
+                    Signs { served: Served::NobodyElse { why: None, .. }, .. } => {
+                        (false, "the gateway of default served no other profile")
+                    }
+                    Signs { served: Served::NobodyElse { why: Some(why), .. }, has_named, .. }
+                        if why.starts_with("only") =>
+                    {
+                        is_unknown = *has_named;
+                        if is_unknown {
+                            (true, "not known: the gateway of default had no other profile to serve")
+                        } else {
+                            (
+                                false,
+                                "the gateway of default served no other profile: \
+                             \"only one profile exists (nothing to multiplex)\"",
+                            )
+                        }
+                    }
+                    Signs { served: Served::NobodyElse { why: Some(_), .. }, .. } => (
+                        false,
+                        "the gateway of default served no other profile: \
                      \"profile(s) \\\"a\\u003db\\\" still run their own gateway\"",
-                ),
-            };
+                    ),
+                };
             let topology = Topology { is_multiplex, is_unknown, sign: Some(sign.to_owned()) };
             assert_eq!(Topology::decide(TopologyChoice::Auto, &signs), topology, "{signs:?}");
             assert_eq!(signs.has_any(), signs.first().is_some(), "{signs:?}");

@@ -9,6 +9,18 @@ use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason};
 /// The entry. What it is and what it contains do not matter.
 pub static PARKED: Name = Name::fixed(c"gateway.parked");
 
+/// What `start` leaves in `HERMES_HOME` before it unparks a profile: that the gateway of `default` serves the others there. Where all are
+/// parked, nothing else shows it once the last one is unparked, until that gateway has looked again.
+pub static REMEMBERED: Name = Name::fixed(c".hermes-init-multiplex");
+
+/// Leaves [`REMEMBERED`] in `HERMES_HOME`, if it is not there.
+pub fn remember(home: &Held, owner: Ids, ownership: &Ownership) -> Result<(), Reason> {
+    if home.has(&REMEMBERED)? {
+        return Ok(());
+    }
+    home.replace(&REMEMBERED, b"", Attributes { mode: 0o644, ids: owner, ownership, durable: true })
+}
+
 /// Returns whether a profile is parked.
 pub fn is_parked(profile: &Dir) -> Result<bool, Errno> {
     profile.has(&PARKED)

@@ -97,6 +97,8 @@ pub enum Served {
     Others,
     /// The list is empty, or has `default` alone: the gateway served nobody else.
     NobodyElse {
+        /// Whether the list has `default`, as that of a gateway that would serve others.
+        has_itself: bool,
         /// Why, by `multiplex_standalone_reason`, which releases from 0.21.4 on write; of a long one the first 256 characters.
         why: Option<String>,
     },
@@ -112,13 +114,16 @@ impl Served {
         match (served, why) {
             (Some(list), _) if list.iter().any(|name| name != "default") => Served::Others,
             (None, None) => Served::Unsaid,
-            (Some(_) | None, why) => Served::NobodyElse { why },
+            (list, why) => {
+                let has_itself = list.is_some_and(|list| !list.is_empty());
+                Served::NobodyElse { has_itself, why }
+            }
         }
     }
 
     /// Returns whether the gateway had nobody else to serve: that does not show whether it would.
     pub fn is_single(&self) -> bool {
-        matches!(self, Served::NobodyElse { why: Some(why) } if why.starts_with(SINGLE))
+        matches!(self, Served::NobodyElse { why: Some(why), .. } if why.starts_with(SINGLE))
     }
 }
 
@@ -308,7 +313,7 @@ mod tests {
     fn who_is_served_is_seen_beside_any_state() {
         let state = |word: &str| Ok(Some(RecordedState { key: Key::Gateway, word: word.to_owned() }));
         let neither = || Err("neither desired_state nor gateway_state is a string".into());
-        let nobody = || Served::NobodyElse { why: None };
+        let nobody = || Served::NobodyElse { has_itself: false, why: None };
         for (text, expected, served) in [
             (r#"{"gateway_state": "x", "served_profiles": ["a"]}"#, state("x"), Served::Others),
             (r#"{"gateway_state": "x", "served_profiles": []}"#, state("x"), nobody()),
@@ -370,7 +375,10 @@ mod tests {
                 let expected = match (serves_others, why) {
                     (Some(true), _) => Served::Others,
                     (None, None) => Served::Unsaid,
-                    (Some(false), _) | (None, Some(_)) => Served::NobodyElse { why: why.map(str::to_owned) },
+                    (Some(false), _) | (None, Some(_)) => {
+                        let has_itself = list.is_some_and(|list| list.contains("default"));
+                        Served::NobodyElse { has_itself, why: why.map(str::to_owned) }
+                    }
                 };
                 assert_eq!(served, expected, "{text}");
                 assert_eq!(served.is_single(), is_single && serves_others != Some(true), "{text}");

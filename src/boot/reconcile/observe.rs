@@ -15,7 +15,7 @@ use crate::topology::signs::{REWRITTEN, Signs, Topology};
 use crate::volume::Home;
 use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
-use crate::volume::parking::PARKED;
+use crate::volume::parking::{PARKED, REMEMBERED};
 use crate::volume::profiles::{self, Found, LISTED, Listing, Others, Profiles};
 
 /// What is tried of the scan directory.
@@ -269,6 +269,12 @@ impl Reader<'_> {
         if self.asks_for_signs(signs) {
             signs.is_rewritten = home.dir.has(&REWRITTEN).unwrap_or_else(|errno| {
                 self.files.pass.console.failed(&Error::new("inspect", &REWRITTEN, errno));
+                false
+            });
+        }
+        if self.asks_for_signs(signs) {
+            signs.is_remembered = home.dir.has(&REMEMBERED).unwrap_or_else(|errno| {
+                self.files.pass.console.failed(&Error::new("inspect", &REMEMBERED, errno));
                 false
             });
         }

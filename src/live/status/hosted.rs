@@ -92,10 +92,11 @@ fn why_not(serving: &Serving) -> Note {
 }
 
 /// Returns why the gateway of `default` does not serve a profile that wants to run, with what helps, in one sentence. `program` is how a
-/// person calls the executable; `is_roots` is whether only root may start `default`, and this process is not root.
-pub fn why_not_served(serving: &Serving, program: &str, is_roots: bool) -> String {
+/// person calls the executable; `is_roots` is whether only root may start `default`, and this process is not root,
+/// `is_foreground` whether it is the container's command.
+pub fn why_not_served(serving: &Serving, program: &str, is_roots: bool, is_foreground: bool) -> String {
     let Note { what, remedy, .. } = why_not(serving);
-    let words = Words { program, name: "", svc: "", directory: "", is_roots };
+    let words = Words { program, name: "", svc: "", directory: "", is_roots, is_foreground };
     what + &remedy.map(|remedy| remedy.text(&words)).unwrap_or_default()
 }
 
@@ -116,7 +117,8 @@ mod tests {
     use super::super::row::{Broken, Missing, Subject, Supervision};
     use super::*;
 
-    const WORDS: Words<'_> = Words { program: "P", name: "x", svc: "S", directory: "/D", is_roots: false };
+    const WORDS: Words<'_> =
+        Words { program: "P", name: "x", svc: "S", directory: "/D", is_roots: false, is_foreground: false };
 
     fn row(of_default: OfDefault, is_stopped_on_request: bool, serving: Serving) -> Row {
         let words = "its words".to_owned();

@@ -22,6 +22,7 @@ use super::{names, record};
 use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Format, Result, exit};
+use crate::s6::deaths::Death;
 use crate::s6::profile_name::PREFIX;
 use crate::s6::room::Room;
 use crate::s6::scandir::Entries;
@@ -38,7 +39,7 @@ use note::Note;
 use query::{FrontEnd, Query};
 use remedy::{Remedy, Words};
 use render::Line;
-use row::{OrphanProfile, Row, Shown, Supervision};
+use row::{LOOP, OrphanProfile, Row, Shown, Supervision};
 
 /// The program that commands a supervisor.
 const SVC: &str = "s6-svc";
@@ -66,6 +67,15 @@ pub enum Question {
         /// Minimum uptime of what should be up, in seconds.
         min_up: u64,
     },
+}
+
+impl Question {
+    fn min_up(self) -> u64 {
+        match self {
+            Question::Status => 0,
+            Question::Health { min_up } => min_up,
+        }
+    }
 }
 
 /// Runs one of the two commands. Returns its exit code.
@@ -128,6 +138,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         console,
         home: home.as_ref().ok(),
         host: OnceCell::new(),
+        is_default_in_foreground: plan.as_ref().is_some_and(Plan::is_default_in_foreground),
     };
     let is_asked = |row: &Row| {
         let names = &args.names;
@@ -143,10 +154,7 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         }
     }
     rows.retain(is_asked);
-    let min_up = match args.question {
-        Question::Status => 0,
-        Question::Health { min_up } => min_up,
-    };
+    let min_up = args.question.min_up();
     let program = console.program();
     let is_of_the_question = |fault: &Fault| is_health || !matches!(fault, Fault::Unseen(_));
     let judge = |row| judge::judge(row, min_up).filter(is_of_the_question);
@@ -179,6 +187,11 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         code = exit::SYSTEM;
     }
     Ok(code)
+}
+
+/// Returns whether a service with these deaths that count keeps dying, if it has the order to be up.
+pub fn is_loop(counted: &[Death], now: i64) -> bool {
+    dying::recent(counted.iter(), now) >= LOOP
 }
 
 /// Returns what the next boot would do, given `HERMES_HOME`.
@@ -284,7 +297,8 @@ fn line<'a>(
         let remedy = note.remedy.map(|remedy| {
             let directory = directory.as_deref().unwrap_or_default();
             let is_roots = query.is_sealed_to_us() && needs_slot(query, row, remedy);
-            remedy.text(&Words { program, name: &name, svc: &svc(), directory, is_roots })
+            let is_foreground = query.is_default_in_foreground;
+            remedy.text(&Words { program, name: &name, svc: &svc(), directory, is_roots, is_foreground })
         });
         let until = note.until.map(|until| format!("; waiting, starts again at {}", zone.stamp(until)));
         format!("{}{}{}", note.what, remedy.unwrap_or_default(), until.unwrap_or_default())

@@ -328,7 +328,8 @@ mod tests {
         Row { name, subject, directory: None, supervision, serving: None, last_boot: None, last_pass: None }
     }
 
-    const WORDS: Words<'_> = Words { program: "P", name: "x", svc: "S", directory: "/D", is_roots: false };
+    const WORDS: Words<'_> =
+        Words { program: "P", name: "x", svc: "S", directory: "/D", is_roots: false, is_foreground: false };
 
     fn text(row: &Row) -> Option<String> {
         let note = message(row, judge(row, 60).as_ref())?;

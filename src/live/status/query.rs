@@ -46,6 +46,8 @@ pub struct Query<'a> {
     pub home: Option<&'a (Home, Trusted)>,
     /// The gateway of `default`, and whom it serves; not looked for yet.
     pub host: OnceCell<Host>,
+    /// Whether the gateway of `default` is the container's command.
+    pub is_default_in_foreground: bool,
 }
 
 /// Whether the container is a front end's.
@@ -112,13 +114,13 @@ impl Query<'_> {
         };
         let is_here = !matches!(supervision, Supervision::NoSlot(Missing::FrontEnd(_)));
         let serving =
-            forecast.of_default.filter(|_| is_here).map(|_| self.host(plan).serving(item.name.as_slice()));
+            forecast.of_default.filter(|_| is_here).map(|_| self.host().serving(item.name.as_slice()));
         let (name, subject) = (item.name.clone(), Subject::Profile(forecast));
         Row { name, subject, directory, supervision, serving, last_boot, last_pass }
     }
 
     /// Returns the gateway of `default`, and whom it serves.
-    fn host(&self, plan: &Plan) -> &Host {
+    fn host(&self) -> &Host {
         self.host.get_or_init(|| {
             let supervision = self.slot_of_default();
             let slotted = match &supervision {
@@ -127,7 +129,7 @@ impl Query<'_> {
                 _ => Slotted::Down,
             };
             let host = self.home.map_or(Host::Down, |home| record::host(home, slotted));
-            let host = if plan.is_default_in_foreground() { host.in_foreground() } else { host };
+            let host = if self.is_default_in_foreground { host.in_foreground() } else { host };
             match (host, supervision) {
                 (Host::Down, Supervision::Unknown(error)) => Host::Unknown(error),
                 (host, _) => host,

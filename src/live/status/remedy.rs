@@ -50,16 +50,21 @@ pub struct Words<'a> {
     pub directory: &'a str,
     /// Whether only root may make and remove slots, and this process is not root.
     pub is_roots: bool,
+    /// Whether the gateway of `default` is the container's command, which starts with the container alone.
+    pub is_foreground: bool,
 }
 
 impl Remedy {
     /// Returns what follows the sentence.
     pub fn text(self, words: &Words<'_>) -> String {
-        let Words { program, name, svc, directory, is_roots } = words;
+        let Words { program, name, svc, directory, is_roots, is_foreground } = words;
         let by = if *is_roots { "; as root" } else { "" };
         match self {
             Remedy::Start | Remedy::ReplaceState => format!("{by}: {program} start {name}"),
             Remedy::Stop => format!(": {program} stop {name}"),
+            Remedy::StartDefault | Remedy::RestartDefault if *is_foreground => {
+                ": restart the container".to_owned()
+            }
             Remedy::StartDefault => format!("{by}: {program} start {ROOT}"),
             Remedy::RestartDefault => format!(": {program} restart {ROOT}"),
             Remedy::LogsOfDefault => format!("; see: {program} logs {ROOT}"),
@@ -86,7 +91,14 @@ mod tests {
 
     #[test]
     fn what_only_root_may_do_is_said_to_be_so() {
-        let words = |is_roots| Words { program: "P", name: "x", svc: "S", directory: "/D", is_roots };
+        let words = |is_roots| Words {
+            program: "P",
+            name: "x",
+            svc: "S",
+            directory: "/D",
+            is_roots,
+            is_foreground: false,
+        };
         for (remedy, expected) in [
             (Remedy::Start, [": P start x", "; as root: P start x"]),
             (Remedy::ReplaceState, [": P start x", "; as root: P start x"]),
@@ -97,6 +109,25 @@ mod tests {
             (Remedy::RenewLogger, [": S -uh /D/log"; 2]),
         ] {
             assert_eq!([false, true].map(|is_roots| remedy.text(&words(is_roots))), expected, "{remedy:?}");
+        }
+    }
+
+    #[test]
+    fn the_containers_command_starts_with_the_container() {
+        let words = Words {
+            program: "P",
+            name: "x",
+            svc: "S",
+            directory: "/D",
+            is_roots: false,
+            is_foreground: true,
+        };
+        for (remedy, expected) in [
+            (Remedy::StartDefault, ": restart the container"),
+            (Remedy::RestartDefault, ": restart the container"),
+            (Remedy::Start, ": P start x"),
+        ] {
+            assert_eq!(remedy.text(&words), expected);
         }
     }
 }
