@@ -38,7 +38,9 @@ pub fn park(profile: &Held, owner: Ids, ownership: &Ownership) -> Result<(), Rea
 /// Removes the entry. Absence is no error.
 pub fn unpark(profile: &Held) -> Result<(), Reason> {
     match profile.unlink(&PARKED) {
-        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        // The kernel may refuse a removal before it finds that there is nothing to remove.
+        Err(_) if profile.meta(&PARKED) == Err(Errno::NOENT) => Ok(()),
+        Ok(()) => Ok(()),
         Err(Errno::ISDIR) => Err("it is a directory: remove that".into()),
         Err(errno) => Err(errno.into()),
     }
