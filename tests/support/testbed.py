@@ -142,6 +142,10 @@ class Bed:
                 with contextlib.suppress(subprocess.TimeoutExpired):
                     self.unshare.wait(timeout=0.3)
             if self.unshare.poll() is None:
+                # A process that becomes another user loses its parent-death signal: process 1 would outlive unshare.
+                if self.pid:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(self.pid, signal.SIGKILL)
                 self.unshare.send_signal(signal.SIGKILL)
             self.unshare.wait(timeout=20)
         shutil.rmtree(self.folder, ignore_errors=True)
