@@ -6,10 +6,9 @@ import time
 import pytest
 
 from support.program import HERMES, executable, run, wait_for
-from support.testbed import DOCKER, Bed
+from support.testbed import DASHBOARD, DOCKER, Bed, dashboard
 
 WORDS = ["1", "true", "TRUE", "True", "yes", "YES", "Yes"]
-DASHBOARD = "/run/service/dashboard"
 
 
 def init(*arguments, **environment):
@@ -64,16 +63,6 @@ def test_insecure_is_ignored_with_a_warning():
     done = init("dashboard-run", "--print", HERMES_DASHBOARD="1", HERMES_DASHBOARD_INSECURE="yes", HERMES_DASHBOARD_HOST="0.0.0.0")
     assert b"--insecure" not in done.stdout and b"--host 0.0.0.0" in done.stdout and b"HERMES_DASHBOARD_INSECURE is ignored" in done.stderr
     assert init("dashboard-run", "--print", HERMES_DASHBOARD="1", HERMES_DASHBOARD_INSECURE="0").stderr == b""
-
-
-def dashboard(bed):
-    """Creates the dashboard service."""
-    folder = bed.path(DASHBOARD)
-    folder.mkdir()
-    for name in ("run", "finish"):
-        (folder / name).write_text(f"#!/run/bed/bin/hermes-init dashboard-{name}\n")
-        (folder / name).chmod(0o755)
-    bed.rescan()
 
 
 def deaths(bed):

@@ -10,11 +10,11 @@ import pytest
 
 from support.forged_state import EPOCH, Forged, moment, steadily
 from support.program import HERMES, executable, run, wait_for
-from support.testbed import Bed
+from support.testbed import DASHBOARD, Bed, dashboard
 
 pytestmark = pytest.mark.s6
 
-DASHBOARD = "/run/service/dashboard"
+
 KEPT = ".hermes-init-deaths.json"
 # What ends as the real gateways do: SIGTERM without a marker is 1, with a marker 0 (1 in older releases: `old`), `/restart` is 75.
 STAND_IN = r"""#!/bin/sh
@@ -250,12 +250,7 @@ def test_an_order_that_has_nothing_to_begin_anew_leaves_no_file(coder, verb):
 @pytest.mark.parametrize("mode", ["delegated", "sealed"])
 def test_a_stop_of_the_dashboard_is_none_though_it_ends_with_0(mode):
     with container(mode, HERMES_DASHBOARD="1") as bed:
-        folder = bed.path(DASHBOARD)
-        folder.mkdir()
-        for name in ("run", "finish"):
-            (folder / name).write_text(f"#!/run/bed/bin/hermes-init dashboard-{name}\n")
-            (folder / name).chmod(0o755)
-        bed.rescan()
+        dashboard(bed)
         ready(bed, "dashboard")
         bed.init("fix-perms", "/run/service")
         for _ in range(2):

@@ -500,19 +500,24 @@ def test_a_default_that_does_not_multiplex_refutes_what_was_remembered(report):
         assert bed.svstat(bed.slot("coder")) == "up"
 
 
-@pytest.mark.parametrize("kind", ["symlink", "directory", "fifo"])
+@pytest.mark.parametrize("kind", ["symlink", "directory", "fifo", "unsure"])
 def test_a_config_that_cannot_be_read_is_no_leave_to_start(host, kind):
+    """It counts as in a pass, and is said as there."""
     config = host.path("/opt/data/profiles/coder/config.yaml")
     if kind == "symlink":
         host.path("/opt/data/shared.yaml").write_text(STANDALONE)
         config.symlink_to("../../shared.yaml")
     elif kind == "directory":
         config.mkdir()
-    else:
+    elif kind == "fifo":
         os.mkfifo(config)
+    else:
+        config.write_text("gateway: {standalone: true}\n")
     assert host.run(["s6-svc", "-u", host.slot("coder")]).returncode == 0
     wait_for(lambda: b"unable to start a gateway for coder" in host.log(), what="the refusal")
     assert not host.path("/run/bed/argv.coder").exists()
+    doubt = b"warning: unable to determine gateway.standalone from profiles/coder/config.yaml: "
+    assert doubt in host.log() and doubt in host.init("reconcile").stderr
 
 
 def test_where_nobody_knows_the_topology_a_stop_is_no_sign():
@@ -562,3 +567,48 @@ def test_what_is_started_is_parked_in_no_topology():
         boot(bed)
         bed.init("start", "coder")
         assert not marker(bed, "coder").exists()
+
+
+def test_where_it_is_not_known_who_is_served_that_is_said(host):
+    state = host.path("/opt/data/gateway_state.json")
+    # The stand-in would replace it.
+    assert host.run(["kill", "-STOP", str(host.pid_of(host.slot("default")))]).returncode == 0
+    try:
+        os.chown(state, 0, 0)
+        state.chmod(0o600)
+        host.path("/run/s6/container_environment/HERMES_INIT_TOPOLOGY").write_text("multiplex")
+        for command in ("stop", "start"):
+            done = host.init(command, "coder", uid=HERMES, code=1)
+            assert b"gateway_state.json: Permission denied" in done.stderr, done
+        row = json.loads(host.init("status", "coder", "--json", uid=HERMES, code=1).stdout)
+        assert row["state"] == "unknown" and "unable to read gateway_state.json: Permission denied" in row["note"]
+    finally:
+        host.run(["kill", "-CONT", str(host.pid_of(host.slot("default")))])
+
+
+def test_what_a_stop_could_not_find_out_is_said(host):
+    """Whether default serves the profile, here: what runs is stopped all the same."""
+    variables = host.path("/run/s6/container_environment")
+    (variables / "HERMES_INIT_TOPOLOGY").write_text("auto")
+    (variables / "GATEWAY_MULTIPLEX_PROFILES").mkdir()
+    done = host.init("stop", "coder", code=111)
+    assert b"unable to read /run/s6/container_environment/GATEWAY_MULTIPLEX_PROFILES: " in done.stderr
+    assert desired(host, "coder")["desired_state"] == "stopped"
+
+
+def test_an_active_profile_that_is_no_text_is_said_and_names_none():
+    with Bed(environment={"HERMES_INIT_TOPOLOGY": "per-profile"}) as bed:
+        volume(bed, names=("coder",))
+        bed.path("/opt/data/active_profile").write_bytes(b"coder\xff\n")
+        bed.path("/run/bed/main-wrapper.sh").write_text("read -r _\n")
+        command = bed.command(["sh", "/run/bed/main-wrapper.sh", "hermes", "gateway", "run", "--no-supervise"])
+        process = subprocess.Popen(command, env=bed.environment, stdin=subprocess.PIPE)
+        try:
+            wait_for(lambda: b"container command: gateway run" in bed.init("reconcile", "--explain").stdout, what="the command")
+            done = bed.init("reconcile")
+            assert b"warning: unable to use active_profile: not UTF-8" in done.stderr
+            assert b"profile=default prior_state=running action=registered" in done.stdout
+            assert b"profile=coder prior_state=running action=started" in done.stdout
+        finally:
+            process.stdin.close()
+            process.wait(timeout=10)

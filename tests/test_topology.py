@@ -83,7 +83,7 @@ def test_a_gateway_sees_the_variable_and_no_option(served):
     """The option is the command's alone; the gateway that it starts refuses, and says what decides."""
     done = served.init("start", "--wait", "--topology", "per-profile", "coder", code=1)
     assert b"it has exited, and stays down (exit code 78); the end of its log:" in done.stderr
-    assert b"; HERMES_INIT_TOPOLOGY=per-profile overrides this" in done.stderr
+    assert b"/run/bed/bin/hermes-init status coder says whether it does" in done.stderr
 
 
 def test_a_slot_whose_profile_is_gone_is_started_as_before(served):

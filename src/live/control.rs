@@ -76,10 +76,10 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
         // Nothing can be started without the volume; what runs can be stopped all the same.
         record::home(&live.settings)?;
     }
-    let outlook = match Outlook::new(&live) {
+    let (outlook, unknown) = match Outlook::new(&live) {
         // What runs is stopped whatever the volume is.
-        Err(_) if verb == Verb::Stop => Outlook::none(),
-        outlook => outlook?,
+        Err(error) if verb == Verb::Stop => (Outlook::none(), Some(error)),
+        outlook => (outlook?, None),
     };
     let mut first_failure = None;
     // The gateway of `default` comes before those whom it serves.
@@ -103,21 +103,25 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
     }
     // The gateway of `default` has all requests before one of them is waited for.
     let wait = args.wait.map(Wait::new);
-    for profile in unanswered {
+    for profile in &unanswered {
         if let Err(error) = served::answer(&live, &outlook, verb, profile, wait.as_ref()) {
             failed(error);
         }
     }
-    // Those that this command has parked need it no more.
-    if verb == Verb::Stop
-        && profiles.iter().any(ProfileName::is_root)
-        && let Some(names) = Outlook::new(&live).ok().and_then(|outlook| outlook.charges())
+    if let Some(error) = unknown
+        && first_failure.is_none()
     {
-        console.note(format_args!("the next boot starts default again, because it serves {names}"));
+        // Whether one of them is served all the same is not known.
+        console.failed(&error);
+        first_failure = Some(error.code());
     }
-    if verb == Verb::Stop && profiles.iter().any(ProfileName::is_root) && outlook.is_default_in_foreground() {
-        let what = "the container's command, gateway run, is this gateway, and runs on: stop the container to stop it";
-        console.note(format_args!("default: {what}"));
+    if verb == Verb::Stop && profiles.iter().any(ProfileName::is_root) {
+        if outlook.is_default_in_foreground() {
+            let what = "the container's command, gateway run, is this gateway, and runs on: stop the container to stop it";
+            console.note(format_args!("default: {what}"));
+        } else if let Some(names) = outlook.charges(&unanswered) {
+            console.note(format_args!("the next boot starts default again, because it serves {names}"));
+        }
     }
     live.note_refusal();
     Ok(first_failure.unwrap_or(0))

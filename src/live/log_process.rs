@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::output::Error;
 use crate::settings::Settings;
-use crate::sys::{Dir, Errno, Name, Reason, as_user, process, time};
+use crate::sys::{Dir, Errno, Name, Reason, as_user, proc, process, time};
 
 /// The file of a log directory that s6-log has open.
 static CURRENT: Name = Name::fixed(c"current");
@@ -46,7 +46,7 @@ pub fn look_as(settings: &Settings, pid: u64) -> std::result::Result<Process, Re
 }
 
 fn look(pid: u64) -> std::result::Result<Process, Reason> {
-    let path = match Argv::parse(&process::argv_of(pid)?) {
+    let path = match Argv::parse(&proc::argv_of(pid)?) {
         Argv::Other => return Ok(Process::Other),
         Argv::Fallback => return Ok(Process::Fallback),
         Argv::RelativeDirectory => return Ok(Process::Logging),
@@ -59,7 +59,7 @@ fn look(pid: u64) -> std::result::Result<Process, Reason> {
         Err(Reason::Errno(Errno::ACCESS)) => return Ok(Process::Logging),
         found => found.map_err(|reason| Reason::from(Error::new("look at", &path, reason).to_string()))?,
     };
-    Ok(if process::open_inodes(pid)?.contains(&current) { Process::Logging } else { Process::Lost })
+    Ok(if proc::open_inodes(pid)?.contains(&current) { Process::Logging } else { Process::Lost })
 }
 
 /// What the argv of a logger's process says.

@@ -9,7 +9,7 @@ use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
 use crate::s6::tai64n::Label;
 use crate::settings::Settings;
-use crate::sys::{Dir, Errno, Name, Ownership, process};
+use crate::sys::{Dir, Errno, Name, Ownership, proc};
 use crate::topology::host::{Host, Slotted};
 pub use crate::volume::desired_state::{DesiredState, Write};
 use crate::volume::directory_lock::{self, Held};
@@ -106,7 +106,7 @@ pub struct Locked<'a> {
 pub fn host((home, _): &(Home, Trusted), slotted: Slotted) -> Host {
     let report = home.as_its_user(|| state::report(&home.dir).context("read", &STATE));
     match report {
-        Ok(report) => Host::of(slotted, report.as_ref(), process::life),
+        Ok(report) => Host::of(slotted, report.as_ref(), proc::life),
         Err(error) => Host::Unknown(error.to_string()),
     }
 }

@@ -25,7 +25,7 @@ pub struct Request<'a> {
 
 /// What becomes of the `gateway.parked` of a profile that the gateway of `default` serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Parking {
+enum Parking {
     /// It is made.
     Park,
     /// It is removed.
@@ -33,20 +33,16 @@ pub enum Parking {
 }
 
 impl<'a> Request<'a> {
+    /// Makes a request for a gateway.
     pub fn new(live: &'a Live<'a>, profile: &'a ProfileName, verb: Verb) -> Request<'a> {
         // What is started is to be served, too, should it be the gateway of `default` that serves it one day.
         let parking = (verb != Verb::Stop && !profile.is_root()).then_some(Parking::Unpark);
         Request { live, profile, desired: verb.desired(), parking, recorded: Ok(()), marked: Ok(()) }
     }
 
-    /// Makes the request for a profile that the gateway of `default` serves.
-    pub fn of_default(
-        live: &'a Live<'a>,
-        profile: &'a ProfileName,
-        verb: Verb,
-        parking: Parking,
-    ) -> Request<'a> {
-        Request { parking: Some(parking), ..Request::new(live, profile, verb) }
+    /// Makes the request that the gateway of `default` does not serve a profile.
+    pub fn to_park(live: &'a Live<'a>, profile: &'a ProfileName) -> Request<'a> {
+        Request { parking: Some(Parking::Park), ..Request::new(live, profile, Verb::Stop) }
     }
 
     /// Records the request, which is no order to s6.

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use super::control::{self, Verb, WAIT};
 use super::progress::Down;
-use super::request::{Parking, Request};
+use super::request::Request;
 use super::supervised::SupervisedGateway;
 use super::{Live, record, status};
 use crate::boot::reconcile::decide::{Decision, DownReason};
-use crate::boot::reconcile::plan::FOREGROUND;
+use crate::boot::reconcile::plan::{self, FOREGROUND};
 use crate::boot::reconcile::{self, Item, Plan};
 use crate::output::{Error, Result, exit};
 use crate::s6::{ProfileName, supervision};
@@ -27,7 +27,7 @@ impl Outlook {
     /// Plans a boot, which reads the whole volume, unless each profile has a gateway of its own and none can run in the foreground.
     pub fn new(live: &Live<'_>) -> Result<Outlook> {
         let is_own = live.settings.topology.value == TopologyChoice::PerProfile;
-        if is_own && live.settings.container_command().run_command().is_ok_and(|command| command.is_none()) {
+        if is_own && live.settings.command.run_command().is_ok_and(|command| command.is_none()) {
             return Ok(Outlook(None));
         }
         // What is wrong with other profiles is not the answer to this command.
@@ -62,10 +62,11 @@ impl Outlook {
         Err(Error::new(verb.name(), profile.text(), FOREGROUND).with_code(exit::INCOMPLETE))
     }
 
-    /// Returns the profiles for which the next boot starts `default`, if it does.
-    pub fn charges(&self) -> Option<String> {
+    /// Returns the profiles for which the next boot starts `default`, if it does. `parked` have been parked since.
+    pub fn charges(&self, parked: &[&ProfileName]) -> Option<String> {
         let plan = self.0.as_ref().filter(|plan| !plan.is_default_in_foreground())?;
-        Some(plan.charges()).filter(|names| !names.is_empty())
+        let charges = plan.charges().filter(|name| !parked.contains(name)).map(ProfileName::text);
+        Some(plan::names(charges)).filter(|names| !names.is_empty())
     }
 
     /// Returns whether the gateway of `default` is the container's command.
@@ -139,7 +140,7 @@ pub fn request(
             Request::new(live, profile, Verb::Stop).record_alone().map(|()| Left::Nothing)
         }
         Verb::Stop => {
-            let request = Request::of_default(live, profile, Verb::Stop, Parking::Park);
+            let request = Request::to_park(live, profile);
             match slot {
                 Some(slot) => control::bring_down(request, slot, wait)?,
                 None => request.record_alone()?,
@@ -148,7 +149,7 @@ pub fn request(
         }
         Verb::Start => {
             outlook.remember(live);
-            Request::of_default(live, profile, Verb::Start, Parking::Unpark).record_alone()?;
+            Request::new(live, profile, Verb::Start).record_alone()?;
             let own = slot.map(|slot| SupervisedGateway { live, profile, slot });
             let is_up = own.as_ref().map(SupervisedGateway::is_up).transpose()? == Some(true);
             match own.filter(|_| is_up) {
@@ -159,12 +160,16 @@ pub fn request(
     }
 }
 
-/// Stops the profile's own gateway if that of `default` serves it, too.
+/// Stops the profile's own gateway if that of `default` serves it, too, or is going to.
 fn keep_one(own: &SupervisedGateway<'_>, serving: &Serving, limit: Duration) -> Result<Left> {
     let name = own.profile.text();
+    if let Serving::Unknown(error) = serving {
+        return Err(unknown(own.profile, error));
+    }
     // That of `default` takes none up that has its own.
-    if matches!(serving, Serving::Down | Serving::Alone(_) | Serving::Restarting | Serving::Unknown(_)) {
-        let what = "its own gateway is up, which is not started at the next boot: that of default serves it";
+    if matches!(serving, Serving::Down | Serving::Alone(_) | Serving::Restarting) {
+        let what =
+            "its own gateway is up; the next boot does not start it, because that of default is to serve it";
         own.live.console.note(format_args!("{name}: {what}"));
         return Ok(Left::Nothing);
     }
@@ -201,18 +206,19 @@ impl Wait {
     pub fn new(limit: Duration) -> Wait {
         Wait { limit, since: Instant::now() }
     }
+}
 
-    /// Waits until `is_there` is true of whether a profile is served. Returns what was seen last.
-    fn until(
-        &self,
-        look: impl Fn() -> Result<Serving>,
-        is_there: impl Fn(&Serving) -> bool,
-    ) -> Result<Serving> {
-        let left = self.limit.saturating_sub(self.since.elapsed());
-        let found =
-            time::poll(left, INTERVAL, || look().map(|serving| Some(serving).filter(&is_there)).transpose());
-        found.unwrap_or_else(look)
-    }
+/// Returns whether a profile is served, as it was seen last: with `wait`, once `is_there` is true of it, or the time is over.
+fn seen(
+    wait: Option<&Wait>,
+    look: impl Fn() -> Result<Serving>,
+    is_there: impl Fn(&Serving) -> bool,
+) -> Result<Serving> {
+    let Some(Wait { limit, since }) = wait else { return look() };
+    let left = limit.saturating_sub(since.elapsed());
+    let found =
+        time::poll(left, INTERVAL, || look().map(|serving| Some(serving).filter(&is_there)).transpose());
+    found.unwrap_or_else(look)
 }
 
 fn dropped(
@@ -222,14 +228,9 @@ fn dropped(
     look: impl Fn() -> Result<Serving>,
 ) -> Result<()> {
     let name = profile.text();
-    let serving = match wait {
-        Some(wait) => wait.until(look, |serving| *serving != Serving::Served)?,
-        None => look()?,
-    };
+    let serving = seen(wait, look, |serving| *serving != Serving::Served)?;
     match (serving, wait) {
-        (Serving::Unknown(error), _) => {
-            Err(Error::new("determine who serves", name, error).with_code(exit::INCOMPLETE))
-        }
+        (Serving::Unknown(error), _) => Err(unknown(profile, &error)),
         (Serving::Served, None) => {
             live.console
                 .note(format_args!("{name} is parked: the gateway of default drops it within 30 seconds"));
@@ -255,10 +256,7 @@ fn taken_up(
     look: impl Fn() -> Result<Serving>,
 ) -> Result<()> {
     let name = profile.text();
-    let serving = match wait {
-        Some(wait) => wait.until(look, |serving| !comes_by_itself(serving))?,
-        None => look()?,
-    };
+    let serving = seen(wait, look, |serving| !comes_by_itself(serving))?;
     if serving == Serving::Served || (wait.is_none() && comes_by_itself(&serving)) {
         let note = if serving == Serving::Served { SERVED } else { COMES };
         live.console.note(format_args!("{name}: {note}"));
@@ -309,4 +307,9 @@ fn refusal(live: &Live<'_>, outlook: &Outlook, profile: &ProfileName) -> Result<
 fn why_not(live: &Live<'_>, outlook: &Outlook, serving: &Serving) -> Result<String> {
     let (is_roots, is_foreground) = (is_default_roots(live)?, outlook.is_default_in_foreground());
     Ok(status::why_not_served(serving, &live.console.program(), is_roots, is_foreground))
+}
+
+/// Returns the error of a request of which it is not known what has come.
+fn unknown(profile: &ProfileName, error: &str) -> Error {
+    Error::new("determine who serves", profile.text(), error.to_owned()).with_code(exit::INCOMPLETE)
 }

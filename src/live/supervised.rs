@@ -11,6 +11,7 @@ use super::{INTERVAL, Live, hindrance, logs, refusal};
 use crate::output::{Error, Result, exit};
 use crate::s6::deaths::{self, Death, Tally};
 use crate::s6::status::{self, Stat};
+use crate::s6::tai64n::Label;
 use crate::s6::{ProfileName, supervision};
 use crate::service::count::{Beginning, Program};
 use crate::sys::{Dir, Errno, Reason, time};
@@ -124,15 +125,8 @@ impl SupervisedGateway<'_> {
 
     /// Returns whether it keeps dying, as far as this process can tell.
     fn keeps_dying(&self, stat: &Stat) -> bool {
-        let (now, settings) = (time::now(), &self.live.settings);
-        let Some(tally) = deaths::tally(&self.slot).ok().filter(|tally| !tally.deaths.is_empty()) else {
-            return false;
-        };
-        let since =
-            record::home(settings).and_then(|home| record::count_since(&home, settings, self.profile));
-        let tally = tally.since(since.ok().flatten());
-        let counted = Program::Gateway.counted(&tally, Beginning::of(stat), self.makes_pauses(), now);
-        is_loop(&counted, now)
+        let tally = self.tally(|| Ok(self.count_since()));
+        tally.is_ok_and(|tally| is_loop(&self.counted(&tally, stat), time::now()))
     }
 
     /// Waits until the gateway, whose process was `old`, is down, or another process has followed it.
@@ -222,15 +216,8 @@ impl SupervisedGateway<'_> {
     /// Has the deaths of the gateway count from now on, if some count: somebody gives it an order.
     fn count_anew(&self, dir: &Locked<'_>, stat: &Stat) {
         let count = || -> Result<()> {
-            let label = || Path::new(self.profile.slot()).join(deaths::LABEL);
-            let tally = deaths::tally(&self.slot).map_err(|reason| Error::new("read", label(), reason))?;
-            if tally.deaths.is_empty() {
-                return Ok(());
-            }
-            let tally = tally.since(dir.count_since()?);
-            let counted =
-                Program::Gateway.counted(&tally, Beginning::of(stat), self.makes_pauses(), time::now());
-            if counted.is_empty() { Ok(()) } else { dir.count_anew() }
+            let tally = self.tally(|| dir.count_since())?;
+            if self.counted(&tally, stat).is_empty() { Ok(()) } else { dir.count_anew() }
         };
         self.report(count());
     }
@@ -420,16 +407,33 @@ impl SupervisedGateway<'_> {
         let Some((stat, begun)) = stat.and_then(|stat| Some((stat, Beginning::of(stat)?))) else {
             return false;
         };
-        let (now, settings) = (time::now(), &self.live.settings);
+        let now = time::now();
         let is_making = |tally: Tally| {
-            let home = record::home(settings);
-            let since = home.and_then(|home| record::count_since(&home, settings, self.profile));
             // What somebody has ordered since its process waits does not shorten that.
-            let tally = tally.since(since.ok().flatten()).as_of(&stat.since);
-            Program::Gateway.pause(&tally, begun, now).is_some_and(|pause| pause.until > now)
+            let pause = Program::Gateway.pause(&tally.as_of(&stat.since), begun, now);
+            pause.is_some_and(|pause| pause.until > now)
         };
-        let tally = deaths::tally(&self.slot).ok().filter(|tally| !tally.deaths.is_empty());
-        tally.is_some_and(is_making) && self.makes_pauses()
+        self.tally(|| Ok(self.count_since())).is_ok_and(is_making) && self.makes_pauses()
+    }
+
+    /// Returns its deaths. `since` returns since when they count, which matters if there are some.
+    fn tally(&self, since: impl FnOnce() -> Result<Option<Label>>) -> Result<Tally> {
+        let label = || Path::new(self.profile.slot()).join(deaths::LABEL);
+        let tally = deaths::tally(&self.slot).map_err(|reason| Error::new("read", label(), reason))?;
+        if tally.deaths.is_empty() { Ok(tally) } else { Ok(tally.since(since()?)) }
+    }
+
+    /// Returns those of its deaths that count.
+    fn counted(&self, tally: &Tally, stat: &Stat) -> Vec<Death> {
+        Program::Gateway.counted(tally, Beginning::of(stat), self.makes_pauses(), time::now())
+    }
+
+    /// Returns since when its deaths count, as far as this process can tell.
+    fn count_since(&self) -> Option<Label> {
+        let settings = &self.live.settings;
+        let since =
+            record::home(settings).and_then(|home| record::count_since(&home, settings, self.profile));
+        since.ok().flatten()
     }
 
     fn makes_pauses(&self) -> bool {

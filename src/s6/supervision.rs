@@ -6,7 +6,7 @@ use std::path::Path;
 use super::scandir::{OVERLAYS, SVSCAN};
 use super::servicedir::{CONTROL, LOG, SUPERVISE};
 use crate::output::escape::FromVolume;
-use crate::sys::{Dir, Errno, Ids, SubPath, fifo, present, process};
+use crate::sys::{Dir, Errno, Ids, SubPath, fifo, present, proc};
 
 /// The name of s6-svscan's process.
 pub(super) const SVSCAN_NAME: &[u8] = b"s6-svscan";
@@ -52,7 +52,7 @@ pub fn other_first(scandir: &Path) -> Option<Vec<u8>> {
     if scandir != Path::new(OVERLAYS) {
         return None;
     }
-    process::first_name().filter(|name| name != SVSCAN_NAME)
+    proc::first_name().filter(|name| name != SVSCAN_NAME)
 }
 
 /// Returns the owner of a service's `supervise`, who may command its supervisor.

@@ -6,19 +6,19 @@ use std::path::{Path, PathBuf};
 use super::scandir::is_live;
 use super::supervision::SVSCAN_NAME;
 use crate::output::{Context, Result};
-use crate::sys::process::{self, Credentials, WorksThere};
-use crate::sys::{Dir, Errno, Reason, as_user, present};
+use crate::sys::proc::{self, Credentials, WorksThere};
+use crate::sys::{Dir, Errno, Reason, as_user, present, process};
 
 /// Returns as whom s6-svscan runs: process 1, if it is that, else the one whose working directory is the scan directory. `None` where
 /// none is found.
 pub fn find(scandir: &Path) -> Result<Option<Credentials>> {
-    if process::first_name().as_deref() == Some(SVSCAN_NAME) {
+    if proc::first_name().as_deref() == Some(SVSCAN_NAME) {
         return credentials(1);
     }
     let Some(directory) = used(scandir).context("open", scandir)? else {
         return Ok(None);
     };
-    let pids = process::with_name(SVSCAN_NAME).context("look for an s6-svscan in", Path::new("/proc"))?;
+    let pids = proc::with_name(SVSCAN_NAME).context("look for an s6-svscan in", Path::new("/proc"))?;
     let mut candidates = Vec::new();
     for pid in pids {
         if let Some(found) = credentials(pid)? {
@@ -39,7 +39,7 @@ fn used(scandir: &Path) -> std::result::Result<Option<PathBuf>, Reason> {
 
 /// Returns as whom a process runs; `None` if it has ended or is not shown to this user.
 fn credentials(pid: u64) -> Result<Option<Credentials>> {
-    match process::credentials(pid) {
+    match proc::credentials(pid) {
         Err(Reason::Errno(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM)) => Ok(None),
         found => found.map(Some).context("read", Path::new(&format!("/proc/{pid}/status"))),
     }
@@ -47,9 +47,9 @@ fn credentials(pid: u64) -> Result<Option<Credentials>> {
 
 /// Returns whether a process works in the scan directory. Root that may not look asks as the process's user.
 fn works_in(pid: u64, found: &Credentials, directory: &Path) -> WorksThere {
-    match process::works_in(pid, directory) {
+    match proc::works_in(pid, directory) {
         WorksThere::Unknown if process::is_root() && found.ids.uid != 0 => {
-            as_user(found.ids, &[], || process::works_in(pid, directory)).unwrap_or(WorksThere::Unknown)
+            as_user(found.ids, &[], || proc::works_in(pid, directory)).unwrap_or(WorksThere::Unknown)
         }
         looked => looked,
     }

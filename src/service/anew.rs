@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use super::backoff::{self, Pause};
 use super::count::{Beginning, Program};
-use super::{exec, restart};
+use super::exec;
+use super::profile_directory::ProfileDirectory;
 use crate::output::{Console, Context, Error, Result};
 use crate::s6::ProfileName;
 use crate::s6::deaths::{self, Tally};
@@ -128,16 +129,16 @@ impl Service<'_> {
 
     /// Returns since when the deaths count, as far as it was kept.
     fn since(&self, home: &Path) -> Result<Option<Label>> {
-        match restart::open(home, self.profile)? {
-            Some(dir) => death_count::read(&dir, self.file).context("read", self.file),
+        match ProfileDirectory::open(home, self.profile)? {
+            Some(profile) => death_count::read(profile.dir(), self.file).context("read", self.file),
             None => Ok(None),
         }
     }
 
     /// Removes what was kept.
     fn forget(&self, home: &Path) -> Result<()> {
-        let Some(dir) = restart::open(home, self.profile)? else { return Ok(()) };
-        match dir.unlink(self.file) {
+        let Some(profile) = ProfileDirectory::open(home, self.profile)? else { return Ok(()) };
+        match profile.dir().unlink(self.file) {
             Err(Errno::NOENT) => Ok(()),
             done => done.context("remove", self.file),
         }
@@ -145,8 +146,9 @@ impl Service<'_> {
 
     /// Has the deaths count from now on.
     fn count_anew(&self, home: &Path) -> Result<()> {
-        let Some(dir) = restart::open(home, self.profile)? else { return Ok(()) };
+        let Some(profile) = ProfileDirectory::open(home, self.profile)? else { return Ok(()) };
         let ownership = Ownership::new();
-        death_count::write(&dir, self.file, ownership.process(), &ownership).context("write", self.file)
+        death_count::write(profile.dir(), self.file, ownership.process(), &ownership)
+            .context("write", self.file)
     }
 }

@@ -8,16 +8,16 @@ use super::anew::{Recorded, Service};
 use super::count::Program;
 use super::exec::{self, Launch, Place};
 use super::invocation::{home, home_or, home_or_set};
+use super::profile_directory::ProfileDirectory;
 use super::{Args, Effect, exit_code, failure, is_permanent, restart};
 use crate::output::{Console, Context, Error, Result, exit};
 use crate::s6::{ProfileName, servicedir};
 use crate::settings::user::Runner;
 use crate::settings::{self, Lookup, user, written};
 use crate::sys::number::decimal;
-use crate::sys::{Dir, Errno, Ownership, present};
+use crate::sys::{Dir, present};
 use crate::topology::own_gateway;
-use crate::volume::home::Trusted;
-use crate::volume::{Home, death_count};
+use crate::volume::death_count;
 
 /// Variables that tell the gateway that it is supervised. Without the first, it would call the service manager, which would start it
 /// again.
@@ -55,8 +55,15 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
     if args.effect == Effect::Execute
         && let Ok(home) = home_or(slot.home.clone(), &lookup)
     {
-        restart::forget(&home, profile);
-        require_own_gateway(&home, profile, &lookup, console)?;
+        match ProfileDirectory::open(&home, profile) {
+            Ok(Some(directory)) => {
+                restart::forget(directory.dir());
+                require_own_gateway(profile, &directory, &lookup, console)?;
+            }
+            // The gateway fails by itself.
+            Ok(None) => (),
+            Err(error) => console.failed(&error),
+        }
     }
     let mut environment = base.clone();
     environment.insert("HOME".into(), runner.user.home.clone().into());
@@ -79,23 +86,25 @@ fn run_profile(args: &Args, profile: &ProfileName, console: &Console) -> Result<
 
 /// Fails if the profile has no gateway of its own: that of `default` serves it. Whatever has started this one, it ends here. What cannot be
 /// looked at is reported and is no reason to end.
-fn require_own_gateway(home: &Path, profile: &ProfileName, lookup: &Lookup, console: &Console) -> Result<()> {
-    let ownership = Ownership::new();
-    let trusted = Trusted::new(ownership.process(), &ownership);
-    let look = |home: Home| own_gateway::absence(profile, (&home, trusted), lookup, console);
-    let absence = match Home::open(home, trusted) {
-        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(()),
-        home => home.and_then(look).unwrap_or_else(|error| {
-            console.failed(&error);
-            None
-        }),
-    };
+fn require_own_gateway(
+    profile: &ProfileName,
+    directory: &ProfileDirectory,
+    lookup: &Lookup,
+    console: &Console,
+) -> Result<()> {
+    if profile.is_root() {
+        return Ok(());
+    }
+    let absence = own_gateway::absence(profile, directory.dir(), &directory.home, lookup, console);
+    let absence = absence.unwrap_or_else(|error| {
+        console.failed(&error);
+        None
+    });
     let Some(why) = absence else { return Ok(()) };
-    let reason = format!(
-        "the gateway of default is to serve it: {why}; {}=per-profile overrides this",
-        settings::TOPOLOGY_VARIABLE
-    );
-    Err(Error::new("start a gateway for", profile.text(), reason).with_code(exit::CONFIGURATION))
+    let (program, name) = (console.program(), profile.text());
+    let reason =
+        format!("the gateway of default is to serve it: {why}; {program} status {name} says whether it does");
+    Err(Error::new("start a gateway for", name, reason).with_code(exit::CONFIGURATION))
 }
 
 fn service<'a>(

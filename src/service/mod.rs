@@ -10,6 +10,7 @@ mod failure;
 pub mod gateway;
 mod invocation;
 pub mod logger;
+mod profile_directory;
 mod restart;
 pub mod streams;
 mod unrunnable;

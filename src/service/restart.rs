@@ -4,45 +4,32 @@
 use std::path::Path;
 
 use super::exec;
+use super::profile_directory::ProfileDirectory;
 use crate::output::{Context, Result};
 use crate::s6::ProfileName;
 use crate::settings::user::Runner;
-use crate::sys::{Dir, Errno, Ownership};
-use crate::volume::home::{Home, Trusted};
+use crate::sys::Dir;
 use crate::volume::marker::RESTART;
-use crate::volume::profiles;
 
 /// Returns whether a gateway whose process has ended is to be started again. The marker is used up. Older releases of s6 do not tell
 /// `finish` which process it was: the marker is for it if its process has ended, see [`forget`]. `home` is `HERMES_HOME`. Becomes the hermes
 /// user.
 pub fn is_ordered(home: &Path, profile: &ProfileName, runner: &Runner) -> Result<bool> {
     exec::drop_privileges(runner)?;
-    let Some(dir) = open(home, profile)? else { return Ok(false) };
-    let is_ordered = RESTART.is_over(&dir).context("read", &RESTART.name)?;
+    let Some(profile) = ProfileDirectory::open(home, profile)? else { return Ok(false) };
+    let dir = profile.dir();
+    let is_ordered = RESTART.is_over(dir).context("read", &RESTART.name)?;
     if is_ordered {
         // One that stays is for a process that has ended.
-        let _ = RESTART.remove(&dir);
+        let _ = RESTART.remove(dir);
     }
     Ok(is_ordered)
 }
 
-/// Removes the marker for an earlier process of the gateway that this process becomes: another process may get its ID. The hermes user does
-/// this; what cannot be removed is in nobody's way.
-pub fn forget(home: &Path, profile: &ProfileName) {
-    if let Ok(Some(dir)) = open(home, profile)
-        && RESTART.is_for(&dir, std::process::id().into()) == Ok(false)
-    {
-        let _ = RESTART.remove(&dir);
+/// Removes the marker for an earlier process of the gateway that this process becomes: another process may get its ID. `dir` is the directory of its
+/// profile. The hermes user does this; what cannot be removed is in nobody's way.
+pub fn forget(dir: &Dir) {
+    if RESTART.is_for(dir, std::process::id().into()) == Ok(false) {
+        let _ = RESTART.remove(dir);
     }
-}
-
-/// Opens the directory of a profile, as the user as whom the gateway runs; `None` if there is no such profile.
-pub fn open(home: &Path, profile: &ProfileName) -> Result<Option<Dir>> {
-    let ownership = Ownership::new();
-    let trusted = Trusted::new(ownership.process(), &ownership);
-    let home = match Home::open(home, trusted) {
-        Err(error) if error.errno() == Some(Errno::NOENT) => return Ok(None),
-        home => home?,
-    };
-    if profile.is_root() { Ok(Some(home.dir)) } else { profiles::directory(&home, trusted, profile) }
 }

@@ -7,6 +7,7 @@ mod lookup;
 pub mod role;
 mod setting;
 pub mod topology;
+mod unprotected;
 pub mod user;
 pub mod written;
 pub mod zone;
@@ -24,11 +25,12 @@ use crate::output::escape::Shown;
 use crate::output::{Console, Context, Error, Object, Result};
 use crate::s6::{Mode, Policy, Template, scandir, svscan_user};
 use crate::sys::capability::{self, CapabilitySet};
-use crate::sys::process::Credentials;
+use crate::sys::proc::Credentials;
 use crate::sys::{Dir, Ids, Ownership, present, process};
 use bounds::services;
 use role::{ContainerCommand, RoleChoice};
 use topology::TopologyChoice;
+pub use unprotected::Unprotected;
 use user::owner;
 
 /// The variable of the volume.
@@ -90,6 +92,8 @@ pub struct Settings {
     pub max_services: usize,
     /// For variables of single commands.
     pub lookup: Lookup,
+    /// The container's command, among the processes of the user who started the container.
+    pub command: ContainerCommand,
     /// As whom s6-svscan runs, if it was found and is not root. Gateways run as the same user then.
     svscan: Option<Credentials>,
 }
@@ -109,7 +113,8 @@ impl Settings {
         let mode = if can_use(owner.value) { mode } else { mode.at_least_sealed() };
         let topology = topology::choice(&lookup, overrides.topology, console)?;
         let max_services = max_services(overrides.max_services, &lookup, console)?;
-        Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup, svscan })
+        let command = ContainerCommand::of_user(svscan.as_ref().map_or(0, |svscan| svscan.ids.uid));
+        Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup, command, svscan })
     }
 
     /// Returns whether s6-svscan was found and is not root: services do not change their user, and root's capabilities are of no use to
@@ -127,11 +132,6 @@ impl Settings {
         let runner = user::runner()?;
         // An option may name another user.
         Ok(if runner.user.ids == owner { runner.groups } else { Vec::new() })
-    }
-
-    /// Returns the container's command, to be looked up among the processes of the user who started the container.
-    pub fn container_command(&self) -> ContainerCommand {
-        ContainerCommand::of_user(self.svscan.as_ref().map_or(0, |svscan| svscan.ids.uid))
     }
 
     /// Returns whether s6-overlay is told to boot quietly: `S6_VERBOSITY` is 0.
@@ -208,40 +208,12 @@ impl Settings {
 
     /// Returns why no gateway belongs in this container, if it is a front end's.
     pub fn front_end(&self, overrides: &Overrides, console: &Console) -> Result<Option<String>> {
-        role::front_end(&self.role(overrides, console)?, &self.container_command())
+        role::front_end(&self.role(overrides, console)?, &self.command)
     }
 
     /// Returns the container's role as an option or a variable sets it.
     pub fn role(&self, overrides: &Overrides, console: &Console) -> Result<Setting<RoleChoice>> {
         self.lookup.choice(overrides.role, ROLE_VARIABLE, &role::CHOICES, RoleChoice::Auto, console)
-    }
-}
-
-/// Why gateways can change everything that s6 runs, whatever the mode is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Unprotected {
-    /// s6 is not root, and gateways run as its user, this one.
-    LikeS6(u32),
-    /// Gateways run as root.
-    Root,
-}
-
-impl Unprotected {
-    /// Returns what is wrong in a mode, and what helps; `None` if nothing is.
-    pub fn text(self, mode: Mode) -> Option<String> {
-        const ROOT: &str = "gateways run as root, because the user hermes of /etc/passwd has uid 0";
-        const OTHER: &str = "HERMES_UID sets another one";
-        match (self, mode) {
-            (Unprotected::LikeS6(_), Mode::Delegated) => None,
-            (Unprotected::LikeS6(uid), Mode::Sealed) => Some(format!(
-                "sealed mode protects nothing: s6 runs as uid {uid}, and gateways as the same user, who can change every slot: start the \
-                 container as root, or without sealed mode"
-            )),
-            (Unprotected::Root, Mode::Delegated) => Some(format!("{ROOT}: {OTHER}")),
-            (Unprotected::Root, Mode::Sealed) => {
-                Some(format!("sealed mode protects nothing: {ROOT}: {OTHER}, or go without sealed mode"))
-            }
-        }
     }
 }
 

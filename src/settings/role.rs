@@ -8,7 +8,7 @@ use super::Setting;
 use crate::output::escape::Shown;
 use crate::output::{Context, Result};
 use crate::s6::ProfileName;
-use crate::sys::process;
+use crate::sys::proc;
 
 /// The role that an option or a variable sets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,7 +72,7 @@ impl ContainerCommand {
         if let Some(words) = self.words.get() {
             return Ok(words);
         }
-        let found = process::find_argv(self.uid, ContainerCommand::of_cmdline);
+        let found = proc::find_argv(self.uid, ContainerCommand::of_cmdline);
         let found = found.context("look for the container's command in", Path::new("/proc"))?;
         Ok(self.words.get_or_init(|| found.unwrap_or_default()))
     }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{HOME, Setting, Source};
 use crate::output::{Context, Error, Result};
 use crate::sys::users::{self, User};
-use crate::sys::{Ids, process};
+use crate::sys::{Ids, proc};
 
 /// Its name.
 const HERMES: &str = "hermes";
@@ -81,7 +81,7 @@ pub struct Runner {
 pub fn runner() -> Result<Runner> {
     let passwd = read(users::PASSWD)?;
     let group = read(users::GROUP)?;
-    let added = process::groups_of_first().context("read", Path::new(process::FIRST_STATUS))?;
+    let added = proc::groups_of_first().context("read", Path::new(proc::FIRST_STATUS))?;
     Ok(runner_of(&passwd, &group, &added))
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Errno, file};
+use super::{Errno, file, proc};
 
 pub use rustix::thread::CapabilitySet;
 
@@ -19,8 +19,8 @@ pub fn effective() -> Result<CapabilitySet, Errno> {
 
 /// Returns the capabilities in a process's status.
 fn in_status(status: &[u8]) -> Option<CapabilitySet> {
-    let line = status.split(|byte| *byte == b'\n').find_map(|line| line.strip_prefix(b"CapEff:"))?;
-    let bits = u64::from_str_radix(str::from_utf8(line).ok()?.trim(), 16).ok()?;
+    let digits = proc::field(status, b"CapEff:")?;
+    let bits = u64::from_str_radix(str::from_utf8(digits).ok()?.trim(), 16).ok()?;
     Some(CapabilitySet::from_bits_retain(bits))
 }
 

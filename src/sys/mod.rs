@@ -17,6 +17,7 @@ pub mod number;
 mod ownership;
 mod patience;
 mod permission;
+pub mod proc;
 pub mod process;
 pub mod remove;
 pub mod space;

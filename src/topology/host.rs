@@ -1,6 +1,6 @@
 //! The gateway of `default` as it is now: whether it is up, and whom it serves. That is what it has written, and not what is wished for.
 
-use crate::sys::process::Life;
+use crate::sys::proc::{Life, Presence};
 use crate::volume::state::{self, Report};
 
 /// What s6 says of the gateway of `default`.
@@ -60,15 +60,15 @@ impl Host {
         if slotted == Slotted::Restarting {
             return Host::Restarting;
         }
-        let author = report.map_or(Author::Unnamed, |report| report.author(life));
+        let author = report.and_then(|report| report.process).map(|author| author.presence(life(author.pid)));
         let is_up = match (slotted, author) {
-            (Slotted::Up(_), _) | (_, Author::Alive) => true,
+            (Slotted::Up(_), _) | (_, Some(Presence::Here)) => true,
             (Slotted::Restarting | Slotted::Down, _) => false,
         };
         if !is_up {
             return Host::Down;
         }
-        match report.filter(|_| author != Author::Gone) {
+        match report.filter(|_| author != Some(Presence::Gone)) {
             Some(Report { served: Some(served), why, .. }) if served.is_empty() => Host::Alone(why.clone()),
             Some(Report { served: Some(served), .. }) => Host::Serves(served.clone()),
             Some(Report { served: None, why: Some(why), .. }) => Host::Alone(Some(why.clone())),
@@ -99,29 +99,8 @@ impl Host {
     }
 }
 
-/// What is known of the process that has written a state file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Author {
-    /// It runs.
-    Alive,
-    /// It has ended. After a restart of the container, another process may have its ID.
-    Gone,
-    /// The file names none, or it may not be looked at.
-    Unnamed,
-}
-
-impl Report {
-    fn author(&self, life: impl FnOnce(u64) -> Life) -> Author {
-        let Some(pid) = self.pid else { return Author::Unnamed };
-        match (life(pid), self.start) {
-            (Life::Started(now), Some(start)) if now == start => Author::Alive,
-            (Life::Started(_), Some(_)) | (Life::Ended, _) => Author::Gone,
-            (Life::Started(_), None) | (Life::Unknown, _) => Author::Unnamed,
-        }
-    }
-}
-
-/// Returns why the gateway of `default` serves no other profile, if that is because there was none when it was started.
+/// Returns whether the gateway of `default` serves no other profile because there was none when it was started, by the reason that it gives,
+/// or gives none.
 pub fn is_single(why: Option<&str>) -> bool {
     why.is_none_or(|why| why.starts_with(state::SINGLE))
 }
@@ -129,6 +108,7 @@ pub fn is_single(why: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::proc::Named;
 
     const SLOTTED: [Slotted; 3] = [Slotted::Up(7), Slotted::Restarting, Slotted::Down];
     const LIVES: [Life; 4] = [Life::Ended, Life::Started(1), Life::Started(2), Life::Unknown];
@@ -142,7 +122,8 @@ mod tests {
                 for (pid, start) in processes {
                     let served =
                         list.as_ref().map(|list| list.iter().map(|name| (*name).to_owned()).collect());
-                    all.push(Some(Report { pid, start, served, why: why.clone() }));
+                    let process = pid.map(|pid| Named { pid, start });
+                    all.push(Some(Report { process, served, why: why.clone() }));
                 }
             }
         }
@@ -154,9 +135,7 @@ mod tests {
         for report in reports() {
             for life in LIVES {
                 let has_ended = report.as_ref().is_some_and(|report| {
-                    report.pid.is_some()
-                        && (life == Life::Ended
-                            || matches!((life, report.start), (Life::Started(now), Some(start)) if now != start))
+                    report.process.is_some_and(|process| process.presence(life) == Presence::Gone)
                 });
                 if has_ended {
                     assert_eq!(
@@ -176,8 +155,8 @@ mod tests {
             for life in LIVES {
                 for slotted in SLOTTED {
                     let host = Host::of(slotted, report.as_ref(), |_| life);
-                    let is_alive = report.as_ref().is_some_and(|report| report.start.is_some())
-                        && life == Life::Started(1);
+                    let author = report.as_ref().and_then(|report| report.process);
+                    let is_alive = author.is_some_and(|author| author.presence(life) == Presence::Here);
                     let is_up = !matches!(host, Host::Down | Host::Restarting);
                     let expected = match slotted {
                         Slotted::Up(_) => true,
@@ -194,8 +173,7 @@ mod tests {
     #[test]
     fn it_serves_whom_it_lists_and_with_an_empty_list_nobody_until_it_is_restarted() {
         let report = |served: Option<&[&str]>, why: Option<&str>| Report {
-            pid: Some(7),
-            start: Some(1),
+            process: Some(Named { pid: 7, start: Some(1) }),
             served: served.map(|served| served.iter().map(|name| (*name).to_owned()).collect()),
             why: why.map(str::to_owned),
         };

@@ -6,3 +6,4 @@ pub mod host;
 pub mod multiplexing;
 pub mod own_gateway;
 pub mod signs;
+pub mod traces;

@@ -52,15 +52,11 @@ pub const UNKNOWN: &str = "unable to determine the topology: when the gateway of
 impl Signs {
     /// Returns whether there is a sign for one gateway that serves all.
     pub fn has_any(&self) -> bool {
-        self.is_multiplexing
-            || self.served == Served::Others
-            || self.standalone.is_some()
-            || self.parked.is_some()
-            || self.is_rewritten
-            || self.is_remembered()
+        self.first().is_some()
     }
 
-    fn is_remembered(&self) -> bool {
+    /// Returns whether `.hermes-init-multiplex` counts.
+    fn counts_as_remembered(&self) -> bool {
         let is_refuted = matches!(self.served, Served::NobodyElse { has_itself: false, .. });
         self.is_remembered && (!is_refuted || self.served.is_single())
     }
@@ -77,7 +73,7 @@ impl Signs {
             Some(format!("{} exists", parked.display()))
         } else if self.is_rewritten {
             Some(".multiplex_opt_out_rewritten exists".to_owned())
-        } else if self.is_remembered() {
+        } else if self.counts_as_remembered() {
             Some(".hermes-init-multiplex exists".to_owned())
         } else {
             None
@@ -209,7 +205,6 @@ mod tests {
                 };
             let topology = Topology { is_multiplex, is_unknown, sign: Some(sign.to_owned()) };
             assert_eq!(Topology::decide(TopologyChoice::Auto, &signs), topology, "{signs:?}");
-            assert_eq!(signs.has_any(), signs.first().is_some(), "{signs:?}");
             assert_eq!(signs.has_any(), is_multiplex && !is_unknown, "{signs:?}");
         }
     }

@@ -4,7 +4,7 @@
 use super::directory_lock::Held;
 use crate::output::json::{self, Object};
 use crate::output::localtime;
-use crate::sys::process::{self, Life};
+use crate::sys::proc::{self, Named, Presence};
 use crate::sys::staged::Attributes;
 use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file, time};
 
@@ -29,21 +29,13 @@ pub struct Marker {
     pub name: Name,
 }
 
-/// The process that a marker is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Target {
-    pid: u64,
-    /// Its start time, in the kernel's clock ticks; `None` if it was not known.
-    start: Option<u64>,
-}
-
 impl Marker {
     /// Marks the process with this ID, in one step, in the directory of its profile. The file belongs to `owner`.
     pub fn write(&self, dir: &Held, pid: u64, owner: Ids, ownership: &Ownership) -> Result<(), Reason> {
         let written_at = localtime::isoformat(time::now());
         let text = json::object([
             (TARGET, pid.into()),
-            (TARGET_START, process::start_time(pid).into()),
+            (TARGET_START, proc::start_time(pid).into()),
             ("stopper_pid", std::process::id().into()),
             ("written_at", written_at.as_str().into()),
         ]);
@@ -59,7 +51,8 @@ impl Marker {
 
     /// Returns whether there is a marked process that is known to have ended.
     pub fn is_over(&self, dir: &Dir) -> Result<bool, Errno> {
-        Ok(self.target(dir)?.is_some_and(|target| target.is_over(process::life(target.pid))))
+        let is_over = |target: Named| target.presence(proc::life(target.pid)) == Presence::Gone;
+        Ok(self.target(dir)?.is_some_and(is_over))
     }
 
     /// Removes the marker. Absence is no error.
@@ -83,9 +76,9 @@ impl Marker {
     }
 
     /// Returns the process that is marked; `None` if there is no marker, or something else has its name.
-    fn target(&self, dir: &Dir) -> Result<Option<Target>, Errno> {
+    fn target(&self, dir: &Dir) -> Result<Option<Named>, Errno> {
         match file::find(dir, &self.name, CAP) {
-            Ok(text) => Ok(text.as_deref().and_then(Target::parse)),
+            Ok(text) => Ok(text.as_deref().and_then(parse)),
             Err(Reason::Errno(errno)) => Err(errno),
             // No marker has this type or this size.
             Err(Reason::Rule(_) | Reason::Unread(_)) => Ok(None),
@@ -93,20 +86,10 @@ impl Marker {
     }
 }
 
-impl Target {
-    fn parse(marker: &[u8]) -> Option<Target> {
-        let marker = Object::parse(marker).ok()?;
-        Some(Target { pid: marker.number(TARGET)?, start: marker.number(TARGET_START) })
-    }
-
-    /// Returns whether the process has ended, given what is known of the one with its ID now.
-    fn is_over(self, now: Life) -> bool {
-        match now {
-            Life::Ended => true,
-            Life::Started(start) => self.start.is_some_and(|marked| marked != start),
-            Life::Unknown => false,
-        }
-    }
+/// Returns the process that a marker is for.
+fn parse(marker: &[u8]) -> Option<Named> {
+    let marker = Object::parse(marker).ok()?;
+    Some(Named { pid: marker.number(TARGET)?, start: marker.number(TARGET_START) })
 }
 
 #[cfg(test)]
@@ -115,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_marker_is_for_one_process() {
-        let target = |pid, start| Some(Target { pid, start });
+        let target = |pid, start| Some(Named { pid, start });
         for (marker, expected) in [
             (r#"{"target_pid": 7, "target_start_time": 1}"#, target(7, Some(1))),
             (r#"{"target_pid":7,"target_start_time":null}"#, target(7, None)),
@@ -127,23 +110,7 @@ mod tests {
             ("7", None),
             ("", None),
         ] {
-            assert_eq!(Target::parse(marker.as_bytes()), expected, "{marker}");
-        }
-    }
-
-    #[test]
-    fn a_process_is_over_only_if_that_is_known() {
-        for (start, life, expected) in [
-            (Some(1), Life::Ended, true),
-            (Some(1), Life::Started(1), false),
-            // Another process has its ID.
-            (Some(1), Life::Started(2), true),
-            (Some(1), Life::Unknown, false),
-            (None, Life::Ended, true),
-            (None, Life::Started(1), false),
-            (None, Life::Unknown, false),
-        ] {
-            assert_eq!(Target { pid: 7, start }.is_over(life), expected, "{start:?} {life:?}");
+            assert_eq!(parse(marker.as_bytes()), expected, "{marker}");
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use super::budget::Budget;
 use crate::output::json::{Object, Value};
+use crate::sys::proc::Named;
 use crate::sys::{Dir, Name, Reason, file};
 
 /// The state file of a profile.
@@ -131,9 +132,7 @@ impl Served {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Report {
     /// Its process.
-    pub pid: Option<u64>,
-    /// When that was started, in the kernel's clock ticks.
-    pub start: Option<u64>,
+    pub process: Option<Named>,
     /// The profiles that it serves, by `served_profiles`; `None` if there is no such list. An entry that is no name counts as none.
     pub served: Option<Vec<String>>,
     /// Why it serves no other profile, by `multiplex_standalone_reason`, which releases from 0.21.4 on write; of a long one the first 256
@@ -152,7 +151,8 @@ impl Report {
             _ => None,
         };
         let served = object.list("served_profiles").map(|list| list.into_iter().filter_map(name).collect());
-        Report { pid: object.number("pid"), start: object.number("start_time"), served, why }
+        let process = object.number("pid").map(|pid| Named { pid, start: object.number("start_time") });
+        Report { process, served, why }
     }
 }
 

@@ -24,6 +24,7 @@ DOCKER = 998
 PASSWD = b"root:x:0:0:root:/root:/bin/sh\nhermes:x:10000:10000:Hermes:/opt/data:/bin/sh\n"
 GROUP = b"root:x:0:\ndocker:x:998:hermes\nhermes:x:10000:\n"
 SCANDIR = "/run/service"
+DASHBOARD = "/run/service/dashboard"
 # Where s6-rc has the static services.
 SERVICES = "/run/servicedirs"
 
@@ -298,6 +299,16 @@ def entries(bed):
 def desired(bed, profile):
     directory = bed.path("/opt/data") if profile == "default" else bed.path(f"/opt/data/profiles/{profile}")
     return json.loads((directory / "gateway_state.json").read_text())
+
+
+def dashboard(bed):
+    """Creates the dashboard's service and has s6-svscan take it."""
+    folder = bed.path(DASHBOARD)
+    folder.mkdir()
+    for name in ("run", "finish"):
+        (folder / name).write_text(f"#!/run/bed/bin/hermes-init dashboard-{name}\n")
+        (folder / name).chmod(0o755)
+    bed.rescan()
 
 
 def static_service(bed, name):

@@ -57,7 +57,7 @@ pub fn run(pass: &Pass<'_>, effect: Effect, format: Format) -> u8 {
 /// Reports what concerns all profiles: for whom `default` starts, and who has no slot.
 fn warn(pass: &Pass<'_>, plan: &Plan) {
     if plan.items.iter().any(|item| item.decision == Decision::Start(StartReason::Others)) {
-        let names = plan.charges();
+        let names = plan::names(plan.charges().map(ProfileName::text));
         pass.console.warn(format_args!(
             "default starts because its gateway serves profiles whose desired state is running: {names}"
         ));
@@ -67,7 +67,7 @@ fn warn(pass: &Pass<'_>, plan: &Plan) {
         pass.console.warn(format_args!(
             "gateways wrote their states within the last minute, and their processes are not here: killed, or another container uses this \
              volume, which only one may start gateways on; set HERMES_INIT_ROLE=frontend in the others: {}",
-            plan::names(elsewhere.iter().map(String::as_str), elsewhere.len())
+            plan::names(elsewhere.iter().map(String::as_str))
         ));
     }
     if let Some(sum) = report::sum(plan.others) {

@@ -5,7 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 use super::decide::Bootstrap;
 use crate::output::escape::Shown;
 use crate::output::{Console, Context, Error, Result, json};
-use crate::settings::role::{ContainerCommand, GatewayRun};
+use crate::s6::ProfileName;
+use crate::settings::role::GatewayRun;
 use crate::settings::{Settings, Source, YES, written};
 use crate::sys::Name;
 use crate::sys::staged::Attributes;
@@ -21,7 +22,6 @@ const NO_SUPERVISE: &str = "HERMES_GATEWAY_NO_SUPERVISE";
 /// What `hermes profile use` leaves in `HERMES_HOME`, and the largest one that is read, in bytes.
 static ACTIVE: Name = Name::fixed(c"active_profile");
 const ACTIVE_CAP: u64 = 4 << 10;
-const ROOT: &str = "default";
 
 /// What the container asks for about the gateway of `default`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,7 +33,7 @@ struct Request {
 }
 
 impl Request {
-    fn read(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<Request> {
+    fn read(settings: &Settings, console: &Console) -> Result<Request> {
         let variable = settings.lookup.get(BOOTSTRAP)?;
         if let Some(state) = variable.as_ref().map(|state| state.value.as_bytes())
             && state != RUNNING.as_bytes()
@@ -43,7 +43,7 @@ impl Request {
             console.warn(format_args!("{BOOTSTRAP}={shown} is not {RUNNING}: treated as unset"));
         }
         let variable = variable.filter(|state| state.value == RUNNING).map(|state| state.source);
-        Ok(Request { command: gateway_run(settings, command, console)?, variable })
+        Ok(Request { command: gateway_run(settings, console)?, variable })
     }
 
     /// The variable goes first: the image writes its state file before the boot pass looks at the container's command.
@@ -54,12 +54,8 @@ impl Request {
 }
 
 /// Returns how the container's command runs the gateway of `default`: `HERMES_GATEWAY_NO_SUPERVISE` makes it a foreground one, too.
-fn gateway_run(
-    settings: &Settings,
-    command: &ContainerCommand,
-    console: &Console,
-) -> Result<Option<GatewayRun>> {
-    let found = command.gateway_run().unwrap_or_else(|error| {
+fn gateway_run(settings: &Settings, console: &Console) -> Result<Option<GatewayRun>> {
+    let found = settings.command.gateway_run().unwrap_or_else(|error| {
         console.failed(&error);
         None
     });
@@ -71,25 +67,21 @@ fn gateway_run(
 }
 
 /// Returns why `default` starts without a state file, if it does.
-pub fn find(settings: &Settings, command: &ContainerCommand, console: &Console) -> Result<Option<Bootstrap>> {
-    Ok(Request::read(settings, command, console)?.bootstrap())
+pub fn find(settings: &Settings, console: &Console) -> Result<Option<Bootstrap>> {
+    Ok(Request::read(settings, console)?.bootstrap())
 }
 
 /// Returns the profile whose gateway runs in the foreground, as the container's command, if one does. That of `default` does not if
-/// another one is asked for. What cannot be found out counts so that it does: a second gateway is worse than none.
-pub fn foreground(
-    settings: &Settings,
-    command: &ContainerCommand,
-    home: Option<&Home>,
-    console: &Console,
-) -> Option<String> {
+/// another one is asked for. A switch that cannot be read counts so that it does: a second gateway is worse than none. A command that cannot
+/// be found out is reported, and is none.
+pub fn foreground(settings: &Settings, home: Option<&Home>, console: &Console) -> Option<String> {
     fn reported<T>(console: &Console, instead: T) -> impl FnOnce(Error) -> T {
         |error| {
             console.failed(&error);
             instead
         }
     }
-    let run = command.run_command().unwrap_or_else(reported(console, None))?;
+    let run = settings.command.run_command().unwrap_or_else(reported(console, None))?;
     let is_unsupervised = || {
         let flag = settings.lookup.flag(NO_SUPERVISE, YES, console);
         flag.map_or_else(reported(console, true), |flag| flag.is_some_and(|flag| flag.value))
@@ -97,14 +89,14 @@ pub fn foreground(
     if !run.is_alone && !is_unsupervised() {
         return None;
     }
-    let profile =
-        run.profile.or_else(|| active_profile(settings, home?, console)).unwrap_or_else(|| ROOT.to_owned());
+    let root = || ProfileName::root().text().to_owned();
+    let profile = run.profile.or_else(|| active_profile(settings, home?, console)).unwrap_or_else(root);
     let is_other_asked_for = || {
         let variable = settings.lookup.get(BOOTSTRAP);
         variable
             .map_or_else(reported(console, false), |state| state.is_some_and(|state| state.value == RUNNING))
     };
-    (profile != ROOT || !is_other_asked_for()).then_some(profile)
+    (profile != root() || !is_other_asked_for()).then_some(profile)
 }
 
 /// Returns the profile that `hermes profile use` has made the one of a command without an option, as the hermes user finds it. In a
@@ -117,7 +109,10 @@ fn active_profile(settings: &Settings, home: &Home, console: &Console) -> Option
         console.failed(&Error::new("read", &ACTIVE, reason));
         None
     })?;
-    let text = String::from_utf8(text).ok()?;
+    let Ok(text) = String::from_utf8(text) else {
+        console.failed(&Error::new("use", &ACTIVE, "not UTF-8"));
+        return None;
+    };
     let name = text.trim_start_matches('\u{feff}').trim();
     (!name.is_empty()).then(|| name.to_owned())
 }

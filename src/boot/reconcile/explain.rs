@@ -7,9 +7,10 @@ use super::Pass;
 use super::decide::{Bootstrap, Decision, DownReason, Profile, StartReason, State};
 use super::explanation::{Entry, Fact, NamedSetting, Present};
 use super::observe;
-use super::plan::{FOREGROUND, Item, PARKED, Plan};
+use super::plan::{self, FOREGROUND, Item, PARKED, Plan};
 use super::slots::Slot;
 use crate::output::escape::{FromVolume, Shown};
+use crate::s6::ProfileName;
 use crate::s6::slot::staging;
 use crate::s6::supervision;
 use crate::settings::Setting;
@@ -29,11 +30,10 @@ pub fn front_end(role: &Setting<RoleChoice>, why: String) -> Fact {
 pub fn facts<'a>(
     pass: &'a Pass<'_>,
     role: &Setting<RoleChoice>,
-    command: &ContainerCommand,
     plan: &'a Plan,
 ) -> impl Iterator<Item = Fact> {
     let explain = Explain { pass, plan };
-    let settings = explain.settings(role, command);
+    let settings = explain.settings(role);
     let more = plan.not_profiles.more;
     let refused = (plan.refused_unnamed > 0)
         .then(|| Fact::MoreRefused { count: plan.refused_unnamed, because: plan.no_capacity.clone() });
@@ -65,7 +65,7 @@ struct Explain<'a, 'pass> {
 }
 
 impl Explain<'_, '_> {
-    fn settings(&self, role: &Setting<RoleChoice>, command: &ContainerCommand) -> Vec<NamedSetting> {
+    fn settings(&self, role: &Setting<RoleChoice>) -> Vec<NamedSetting> {
         let settings = self.pass.settings;
         let setting = |name, value: &[u8], source: &str| NamedSetting {
             name,
@@ -78,7 +78,10 @@ impl Explain<'_, '_> {
         };
         let (owner, mode, topology) = (&settings.owner, &settings.mode, &settings.topology);
         let mut all = vec![
-            NamedSetting { note: Some(words(command)), ..setting("role", b"gateway", role.source.text()) },
+            NamedSetting {
+                note: Some(words(&settings.command)),
+                ..setting("role", b"gateway", role.source.text())
+            },
             path("HERMES_HOME", &settings.home),
             path("scan directory", &settings.scandir),
             setting(
@@ -145,7 +148,8 @@ impl Explain<'_, '_> {
         let because = match item.decision {
             Decision::Start(StartReason::State) => self.why_started(profile),
             Decision::Start(StartReason::Others) => {
-                let (own, names) = (self.state(profile), self.plan.charges());
+                let (own, names) =
+                    (self.state(profile), plan::names(self.plan.charges().map(ProfileName::text)));
                 format!("{own}; but its gateway serves profiles whose desired state is running: {names}")
             }
             _ => self.why_down(profile, &item.decision),

@@ -8,11 +8,11 @@ use crate::output::{Context, Error};
 use crate::s6::ProfileName;
 use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, Errno, Name, Reason};
+use crate::topology::traces;
 use crate::volume::budget::Budget;
-use crate::volume::config::{self, Answer, CONFIG};
+use crate::volume::config::CONFIG;
 use crate::volume::directory_lock::STAGING;
 use crate::volume::exit_ledger::{LEDGER, PriorExit};
-use crate::volume::parking::{self, PARKED};
 use crate::volume::state::{self, Served, StateFile};
 use crate::volume::{advice, kept_env, marker, profiles};
 
@@ -101,22 +101,13 @@ impl Files<'_> {
         if profile.name.is_root() || self.pass.settings.topology.value == TopologyChoice::PerProfile {
             return;
         }
-        let doubt = match config::read_standalone(dir, &self.budget) {
-            Ok(Answer::True { .. }) => {
-                profile.is_standalone = true;
-                return;
-            }
-            Ok(Answer::Absent | Answer::False { .. }) => return,
-            Ok(Answer::Unsure { line, why }) => format!("line {line}: {why}"),
-            Err(over @ Reason::Unread(_)) => {
+        match traces::is_standalone(dir, &profile.name, &self.budget, self.pass.console) {
+            Ok(is_standalone) => profile.is_standalone = is_standalone,
+            Err(over) => {
                 let over = Error::new("use", profiles::label(&profile.name, &CONFIG), over);
-                return self.unread(profile, &over);
+                self.unread(profile, &over);
             }
-            Err(reason) => reason.to_string(),
-        };
-        let reason = format!("{doubt}; treated as not standalone");
-        let label = profiles::label(&profile.name, &CONFIG);
-        self.pass.console.failed(&Error::new("determine gateway.standalone from", label, reason));
+        }
     }
 
     /// Looks whether a profile is parked, where it matters. What cannot be looked at is reported and counts as no.
@@ -124,11 +115,7 @@ impl Files<'_> {
         if profile.name.is_root() || self.pass.settings.topology.value == TopologyChoice::PerProfile {
             return;
         }
-        profile.is_parked = parking::is_parked(dir).unwrap_or_else(|errno| {
-            let label = profiles::label(&profile.name, &PARKED);
-            self.pass.console.failed(&Error::new("inspect", label, errno));
-            false
-        });
+        profile.is_parked = traces::is_parked(dir, &profile.name, self.pass.console);
     }
 
     /// Reports a file that was not read because the budget is used up, and notes it at the profile.

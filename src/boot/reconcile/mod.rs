@@ -31,7 +31,7 @@ use crate::output::escape::Shown;
 use crate::output::{Context, Error, Format, Result, exit};
 use crate::s6::scandir_lock::{self, Held};
 use crate::s6::{Template, room};
-use crate::settings::role::{self, ContainerCommand};
+use crate::settings::role;
 use crate::settings::topology::TopologyChoice;
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Name, Ownership, Patience, Reason};
@@ -85,7 +85,6 @@ struct Pass<'a> {
     multiplexing: Option<Multiplexing>,
     /// Why `default` starts without a state file, if it does; an errno if it is not known whether there is one.
     bootstrap: std::result::Result<Option<Bootstrap>, Errno>,
-    command: &'a ContainerCommand,
     console: &'a Console,
     /// Whether the container is a front end's, where no gateway runs. Asked only if it matters.
     is_front_end: &'a dyn Fn() -> bool,
@@ -108,7 +107,7 @@ impl Pass<'_> {
         }
         // Any entry of that name is a state, also one that is not usable.
         self.bootstrap = match home.map_or(Ok(false), |home| home.dir.has(&state::STATE)) {
-            Ok(false) => Ok(bootstrap::find(self.settings, self.command, self.console)?),
+            Ok(false) => Ok(bootstrap::find(self.settings, self.console)?),
             Ok(true) => Ok(None),
             Err(errno) => Err(errno),
         };
@@ -157,9 +156,8 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
     let settings = Settings::gather(&args.overrides, console)?;
     settings.note_mode(console);
     let role = settings.role(&args.overrides, console)?;
-    let command = settings.container_command();
     let Args { effect, format, .. } = *args;
-    if let Some(why) = role::front_end(&role, &command)? {
+    if let Some(why) = role::front_end(&role, &settings.command)? {
         match (effect, format) {
             (Effect::Explain, _) => {
                 console.print(&explanation::text([explain::front_end(&role, why)], format));
@@ -171,12 +169,12 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
         return Ok(0);
     }
     let ownership = Ownership::new();
-    let mut pass = prepare(&settings, &command, &ownership, effect, console, &|| false)?;
+    let mut pass = prepare(&settings, &ownership, effect, console, &|| false)?;
     pass.scandir = open_scandir(&settings, effect)?;
     pass.adopt = args.adopt || settings.mode.value.is_sealed();
     if effect == Effect::Explain {
         let plan = Plan::dry(&pass);
-        console.print(&explanation::text(explain::facts(&pass, &role, &command, &plan), format));
+        console.print(&explanation::text(explain::facts(&pass, &role, &plan), format));
         return Ok(0);
     }
     let mut code = apply::run(&pass, effect, format);
@@ -198,16 +196,14 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
 /// this container.
 pub fn forecast(settings: &Settings, console: &Console, is_front_end: &dyn Fn() -> bool) -> Result<Plan> {
     let ownership = Ownership::new();
-    let command = settings.container_command();
     // Without the scan directory: the slots that are there change nothing about it.
-    let pass = prepare(settings, &command, &ownership, Effect::DryRun, console, is_front_end)?;
+    let pass = prepare(settings, &ownership, Effect::DryRun, console, is_front_end)?;
     Ok(Plan::dry(&pass))
 }
 
 /// Gathers what a pass works with, without a scan directory.
 fn prepare<'a>(
     settings: &'a Settings,
-    command: &'a ContainerCommand,
     ownership: &'a Ownership,
     effect: Effect,
     console: &'a Console,
@@ -225,7 +221,6 @@ fn prepare<'a>(
         trusted,
         multiplexing: None,
         bootstrap: Ok(None),
-        command,
         console,
         is_front_end,
         effect,

@@ -11,11 +11,12 @@ use crate::s6::room::Room;
 use crate::s6::scandir::Entries;
 use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, Name, Reason};
-use crate::topology::signs::{REWRITTEN, Signs, Topology};
+use crate::topology::signs::{Signs, Topology};
+use crate::topology::traces;
 use crate::volume::Home;
 use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
-use crate::volume::parking::{PARKED, REMEMBERED};
+use crate::volume::parking::PARKED;
 use crate::volume::profiles::{self, Found, LISTED, Listing, Others, Profiles};
 
 /// What is tried of the scan directory.
@@ -213,11 +214,6 @@ impl Reader<'_> {
         }
     }
 
-    /// Returns whether a further sign would decide.
-    fn asks_for_signs(&self, signs: &Signs) -> bool {
-        self.files.pass.settings.topology.value == TopologyChoice::Auto && !signs.has_any()
-    }
-
     /// Returns whether a profile has no slot yet.
     fn is_new(&self, name: &ProfileName) -> bool {
         self.slots.binary_search(name.slot()).is_err()
@@ -266,17 +262,8 @@ impl Reader<'_> {
     /// Reads the signs of `HERMES_HOME` itself, as far as the others have not decided.
     fn signs(&self, home: &Home, signs: &mut Signs) {
         let choice = self.files.pass.settings.topology.value;
-        if self.asks_for_signs(signs) {
-            signs.is_rewritten = home.dir.has(&REWRITTEN).unwrap_or_else(|errno| {
-                self.files.pass.console.failed(&Error::new("inspect", &REWRITTEN, errno));
-                false
-            });
-        }
-        if self.asks_for_signs(signs) {
-            signs.is_remembered = home.dir.has(&REMEMBERED).unwrap_or_else(|errno| {
-                self.files.pass.console.failed(&Error::new("inspect", &REMEMBERED, errno));
-                false
-            });
+        if choice == TopologyChoice::Auto {
+            traces::look_in_home(&home.dir, signs, self.files.pass.console);
         }
         let is_multiplex = Topology::decide(choice, signs).is_multiplex;
         if is_multiplex

@@ -276,17 +276,17 @@ impl Plan {
         (count > 0).then(|| format!("{count} more profiles: {why}"))
     }
 
-    /// Returns the names of the profiles for which `default` starts, at most eight, and how many more there are.
-    pub fn charges(&self) -> String {
-        let charges: Vec<_> = self.items.iter().filter(|item| item.is_charge()).collect();
-        names(charges.iter().filter_map(|item| item.slot_name()).map(ProfileName::text), charges.len())
+    /// Returns the profiles for which `default` starts.
+    pub fn charges(&self) -> impl Iterator<Item = &ProfileName> {
+        self.items.iter().filter(|item| item.is_charge()).filter_map(Item::slot_name)
     }
 }
 
-/// Returns the first names of `count`, at most eight, and how many more there are.
-pub fn names<'a>(all: impl Iterator<Item = &'a str>, count: usize) -> String {
-    let text = all.take(NAMED).collect::<Vec<_>>().join(", ");
-    match count.saturating_sub(NAMED) {
+/// Returns the first names, at most eight, and how many more there are.
+pub fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
+    let mut all = all.into_iter();
+    let text = all.by_ref().take(NAMED).collect::<Vec<_>>().join(", ");
+    match all.count() {
         0 => text,
         more => format!("{text} and {more} more"),
     }
@@ -299,7 +299,7 @@ fn foreground(pass: &Pass<'_>, observed: &Observed) -> Option<String> {
     if !is_one_wanted {
         return None;
     }
-    bootstrap::foreground(pass.settings, pass.command, pass.home.as_ref(), pass.console)
+    bootstrap::foreground(pass.settings, pass.home.as_ref(), pass.console)
 }
 
 /// Returns what decides about all profiles.
@@ -465,7 +465,7 @@ mod tests {
         ] {
             let mut items: Vec<_> = (0..count).map(|number| served(number, true)).collect();
             items.push(served(99, false));
-            assert_eq!(plan(items).charges(), text);
+            assert_eq!(names(plan(items).charges().map(ProfileName::text)), text);
         }
     }
 

@@ -74,8 +74,12 @@ pub fn hold(pass: &Pass<'_>, name: &ProfileName, dir: &Dir) -> Result<Held> {
 /// Removes these files of a gateway that does not run. What cannot be removed is reported.
 pub fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) -> Removed {
     let remove = |dir: &Dir| {
-        if stale.contains(&&GATEWAY_PID) && elsewhere::may_run(dir) {
-            pass.elsewhere.borrow_mut().push(name.text().to_owned());
+        if stale.contains(&&GATEWAY_PID) {
+            match elsewhere::may_run(dir).context("use", profiles::label(name, &GATEWAY_PID)) {
+                Ok(true) => pass.elsewhere.borrow_mut().push(name.text().to_owned()),
+                Ok(false) => (),
+                Err(error) => pass.console.failed(&error),
+            }
         }
         let removed = stale.iter().filter(|file| {
             let done = if **file == &STAGING {

@@ -29,7 +29,7 @@ use crate::s6::scandir::Entries;
 use crate::s6::{ProfileName, programs, scandir, supervision};
 use crate::settings::zone::Zone;
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, Errno, Name, Reason, process};
+use crate::sys::{Dir, Errno, Name, Reason, proc};
 use crate::volume::Home;
 use crate::volume::bootlog::{self, LastBoots};
 use crate::volume::home::Trusted;
@@ -215,7 +215,7 @@ fn boot_log(
     let items = plan.iter().flat_map(|plan| &plan.items).map(|item| item.name.as_slice());
     let others = plan.iter().flat_map(|plan| plan.without_slot.iter().chain(&plan.not_profiles.names));
     let profiles = items.chain(others.map(Name::bytes)).chain(entries.slots.iter().map(profile_of));
-    let started = process::first_started();
+    let started = proc::first_started();
     let oldest_slot = scandir.and_then(|scandir| scandir::oldest_slot(scandir, &entries.slots));
     home.as_its_user(|| Ok(bootlog::read(home, *trusted, started, oldest_slot, profiles)))
         .unwrap_or_else(LastBoots::from)

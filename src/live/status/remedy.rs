@@ -1,7 +1,5 @@
 //! What helps, and the one place in which it is put into words.
 
-const ROOT: &str = "default";
-
 /// What helps: a command of this program, or where to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Remedy {
@@ -65,9 +63,9 @@ impl Remedy {
             Remedy::StartDefault | Remedy::RestartDefault if *is_foreground => {
                 ": restart the container".to_owned()
             }
-            Remedy::StartDefault => format!("{by}: {program} start {ROOT}"),
-            Remedy::RestartDefault => format!(": {program} restart {ROOT}"),
-            Remedy::LogsOfDefault => format!("; see: {program} logs {ROOT}"),
+            Remedy::StartDefault => format!("{by}: {program} start default"),
+            Remedy::RestartDefault => format!(": {program} restart default"),
+            Remedy::LogsOfDefault => format!("; see: {program} logs default"),
             Remedy::RemoveState => "; remove the file".to_owned(),
             Remedy::RestoreAndStart => format!("; restore the file, then: {program} start {name}"),
             Remedy::RestoreOrUnregister => {
