@@ -2,17 +2,24 @@
 # (`make image-test`: only in containers), `make peer-test` tests it beside the real Hermes Agent, `make torture` makes its system
 # calls fail, `make soak` does things at random, `make fresh-test` does what README.md says on fresh machines, `make demo` shows gateways that live.
 
-TARGET  := x86_64-unknown-linux-musl
+# For this machine, or for another one: make TARGET=aarch64-unknown-linux-musl
+HOST    := $(shell uname -m)-unknown-linux-musl
+TARGET  := $(HOST)
+FOREIGN := $(filter-out $(HOST),$(TARGET))
 PREFIX  := /usr
 DESTDIR :=
-EXE     := target/dist/hermes-init
-SOURCES := $(shell find src -type f ! -name '*.8') Cargo.toml Cargo.lock .cargo/config.toml tests/build
+EXE     := target/dist/$(if $(FOREIGN),$(FOREIGN)/)hermes-init
+SOURCES := $(shell find src -type f ! -name '*.8') Cargo.toml Cargo.lock tests/build tests/rustc
+
+# For cargo: what is tested is for the same target, and linked in the same way.
+export CARGO_BUILD_TARGET := $(TARGET)
+export RUSTC_WRAPPER      := $(abspath tests/rustc)
 
 all: $(EXE)
 	@size=$$(wc -c < $(EXE)); echo "$(EXE): $$size bytes ($$((($$size + 1023) / 1024)) KiB)"
 
 # If rustup cannot download, tests/build prints how to build without it.
-$(EXE): $(SOURCES) $(dir $(EXE)).kind-$(if $(STOCK),stock,small)
+$(EXE): $(SOURCES) $(dir $(EXE)).kind-$(if $(STOCK),stock,small)-$(TARGET)
 	STOCK='$(STOCK)' tests/build $(TARGET) $(EXE)
 
 # The kind of build is part of what the executable depends on.
@@ -33,7 +40,7 @@ test: $(EXE)
 
 # What needs neither s6 nor podman, with a debug build: in less than a minute after each change. Without root, some are skipped.
 check:
-	tests/toolchain
+	tests/toolchain $(TARGET)
 	tests/setup check
 	cargo test --locked --lib
 	cargo build --locked
@@ -41,7 +48,7 @@ check:
 		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_help.py tests/test_readme.py tests/test_seed.py
 
 # Checks the format of Rust and Python, and lints Rust, Python and shell.
-SCRIPTS = .ci/run tests/build tests/demo tests/fresh tests/peer/root tests/peer/run tests/python tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
+SCRIPTS = .ci/run tests/build tests/demo tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
 lint:
 	tests/setup lint
 	cargo fmt --check

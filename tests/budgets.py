@@ -1,4 +1,5 @@
-"""Measures the executable and fails where a limit is exceeded: tests/budgets.py [STOCK_EXECUTABLE]. Needs root and strace.
+"""Measures the executable and fails where a limit is exceeded: tests/budgets.py [STOCK_EXECUTABLE [EXECUTABLE...]]. Needs root and strace. Of
+further executables, which are for other machines, it measures what the file shows.
 
 A limit is an alarm against accidents, and no goal: whoever reaches one with honest code raises it, in a line that says for what.
 
@@ -257,22 +258,26 @@ def growth(top):
         compare("status, all slots unsupervised", "status")
 
 
-def elf():
+def elf(path):
     def readelf(option):
-        return subprocess.run(["readelf", option, executable()], capture_output=True, text=True, check=True, timeout=20).stdout
+        return subprocess.run(["readelf", option, path], capture_output=True, text=True, check=True, timeout=20).stdout
 
+    machine = re.search(r"Machine: +(.*)", readelf("-h"))[1]
     headers, dynamic, sections = readelf("-lW"), readelf("-dW"), readelf("-SW")
-    check("DYN " in headers and "INTERP" not in headers and "NEEDED" not in dynamic, "static-PIE: position-independent, and no interpreter")
-    check("GNU_RELRO" in headers and "BIND_NOW" in dynamic, "full RELRO")
-    check(re.search(r"GNU_STACK.* RW ", headers) is not None, "no executable stack")
-    check(".symtab" not in sections, "stripped")
+    is_pie = "DYN " in headers and "INTERP" not in headers and "NEEDED" not in dynamic and "PIE" in dynamic
+    check(is_pie, f"static-PIE: position-independent, and no interpreter ({machine})")
+    check("GNU_RELRO" in headers and "BIND_NOW" in dynamic, f"full RELRO ({machine})")
+    check(re.search(r"GNU_STACK.* RW ", headers) is not None, f"no executable stack ({machine})")
+    check(".symtab" not in sections, f"stripped ({machine})")
+    return machine
 
 
-def measure_all(top, stock):
-    figure("size of the executable", os.path.getsize(executable()))
+def measure_all(top, stock=None, *others):
     if stock:
         figure("size of the executable, `make STOCK=1`", os.path.getsize(stock))
-    elf()
+        elf(stock)
+    for path in (executable(), *others):
+        figure("size of the executable", os.path.getsize(path), elf(path))
     start_up()
     system_calls(top)
     memory(top)
@@ -284,7 +289,7 @@ def measure_all(top, stock):
 
 def main(arguments):
     if arguments[:1] == ["--on"]:
-        return measure_all(arguments[1], *(arguments[2:] or [None]))
+        return measure_all(*arguments[1:])
     # A tmpfs in a mount namespace of its own is gone with the last process in it, however that ends.
     with tempfile.TemporaryDirectory(prefix="hermes-init-budgets-") as top:
         return subprocess.run(

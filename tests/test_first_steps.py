@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -22,8 +23,8 @@ def programs(place, **scripts):
     """Creates a directory with the given programs and a few of the machine's, to be PATH."""
     folder = place / "programs"
     folder.mkdir(exist_ok=True)
-    for name in ("sh", "sed", "head", "tail", "mkdir", "rm", "cp", "cmp", "sort", "paste", "dirname"):
-        if not (folder / name).exists():
+    for name in ("sh", "sed", "head", "tail", "mkdir", "rm", "cp", "cmp", "sort", "paste", "dirname", "uname"):
+        if not (folder / name).exists() and name not in scripts:
             (folder / name).symlink_to(shutil.which(name))
     for name, script in scripts.items():
         path = folder / name.replace("_", "-")
@@ -41,36 +42,70 @@ def checkout(place):
     return copy
 
 
-RUSTC = '[ "$1" != --version ] || echo "rustc {} (0 2026-01-01)"; [ "$1" != --print ] || echo /nonexistent'
+MACHINE = platform.machine()
+TARGET = f"{MACHINE}-unknown-linux-musl"
+RUSTC = """case $1 in
+-vV) printf 'rustc {0} (0 2026-01-01)\\nrelease: {0}\\nhost: {1}\\n' ;;
+--print) echo /nonexistent ;;
+esac"""
+HOST = f"{MACHINE}-unknown-linux-gnu"
+LINKER = {"RUSTFLAGS": "-Clinker=musl-gcc -Clink-self-contained=no"}
 
 
 @pytest.mark.parametrize(
-    "rustc, cc, said",
+    "rustc, cc, flags, said",
     [
-        ("1.94.9", "exit 0", "Rust 1.95 is needed, this is 1.94\n"),
-        ("0.99.0", "exit 0", "Rust 1.95 is needed, this is 0.99\n"),
-        (None, "exit 0", "Rust is missing: 1.95 or newer is needed"),
-        ("1.95.0", None, "apt-get install gcc libc6-dev"),
-        ("1.100.0", 'echo "ld: cannot find -lc" >&2; exit 1', "apt-get install libc6-dev; on Fedora"),
+        ("1.94.9", None, {}, "Rust 1.95 is needed, this is 1.94\n"),
+        ("0.99.0", None, {}, "Rust 1.95 is needed, this is 0.99\n"),
+        (None, None, {}, "Rust is missing: 1.95 or newer is needed"),
+        ("1.95.0", "exit 0", {}, "this Rust has no linker (rust-lld)\n"),
+        ("1.95.0", None, LINKER, "apt-get install gcc libc6-dev"),
+        ("1.100.0", 'echo "ld: cannot find -lc" >&2; exit 1', LINKER, "apt-get install libc6-dev; on Fedora"),
     ],
 )
-def test_a_build_says_what_it_lacks_before_it_downloads_anything(rustc, cc, said, place):
+def test_a_build_says_what_it_lacks_before_it_downloads_anything(rustc, cc, flags, said, place):
     download = f"touch {place}/downloaded; exit 1"
     scripts = {"cargo": download, "rustup": download}
-    scripts |= {"rustc": RUSTC.format(rustc)} if rustc else {}
+    scripts |= {"rustc": RUSTC.format(rustc, HOST)} if rustc else {}
     scripts |= {"cc": cc} if cc else {}
     path = programs(place, **scripts)
-    done = run(["sh", "tests/build", "x86_64-unknown-linux-musl", "out"], cwd=checkout(place), env={"PATH": str(path)})
+    done = run(["sh", "tests/build", TARGET, "out"], cwd=checkout(place), env={"PATH": str(path)} | flags)
     assert done.returncode == 1 and said in done.stderr.decode(), done
     (place / "programs/touch").symlink_to(shutil.which("touch"))
     assert not (place / "downloaded").exists()
 
 
 @pytest.mark.parametrize("version", ["1.95.0", "1.95.0-beta.1", "1.100.2", "2.0.0"])
-def test_a_compiler_that_is_new_enough_is_taken(version, place):
-    path = programs(place, cargo="", cc="", rustc=RUSTC.format(version))
-    done = run(["sh", "tests/toolchain"], cwd=checkout(place), env={"PATH": str(path)})
+@pytest.mark.parametrize("linker", [{"rust_lld": ""}, {"cc": ""}])
+def test_a_compiler_that_is_new_enough_is_taken(version, linker, place):
+    path = programs(place, cargo="", rustc=RUSTC.format(version, HOST), **linker)
+    done = run(["sh", "tests/toolchain"], cwd=checkout(place), env={"PATH": str(path)} | (LINKER if "cc" in linker else {}))
     assert (done.returncode, done.stderr) == (0, b""), done
+
+
+@pytest.mark.parametrize("system, machine", [("Linux", "riscv64"), ("Linux", "armv7l"), ("Darwin", "arm64"), ("FreeBSD", "amd64")])
+def test_a_machine_that_cannot_be_built_for_is_named_before_rust_is_asked_for(system, machine, place):
+    path = programs(place, uname=f'[ "$1" = -m ] && echo {machine} || echo {system}', cargo="exit 1", rustc="exit 1")
+    done = run(["sh", "tests/build", f"{machine}-unknown-linux-musl", "out"], cwd=checkout(place), env={"PATH": str(path)})
+    said = f"build: error: this machine is {system} on {machine}, and hermes-init is built on Linux on x86_64 or aarch64 only\n"
+    assert (done.returncode, done.stderr.decode()) == (1, said), done
+
+
+@pytest.mark.parametrize("target", ["x86_64-unknown-linux-gnu", "armv7-unknown-linux-musleabihf", "aarch64"])
+def test_a_target_that_is_none_is_answered_with_those_that_are(target, place):
+    path = programs(place, cargo="", rust_lld="", rustc=RUSTC.format("1.95.0", HOST))
+    done = run(["sh", "tests/build", target, "out"], cwd=checkout(place), env={"PATH": str(path)})
+    assert done.returncode == 1 and done.stderr.decode().splitlines() == [
+        f"build: error: unknown target {target}",
+        "The targets are x86_64-unknown-linux-musl and aarch64-unknown-linux-musl.",
+    ]
+
+
+def test_a_compiler_of_32_bits_on_a_kernel_of_64_is_named(place):
+    rustc = RUSTC.format("1.95.0", "armv7-unknown-linux-gnueabihf")
+    path = programs(place, uname='[ "$1" = -m ] && echo aarch64 || echo Linux', cargo="", rustc=rustc)
+    done = run(["sh", "tests/toolchain"], cwd=checkout(place), env={"PATH": str(path)})
+    assert done.returncode == 1 and b"rustc is for armv7-unknown-linux-gnueabihf, and this machine is Linux on aarch64" in done.stderr, done
 
 
 # What the tests lack.
