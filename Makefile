@@ -11,6 +11,9 @@ DESTDIR :=
 EXE     := target/dist/$(if $(FOREIGN),$(FOREIGN)/)hermes-init
 SOURCES := $(shell find src -type f ! -name '*.8') Cargo.toml Cargo.lock tests/build tests/rustc
 
+# What `--version` says. Of a build that is up to date, it is the commit that it was made from.
+COMMIT  := $(shell tests/commit)
+
 # For cargo: what is tested is for the same target, and linked in the same way.
 export CARGO_BUILD_TARGET := $(TARGET)
 export RUSTC_WRAPPER      := $(abspath tests/rustc)
@@ -19,10 +22,10 @@ all: $(EXE)
 	@size=$$(wc -c < $(EXE)); echo "$(EXE): $$size bytes ($$((($$size + 1023) / 1024)) KiB)"
 
 # If rustup cannot download, tests/build prints how to build without it.
-$(EXE): $(SOURCES) $(dir $(EXE)).kind-$(if $(STOCK),stock,small)-$(TARGET)
-	STOCK='$(STOCK)' tests/build $(TARGET) $(EXE)
+$(EXE): $(SOURCES) $(dir $(EXE)).kind-$(if $(STOCK),stock,small)-$(TARGET)-$(firstword $(filter unknown modified,$(COMMIT)) clean)
+	STOCK='$(STOCK)' BUILD_COMMIT='$(COMMIT)' tests/build $(TARGET) $(EXE)
 
-# The kind of build is part of what the executable depends on.
+# The kind of build is part of what the executable depends on, and whether the commit describes it.
 $(dir $(EXE)).kind-%:
 	@mkdir -p $(@D)
 	@rm -f $(@D)/.kind-*
@@ -48,7 +51,7 @@ check:
 		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_help.py tests/test_readme.py tests/test_seed.py
 
 # Checks the format of Rust and Python, and lints Rust, Python and shell.
-SCRIPTS = .ci/run tests/build tests/demo tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
+SCRIPTS = .ci/run tests/build tests/commit tests/demo tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
 lint:
 	tests/setup lint
 	cargo fmt --check
@@ -87,7 +90,7 @@ demo: $(EXE)
 
 # What README.md says, in fresh root file systems of Debian 12 and 13: T as for `make test`. Needs root, mmdebstrap and a network.
 fresh-test: $(EXE)
-	T='$(T)' tests/fresh
+	T='$(T)' BUILD_COMMIT='$(COMMIT)' tests/fresh
 
 # The installed files. The Dockerfile in the README lists the same.
 BIN     := $(PREFIX)/bin/hermes-init

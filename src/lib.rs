@@ -20,6 +20,18 @@ use boot::{fix_perms, reconcile};
 use cli::{Command, Line};
 use output::{Console, Format, exit};
 
+/// Returns the version, and what was built: the target, the kind of build (tests/build) and the commit.
+fn version() -> String {
+    let libc = if cfg!(target_env = "musl") { "musl" } else { "gnu" };
+    let kind = option_env!("BUILD_KIND").unwrap_or(if cfg!(debug_assertions) { "debug" } else { "release" });
+    format!(
+        "hermes-init {} ({}-unknown-linux-{libc}, {kind} build, commit {})\n",
+        env!("CARGO_PKG_VERSION"),
+        std::env::consts::ARCH,
+        option_env!("BUILD_COMMIT").unwrap_or("unknown")
+    )
+}
+
 /// Runs the program with this command line, argv[0] first. Returns its exit code.
 pub fn run(command_line: &[OsString]) -> u8 {
     let (argv0, words) = command_line
@@ -66,7 +78,7 @@ pub fn run(command_line: &[OsString]) -> u8 {
             0
         }
         Command::Version => {
-            console.print(concat!("hermes-init ", env!("CARGO_PKG_VERSION"), "\n"));
+            console.print(&version());
             0
         }
     };

@@ -108,6 +108,46 @@ def test_a_compiler_of_32_bits_on_a_kernel_of_64_is_named(place):
     assert done.returncode == 1 and b"rustc is for armv7-unknown-linux-gnueabihf, and this machine is Linux on aarch64" in done.stderr, done
 
 
+# What was built.
+
+
+def test_the_executable_is_for_the_target_that_it_names():
+    target = re.match(r"hermes-init \S+ \((\w+)-unknown-linux-", run([executable(), "--version"]).stdout.decode())[1]
+    machine = int.from_bytes(executable().read_bytes()[18:20], "little")
+    assert {62: "x86_64", 183: "aarch64"}[machine] == target
+
+
+def commit(checkout):
+    done = run([checkout / "tests/commit"], cwd="/", env={"PATH": os.environ["PATH"], "HOME": "/nonexistent"})
+    assert (done.returncode, done.stderr) == (0, b""), done
+    return done.stdout.decode()
+
+
+def test_a_build_knows_its_commit_and_whether_something_else_is_built(place):
+    def git(*words):
+        done = run(["git", "-c", "user.name=x", "-c", "user.email=x@example.org", "-C", place / "outer", *words])
+        assert done.returncode == 0, done
+        return done.stdout.decode()
+
+    checkout = place / "outer"
+    for name in ("src/main.rs", "Cargo.toml", "README.md", "inner/tests/commit", "tests/commit"):
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / "tests/commit", checkout / name)
+    assert commit(checkout) == "unknown\n"
+    git("init", "-q")
+    assert commit(checkout) == "unknown\n"
+    git("add", ".")
+    git("commit", "-q", "-m", "x")
+    made = git("rev-parse", "HEAD")[:12]
+    assert commit(checkout) == f"{made}\n"
+    # Sources that were unpacked into somebody else's repository.
+    assert commit(checkout / "inner") == "unknown\n"
+    (checkout / "README.md").write_text("nothing that is built")
+    assert commit(checkout) == f"{made}\n"
+    (checkout / "src/new.rs").touch()
+    assert commit(checkout) == f"{made}, modified\n"
+
+
 # What the tests lack.
 
 

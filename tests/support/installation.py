@@ -17,13 +17,13 @@ def project(place):
     copy = place / "project"
     (copy / "tests").mkdir(parents=True)
     shutil.copytree(ROOT / "src", copy / "src")
-    for name in ("Makefile", "LICENSE", "Cargo.toml", "Cargo.lock", "tests/rustc"):
+    for name in ("Makefile", "LICENSE", "Cargo.toml", "Cargo.lock", "tests/rustc", "tests/commit"):
         shutil.copy2(ROOT / name, copy / name)
     (copy / "tests/build").write_text("#!/bin/sh\necho there is nothing to build >&2\nexit 1\n")
     (copy / "tests/build").chmod(0o755)
     (copy / "target/dist").mkdir(parents=True)
-    # A small build for this machine.
-    (copy / f"target/dist/.kind-small-{platform.machine()}-unknown-linux-musl").touch()
+    # A small build for this machine, of no commit, since the copy is no repository.
+    (copy / f"target/dist/.kind-small-{platform.machine()}-unknown-linux-musl-unknown").touch()
     # The newest file, so that make builds nothing.
     shutil.copyfile(executable(), copy / "target/dist/hermes-init")
     (copy / "target/dist/hermes-init").chmod(0o755)
