@@ -31,14 +31,17 @@ $(dir $(EXE)).kind-%:
 	@rm -f $(@D)/.kind-*
 	@touch $@
 
-PYTEST := PYTHONDONTWRITEBYTECODE=1 tests/python -m pytest -c tests/pytest.ini --rootdir .
+# An executable for another machine is tested by an emulator; tests/support/not_emulated.py lists what is not.
+EMULATED := $(if $(FOREIGN),tests/emulated $(TARGET) $(EXE) env HERMES_INIT=$(abspath $(EXE)))
+PYTEST   := PYTHONDONTWRITEBYTECODE=1 $(EMULATED) tests/python -m pytest -c tests/pytest.ini --rootdir .
 
 # All tests, or those of the files T below tests/ whose names match K: make test T='test_sealed.py test_seed.py' K='switch or mode'
 T :=
 K :=
 test: $(EXE)
 	tests/setup
-	$(if $(T)$(K),,cargo test --locked --lib)
+	$(if $(FOREIGN),tests/setup emulation $(TARGET))
+	$(if $(T)$(K),,$(EMULATED) cargo test --locked --lib)
 	$(PYTEST) $(if $(K),-k '$(K)') $(if $(T),$(addprefix tests/,$(T)),tests)
 
 # What needs neither s6 nor podman, with a debug build: in less than a minute after each change. Without root, some are skipped.
@@ -51,7 +54,7 @@ check:
 		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_help.py tests/test_readme.py tests/test_seed.py
 
 # Checks the format of Rust and Python, and lints Rust, Python and shell.
-SCRIPTS = .ci/run tests/build tests/commit tests/demo tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
+SCRIPTS = .ci/run tests/build tests/commit tests/demo tests/emulated tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
 lint:
 	tests/setup lint
 	cargo fmt --check

@@ -9,6 +9,7 @@ import signal
 
 import pytest
 
+from support.not_emulated import NOT_EMULATED, not_emulated
 from support.own import NOBODY, Own
 from support.program import ROOT, executable, run, wait_for
 
@@ -146,6 +147,30 @@ def test_a_build_knows_its_commit_and_whether_something_else_is_built(place):
     assert commit(checkout) == f"{made}\n"
     (checkout / "src/new.rs").touch()
     assert commit(checkout) == f"{made}, modified\n"
+
+
+# What is tested for another machine.
+
+
+def test_what_is_not_emulated_is_listed_with_a_reason_and_exists():
+    listed = [name for names in NOT_EMULATED.values() for name in names]
+    assert len(listed) == len(set(listed)) and all(reason and names for reason, names in NOT_EMULATED.items())
+    for name in listed:
+        assert not_emulated(f"tests/{name}") and not not_emulated(f"tests/{name}_too"), name
+    files = sorted({f"tests/{name.partition('::')[0]}" for name in listed})
+    collect = ["-n", "0", "--collect-only", *files]
+    done = run([ROOT / "tests/python", "-m", "pytest", "-c", "tests/pytest.ini", "--rootdir", ".", *collect], cwd=ROOT, timeout=120)
+    collected = {line.removeprefix("tests/") for line in done.stdout.decode().splitlines() if "::" in line}
+    # What a name stands for: itself, the tests of a file, or the parameters of a test.
+    known = {name.partition(end)[0] for name in collected for end in ("::", "[", "\0")}
+    assert set(listed) - known == set(), done
+
+
+@pytest.mark.parametrize("uid, said", [(0, "apt-get install qemu-user-static"), (1000, "only root gets it emulated")])
+def test_an_executable_that_cannot_be_executed_or_emulated_says_why(uid, said, place):
+    path = programs(place, id=f"echo {uid}", **({"qemu-aarch64-static": ""} if uid else {}))
+    done = run(["sh", ROOT / "tests/emulated", "aarch64-unknown-linux-musl", "/nonexistent", "true"], env={"PATH": str(path)})
+    assert done.returncode == 1 and said in done.stderr.decode(), done
 
 
 # What the tests lack.

@@ -25,7 +25,15 @@ def no_such(command, name, meant=None):
 
 def made(bed):
     """Returns what the container has: the slots, the volume with its logs, and the supervisors."""
-    service, volume = identity(bed.path("/run/service")), bed.path("/opt/data")
+    volume = bed.path("/opt/data")
+    # A logger is up some time before it has made its files.
+    files = [
+        volume / "logs/gateways" / slot.name.removeprefix("gateway-") / name
+        for slot in bed.path("/run/service").glob("gateway-*")
+        for name in ("current", "lock", "state")
+    ]
+    wait_for(lambda: all(path.exists() for path in files), what="the logs")
+    service = identity(bed.path("/run/service"))
     return sorted(service), sorted(path.relative_to(volume) for path in volume.rglob("*")), bed.supervisors()
 
 
