@@ -197,23 +197,25 @@ mod tests {
 
     #[test]
     fn an_executable_names_its_loader() {
+        // x86-64 and arm64: elf(5).
+        let (ours, theirs) = if cfg!(target_arch = "aarch64") { (183, 62) } else { (62, 183) };
         let other = Format::Unknown("it is an executable for another kind of machine");
         for (start, expected) in [
-            (elf(62, 3, b"/lib64/ld.so\0"), Format::Elf(Some(b"/lib64/ld.so"))),
-            (elf(62, 1, b"/lib64/ld.so\0"), Format::Elf(None)),
-            (elf(62, 3, b"/lib64/ld.so"), Format::Elf(None)),
-            (elf(62, 3, b"\0"), Format::Elf(None)),
-            (elf(183, 3, b"/lib/ld.so\0"), other),
+            (elf(ours, 3, b"/lib64/ld.so\0"), Format::Elf(Some(b"/lib64/ld.so"))),
+            (elf(ours, 1, b"/lib64/ld.so\0"), Format::Elf(None)),
+            (elf(ours, 3, b"/lib64/ld.so"), Format::Elf(None)),
+            (elf(ours, 3, b"\0"), Format::Elf(None)),
+            (elf(theirs, 3, b"/lib/ld.so\0"), other),
         ] {
             assert_eq!(format(&start), expected);
         }
-        let whole = elf(62, 3, b"/lib64/ld.so\0");
+        let whole = elf(ours, 3, b"/lib64/ld.so\0");
         for length in 0..whole.len() {
             assert!(!matches!(format(&whole[..length]), Format::Elf(Some(_))), "{length}");
         }
         assert_eq!(format(b"\x7fELF\x01\x01"), other);
         // Headers beyond the file, and numbers that overflow.
-        let mut wild = elf(62, 3, b"x\0");
+        let mut wild = elf(ours, 3, b"x\0");
         wild[32..40].fill(0xff);
         assert_eq!(format(&wild), Format::Elf(None));
         wild[72..80].fill(0xff);
