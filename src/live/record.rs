@@ -11,6 +11,7 @@ use crate::s6::tai64n::Label;
 use crate::settings::Settings;
 use crate::sys::{Dir, Errno, Name, Ownership, proc};
 use crate::topology::host::{Host, Slotted};
+use crate::volume::contents::Contents;
 pub use crate::volume::desired_state::{DesiredState, Write};
 use crate::volume::directory_lock::{self, Held};
 use crate::volume::home::Trusted;
@@ -255,7 +256,7 @@ pub fn kept_variables(live: &Live<'_>, profile: &ProfileName) -> Vec<Variable> {
     let trusted = Trusted::new(live.settings.owner.value, live.template.ownership);
     let read = in_directory(&live.settings, profile, |dir| {
         let Some(dir) = dir else { return Ok(Vec::new()) };
-        Ok(kept_env::read(dir, trusted).unwrap_or_else(|reason| {
+        Ok(kept_env::read(Contents::unknown(dir), trusted).unwrap_or_else(|reason| {
             live.console.failed(&Error::new("use", label(profile), reason));
             Vec::new()
         }))

@@ -86,7 +86,7 @@ impl Room {
         let need = WHOLE.times(number).and(self.kept);
         // A supervisor that starts makes a file before it removes another one.
         let enough = need.and(WHOLE);
-        let Space { inodes, blocks, all_inodes, all_blocks, block, kind } = self.space;
+        let Space { inodes, blocks, all_inodes, all_blocks, block, kind, .. } = self.space;
         let mut lack = Vec::new();
         if let Some(left) = inodes.filter(|left| *left < need.inodes) {
             let more = enough.inodes - left;
@@ -137,8 +137,9 @@ mod tests {
     use super::*;
 
     fn room(inodes: Option<u64>, blocks: Option<u64>, kept: Need) -> Room {
+        let kind = FileSystem::Tmpfs;
         let space =
-            Space { inodes, blocks, all_inodes: 1000, all_blocks: 800, block: 4096, kind: FileSystem::Tmpfs };
+            Space { inodes, blocks, all_inodes: 1000, all_blocks: 800, block: 4096, is_full: false, kind };
         Room { space, kept }
     }
 

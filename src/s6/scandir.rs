@@ -85,7 +85,9 @@ pub fn list(scandir: &Dir) -> std::result::Result<Entries, Errno> {
 /// Returns when the oldest of these slots was made, in seconds since 1970: its `type` is written once. `None` if there is no slot, or if
 /// that cannot be found out.
 pub fn oldest_slot(scandir: &Dir, slots: &[Name]) -> Option<i64> {
-    let made = |slot: &Name| scandir.open_path(slot).and_then(|slot| slot.modified(&TYPE)).ok();
+    let made = |slot: &Name| {
+        scandir.open_path(slot).and_then(|slot| slot.meta(&TYPE)).ok().map(|meta| meta.modified)
+    };
     slots.iter().filter_map(made).min()
 }
 
@@ -326,7 +328,7 @@ mod tests {
             (10_000, 0o755, false),
         ] {
             let ids = Ids { uid, gid: 10_000 };
-            let meta = Meta { kind: Kind::Directory, mode, ids, links: 2, size: 0, inode: 1 };
+            let meta = Meta { kind: Kind::Directory, mode, ids, links: 2, size: 0, inode: 1, modified: 0 };
             assert_eq!(is_sealed_supervise(meta), expected, "{uid} {mode:o}");
         }
     }

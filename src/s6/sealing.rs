@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     fn meta(kind: Kind, uid: u32, links: u64) -> Meta {
-        Meta { kind, mode: 0o600, ids: Ids { uid, gid: 7 }, links, size: 0, inode: 1 }
+        Meta { kind, mode: 0o600, ids: Ids { uid, gid: 7 }, links, size: 0, inode: 1, modified: 0 }
     }
 
     #[test]

@@ -238,7 +238,7 @@ mod tests {
     use super::*;
 
     fn meta(kind: Kind, uid: u32, mode: u32, links: u64) -> Meta {
-        Meta { kind, mode, ids: Ids { uid, gid: 7 }, links, size: 0, inode: 1 }
+        Meta { kind, mode, ids: Ids { uid, gid: 7 }, links, size: 0, inode: 1, modified: 0 }
     }
 
     fn name(text: &str) -> Option<Name> {

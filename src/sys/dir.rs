@@ -7,9 +7,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags};
+use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, StatxFlags};
 
-use super::meta::meta_of;
+use super::meta::{device, meta_of};
 use super::name::c_path;
 use super::walk::{self, Missing, Opened};
 use super::{Errno, Kind, Meta, Name, Reason, permission};
@@ -145,6 +145,11 @@ impl Dir {
         Ok(walk::reach(path)?.readable()?)
     }
 
+    /// [`Dir::at`] with `O_PATH`, which needs no permission to list it.
+    pub fn reach(path: &Path) -> Result<Dir, Reason> {
+        walk::reach(path)
+    }
+
     /// Opens with `O_PATH` the directory at which a path begins.
     pub(super) fn open_path_at(path: &Path) -> Result<Dir, Errno> {
         fs::openat(fs::CWD, c_path(path)?, DIRECTORY | OFlags::PATH, Mode::empty()).map(Dir)
@@ -214,11 +219,23 @@ impl Dir {
         fs::statat(self, name.c_str(), AtFlags::empty()).map(|stat| Meta::of(&stat))
     }
 
-    /// Returns when the content of an entry was last changed, in whole seconds since 1970.
-    // The C types of stat's fields differ between architectures; on some of them this cast widens nothing.
-    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
-    pub fn modified(&self, name: &Name) -> Result<i64, Errno> {
-        fs::statat(self, name.c_str(), AtFlags::SYMLINK_NOFOLLOW).map(|stat| i64::from(stat.st_mtime))
+    /// Returns the number of the file system that the directory is on (`st_dev`). Asks for nothing else, as [`Dir::kind`].
+    pub fn device(&self) -> Result<u64, Errno> {
+        match fs::statx(self, c"", AtFlags::EMPTY_PATH, StatxFlags::TYPE) {
+            Ok(found) => Ok(fs::makedev(found.stx_dev_major, found.stx_dev_minor)),
+            Err(Errno::NOSYS | Errno::PERM) => device(self),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Returns the type of an entry. Asks for nothing else, which a remote file system may not know without its server.
+    pub fn kind(&self, name: &Name) -> Result<Kind, Errno> {
+        match fs::statx(self, name.c_str(), AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE) {
+            Ok(found) => Ok(Kind::of(FileType::from_raw_mode(found.stx_mode.into()))),
+            // Before Linux 4.11, or under a seccomp filter that does not know the call.
+            Err(Errno::NOSYS | Errno::PERM) => Ok(self.meta(name)?.kind),
+            Err(errno) => Err(errno),
+        }
     }
 
     /// Returns the attributes of an entry two steps below. The first step may follow a symlink, because the owner of this directory
@@ -338,6 +355,11 @@ impl Dir {
         permission::to_directory(self, fs::Access::WRITE_OK | fs::Access::EXEC_OK)
     }
 
+    /// Fails if this process may not list and enter the directory.
+    pub fn try_to_list(&self) -> Result<(), Errno> {
+        permission::to_directory(self, fs::Access::READ_OK | fs::Access::EXEC_OK)
+    }
+
     /// Fails if this process may not list, enter and change the directory: EACCES, EROFS on a read-only file system, EPERM if it is
     /// immutable. Another errno says that it could not be found out.
     pub fn try_to_use(&self) -> Result<(), Errno> {
@@ -346,7 +368,7 @@ impl Dir {
 
     /// [`Dir::try_to_use`] for a directory below, or one that a symlink below leads to.
     pub fn try_to_use_below(&self, name: &Name) -> Result<(), Reason> {
-        if self.meta(name)?.kind == Kind::Symlink {
+        if self.kind(name)? == Kind::Symlink {
             return Ok(self.follow(name)?.try_to_use()?);
         }
         // It may have been exchanged for a symlink meanwhile.
@@ -360,13 +382,6 @@ impl Dir {
     /// Fails if this process may not execute the program at a path below; symlinks are followed.
     pub fn try_to_run(&self, path: &Path) -> Result<(), Errno> {
         permission::to_program(self, &c_path(path)?)
-    }
-
-    /// Returns whether the file system has no space left, or no inode, for a user other than root; false where it does not say how much it
-    /// has.
-    pub fn is_full(&self) -> Result<bool, Errno> {
-        let found = fs::fstatvfs(self)?;
-        Ok((found.f_blocks > 0 && found.f_bavail == 0) || (found.f_files > 0 && found.f_favail == 0))
     }
 
     /// Returns whether the file system is mounted noexec.

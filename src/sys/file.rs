@@ -58,7 +58,7 @@ impl From<u64> for Limit {
 
 impl Limit {
     /// Fails if a file of this size is not read.
-    fn check(self, size: u64) -> Result<(), Reason> {
+    pub fn check(self, size: u64) -> Result<(), Reason> {
         let Limit { file, left, why } = self;
         if size > file {
             Err(format!("{LARGER} {file} bytes").into())

@@ -76,8 +76,15 @@ mod tests {
 
     #[test]
     fn a_file_that_another_user_may_have_open_is_not_private() {
-        let meta =
-            |kind, uid, mode, links| Meta { kind, mode, ids: Ids { uid, gid: 7 }, links, size: 0, inode: 1 };
+        let meta = |kind, uid, mode, links| Meta {
+            kind,
+            mode,
+            ids: Ids { uid, gid: 7 },
+            links,
+            size: 0,
+            inode: 1,
+            modified: 0,
+        };
         assert!(is_private(meta(Kind::Regular, 0, 0o600, 1), 0));
         for other in [
             meta(Kind::Fifo, 0, 0o600, 1),

@@ -61,6 +61,8 @@ pub struct Meta {
     pub size: u64,
     /// Inode number.
     pub inode: u64,
+    /// When its content was last changed, in whole seconds since 1970.
+    pub modified: i64,
 }
 
 impl Meta {
@@ -89,6 +91,7 @@ impl Meta {
             links: stat.st_nlink as u64,
             size: u64::try_from(stat.st_size).unwrap_or(0),
             inode: stat.st_ino as u64,
+            modified: i64::from(stat.st_mtime),
         }
     }
 }
@@ -96,6 +99,13 @@ impl Meta {
 /// Returns the attributes of an open file.
 pub fn meta_of(fd: impl AsFd) -> Result<Meta, Errno> {
     fs::fstat(fd).map(|stat| Meta::of(&stat))
+}
+
+/// Returns the number of the file system of an open file (`st_dev`).
+// The type of `st_dev` differs between architectures.
+#[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
+pub(super) fn device(fd: impl AsFd) -> Result<u64, Errno> {
+    fs::fstat(fd).map(|stat| stat.st_dev as u64)
 }
 
 #[cfg(test)]
@@ -115,7 +125,7 @@ mod tests {
             (8, 7, 0o440, false),
         ] {
             let ids = Ids { uid, gid };
-            let meta = Meta { kind: Kind::Regular, mode, ids, links: 1, size: 0, inode: 1 };
+            let meta = Meta { kind: Kind::Regular, mode, ids, links: 1, size: 0, inode: 1, modified: 0 };
             assert_eq!(meta.is_readable_by(user), expected, "{uid}:{gid} {mode:o}");
         }
     }

@@ -23,6 +23,7 @@ pub mod remove;
 pub mod space;
 pub mod staged;
 pub mod switch;
+pub mod threads;
 pub mod time;
 pub mod tracer;
 pub mod user_namespace;

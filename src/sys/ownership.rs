@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{self, AtFlags, Gid, Mode, OFlags, Uid};
 
-use super::{Dir, Errno, Name};
+use super::{Dir, Errno, Name, meta};
 
 /// A user and a group, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -123,8 +123,6 @@ impl Ownership {
 }
 
 /// Returns the file system (`st_dev`) of an open file; a number that no file system has if fstat(2) fails.
-// The type of `st_dev` differs between architectures.
-#[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
 fn device(file: BorrowedFd<'_>) -> u64 {
-    fs::fstat(file).map_or(u64::MAX, |stat| stat.st_dev as u64)
+    meta::device(file).unwrap_or(u64::MAX)
 }

@@ -11,6 +11,22 @@ const TMPFS: u64 = 0x0102_1994;
 /// `OVERLAYFS_SUPER_MAGIC` of statfs(2).
 const OVERLAYFS: u64 = 0x794c_7630;
 
+/// File systems whose server may be another machine, or another process: the magic numbers of statfs(2), of linux/magic.h and of the file
+/// systems' own sources. virtiofs has that of FUSE.
+const REMOTE: [(u64, &str); 11] = [
+    (0x6969, "nfs"),
+    (0x517b, "smb"),
+    (0xfe53_4d42, "smb2"),
+    (0xff53_4d42, "cifs"),
+    (0x6573_5546, "fuse"),
+    (0x0102_1997, "9p"),
+    (0x00c3_6400, "ceph"),
+    (0x5346_414f, "afs"),
+    (0x0bd0_0bd0, "lustre"),
+    (0x786f_4256, "vboxsf"),
+    (0xbacb_acbc, "vmhgfs"),
+];
+
 /// The space of a file system for this process's user.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Space {
@@ -24,6 +40,8 @@ pub struct Space {
     pub all_blocks: u64,
     /// Size of a block, in bytes.
     pub block: u64,
+    /// Whether no block or no inode is left for a user other than root; false where it does not say how many it has.
+    pub is_full: bool,
     /// The file system.
     pub kind: FileSystem,
 }
@@ -35,6 +53,8 @@ pub enum FileSystem {
     Tmpfs,
     /// A container's own one, with docker and podman.
     Overlayfs,
+    /// Its server may be another machine, or another process: a look takes as long as an answer.
+    Remote,
     /// Any other one.
     Other,
 }
@@ -52,6 +72,7 @@ pub fn of(fd: impl AsFd) -> Result<Space, Errno> {
         all_inodes: found.f_files as u64,
         all_blocks: found.f_blocks as u64,
         block: found.f_bsize as u64,
+        is_full: (found.f_blocks > 0 && found.f_bavail == 0) || (found.f_files > 0 && found.f_ffree == 0),
         kind: FileSystem::of(found.f_type as u64),
     })
 }
@@ -62,6 +83,7 @@ impl FileSystem {
         match magic & 0xffff_ffff {
             TMPFS => FileSystem::Tmpfs,
             OVERLAYFS => FileSystem::Overlayfs,
+            magic if REMOTE.iter().any(|(remote, _)| *remote == magic) => FileSystem::Remote,
             _ => FileSystem::Other,
         }
     }

@@ -307,6 +307,7 @@ mod tests {
             links: 2,
             size: 0,
             inode: 1,
+            modified: 0,
         };
         for (uid, mode, expected) in [
             (0, 0o755, true),

@@ -5,14 +5,14 @@ use crate::sys::{Name, Reason, as_user, file, process};
 use crate::volume::Home;
 
 /// Reads a file of at most `cap` bytes as the hermes user of these settings, if this process is root; without settings, it is that user
-/// already. `None` if the file is not there, which costs one look.
+/// already. `None` if the file is not there, which costs at most one look.
 pub fn find(
     settings: Option<&Settings>,
     home: &Home,
     name: &Name,
     cap: u64,
 ) -> Result<Option<Vec<u8>>, Reason> {
-    if !home.dir.has(name)? {
+    if !home.contents().has(name)? {
         return Ok(None);
     }
     let read = || file::find(&home.dir, name, cap);

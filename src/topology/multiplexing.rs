@@ -7,7 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use super::as_gateway;
 use crate::output::{Console, Error, Result};
 use crate::settings::{Lookup, Setting, Settings, YES_OR_ON};
-use crate::sys::file;
+use crate::sys::{Errno, Reason};
 use crate::volume::Home;
 use crate::volume::config::{self, Answer, CONFIG};
 use crate::volume::dotenv::{self, DOTENV};
@@ -50,9 +50,9 @@ impl Multiplexing {
     }
 
     fn of_config(home: &Home, console: &Console) -> Multiplexing {
-        let text = match file::find(&home.dir, &CONFIG, config::CAP) {
-            Ok(Some(text)) => text,
-            Ok(None) => return Multiplexing::off("default"),
+        let text = match home.contents().read(&CONFIG, config::CAP) {
+            Ok((text, _)) => text,
+            Err(Reason::Errno(Errno::NOENT)) => return Multiplexing::off("default"),
             Err(reason) => {
                 console.failed(&Error::new("read", &CONFIG, reason));
                 return Multiplexing::off("config.yaml cannot be read");

@@ -11,6 +11,7 @@ use crate::settings::{Lookup, topology};
 use crate::sys::Dir;
 use crate::volume::budget::Budget;
 use crate::volume::config::CONFIG;
+use crate::volume::contents::Contents;
 use crate::volume::parking::PARKED;
 use crate::volume::{Home, profiles, state};
 
@@ -28,6 +29,7 @@ pub fn absence(
         return Ok(None);
     }
     let budget = Budget::new();
+    let (dir, in_home) = (Contents::unknown(dir), home.contents());
     let is_standalone = traces::is_standalone(dir, profile, &budget, console);
     if is_standalone.context("use", profiles::label(profile, &CONFIG))? {
         return Ok(None);
@@ -36,12 +38,12 @@ pub fn absence(
         let parked = traces::is_parked(dir, profile, console).then(|| profiles::label(profile, &PARKED));
         let mut signs = Signs {
             is_multiplexing: Multiplexing::read(lookup, None, Some(home), console)?.is_on,
-            served: state::read(&home.dir, &budget).served,
+            served: state::read(in_home, &budget).served,
             parked,
             has_named: true,
             ..Signs::default()
         };
-        traces::look_in_home(&home.dir, &mut signs, console);
+        traces::look_in_home(in_home, &mut signs, console);
         signs
     } else {
         Signs::default()

@@ -379,7 +379,8 @@ mod tests {
             (Kind::Regular, 0o400, false),
             (Kind::Symlink, 0o777, false),
         ] {
-            let meta = Meta { kind, mode, ids: Ids { uid: 7, gid: 7 }, links: 1, size: 0, inode: 1 };
+            let meta =
+                Meta { kind, mode, ids: Ids { uid: 7, gid: 7 }, links: 1, size: 0, inode: 1, modified: 0 };
             assert_eq!(permits(&meta), expected, "{kind:?} {mode:o}");
         }
     }

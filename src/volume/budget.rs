@@ -4,8 +4,9 @@
 
 use std::cell::Cell;
 
-use crate::sys::file::{self, Limit};
-use crate::sys::{Dir, Name, Reason, SubPath};
+use super::contents::{Content, Contents};
+use crate::sys::file::Limit;
+use crate::sys::{Errno, Name, Reason, SubPath};
 
 /// Size in bytes up to which a JSON file costs nothing. Hermes Agent's `gateway_state.json` has about 1 KiB, its lifecycle ledger less;
 /// parsing takes up to 60 ns a byte.
@@ -62,7 +63,7 @@ impl Pool {
     }
 
     /// Returns the largest size that is still taken.
-    fn most(&self) -> u64 {
+    pub fn most(&self) -> u64 {
         self.free.saturating_add(self.left.get())
     }
 
@@ -78,16 +79,19 @@ impl Pool {
         Limit { file, left: self.most(), why: OVER }
     }
 
-    /// Reads a file of at most `cap` bytes, as [`file::find`]. One for which not enough is left is [`Reason::Unread`].
-    pub fn find(&self, dir: &Dir, name: &Name, cap: u64) -> Result<Option<Vec<u8>>, Reason> {
-        let found = file::find(dir, name, self.limit(cap))?;
-        self.take(found.as_ref().map_or(0, |bytes| bytes.len() as u64))?;
-        Ok(found)
+    /// Reads a file of at most `cap` bytes; `None` if it is not there. One for which not enough is left is [`Reason::Unread`].
+    pub fn find(&self, contents: Contents<'_>, name: &Name, cap: u64) -> Result<Option<Content>, Reason> {
+        let (bytes, meta) = match contents.read(name, self.limit(cap)) {
+            Err(Reason::Errno(Errno::NOENT)) => return Ok(None),
+            found => found?,
+        };
+        self.take(bytes.len() as u64)?;
+        Ok(Some((bytes, meta)))
     }
 
-    /// Reads a file of at most `cap` bytes, as [`file::read_below`]. One for which not enough is left is [`Reason::Unread`].
-    pub fn read_below(&self, dir: &Dir, below: &SubPath, cap: u64) -> Result<Vec<u8>, Reason> {
-        let (bytes, _) = file::read_below(dir, below, self.limit(cap))?;
+    /// Reads a file of at most `cap` bytes, two steps below. One for which not enough is left is [`Reason::Unread`].
+    pub fn read_below(&self, contents: Contents<'_>, below: &SubPath, cap: u64) -> Result<Vec<u8>, Reason> {
+        let (bytes, _) = contents.read_below(below, self.limit(cap))?;
         self.take(bytes.len() as u64)?;
         Ok(bytes)
     }

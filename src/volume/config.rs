@@ -9,7 +9,8 @@ mod scan;
 use scan::{Head, Key, SYNTAX, Scanner, Value, without_comment};
 
 use super::budget::Budget;
-use crate::sys::{Dir, Name, Reason};
+use super::contents::Contents;
+use crate::sys::{Name, Reason};
 
 /// The file, in the directory of a profile.
 pub static CONFIG: Name = Name::fixed(c"config.yaml");
@@ -74,8 +75,8 @@ const STANDALONE: Place = Place {
 };
 
 /// Reads `gateway.standalone` in the config.yaml of a profile's directory; [`Answer::Absent`] if there is no such file.
-pub fn read_standalone(dir: &Dir, budget: &Budget) -> Result<Answer, Reason> {
-    Ok(budget.configs.find(dir, &CONFIG, CAP)?.map_or(Answer::Absent, |text| standalone(&text)))
+pub fn read_standalone(contents: Contents<'_>, budget: &Budget) -> Result<Answer, Reason> {
+    Ok(budget.configs.find(contents, &CONFIG, CAP)?.map_or(Answer::Absent, |(text, _)| standalone(&text)))
 }
 
 /// Returns `gateway.standalone` of a config.yaml, for which a word for yes counts like true.

@@ -1,8 +1,9 @@
 //! `state/gateway.lifecycle.json`, in which a gateway records how it ended. It is shown in the log and decides nothing.
 
 use super::budget::Budget;
+use super::contents::Contents;
 use crate::output::json::{Object, Value};
-use crate::sys::{Dir, Reason, SubPath};
+use crate::sys::{Reason, SubPath};
 
 /// The ledger, below the profile's directory.
 pub static LEDGER: SubPath = SubPath::fixed(c"state/gateway.lifecycle.json");
@@ -40,7 +41,7 @@ impl PriorExit {
     }
 
     /// Reads the ledger of a profile. One that cannot be read is [`PriorExit::Unknown`]; fails only if the budget is used up.
-    pub fn read(profile: &Dir, budget: &Budget) -> Result<PriorExit, Reason> {
+    pub fn read(profile: Contents<'_>, budget: &Budget) -> Result<PriorExit, Reason> {
         match budget.json.read_below(profile, &LEDGER, CAP) {
             Ok(bytes) => Ok(PriorExit::parse(&bytes)),
             Err(over @ Reason::Unread(_)) => Err(over),

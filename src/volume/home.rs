@@ -1,8 +1,11 @@
 //! `HERMES_HOME`: how it and the directories on it that may be symlinks are opened, and as whom this process works there.
 
+use std::cell::OnceCell;
 use std::path::Path;
 
+use super::contents::{Contents, Known, Wanted};
 use crate::output::{Context, Error, Result};
+use crate::sys::space::{self, Space};
 use crate::sys::walk::{self, Missing};
 use crate::sys::{Dir, Errno, Ids, Kind, Name, Ownership, Reason, as_user};
 use crate::volume::advice;
@@ -40,6 +43,10 @@ pub struct Home {
     pub made: bool,
     /// The hermes user, if root is refused here: root lacks a capability, or a file server takes root for nobody.
     user: Option<Ids>,
+    /// What is known of it; nothing before it is asked for.
+    known: OnceCell<Known>,
+    /// The space of its file system; not asked for yet.
+    space: OnceCell<std::result::Result<Space, Errno>>,
 }
 
 impl Home {
@@ -55,6 +62,20 @@ impl Home {
         hand_over_new(&home.dir, owner, ownership, &[&LOST_AND_FOUND])
             .context("change the owner of", path)?;
         Ok(home)
+    }
+
+    /// Returns what is in the directory, with one listing, as it was when this was first asked for.
+    pub fn contents(&self) -> Contents<'_> {
+        Contents::new(&self.dir, self.known.get_or_init(|| Known::of(&self.dir, Wanted::default())))
+    }
+
+    /// Returns the space of the file system that a directory is on. That of `HERMES_HOME` is asked for once.
+    pub fn space_of(&self, dir: &Dir) -> std::result::Result<Space, Errno> {
+        if dir.device()? == self.dir.device()? {
+            *self.space.get_or_init(|| space::of(&self.dir))
+        } else {
+            space::of(dir)
+        }
     }
 
     /// Calls `work` as the user who may work on the volume: the hermes user where root is refused, else this process's user. Fails if
@@ -101,7 +122,8 @@ impl Home {
         // A process without root's permissions cannot be misled into using them.
         let follow = |uid| trusted.me != 0 || trusted.includes(uid);
         let opened = walk::open(path, missing, follow)?;
-        Ok(Home { dir: opened.dir.readable()?, made: opened.is_new, user: None })
+        let (dir, made) = (opened.dir.readable()?, opened.is_new);
+        Ok(Home { dir, made, user: None, known: OnceCell::new(), space: OnceCell::new() })
     }
 }
 
@@ -157,7 +179,23 @@ pub fn open_linkable(parent: &Dir, name: &Name, trusted: Trusted) -> std::result
 
 /// Opens with `O_PATH` a directory of the volume; `None` if it is a symlink.
 pub fn open_unlinked(parent: &Dir, name: &Name) -> std::result::Result<Option<Dir>, Refusal> {
-    match parent.open_path(name) {
+    unlinked(parent, name, parent.open_path(name))
+}
+
+/// Opens a directory of the volume for reading, as far as that is permitted, else with `O_PATH`; `None` if it is a symlink.
+pub fn open_unlinked_to_list(parent: &Dir, name: &Name) -> std::result::Result<Option<Dir>, Refusal> {
+    match parent.dir(name) {
+        Err(Errno::ACCESS) => open_unlinked(parent, name),
+        opened => unlinked(parent, name, opened),
+    }
+}
+
+fn unlinked(
+    parent: &Dir,
+    name: &Name,
+    opened: std::result::Result<Dir, Errno>,
+) -> std::result::Result<Option<Dir>, Refusal> {
+    match opened {
         Ok(dir) => return Ok(Some(dir)),
         Err(Errno::NOENT) => return Err(Refusal::Missing),
         // A symlink that O_DIRECTORY and O_NOFOLLOW refuse, or no directory.

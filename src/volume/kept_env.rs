@@ -1,11 +1,12 @@
 //! `.hermes-init-env`: the variables of `register --env`, kept for the slot that the next boot makes. Each is `KEY=VALUE` with a NUL at
 //! its end, as in /proc/PID/environ.
 
+use super::contents::Contents;
 use super::directory_lock::Held;
 use super::home::Trusted;
 use crate::s6::envdir::{self, Variable};
 use crate::sys::staged::Attributes;
-use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason, file};
+use crate::sys::{Dir, Errno, Ids, Name, Ownership, Reason};
 
 /// The file, in the profile's directory.
 pub static KEPT: Name = Name::fixed(c".hermes-init-env");
@@ -16,8 +17,8 @@ const VARIABLES: usize = 256;
 const PAGE: u64 = 4096;
 
 /// Returns the variables that are kept in a profile's directory; none if there is no such file.
-pub fn read(dir: &Dir, trusted: Trusted) -> Result<Vec<Variable>, Reason> {
-    let (text, meta) = match file::read_meta(dir, &KEPT, CAP as u64) {
+pub fn read(contents: Contents<'_>, trusted: Trusted) -> Result<Vec<Variable>, Reason> {
+    let (text, meta) = match contents.read(&KEPT, CAP as u64) {
         Err(Reason::Errno(Errno::NOENT)) => return Ok(Vec::new()),
         found => found?,
     };

@@ -4,6 +4,7 @@ pub mod advice;
 pub mod bootlog;
 pub mod budget;
 pub mod config;
+pub mod contents;
 pub mod death_count;
 pub mod desired_state;
 pub mod directory_lock;

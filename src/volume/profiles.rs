@@ -1,18 +1,20 @@
 //! The profiles: `HERMES_HOME` itself, and every directory of `profiles` that has a SOUL.md.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::contents::{Contents, Known, Wanted};
 use super::home::{self, Home, Refusal, Trusted};
 use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
+use crate::sys::space::FileSystem;
 use crate::sys::{Dir, Entry, Errno, Kind, Name, Reason, dir, present};
 
 /// The directory of the profiles.
 pub static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it, for example a backup, is no profile.
-static SOUL: Name = Name::fixed(c"SOUL.md");
+pub static SOUL: Name = Name::fixed(c"SOUL.md");
 
 /// What an entry of `profiles` is.
 pub enum Found {
@@ -29,6 +31,9 @@ pub enum Found {
     /// A symlink that points to no directory, perhaps to a disk that is not mounted.
     Dangling(Reason),
 }
+
+/// An entry that has been opened and read ahead.
+pub struct Ahead(std::result::Result<Option<(Dir, Known)>, Refusal>);
 
 /// Number of entries that are no profiles and are reported one by one.
 pub const LISTED: usize = 20;
@@ -72,7 +77,7 @@ pub struct Profiles {
     dir: Dir,
     trusted: Trusted,
     /// The number of symlinks that have been followed.
-    followed: Cell<u32>,
+    followed: AtomicU32,
 }
 
 impl Profiles {
@@ -81,7 +86,7 @@ impl Profiles {
         match home::open_linkable(&home.dir, &PROFILES, trusted) {
             Err(Refusal::Missing) => Ok(None),
             Err(refusal) => Err(home::refused(&PROFILES, refusal)),
-            Ok(dir) => Ok(Some(Profiles { dir, trusted, followed: Cell::new(0) })),
+            Ok(dir) => Ok(Some(Profiles { dir, trusted, followed: AtomicU32::new(0) })),
         }
     }
 
@@ -112,25 +117,68 @@ impl Profiles {
 
     /// Returns what an entry is.
     pub fn look(&self, name: &Name) -> Found {
-        let found = match home::open_unlinked(&self.dir, name) {
-            Ok(None) if self.followed.get() == LINKS_MAX => {
-                let reason = format!("it is a symlink, and in profiles only {LINKS_MAX} are followed");
-                return Found::Failed(reason.into());
-            }
-            Ok(None) => {
-                self.followed.update(|followed| followed + 1);
-                home::follow(&self.dir, name, self.trusted)
-            }
-            Ok(Some(dir)) => Ok(dir),
-            Err(refusal) => Err(refusal),
+        let unknown = |dir| (dir, Known::default());
+        let opened = home::open_unlinked(&self.dir, name).map(|opened| opened.map(unknown));
+        self.found_in(name, opened, unknown).0
+    }
+
+    /// Opens an entry and reads ahead what is wanted of it, unless it is a symlink. Several threads may do so at once.
+    pub fn ahead(&self, name: &Name, wanted: Wanted) -> Ahead {
+        let opened = home::open_unlinked_to_list(&self.dir, name);
+        Ahead(opened.map(|opened| opened.map(|dir| with_known(dir, wanted))))
+    }
+
+    /// Returns what an entry that has been read ahead is, as [`Profiles::look`], and what is known of it.
+    pub fn found(&self, name: &Name, ahead: Ahead, wanted: Wanted) -> (Found, Known) {
+        self.found_in(name, ahead.0, |dir| with_known(dir.readable().unwrap_or(dir), wanted))
+    }
+
+    /// Returns what an entry is that has been opened unless it is a symlink. `know` tells what is known of the directory to which a symlink
+    /// leads.
+    fn found_in(
+        &self,
+        name: &Name,
+        opened: std::result::Result<Option<(Dir, Known)>, Refusal>,
+        know: impl FnOnce(Dir) -> (Dir, Known),
+    ) -> (Found, Known) {
+        let opened = match opened {
+            Ok(Some(opened)) => Ok(opened),
+            Ok(None) => self.follow(name).map(know),
+            Err(refusal) => Err(refused(name, refusal)),
         };
-        match found {
-            Ok(dir) => classify(name, dir),
-            Err(Refusal::Missing | Refusal::NotADirectory(_)) => Found::NoProfile,
-            Err(refusal @ (Refusal::Foreign(_) | Refusal::Unfollowed(_))) => Found::Skipped(refusal.reason()),
-            Err(refusal @ Refusal::Dangling(_)) => Found::Dangling(refusal.reason()),
-            Err(refusal @ Refusal::Failed(_)) => failed(name, refusal.reason()),
+        match opened {
+            Ok((dir, known)) => {
+                let has_soul = Contents::new(&dir, &known).has(&SOUL);
+                (classify(name, dir, has_soul), known)
+            }
+            Err(found) => (found, Known::default()),
         }
+    }
+
+    /// Opens again the directory of a profile that has been found under its own spelling; `None` if it has vanished meanwhile.
+    pub fn reopen(&self, profile: &ProfileName) -> Result<Option<Dir>> {
+        let Some(name) = Name::new(profile.text()) else { return Ok(None) };
+        match home::open_linkable(&self.dir, &name, self.trusted) {
+            Err(Refusal::Missing) => Ok(None),
+            opened => {
+                opened.map(Some).map_err(|why| Error::new("use the profile", place(profile), why.reason()))
+            }
+        }
+    }
+
+    /// Returns whether a look at a profile may be one at another machine; false also if it cannot be found out.
+    pub fn is_remote(&self, home: &Home) -> bool {
+        home.space_of(&self.dir).is_ok_and(|space| space.kind == FileSystem::Remote)
+    }
+
+    /// Opens the directory to which a symlink in `profiles` leads; if there is none, what the symlink is.
+    fn follow(&self, link: &Name) -> std::result::Result<Dir, Found> {
+        if self.followed.load(Ordering::Relaxed) == LINKS_MAX {
+            let reason = format!("it is a symlink, and in profiles only {LINKS_MAX} are followed");
+            return Err(Found::Failed(reason.into()));
+        }
+        self.followed.fetch_add(1, Ordering::Relaxed);
+        home::follow(&self.dir, link, self.trusted).map_err(|refusal| refused(link, refusal))
     }
 
     /// Returns whether an entry is a directory, as far as this process can tell.
@@ -221,11 +269,11 @@ pub fn directory(home: &Home, trusted: Trusted, profile: &ProfileName) -> Result
 const NO_SOUL: &str = "it has no SOUL.md, so it is not a profile";
 
 /// Returns what a directory of `profiles` is.
-fn classify(name: &Name, dir: Dir) -> Found {
-    match dir.meta(&SOUL) {
-        Err(Errno::NOENT) => return Found::NoProfile,
+fn classify(name: &Name, dir: Dir, has_soul: std::result::Result<bool, Errno>) -> Found {
+    match has_soul {
+        Ok(false) => return Found::NoProfile,
         Err(errno) => return failed(name, errno.into()),
-        Ok(_) => (),
+        Ok(true) => (),
     }
     match ProfileName::parse(name.bytes()) {
         Ok(profile) if profile.is_root() => {
@@ -234,6 +282,21 @@ fn classify(name: &Name, dir: Dir) -> Found {
         Ok(profile) => Found::Profile(profile, dir),
         Err(why) => Found::Skipped(why.into()),
     }
+}
+
+/// Returns what an entry is that is not used.
+fn refused(name: &Name, refusal: Refusal) -> Found {
+    match refusal {
+        Refusal::Missing | Refusal::NotADirectory(_) => Found::NoProfile,
+        Refusal::Foreign(_) | Refusal::Unfollowed(_) => Found::Skipped(refusal.reason()),
+        Refusal::Dangling(_) => Found::Dangling(refusal.reason()),
+        Refusal::Failed(_) => failed(name, refusal.reason()),
+    }
+}
+
+fn with_known(dir: Dir, wanted: Wanted) -> (Dir, Known) {
+    let known = Known::of(&dir, wanted);
+    (dir, known)
 }
 
 /// Returns what an entry is at which a look has failed.

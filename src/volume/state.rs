@@ -1,6 +1,7 @@
 //! `gateway_state.json`: the state that a gateway last wrote, and the one that its operator last asked for.
 
 use super::budget::Budget;
+use super::contents::Contents;
 use crate::output::json::{Object, Value};
 use crate::sys::proc::Named;
 use crate::sys::{Dir, Name, Reason, file};
@@ -163,18 +164,20 @@ pub struct StateFile {
     pub state: Result<Option<RecordedState>, Reason>,
     /// Whom its gateway has last served.
     pub served: Served,
+    /// When the file was last changed, in seconds since 1970, if it was read.
+    pub modified: Option<i64>,
 }
 
 impl Default for StateFile {
     /// Returns what is known where there is no state file.
     fn default() -> StateFile {
-        StateFile { state: Ok(None), served: Served::Unsaid }
+        StateFile { state: Ok(None), served: Served::Unsaid, modified: None }
     }
 }
 
 impl StateFile {
     fn unusable(reason: impl Into<Reason>) -> StateFile {
-        StateFile { state: Err(reason.into()), served: Served::Unsaid }
+        StateFile { state: Err(reason.into()), served: Served::Unsaid, modified: None }
     }
 
     fn parse(bytes: &[u8]) -> StateFile {
@@ -183,14 +186,14 @@ impl StateFile {
             Err(why) => return StateFile::unusable(why),
         };
         let state = recorded(&object).map(Some).map_err(Reason::from);
-        StateFile { state, served: Served::of(&object) }
+        StateFile { state, served: Served::of(&object), modified: None }
     }
 }
 
 /// Reads the state file of a profile.
-pub fn read(profile: &Dir, budget: &Budget) -> StateFile {
+pub fn read(profile: Contents<'_>, budget: &Budget) -> StateFile {
     match budget.json.find(profile, &STATE, CAP) {
-        Ok(Some(bytes)) => StateFile::parse(&bytes),
+        Ok(Some((bytes, meta))) => StateFile { modified: Some(meta.modified), ..StateFile::parse(&bytes) },
         Ok(None) => StateFile::default(),
         Err(reason) => StateFile::unusable(reason),
     }
@@ -325,7 +328,7 @@ mod tests {
             ("{", Err("not JSON".into()), Served::Unsaid),
         ] {
             let read = StateFile::parse(text.as_bytes());
-            assert_eq!(read, StateFile { state: expected, served }, "{text}");
+            assert_eq!(read, StateFile { state: expected, served, modified: None }, "{text}");
         }
         assert_eq!(StateFile::default().state, Ok(None));
     }

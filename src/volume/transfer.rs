@@ -252,7 +252,7 @@ mod tests {
             (Fifo, 0, 0, 0o666, 1, [Keep(Special); 3]),
             (Other, 0, 0, 0o666, 1, [Keep(Special); 3]),
         ] {
-            let meta = Meta { kind, mode, ids: Ids { uid, gid }, links, size: 0, inode: 1 };
+            let meta = Meta { kind, mode, ids: Ids { uid, gid }, links, size: 0, inode: 1, modified: 0 };
             let judged = [(false, false), (true, false), (false, true)].map(|(is_known, private_too)| {
                 judge(&meta, Rules { owner, private_too, is_dry_run: false }, || is_known)
             });

@@ -12,17 +12,20 @@ use crate::output::escape::Shown;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
 use crate::settings::Settings;
-use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, process};
+use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, process, threads};
 use crate::volume::{advice, gateway_log, profiles};
 
 /// What EPERM says of a directory that the hermes user cannot change.
 const IMMUTABLE: &str =
     "Operation not permitted: it is immutable (see lsattr(1)), or a security module refuses it";
 
+/// Number of profiles that are looked at before something is said of them.
+const AT_ONCE: usize = 32;
+
 /// Notes at each profile what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
 /// refused the volume, the gateway's program, the profile's directory or that of its log; or the volume is full. A look that fails is noted
-/// like a refusal. Another user than these two is told nothing.
-pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
+/// like a refusal. Another user than these two is told nothing. At most `threads` threads look.
+pub fn look(pass: &Pass<'_>, items: &mut [Item], threads: usize) {
     let user = pass.settings.owner.value;
     let for_all = |why: String, items: &mut [Item]| {
         for profile in items.iter_mut().filter_map(Item::with_slot_mut) {
@@ -45,9 +48,9 @@ pub fn look(pass: &Pass<'_>, items: &mut [Item]) {
         return;
     }
     if !is_root {
-        return look.all(items);
+        return look.all(items, threads);
     }
-    if let Err(errno) = as_user(user, &groups, || look.all(items)) {
+    if let Err(errno) = as_user(user, &groups, || look.all(items, threads)) {
         for_all(look.cannot_drop(user, errno), items);
     }
 }
@@ -115,7 +118,11 @@ struct Volume {
 impl Volume {
     /// Opens the volume by its path, as a gateway opens it.
     fn open(path: &Path) -> std::result::Result<Volume, Reason> {
-        let home = Dir::at(path)?;
+        let home = Dir::reach(path)?;
+        // What else keeps the user from it is found with each profile.
+        if home.try_to_list() == Err(Errno::ACCESS) {
+            return Err(Errno::ACCESS.into());
+        }
         let (profiles, logs) = (home.follow(&profiles::PROFILES), home.follow(gateway_log::LOGS));
         Ok(Volume { home, profiles, logs })
     }
@@ -127,6 +134,11 @@ impl Volume {
         name.is_root() || self.profiles.as_ref().is_ok_and(is_in)
     }
 
+    /// Tries to use the directories of a profile. `path` is that of the volume. Several threads may do so at once.
+    fn try_directories(&self, path: &Path, name: &ProfileName) -> Tried {
+        Tried { own: self.enter(path, name), log: try_below(&self.logs, name.text()) }
+    }
+
     /// Tries to use the directory of a profile. `path` is that of the volume. Returns which path cannot be used, and why.
     fn enter(&self, path: &Path, name: &ProfileName) -> std::result::Result<(), (PathBuf, Reason)> {
         if name.is_root() {
@@ -134,6 +146,14 @@ impl Volume {
         }
         try_below(&self.profiles, name.text()).map_err(|reason| (profiles::place(name), reason))
     }
+}
+
+/// What has come of an attempt to use the directories of a profile.
+struct Tried {
+    /// Its own one; which path cannot be used, and why.
+    own: std::result::Result<(), (PathBuf, Reason)>,
+    /// That of its log.
+    log: std::result::Result<(), Reason>,
 }
 
 /// Tries to use an entry of a directory, if that could be opened. Every profile is asked about, so the one directory is not opened again
@@ -156,7 +176,7 @@ fn is_closed(home: &Dir, path: &Path) -> bool {
 
 impl Look<'_> {
     /// Asks the kernel as the user of this process.
-    fn all(&self, items: &mut [Item]) {
+    fn all(&self, items: &mut [Item], threads: usize) {
         let volume = match Volume::open(self.path) {
             Ok(volume) => Ok(volume),
             // The pass has had it open: it is gone.
@@ -167,15 +187,24 @@ impl Look<'_> {
             Ok(volume) => (self.full(volume), self.program(&volume.home)),
             Err(_) => (None, None),
         };
-        for profile in items.iter_mut().filter_map(Item::with_slot_mut) {
-            // What concerns one profile comes before what concerns all.
-            profile.refusal = match &volume {
-                Ok(volume) => self
-                    .profile(volume, &profile.name)
-                    .or_else(|| full.clone())
-                    .or_else(|| program.as_ref().filter(|_| !self.has_own_path(&profile.name)).cloned()),
-                Err(refusal) => refusal.clone(),
-            };
+        let path = self.path;
+        for items in items.chunks_mut(AT_ONCE) {
+            let tried = threads::map(items, threads, |item| {
+                let name = &item.with_slot()?.name;
+                volume.as_ref().ok().map(|volume| volume.try_directories(path, name))
+            });
+            for (item, tried) in items.iter_mut().zip(tried) {
+                let Some(profile) = item.with_slot_mut() else { continue };
+                profile.refusal = match (&volume, tried) {
+                    // What concerns one profile comes before what concerns all.
+                    (Ok(volume), Some(tried)) => self
+                        .profile(volume, &profile.name, tried)
+                        .or_else(|| full.clone())
+                        .or_else(|| program.as_ref().filter(|_| !self.has_own_path(&profile.name)).cloned()),
+                    (Ok(_), None) => None,
+                    (Err(refusal), _) => refusal.clone(),
+                };
+            }
         }
     }
 
@@ -183,7 +212,8 @@ impl Look<'_> {
     fn full(&self, volume: &Volume) -> Option<String> {
         let logs = volume.logs.as_ref().ok().map(|logs| (logs, Path::new(gateway_log::LOGS)));
         iter::once((&volume.home, self.path)).chain(logs).find_map(|(dir, path)| {
-            let error = match dir.is_full() {
+            let space = self.pass.home.as_ref()?.space_of(dir);
+            let error = match space.map(|space| space.is_full) {
                 // A seccomp filter may refuse the question.
                 Ok(false) | Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => return None,
                 Ok(true) => Error::new("write to", path, Errno::NOSPC),
@@ -228,9 +258,9 @@ impl Look<'_> {
     }
 
     /// Returns what is wrong with the directories of a profile.
-    fn profile(&self, volume: &Volume, name: &ProfileName) -> Option<String> {
+    fn profile(&self, volume: &Volume, name: &ProfileName, tried: Tried) -> Option<String> {
         let (profiles, logs) = (Path::new(&profiles::PROFILES), Path::new(gateway_log::LOGS));
-        match volume.enter(self.path, name) {
+        match tried.own {
             // It has been removed meanwhile.
             Ok(()) | Err((_, Reason::Errno(Errno::NOENT))) => (),
             Err((_, reason @ Reason::Errno(Errno::ACCESS)))
@@ -241,7 +271,7 @@ impl Look<'_> {
             Err((directory, reason)) => return self.refused_one(volume, &directory, &reason),
         }
         let place_of_logs = || self.place_of_logs.get_or_init(|| self.place_of_logs(volume)).clone();
-        match try_below(&volume.logs, name.text()) {
+        match tried.log {
             Ok(()) => None,
             Err(Reason::Errno(Errno::NOENT)) => place_of_logs(),
             Err(Reason::Errno(Errno::ACCESS)) if is_closed(&volume.home, logs) => place_of_logs(),

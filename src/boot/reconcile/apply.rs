@@ -284,7 +284,7 @@ fn make(
             profile_files::sweep_left(pass, name, stale);
             Removed::Nothing
         }
-        stale => profile_files::remove_stale(pass, name, stale),
+        _ => profile_files::remove_stale(pass, profile),
     };
     let found = match slot {
         Slot::Foreign | Slot::Unknown => return Ok(removed),

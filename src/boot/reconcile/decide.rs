@@ -15,6 +15,8 @@ pub struct Profile {
     pub name: ProfileName,
     /// What its state file says.
     pub state: State,
+    /// When that was last changed, in seconds since 1970, if it was read.
+    pub written: Option<i64>,
     /// Whether it has a gateway of its own in every topology. `default` never is.
     pub is_standalone: bool,
     /// Whether it is parked: its operator has asked the gateway of `default` not to serve it. `default` never is.
@@ -74,6 +76,7 @@ impl Profile {
         Profile {
             name,
             state: State::Absent,
+            written: None,
             is_standalone: false,
             is_parked: false,
             is_foreground: false,

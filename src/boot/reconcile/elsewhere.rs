@@ -13,9 +13,13 @@ const CAP: u64 = 16 << 10;
 const FRESH: u64 = 60;
 
 /// Returns whether the gateway of a profile, whose directory this is, has written its state within the last minute and its process is not
-/// here: the gateway was killed, or it runs elsewhere. Fails if one of its files cannot be looked at.
-pub fn may_run(dir: &Dir) -> Result<bool, Reason> {
-    let written = present(dir.modified(&STATE))?;
+/// here: the gateway was killed, or it runs elsewhere. `written` is when it has, in seconds since 1970, if that is known. Fails if one of
+/// its files cannot be looked at.
+pub fn may_run(dir: &Dir, written: Option<i64>) -> Result<bool, Reason> {
+    let written = match written {
+        Some(_) => written,
+        None => present(dir.meta(&STATE))?.map(|meta| meta.modified),
+    };
     if written.is_none_or(|written| written.abs_diff(time::now()) >= FRESH) {
         return Ok(false);
     }

@@ -7,12 +7,15 @@ use super::decide::{Profile, State, Variables};
 use crate::output::{Context, Error};
 use crate::s6::ProfileName;
 use crate::settings::topology::TopologyChoice;
-use crate::sys::{Dir, Errno, Name, Reason};
+use crate::sys::{Name, Reason};
 use crate::topology::traces;
 use crate::volume::budget::Budget;
 use crate::volume::config::CONFIG;
+use crate::volume::contents::{Contents, Wanted};
 use crate::volume::directory_lock::STAGING;
 use crate::volume::exit_ledger::{LEDGER, PriorExit};
+use crate::volume::parking::PARKED;
+use crate::volume::profiles::SOUL;
 use crate::volume::state::{self, Served, StateFile};
 use crate::volume::{advice, kept_env, marker, profiles};
 
@@ -22,6 +25,9 @@ static PROCESSES: Name = Name::fixed(c"processes.json");
 /// Files of a gateway with process IDs, which mean nothing in a new container, and what a killed command may have left.
 static RUNTIME_FILES: [&Name; 4] = [&GATEWAY_PID, &PROCESSES, &marker::PLANNED_STOP.name, &STAGING];
 
+/// Entries of a profile of which it matters whether they are there.
+static LOOKS: [&Name; 6] = [&SOUL, &PARKED, &GATEWAY_PID, &PROCESSES, &marker::PLANNED_STOP.name, &STAGING];
+
 /// Reads the files of profiles. What cannot be used is reported, except a state: see [`Files::report`].
 pub struct Files<'a> {
     pub pass: &'a Pass<'a>,
@@ -30,8 +36,8 @@ pub struct Files<'a> {
 
 impl Files<'_> {
     /// Reads the state of a profile, and no other file. Returns also whom its gateway has last served.
-    pub fn profile(&self, name: ProfileName, dir: &Dir) -> (Profile, Served) {
-        let StateFile { state, served } = state::read(dir, &self.budget);
+    pub fn profile(&self, name: ProfileName, contents: Contents<'_>) -> (Profile, Served) {
+        let StateFile { state, served, modified } = state::read(contents, &self.budget);
         // If it is not known whether `default` has a state file, what was read may be another one.
         let unknown = self.pass.bootstrap.err().filter(|_| name.is_root());
         let state = match (state, unknown) {
@@ -41,23 +47,23 @@ impl Files<'_> {
             (Ok(None), None) if name.is_root() => self.root_without_state(),
             (Ok(None), None) => State::Absent,
         };
-        (Profile { state, ..Profile::new(name) }, served)
+        (Profile { state, written: modified, ..Profile::new(name) }, served)
     }
 
     /// Reads what a profile has beside its state. `is_new`: it has no slot yet.
-    pub fn complete(&self, profile: &mut Profile, dir: &Dir, is_new: bool) {
-        self.read_standalone(profile, dir);
+    pub fn complete(&self, profile: &mut Profile, contents: Contents<'_>, is_new: bool) {
+        self.read_standalone(profile, contents);
         if is_new {
-            profile.variables = self.kept_variables(dir, &profile.name);
+            profile.variables = self.kept_variables(contents, &profile.name);
         }
-        match PriorExit::read(dir, &self.budget) {
+        match PriorExit::read(contents, &self.budget) {
             Ok(exit) => profile.exit = exit,
             Err(over) => {
                 let label = profiles::label(&profile.name, &LEDGER);
                 self.unread(profile, &Error::new("use", label, over));
             }
         }
-        profile.stale = self.runtime_files(dir, &profile.name);
+        profile.stale = self.runtime_files(contents, &profile.name);
     }
 
     /// Returns the state of `default` without a state file.
@@ -67,6 +73,16 @@ impl Files<'_> {
             Ok(None) => State::Absent,
             Err(errno) => self.unusable_state(&ProfileName::root(), errno.into()),
         }
+    }
+
+    /// Returns what is to be read ahead of a profile. `is_new`: it has no slot yet.
+    pub fn wanted(&self, is_new: bool) -> Wanted {
+        Wanted::within(&self.budget, self.is_topology_open(), is_new, &LOOKS)
+    }
+
+    /// Returns whether the directories of named profiles may have signs of the topology that count.
+    fn is_topology_open(&self) -> bool {
+        self.pass.settings.topology.value != TopologyChoice::PerProfile
     }
 
     /// Returns why something on the volume cannot be used, with what helps.
@@ -97,11 +113,11 @@ impl Files<'_> {
 
     /// Reads `gateway.standalone` in the config.yaml of a profile, where it matters. What cannot be read for certain is reported and
     /// counts as no.
-    pub fn read_standalone(&self, profile: &mut Profile, dir: &Dir) {
-        if profile.name.is_root() || self.pass.settings.topology.value == TopologyChoice::PerProfile {
+    pub fn read_standalone(&self, profile: &mut Profile, contents: Contents<'_>) {
+        if profile.name.is_root() || !self.is_topology_open() {
             return;
         }
-        match traces::is_standalone(dir, &profile.name, &self.budget, self.pass.console) {
+        match traces::is_standalone(contents, &profile.name, &self.budget, self.pass.console) {
             Ok(is_standalone) => profile.is_standalone = is_standalone,
             Err(over) => {
                 let over = Error::new("use", profiles::label(&profile.name, &CONFIG), over);
@@ -111,11 +127,11 @@ impl Files<'_> {
     }
 
     /// Looks whether a profile is parked, where it matters. What cannot be looked at is reported and counts as no.
-    pub fn read_parked(&self, profile: &mut Profile, dir: &Dir) {
-        if profile.name.is_root() || self.pass.settings.topology.value == TopologyChoice::PerProfile {
+    pub fn read_parked(&self, profile: &mut Profile, contents: Contents<'_>) {
+        if profile.name.is_root() || !self.is_topology_open() {
             return;
         }
-        profile.is_parked = traces::is_parked(dir, &profile.name, self.pass.console);
+        profile.is_parked = traces::is_parked(contents, &profile.name, self.pass.console);
     }
 
     /// Reports a file that was not read because the budget is used up, and notes it at the profile.
@@ -125,8 +141,8 @@ impl Files<'_> {
     }
 
     /// Returns whether a registration has kept variables: not which, because those of all profiles would take memory.
-    fn kept_variables(&self, dir: &Dir, name: &ProfileName) -> Variables {
-        let pages = kept_env::read(dir, self.pass.trusted).and_then(|variables| {
+    fn kept_variables(&self, contents: Contents<'_>, name: &ProfileName) -> Variables {
+        let pages = kept_env::read(contents, self.pass.trusted).and_then(|variables| {
             let pages = kept_env::pages(&variables);
             self.budget.pages.take(pages).map(|()| pages)
         });
@@ -137,15 +153,13 @@ impl Files<'_> {
         }
     }
 
-    fn runtime_files(&self, dir: &Dir, name: &ProfileName) -> Vec<&'static Name> {
-        let is_there = |file: &&'static Name| match dir.meta(file) {
-            Ok(_) => true,
-            Err(Errno::NOENT) => false,
-            Err(errno) => {
+    fn runtime_files(&self, contents: Contents<'_>, name: &ProfileName) -> Vec<&'static Name> {
+        let is_there = |file: &&'static Name| {
+            contents.has(file).unwrap_or_else(|errno| {
                 let label = profiles::label(name, file);
                 self.pass.console.failed(&Error::new("inspect", label, errno));
                 false
-            }
+            })
         };
         RUNTIME_FILES.into_iter().filter(is_there).collect()
     }

@@ -23,7 +23,7 @@ pub use plan::Plan;
 
 use decide::Bootstrap;
 use plan::Outcome;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::os::unix::ffi::OsStrExt;
 
 use crate::output::Console;
@@ -37,6 +37,7 @@ use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Name, Ownership, Patience, Reason};
 use crate::topology::multiplexing::Multiplexing;
 use crate::volume::home::Trusted;
+use crate::volume::profiles::Profiles;
 use crate::volume::{Home, state};
 
 /// The arguments of `reconcile`.
@@ -95,6 +96,8 @@ struct Pass<'a> {
     patience: Patience,
     /// The profiles whose gateways may run in another container.
     elsewhere: RefCell<Vec<String>>,
+    /// `profiles`, open, once it has been listed.
+    profiles: OnceCell<Profiles>,
 }
 
 impl Pass<'_> {
@@ -106,7 +109,7 @@ impl Pass<'_> {
                 Some(Multiplexing::read(&settings.lookup, Some(settings), home, self.console)?);
         }
         // Any entry of that name is a state, also one that is not usable.
-        self.bootstrap = match home.map_or(Ok(false), |home| home.dir.has(&state::STATE)) {
+        self.bootstrap = match home.map_or(Ok(false), |home| home.contents().has(&state::STATE)) {
             Ok(false) => Ok(bootstrap::find(self.settings, self.console)?),
             Ok(true) => Ok(None),
             Err(errno) => Err(errno),
@@ -227,6 +230,7 @@ fn prepare<'a>(
         adopt: false,
         patience: Patience::new(),
         elsewhere: RefCell::default(),
+        profiles: OnceCell::new(),
     };
     match &home {
         Some(home) => home.as_its_user(|| pass.read_requests(Some(home)))?,

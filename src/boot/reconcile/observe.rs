@@ -10,12 +10,13 @@ use crate::s6::ProfileName;
 use crate::s6::room::Room;
 use crate::s6::scandir::Entries;
 use crate::settings::topology::TopologyChoice;
-use crate::sys::{Dir, Name, Reason};
+use crate::sys::{Name, Reason, threads};
 use crate::topology::signs::{Signs, Topology};
 use crate::topology::traces;
 use crate::volume::Home;
 use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
+use crate::volume::contents::{Contents, Known, Wanted};
 use crate::volume::parking::PARKED;
 use crate::volume::profiles::{self, Found, LISTED, Listing, Others, Profiles};
 
@@ -28,6 +29,8 @@ const REFUSED: usize = 1000;
 /// Number of profiles without capacity whose states are read: one that wants to run gets the slot of one that does not. A further one
 /// gets none, whatever its state is.
 const REFUSED_READ: usize = 4000;
+/// Number of profiles of a remote volume that are read ahead at once. Each takes a descriptor, and memory for its files.
+const AHEAD: usize = 32;
 
 /// What was read of the volume.
 pub struct Observed {
@@ -49,6 +52,8 @@ pub struct Observed {
     pub signs: Signs,
     /// Whether all profiles could be listed and looked at.
     pub is_complete: bool,
+    /// How many threads look at profiles.
+    pub threads: usize,
 }
 
 /// What was read of an entry of `profiles`, or of `HERMES_HOME` itself.
@@ -90,6 +95,7 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
         not_profiles: NotProfiles::default(),
         signs: Signs { is_multiplexing: pass.is_multiplexing(), ..Signs::default() },
         is_complete: !is_room_unknown,
+        threads: 1,
     };
     let reader = Reader {
         files: Files { pass, budget: Budget::new() },
@@ -100,17 +106,21 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
         return observed;
     };
     let read = home.as_its_user(|| {
+        let known = Known::of(&home.dir, Wanted::default());
+        let contents = Contents::new(&home.dir, &known);
         let listed = list(home, pass).unwrap_or_else(|error| {
             pass.console.failed(&error);
             // A `profiles` that is no directory holds no profiles; one that cannot be opened may hold some.
             observed.is_complete &= error.errno().is_none();
             None
         });
-        reader.root(Some(&home.dir), &mut observed);
+        reader.root(Some(contents), &mut observed);
         if let Some((profiles, listing)) = listed {
-            reader.profiles(&profiles, listing, &mut observed);
+            observed.threads = if profiles.is_remote(home) { threads::MOST } else { 1 };
+            let profiles = pass.profiles.get_or_init(|| profiles);
+            reader.profiles(profiles, &listing, &mut observed);
         }
-        reader.signs(home, &mut observed.signs);
+        reader.signs(contents, &mut observed.signs);
         Ok(())
     });
     if let Err(error) = read {
@@ -140,6 +150,11 @@ impl Observed {
         true
     }
 
+    /// Returns whether nothing of a further profile is read. `is_new`: it has no slot yet.
+    fn is_unread(&self, is_new: bool) -> bool {
+        is_new && self.capacity.without_slot() >= REFUSED_READ
+    }
+
     fn displace(&mut self, place: usize) {
         if let Some(entry) = self.entries.get_mut(place)
             && let Entry::Profile(profile) = entry
@@ -164,14 +179,14 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn root(&self, dir: Option<&Dir>, observed: &mut Observed) {
+    fn root(&self, home: Option<Contents<'_>>, observed: &mut Observed) {
         let root = ProfileName::root();
         let is_new = self.is_new(&root);
-        let profile = match dir {
-            Some(dir) => {
-                let (mut profile, served) = self.files.profile(root, dir);
+        let profile = match home {
+            Some(home) => {
+                let (mut profile, served) = self.files.profile(root, home);
                 observed.signs.served = served;
-                self.files.complete(&mut profile, dir, is_new);
+                self.files.complete(&mut profile, home, is_new);
                 profile
             }
             None => Profile { state: self.files.root_without_state(), ..Profile::new(root) },
@@ -183,28 +198,28 @@ impl Reader<'_> {
 
     /// Reads a named profile: all of it if it gets a slot; otherwise its state, and whether `default` has to start for it, unless that
     /// is known.
-    fn named(&self, name: ProfileName, dir: &Dir, observed: &mut Observed) {
+    fn named(&self, name: ProfileName, contents: Contents<'_>, observed: &mut Observed) {
         let is_new = self.is_new(&name);
-        if is_new && observed.capacity.without_slot() >= REFUSED_READ {
+        if observed.is_unread(is_new) {
             observed.capacity.refuse();
             return observed.refuse(&name);
         }
-        let (mut profile, _) = self.files.profile(name, dir);
+        let (mut profile, _) = self.files.profile(name, contents);
         observed.signs.has_named = true;
-        self.files.read_parked(&mut profile, dir);
+        self.files.read_parked(&mut profile, contents);
         if profile.is_parked && observed.signs.parked.is_none() {
             observed.signs.parked = Some(profiles::label(&profile.name, &PARKED));
         }
         if observed.admit(&profile, is_new) {
             self.files.report(&profile);
-            self.files.complete(&mut profile, dir, is_new);
+            self.files.complete(&mut profile, contents, is_new);
             if profile.is_standalone && observed.signs.standalone.is_none() {
                 observed.signs.standalone = Some(profiles::label(&profile.name, &CONFIG));
             }
             observed.entries.push(Entry::Profile(profile));
         } else {
             if profile.wants() && !profile.is_parked && !observed.is_refused_one_wanted {
-                self.files.read_standalone(&mut profile, dir);
+                self.files.read_standalone(&mut profile, contents);
                 observed.is_refused_one_wanted = !profile.is_standalone;
             }
             if observed.without_slot.len() < REFUSED {
@@ -219,26 +234,43 @@ impl Reader<'_> {
         self.slots.binary_search(name.slot()).is_err()
     }
 
-    /// Reads every entry of `profiles`.
-    fn profiles(&self, profiles: &Profiles, listing: Listing, observed: &mut Observed) {
+    /// Reads every entry of `profiles`, some ahead. What comes of it does not depend on how many are.
+    fn profiles(&self, profiles: &Profiles, listing: &Listing, observed: &mut Observed) {
         observed.others = listing.others;
         let mut reported = 0;
-        for name in listing.names {
-            let found = profiles.look(&name);
-            let is_reported = matches!(found, Found::Skipped(_) | Found::Failed(_) | Found::Dangling(_));
-            if is_reported && reported == LISTED {
-                observed.others.count(&found);
-                continue;
+        let at_once = if observed.threads > 1 { AHEAD } else { 1 };
+        for names in listing.names.chunks(at_once) {
+            let wanted: Vec<_> = names.iter().map(|name| (name, self.wanted(name, observed))).collect();
+            let ahead =
+                threads::map(&wanted, observed.threads, |(name, wanted)| profiles.ahead(name, *wanted));
+            for ((name, wanted), ahead) in wanted.into_iter().zip(ahead) {
+                let (found, known) = profiles.found(name, ahead, wanted);
+                let is_reported = matches!(found, Found::Skipped(_) | Found::Failed(_) | Found::Dangling(_));
+                if is_reported && reported == LISTED {
+                    observed.others.count(&found);
+                    continue;
+                }
+                reported += usize::from(is_reported);
+                self.entry(profiles, name.clone(), found, &known, observed);
             }
-            reported += usize::from(is_reported);
-            self.entry(profiles, name, found, observed);
         }
     }
 
-    fn entry(&self, profiles: &Profiles, name: Name, found: Found, observed: &mut Observed) {
+    /// Returns what is to be read ahead of an entry: nothing where looks take no time, or nothing is read of it at all.
+    fn wanted(&self, name: &Name, observed: &Observed) -> Wanted {
+        let is_new = || ProfileName::parse(name.bytes()).is_ok_and(|name| self.is_new(&name));
+        if observed.threads == 1 || observed.is_unread(is_new()) {
+            return Wanted::default();
+        }
+        self.files.wanted(is_new())
+    }
+
+    fn entry(&self, profiles: &Profiles, name: Name, found: Found, known: &Known, observed: &mut Observed) {
         let is_dangling = matches!(found, Found::Dangling(_));
         let (make, why): (fn(Name, String) -> Entry, Reason) = match found {
-            Found::Profile(profile, dir) => return self.named(profile, &dir, observed),
+            Found::Profile(profile, dir) => {
+                return self.named(profile, Contents::new(&dir, known), observed);
+            }
             Found::NoProfile => {
                 if self.files.pass.changes_nothing() && (is_reserved(&name) || profiles.is_directory(&name)) {
                     observed.not_profiles.add(name);
@@ -260,14 +292,14 @@ impl Reader<'_> {
     }
 
     /// Reads the signs of `HERMES_HOME` itself, as far as the others have not decided.
-    fn signs(&self, home: &Home, signs: &mut Signs) {
+    fn signs(&self, home: Contents<'_>, signs: &mut Signs) {
         let choice = self.files.pass.settings.topology.value;
         if choice == TopologyChoice::Auto {
-            traces::look_in_home(&home.dir, signs, self.files.pass.console);
+            traces::look_in_home(home, signs, self.files.pass.console);
         }
         let is_multiplex = Topology::decide(choice, signs).is_multiplex;
         if is_multiplex
-            && matches!(config::read_standalone(&home.dir, &self.files.budget), Ok(Answer::True { .. }))
+            && matches!(config::read_standalone(home, &self.files.budget), Ok(Answer::True { .. }))
         {
             self.files.pass.console.warn(format_args!(
                 "gateway.standalone in config.yaml is ignored: the gateway of default serves other profiles"

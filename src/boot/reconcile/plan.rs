@@ -200,6 +200,7 @@ impl Plan {
                     !profile.name.is_root() && foreground.as_deref() == Some(profile.name.text());
             }
         }
+        let threads = observed.threads;
         let situation = situation(&observed, gateways, foreground.as_deref());
         let mut plan = Plan {
             items: Vec::new(),
@@ -217,7 +218,7 @@ impl Plan {
         for item in &mut plan.items {
             slots::look(pass, item);
         }
-        access::look(pass, &mut plan.items);
+        access::look(pass, &mut plan.items, threads);
         plan
     }
 

@@ -1,11 +1,13 @@
 //! What a pass reads again, removes and locks in the directories of profiles once it is decided what is done with them.
 
+use super::decide::Profile;
 use super::files::GATEWAY_PID;
 use super::{Pass, elsewhere};
 use crate::output::{Context, Result};
 use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
 use crate::sys::{Dir, Errno, Name};
+use crate::volume::contents::Contents;
 use crate::volume::directory_lock::{self, Held, STAGING};
 use crate::volume::{kept_env, marker, profiles};
 
@@ -20,7 +22,7 @@ pub enum Removed {
 /// Returns the variables that a registration has kept; none if they have become unusable since they were looked at, which is reported.
 pub fn kept_variables(pass: &Pass<'_>, name: &ProfileName, pages: u64) -> Vec<Variable> {
     let read = |dir: &Dir| {
-        let variables = kept_env::read(dir, pass.trusted).and_then(|variables| {
+        let variables = kept_env::read(Contents::unknown(dir), pass.trusted).and_then(|variables| {
             let has_grown = kept_env::pages(&variables) > pages;
             if has_grown { Err("it has grown since it was looked at".into()) } else { Ok(variables) }
         });
@@ -43,7 +45,10 @@ fn in_directory<T: Default>(
         if name.is_root() {
             return work(&home.dir);
         }
-        let dir = profiles::directory(home, pass.trusted, name)?;
+        let dir = match pass.profiles.get() {
+            Some(profiles) => profiles.reopen(name)?,
+            None => None,
+        };
         dir.map_or_else(|| Ok(T::default()), |dir| work(&dir))
     })
 }
@@ -71,11 +76,12 @@ pub fn hold(pass: &Pass<'_>, name: &ProfileName, dir: &Dir) -> Result<Held> {
     Ok(directory_lock::hold(dir, &pass.patience))
 }
 
-/// Removes these files of a gateway that does not run. What cannot be removed is reported.
-pub fn remove_stale(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) -> Removed {
+/// Removes the runtime files of a profile whose gateway does not run. What cannot be removed is reported.
+pub fn remove_stale(pass: &Pass<'_>, profile: &Profile) -> Removed {
+    let Profile { name, stale, written, .. } = profile;
     let remove = |dir: &Dir| {
         if stale.contains(&&GATEWAY_PID) {
-            match elsewhere::may_run(dir).context("use", profiles::label(name, &GATEWAY_PID)) {
+            match elsewhere::may_run(dir, *written).context("use", profiles::label(name, &GATEWAY_PID)) {
                 Ok(true) => pass.elsewhere.borrow_mut().push(name.text().to_owned()),
                 Ok(false) => (),
                 Err(error) => pass.console.failed(&error),

@@ -1,0 +1,208 @@
+//! What is known of the files in the directory of a profile before they are used: one bounded listing tells which are not there, and
+//! files of an ordinary size are read ahead. On a volume behind a network every look takes milliseconds; these need the fewest, and those of
+//! several profiles can be made at once. What is not known is looked at when it is asked for.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use super::budget::Budget;
+use super::config::CONFIG;
+use super::exit_ledger::LEDGER;
+use super::kept_env::KEPT;
+use super::state::STATE;
+use crate::sys::file::{self, Limit};
+use crate::sys::{Dir, Errno, Meta, Name, Reason, SubPath};
+
+/// Most entries that are listed. A directory with more is not known: its owner decides how many it has.
+const ENTRIES: usize = 256;
+
+/// A file's content and attributes.
+pub type Content = (Vec<u8>, Meta);
+
+/// Largest JSON file that is read ahead, in bytes. Hermes Agent's have about 1 KiB.
+const JSON_AHEAD: u64 = 4 << 10;
+/// Largest config.yaml that is read ahead, in bytes. Hermes Agent's own example, with all its comments, has 126,181.
+const CONFIG_AHEAD: u64 = 128 << 10;
+
+/// What is read ahead: files up to these sizes, in bytes. A larger one is left to whoever asks for it. By default, nothing is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The state and the ledger.
+    json: u64,
+    /// `config.yaml`.
+    config: u64,
+    /// The variables that a registration has kept.
+    variables: u64,
+    /// Entries of which it matters whether they are there.
+    looks: &'static [&'static Name],
+}
+
+impl Wanted {
+    /// Returns what is wanted of a profile as far as the budget has it.
+    pub fn within(
+        budget: &Budget,
+        has_config: bool,
+        has_variables: bool,
+        looks: &'static [&'static Name],
+    ) -> Wanted {
+        let if_wanted = |is_wanted, size| if is_wanted { size } else { 0 };
+        Wanted {
+            json: JSON_AHEAD.min(budget.json.most()),
+            config: if_wanted(has_config, CONFIG_AHEAD.min(budget.configs.most())),
+            variables: if_wanted(has_variables, JSON_AHEAD),
+            looks,
+        }
+    }
+}
+
+/// What is known of a directory: by default, nothing.
+#[derive(Debug, Default)]
+pub struct Known {
+    /// The names of all entries.
+    names: Option<Vec<Name>>,
+    /// Whether these entries are there.
+    looked: Vec<(&'static Name, Result<bool, Errno>)>,
+    /// What has been read, by the path below the directory.
+    read: Vec<(&'static Path, Result<Content, Reason>)>,
+}
+
+impl Known {
+    /// Lists a directory, if it is open for reading, and reads ahead what is wanted. Several threads may do so at once.
+    pub fn of(dir: &Dir, wanted: Wanted) -> Known {
+        let mut known = Known { names: list(dir), ..Known::default() };
+        let looks = wanted.looks.iter().filter(|name| !known.rules_out((**name).as_ref()));
+        known.looked = looks.map(|name| (*name, dir.has(name))).collect();
+        let direct = |name: &'static Name| move |limit| file::read_meta(dir, name, limit);
+        known.read_ahead(STATE.as_ref(), wanted.json, direct(&STATE));
+        known.read_ahead(LEDGER.as_ref(), wanted.json, |limit| file::read_below(dir, &LEDGER, limit));
+        known.read_ahead(CONFIG.as_ref(), wanted.config, direct(&CONFIG));
+        known.read_ahead(KEPT.as_ref(), wanted.variables, direct(&KEPT));
+        known
+    }
+
+    /// Reads a file of at most `most` bytes, unless it is not there.
+    fn read_ahead(
+        &mut self,
+        path: &'static Path,
+        most: u64,
+        read: impl FnOnce(Limit) -> Result<Content, Reason>,
+    ) {
+        if most == 0 || self.rules_out(path) {
+            return;
+        }
+        let read = read(Limit { file: u64::MAX, left: most, why: "" });
+        if !matches!(read, Err(Reason::Unread(_))) {
+            self.read.push((path, read));
+        }
+    }
+
+    /// Returns whether the first component of a path below is not there.
+    fn rules_out(&self, path: &Path) -> bool {
+        let first = path.iter().next().map_or(&[][..], OsStrExt::as_bytes);
+        self.names.as_ref().is_some_and(|names| !names.iter().any(|name| may_be(name.bytes(), first)))
+    }
+}
+
+/// Lists a directory; `None` if it cannot be listed, or has too many entries.
+fn list(dir: &Dir) -> Option<Vec<Name>> {
+    let mut names = Vec::new();
+    for entry in dir.entries().ok()? {
+        if names.len() == ENTRIES {
+            return None;
+        }
+        names.push(entry.ok()?.name);
+    }
+    Some(names)
+}
+
+/// Returns whether an entry may be found under an ASCII name: case may not matter on this file system, and by its rules a character that is
+/// not ASCII may be equal to one that is (`K`, U+212A, to `k`).
+fn may_be(entry: &[u8], name: &[u8]) -> bool {
+    !entry.is_ascii() || entry.eq_ignore_ascii_case(name)
+}
+
+/// A directory, and what is known of it.
+#[derive(Clone, Copy)]
+pub struct Contents<'a> {
+    /// The directory.
+    pub dir: &'a Dir,
+    known: &'a Known,
+}
+
+static NOTHING: Known = Known { names: None, looked: Vec::new(), read: Vec::new() };
+
+impl<'a> Contents<'a> {
+    /// Returns the contents of a directory of which something is known.
+    pub fn new(dir: &'a Dir, known: &'a Known) -> Contents<'a> {
+        Contents { dir, known }
+    }
+
+    /// Returns the contents of a directory of which nothing is known.
+    pub fn unknown(dir: &'a Dir) -> Contents<'a> {
+        Contents { dir, known: &NOTHING }
+    }
+
+    /// Returns whether an entry of this name is known not to be there.
+    pub fn rules_out(self, name: &Name) -> bool {
+        self.known.rules_out(name.as_ref())
+    }
+
+    /// Returns whether there is an entry of this name.
+    pub fn has(self, name: &Name) -> Result<bool, Errno> {
+        if let Some((_, has)) = self.known.looked.iter().find(|(known, _)| *known == name) {
+            return *has;
+        }
+        if self.rules_out(name) { Ok(false) } else { self.dir.has(name) }
+    }
+
+    /// Reads a file as [`file::read_meta`].
+    pub fn read(self, name: &Name, limit: impl Into<Limit>) -> Result<Content, Reason> {
+        let limit = limit.into();
+        self.known_or(name.as_ref(), limit, || file::read_meta(self.dir, name, limit))
+    }
+
+    /// Reads a file as [`file::read_below`].
+    pub fn read_below(self, below: &SubPath, limit: impl Into<Limit>) -> Result<Content, Reason> {
+        let limit = limit.into();
+        self.known_or(below.as_ref(), limit, || file::read_below(self.dir, below, limit))
+    }
+
+    fn known_or(
+        self,
+        path: &Path,
+        limit: Limit,
+        read: impl FnOnce() -> Result<Content, Reason>,
+    ) -> Result<Content, Reason> {
+        if let Some((_, read)) = self.known.read.iter().find(|(known, _)| *known == path) {
+            let (bytes, meta) = read.clone()?;
+            limit.check(bytes.len() as u64)?;
+            return Ok((bytes, meta));
+        }
+        if self.known.rules_out(path) { Err(Errno::NOENT.into()) } else { read() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_entry_that_no_rule_takes_for_it_rules_a_file_out() {
+        static FILE: Name = Name::fixed(c"config.yaml");
+        for (entries, is_ruled_out) in [
+            (Some(&[][..]), true),
+            (Some(&["SOUL.md", "config.yam", "config.yaml2"]), true),
+            (Some(&["SOUL.md", "config.yaml"]), false),
+            (Some(&["Config.YAML"]), false),
+            (Some(&["\u{212a}"]), false),
+            (None, false),
+        ] {
+            let names = entries.map(|entries: &[&str]| entries.iter().filter_map(Name::new).collect());
+            let known = Known { names, ..Known::default() };
+            assert_eq!(known.rules_out(FILE.as_ref()), is_ruled_out, "{entries:?}");
+        }
+        let known = Known { names: Some(Name::new("state").into_iter().collect()), ..Known::default() };
+        assert!(!known.rules_out(LEDGER.as_ref()));
+        assert!(known.rules_out(STATE.as_ref()));
+    }
+}
