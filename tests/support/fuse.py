@@ -11,6 +11,7 @@ import stat
 import struct
 import threading
 import time
+import traceback
 
 HEADER = struct.Struct("<IIQQIII2H")
 NOTHING = b""
@@ -303,7 +304,8 @@ class Server:
             self.listings[handle] = [".", "..", *sorted(os.listdir(path))]
         listed = NOTHING
         for number, name in list(enumerate(self.listings[handle], 1))[offset:]:
-            here, raw = os.path.join(path, name), os.fsencode(name)
+            # `..` may lead to what this is mounted on, so into this file system, and wait for itself. The kernel knows its attributes.
+            here, raw = os.path.join(path, name) if number > 2 else path, os.fsencode(name)
             try:
                 found = os.lstat(here)
                 one = NOTHING if not plus else self.entry(here) if number > 2 else self.entry_of(0) + attributes(found)
@@ -342,6 +344,10 @@ class Server:
         except KeyError:
             # A file that is not there any more, and was not opened.
             return errno.ESTALE, NOTHING
+        except Exception:
+            # Who asked would wait for ever.
+            traceback.print_exc()
+            return errno.EIO, NOTHING
 
     def next_request(self, device):
         """Returns the next request and when it arrived, or None after the file system was unmounted."""
