@@ -1,6 +1,6 @@
 # `make` builds the executable, `make check` tests a debug build in less than a minute, `make test` tests the executable
 # (`make image-test`: only in containers), `make peer-test` tests it beside the real Hermes Agent, `make torture` makes its system
-# calls fail, `make soak` does things at random, `make fresh-test` does what README.md says on fresh machines, `make demo` shows gateways that live.
+# calls fail, `make soak` does things at random, `make bench` times it, `make fresh-test` does what README.md says on fresh machines, `make demo` shows gateways that live.
 
 # For this machine, or for another one: make TARGET=aarch64-unknown-linux-musl
 HOST    := $(shell uname -m)-unknown-linux-musl
@@ -87,6 +87,17 @@ soak: $(EXE)
 	tests/setup
 	PYTHONDONTWRITEBYTECODE=1 HERMES_INIT=$(abspath $(EXE)) tests/python tests/soak.py $(SECONDS) '$(SEED)' '$(ROUND)' '$(ONLY)'
 
+# How long things take, on an idle machine, as root: target/bench.md and target/bench.svg. REFERENCE is a command that makes the same pass
+# over HERMES_HOME, as Hermes Agent's module, in PATH=/usr/bin:/bin. In a minute: make bench SIZES='1 5 50' ROUNDS=3
+SIZES     := 1 5 50 500 5000
+ROUNDS    := 0
+REFERENCE :=
+bench: $(EXE)
+	tests/setup bench
+	python=target/venv-bench/bin/python; [ -x $$python ] || python=tests/python; \
+		HERMES_INIT=$(abspath $(EXE)) PYTHONPATH=tests PYTHONDONTWRITEBYTECODE=1 $$python -m bench --sizes '$(SIZES)' --rounds $(ROUNDS) \
+		--reference '$(REFERENCE)'
+
 demo: $(EXE)
 	@tests/setup demo
 	@tests/demo $(EXE)
@@ -144,4 +155,4 @@ uninstall:
 clean:
 	rm -rf target
 
-.PHONY: all check lint test image-test peer-test fresh-test torture soak demo install uninstall clean
+.PHONY: all check lint test image-test peer-test fresh-test torture soak bench demo install uninstall clean
