@@ -19,8 +19,8 @@ def machine():
 
 
 def shown(number):
-    """Returns a number with three significant digits."""
-    return f"{number:.2f}" if number < 10 else f"{number:.1f}" if number < 100 else f"{number:,.0f}"
+    """Returns a number with about three significant digits."""
+    return f"{number:,.{0 if number >= 100 else 1 if number >= 10 else 2 if number >= 0.1 else 3}f}"
 
 
 def milliseconds(times):
