@@ -43,8 +43,8 @@ LIMITS = {
     "of these, on the volume": (19, ""),
     "of these, writes to the volume": (0, ""),
     # Of 20 profiles, on a volume whose client keeps attributes and names for a while, as those of NFS and SMB do: support/slow.py.
-    "requests to a slow volume, first pass": (327, ""),
-    "requests to a slow volume, with stale pid files": (387, ""),
+    "requests to a slow volume, first pass": (190, ""),
+    "requests to a slow volume, with stale pid files": (210, ""),
     "peak memory, 5 profiles": (1.5, "MiB"),
     "peak memory, 5,000 profiles": (16, "MiB"),
     "CPU time of 5,000 profiles against 500": (11, "times"),

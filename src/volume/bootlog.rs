@@ -40,11 +40,12 @@ pub fn open(
     patience: &Patience,
 ) -> Result<Log> {
     let logs = logs(home, trusted, ownership, owner, false)?.dir();
-    let mut file = append_to(&logs)?;
+    let append = || home::make_for(owner, ownership, || append_to(&logs));
+    let mut file = append()?;
     let mut rotation = Ok(());
     if has_to_be_rotated(&file) {
         rotation = rotate(&logs, patience);
-        file = append_to(&logs)?;
+        file = append()?;
     }
     if file.meta.links > 1 {
         return Err(Error::new("write", LOG_PATH, "has more than one hard link"));
@@ -172,7 +173,7 @@ fn logs(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids, is_mis
         Err(Refusal::Missing) => (),
         Err(refusal) => return Err(refused(refusal)),
     }
-    match home.dir.mkdir(&LOGS, 0o755) {
+    match home::make_for(owner, ownership, || home.dir.mkdir(&LOGS, 0o755)) {
         Ok(()) => (),
         // It has been made since it was found missing.
         Err(Errno::EXIST) => return open().map(Logs::Old).map_err(refused),

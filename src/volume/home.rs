@@ -127,6 +127,19 @@ impl Home {
     }
 }
 
+/// Calls `make` as the owner, to whom what it makes belongs then. Where that cannot be, or fails, calls it as this process's user, who
+/// hands over what it has made.
+pub fn make_for<T, E>(
+    owner: Ids,
+    ownership: &Ownership,
+    make: impl Fn() -> std::result::Result<T, E>,
+) -> std::result::Result<T, E> {
+    match ownership.is_root().then(|| as_user(owner, &[], &make)) {
+        Some(Ok(Ok(made))) => Ok(made),
+        _ => make(),
+    }
+}
+
 /// Changes the owner of a directory that a pass has just made. The new owner could have exchanged it for another directory of this
 /// process's user meanwhile, so only one that holds nothing but `known` entries is handed over.
 pub fn hand_over_new(
