@@ -45,6 +45,10 @@ LIMITS = {
     # Of 20 profiles, on a volume whose client keeps attributes and names for a while, as those of NFS and SMB do: support/slow.py.
     "requests to a slow volume, first pass": (190, ""),
     "requests to a slow volume, with stale pid files": (210, ""),
+    # One for whose it is, three for its name.
+    "system calls per process of another user": (4, ""),
+    # Three more for its state.
+    "system calls per supervisor": (7, ""),
     "peak memory, 5 profiles": (1.5, "MiB"),
     "peak memory, 5,000 profiles": (16, "MiB"),
     "CPU time of 5,000 profiles against 500": (11, "times"),
@@ -95,12 +99,24 @@ def argv(command, folder):
     ]
 
 
-def trace(folder):
-    """Returns the system calls of a boot pass, as strace prints them with the paths of file descriptors."""
+# Starts processes of a user, waits until they are there, and runs the rest of its arguments.
+BESIDE = """
+user=$0 program=$1 count=$2
+shift 2
+for _ in $(seq "$count"); do setpriv --reuid "$user" --regid "$user" --clear-groups "$program" 1000 & done
+until [ "$(cat /proc/[0-9]*/comm | grep -cx "${program##*/}")" = "$count" ]; do sleep 0.01; done
+"$@"
+"""
+
+
+def trace(folder, command="reconcile", beside=None):
+    """Returns the system calls of a command, as strace prints them with the paths of file descriptors. `beside` are the user, the program
+    and the number of processes that are there as well."""
     log = folder / "strace"
+    words = ["strace", "-f", "-y", "-s", "4096", "-o", log, *argv(command, folder)]
     subprocess.run(
         # How many processes there are is no matter of a slot's.
-        isolated("strace", "-f", "-y", "-s", "4096", "-o", log, *argv("reconcile", folder)),
+        isolated(*(["sh", "-c", BESIDE, *beside] if beside else []), *words),
         check=True,
         env=APART,
         stdout=subprocess.DEVNULL,
@@ -142,6 +158,22 @@ def system_calls(top):
         figure(row, round(calls), f"and {worst[3]} of the allocator" if row.endswith("new slot") else "")
     check(max(worst[3:]) <= ALLOCATIONS, f"{max(worst[3:])} of {ALLOCATIONS} calls of the allocator per slot", "OVER")
     figure("of these, writes to the volume", len(writes), writes[0] if writes else "")
+
+
+def process_calls(top):
+    """The cost of a process that is not the program's, where it looks for the container's command and for an s6-svscan that is not process 1:
+    the difference between 10 and 110 of them."""
+    supervisor = Path(top) / "s6-supervise"
+    shutil.copy("/bin/sleep", supervisor)
+    for row, user, program in (
+        ("system calls per process of another user", "1000", "sleep"),
+        ("system calls per supervisor", "0", str(supervisor)),
+    ):
+        with volume(top, 1) as folder:
+            os.mkfifo(folder / "service/.s6-svscan/control")
+            few, many = (len(trace(folder, "status", [user, program, str(count)])) for count in (10, 110))
+        # A list of names adds a call for many.
+        figure(row, round((many - few) / 100))
 
 
 def start_up():
@@ -280,9 +312,14 @@ def measure_all(top, stock=None, *others):
         elf(stock)
     for path in (executable(), *others):
         figure("size of the executable", os.path.getsize(path), elf(path))
+    # The path of the executable is in every slot: counted is one whose path is as long on each machine.
+    fixed = Path(top) / "hermes-init"
+    shutil.copy(executable(), fixed)
+    os.environ["HERMES_INIT"] = str(fixed)
     start_up()
     system_calls(top)
     slow_volume()
+    process_calls(top)
     memory(top)
     growth(top)
     left = LIMITS.keys() - MEASURED - (set() if stock else {"size of the executable, `make STOCK=1`"})
@@ -294,7 +331,7 @@ def main(arguments):
     if arguments[:1] == ["--on"]:
         return measure_all(*arguments[1:])
     # A tmpfs in a mount namespace of its own is gone with the last process in it, however that ends.
-    with tempfile.TemporaryDirectory(prefix="hermes-init-budgets-") as top:
+    with tempfile.TemporaryDirectory(prefix="hermes-init-budgets-", dir="/tmp") as top:
         return subprocess.run(
             [
                 "unshare",

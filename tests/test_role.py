@@ -187,16 +187,19 @@ def test_processes_that_come_and_go_are_passed_over(home):
 
 @pytest.mark.strace
 @pytest.mark.parametrize("errno", ["ENOENT", "ESRCH", "EACCES", "EPERM"])
-@pytest.mark.parametrize("call", ["read", "openat"])
-def test_a_process_that_cannot_be_read_is_passed_over(home, call, errno):
+@pytest.mark.parametrize(
+    ("call", "path"),
+    [("newfstatat", "1"), ("openat", "1/status"), ("openat", "1/cmdline"), ("pread64", "/proc/1/status"), ("pread64", "/proc/1/cmdline")],
+)
+def test_a_process_that_cannot_be_read_is_passed_over(home, place, call, path, errno):
     """The refused process is process 1, which is read first and would have decided."""
     with FakeContainer([GATEWAY], first=["tini", "--", WRAPPER, "dashboard"]) as container:
-        path = "/proc/1/cmdline" if call == "read" else "/proc/1"
-        inject = ["strace", "-f", "-o", "/dev/null", "-P", path, "-e", f"inject={call}:error={errno}:when=1+"]
+        inject = ["strace", "-f", "-o", place / "trace", "-P", path, "-e", f"inject={call}:error={errno}:when=1+"]
         done = run(
             container.command([*inject, executable(), "reconcile", "--explain", *where(home)]), env={"PATH": "/usr/bin:/bin"}, cwd="/"
         )
     assert done.returncode == 0 and done.stdout.startswith(b"role: gateway (default; container command: gateway run)\n"), done
+    assert "(INJECTED)" in (place / "trace").read_text()
 
 
 def test_without_proc_it_is_a_gateway_container(home):
@@ -209,9 +212,10 @@ def test_without_proc_it_is_a_gateway_container(home):
     assert done.returncode == 0 and b"profile=coder prior_state=running action=started" in done.stdout, done
 
 
-def test_the_command_of_a_container_in_a_namespace_below_is_not_this_ones(place):
-    """With `--pid=host`, those of all others are to be seen."""
-    with FakeContainer([[WRAPPER, "dashboard"]]) as other:
+@pytest.mark.parametrize("groups", [[], range(1, 2000)])
+def test_the_command_of_a_container_in_a_namespace_below_is_not_this_ones(place, groups):
+    """With `--pid=host`, those of all others are to be seen. Many groups stand before the namespaces in what the kernel tells."""
+    with FakeContainer([[WRAPPER, "dashboard"]], groups=groups) as other:
         assert other.pid
         argv = [executable(), "reconcile", "--explain", "--hermes-home", place / "home", "--scandir", place / "service", "--owner", OWNER]
         (place / "home").mkdir()

@@ -90,17 +90,6 @@ pub fn read_meta(dir: &Dir, name: &Name, limit: impl Into<Limit>) -> Result<(Vec
     read_open(&file, limit.into())
 }
 
-/// Reads the first `most` bytes of a file in /proc, with one read(2).
-pub fn read_start(dir: &Dir, name: &Name, most: u64) -> Result<Vec<u8>, Errno> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let file = fs::openat(dir, name.c_str(), flags, Mode::empty())?;
-    let mut bytes = Vec::new();
-    let most = usize::try_from(most).unwrap_or(0);
-    read_some(&file, &mut bytes, most)?;
-    bytes.truncate(most);
-    Ok(bytes)
-}
-
 /// Opens a file without blocking and without following a symlink.
 pub(super) fn open(dir: &Dir, name: &Name, access: OFlags) -> Result<OwnedFd, Reason> {
     let flags = access | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;

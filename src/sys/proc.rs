@@ -1,20 +1,74 @@
 //! What /proc tells of processes: whether they are there, as whom they run, what their argv is.
 
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
 
+use rustix::fs::{self, Mode, OFlags};
+use rustix::io;
 use rustix::process::{Pid, test_kill_process};
 
 use super::dir::link_at;
 use super::number::decimal;
 use super::process::is_root;
-use super::{Dir, Errno, Ids, Name, Reason, file, time, users};
+use super::{Dir, Errno, Ids, Name, Reason, time, users};
+
+/// A file of /proc about a process. It is that process's for good: what is read after its end is ESRCH, also if another process has its ID
+/// by then. Which process has it now, only opening tells.
+pub(super) struct ProcessFile(OwnedFd);
+
+/// What is read of a file of /proc at first: all of most, in one call.
+type Buffer = [u8; 4096];
+
+impl ProcessFile {
+    /// Opens a file of the process, or of the thread, whose directory in `proc` has this name. That is one call, and needs no handle of the
+    /// directory.
+    pub(super) fn open(proc: &Dir, process: &Name, file: &str) -> Result<ProcessFile, Errno> {
+        let path = [process.bytes(), b"/", file.as_bytes()].concat();
+        fs::openat(proc, path.as_slice(), ProcessFile::FLAGS, Mode::empty()).map(ProcessFile)
+    }
+
+    /// Opens a file of the process with this ID.
+    fn of(pid: u64, file: &str) -> Result<ProcessFile, Errno> {
+        let path = format!("/proc/{pid}/{file}");
+        fs::openat(fs::CWD, path, ProcessFile::FLAGS, Mode::empty()).map(ProcessFile)
+    }
+
+    const FLAGS: OFlags =
+        OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
+
+    /// Reads its beginning as it is now, with one call.
+    pub(super) fn start<'a>(&self, buffer: &'a mut Buffer) -> Result<&'a [u8], Errno> {
+        loop {
+            match io::pread(&self.0, &mut buffer[..], 0) {
+                Err(Errno::INTR) => (),
+                count => return Ok(buffer.get(..count?).unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Reads all of it as it is now.
+    fn whole(&self) -> Result<Vec<u8>, Errno> {
+        let (mut read, mut buffer) = (Vec::new(), [0; size_of::<Buffer>()]);
+        while read.len() < WHOLE_CAP {
+            match io::pread(&self.0, &mut buffer[..], read.len() as u64) {
+                Err(Errno::INTR) => (),
+                Ok(0) => break,
+                count => read.extend_from_slice(buffer.get(..count?).unwrap_or_default()),
+            }
+        }
+        Ok(read)
+    }
+}
+
+/// Largest part of a file of /proc about a process that is read, in bytes. A process has 65536 groups at most.
+const WHOLE_CAP: usize = 1 << 20;
 
 /// Returns the supplementary groups of process 1, which are those that a container is started with; none without /proc.
 pub fn groups_of_first() -> Result<Vec<u32>, Reason> {
-    let status = match file::read_system(Path::new(FIRST_STATUS), STATUS_CAP) {
+    let status = match ProcessFile::of(1, STATUS).and_then(|file| file.whole()) {
         // Another user may not be shown it.
-        Err(Reason::Errno(Errno::NOENT | Errno::PERM | Errno::ACCESS)) => Vec::new(),
+        Err(Errno::NOENT | Errno::PERM | Errno::ACCESS) => Vec::new(),
         status => status?,
     };
     Ok(groups_in(&status))
@@ -45,7 +99,7 @@ pub struct Credentials {
 
 /// Returns as whom a process runs. Fails with ESRCH if its state in /proc is cut off.
 pub fn credentials(pid: u64) -> Result<Credentials, Reason> {
-    let status = file::read_system(Path::new(&format!("/proc/{pid}/status")), STATUS_CAP)?;
+    let status = ProcessFile::of(pid, STATUS)?.whole()?;
     credentials_in(&status).ok_or_else(|| Errno::SRCH.into())
 }
 
@@ -90,16 +144,15 @@ pub fn works_in(pid: u64, directory: &Path) -> WorksThere {
 
 /// Returns the IDs of the processes with this name, its `comm`, in ascending order, as far as they are shown to this user.
 pub fn with_name(name: &[u8]) -> Result<Vec<u64>, Errno> {
-    static COMM: Name = Name::fixed(c"comm");
     let proc = match Dir::fixed(Path::new("/proc")) {
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(Vec::new()),
         proc => proc?,
     };
-    let mut found = Vec::new();
+    let (mut found, mut buffer) = (Vec::new(), [0; 4096]);
     for entry in proc.entries()? {
         let entry = entry?.name;
         let Some(pid) = decimal(entry.bytes()) else { continue };
-        match proc.open_path(&entry).and_then(|process| file::read_start(&process, &COMM, COMM_MAX)) {
+        match ProcessFile::open(&proc, &entry, COMM).and_then(|comm| comm.start(&mut buffer)) {
             Ok(comm) if comm.strip_suffix(b"\n") == Some(name) => found.push(pid),
             // It has vanished meanwhile, or is not shown.
             Ok(_) | Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => (),
@@ -110,21 +163,20 @@ pub fn with_name(name: &[u8]) -> Result<Vec<u64>, Errno> {
     Ok(found)
 }
 
-/// Longest `comm` of a process, in bytes, with some slack: the kernel's has 15, that of its own threads may have more.
-const COMM_MAX: u64 = 64;
+/// The files of a process: its name, its argv, its start time among others, its ids among others.
+pub(super) const COMM: &str = "comm";
+const CMDLINE: &str = "cmdline";
+const STAT: &str = "stat";
+pub(super) const STATUS: &str = "status";
 
 /// The state of process 1.
 pub const FIRST_STATUS: &str = "/proc/1/status";
 
-/// Largest file of /proc about a process that is read, in bytes. A process has 65536 groups at most.
-const STATUS_CAP: u64 = 1 << 20;
-
 /// Returns the start time of a process as a reader of its own /proc/PID/stat finds it by splitting at blanks: the 22nd field. `None`
 /// if it is not known.
 pub fn start_time(pid: u64) -> Option<u64> {
-    static STAT: Name = Name::fixed(c"stat");
-    let process = Dir::fixed(Path::new("/proc")).ok()?.open_path(&Name::new(pid.to_string())?).ok()?;
-    let stat = file::read(&process, &STAT, 4096).ok()?;
+    let (file, mut buffer) = (ProcessFile::of(pid, STAT).ok()?, [0; 4096]);
+    let stat = file.start(&mut buffer).ok()?;
     stat.split(u8::is_ascii_whitespace).nth(21).and_then(decimal)
 }
 
@@ -181,8 +233,7 @@ impl Named {
 
 /// Returns the argv of a process, in which each word ends with a NUL; the first 4 KiB of it.
 pub fn argv_of(pid: u64) -> Result<Vec<u8>, Errno> {
-    static CMDLINE: Name = Name::fixed(c"cmdline");
-    file::read_start(&Dir::fixed(Path::new(&format!("/proc/{pid}")))?, &CMDLINE, ARGV_MAX)
+    ProcessFile::of(pid, CMDLINE)?.start(&mut [0; 4096]).map(<[u8]>::to_vec)
 }
 
 /// Returns the inodes of the files that a process has open. The kernel permits it to the process's user, and to root with a capability.
@@ -198,15 +249,16 @@ pub fn open_inodes(pid: u64) -> Result<Vec<u64>, Errno> {
 
 /// Returns the name of process 1, its `comm`, as the process has it; `None` if it is not shown to this user.
 pub fn first_name() -> Option<Vec<u8>> {
-    let name = file::read_system(Path::new("/proc/1/comm"), STATUS_CAP).ok()?;
-    Some(name.strip_suffix(b"\n").unwrap_or(&name).to_vec())
+    let (file, mut buffer) = (ProcessFile::of(1, COMM).ok()?, [0; 4096]);
+    let name = file.start(&mut buffer).ok()?;
+    Some(name.strip_suffix(b"\n").unwrap_or(name).to_vec())
 }
 
 /// Returns when process 1 has started, in seconds since 1970, which is when the container has; `None` if that is not known.
 pub fn first_started() -> Option<i64> {
     // Another user may not be shown it.
-    let stat = file::read_system(Path::new("/proc/1/stat"), STATUS_CAP).ok()?;
-    time::after_machine_start(started_after(&stat)?)
+    let (file, mut buffer) = (ProcessFile::of(1, STAT).ok()?, [0; 4096]);
+    time::after_machine_start(started_after(file.start(&mut buffer).ok()?)?)
 }
 
 /// Returns the time from the start of the machine to that of a process, from its /proc/PID/stat: the 22nd field. The second one is the
@@ -220,12 +272,9 @@ fn started_after(stat: &[u8]) -> Option<Duration> {
 /// Length of a clock tick of /proc, in milliseconds: `USER_HZ` is 100, but on Alpha.
 const TICK: u64 = 10;
 
-/// Longest part of an argv that is read, in bytes.
-const ARGV_MAX: u64 = 4096;
-
 /// Returns what `parse` makes of the argv of the first process for which it returns a value; process 1 comes first. In an argv each
-/// word ends with a NUL; one that is longer than 4 KiB is cut after its last whole word. As root, only processes of the user `uid` count:
-/// anybody can give a process any argv. Skips processes that vanish meanwhile or that this process may not see, and those of PID namespaces
+/// word ends with a NUL; one that is longer than 4 KiB is cut after its last whole word. As root, only processes of the user `uid` count,
+/// because anybody can give a process any argv, and no supervisors. Skips processes that vanish meanwhile or that this process may not see, and those of PID namespaces
 /// below: where the PID namespace is the host's, they are other containers'.
 pub fn find_argv<T>(uid: u32, parse: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Errno> {
     static FIRST: Name = Name::fixed(c"1");
@@ -233,8 +282,8 @@ pub fn find_argv<T>(uid: u32, parse: impl Fn(&[u8]) -> Option<T>) -> Result<Opti
         Err(Errno::NOENT | Errno::NOTDIR) => return Ok(None),
         proc => proc?,
     };
-    let only = is_root().then_some(uid);
-    let look = |pid: &Name| match parse_argv(&proc, pid, only, &parse) {
+    let search = Search { proc: &proc, only: is_root().then_some(uid) };
+    let look = |pid: &Name| match search.look(pid, &parse) {
         Err(Errno::NOENT | Errno::SRCH | Errno::ACCESS | Errno::PERM) => Ok(None),
         found => found,
     };
@@ -259,34 +308,70 @@ fn is_in_namespace_below(status: &[u8]) -> bool {
         .is_some_and(|ids| ids.split(u8::is_ascii_whitespace).filter(|id| !id.is_empty()).count() > 1)
 }
 
-fn parse_argv<T>(
-    proc: &Dir,
-    pid: &Name,
+/// A search in the argv of processes.
+struct Search<'a> {
+    proc: &'a Dir,
+    /// The user whose processes alone count, if so.
     only: Option<u32>,
-    parse: impl Fn(&[u8]) -> Option<T>,
-) -> Result<Option<T>, Errno> {
-    static CMDLINE: Name = Name::fixed(c"cmdline");
-    static STATUS: Name = Name::fixed(c"status");
-    let process = proc.open_path(pid)?;
-    let counts = || {
-        Ok(match only {
-            None => true,
-            Some(uid) => is_all_of(uid, &file::read_start(&process, &STATUS, ARGV_MAX)?),
-        })
-    };
-    // The argv of another user's process is not even touched: it may lie on a file system that never answers.
-    if !counts()? {
-        return Ok(None);
+}
+
+impl Search<'_> {
+    /// Returns what `parse` makes of the argv of a process, if that counts.
+    fn look<T>(&self, pid: &Name, parse: impl Fn(&[u8]) -> Option<T>) -> Result<Option<T>, Errno> {
+        let (mut buffer, open) = ([0; 4096], |file| ProcessFile::open(self.proc, pid, file));
+        // The owner of its directory is its effective user, or root if it has made itself undumpable. To ask for it costs a fraction of a
+        // look at its `status`.
+        if let Some(uid) = self.only
+            && ![0, uid].contains(&self.proc.meta(pid)?.ids.uid)
+        {
+            return Ok(None);
+        }
+        let status = self.only.map(|_| open(STATUS)).transpose()?;
+        // The argv of another user's process is not even touched: it may lie on a file system that never answers.
+        if let Some(status) = &status
+            && !self.is_of_interest(status.start(&mut buffer)?)
+        {
+            return Ok(None);
+        }
+        let argv_file = open(CMDLINE)?;
+        // If the first process is there still, it has its ID, and what was opened last is its argv.
+        if let Some(status) = &status
+            && !self.is_of_interest(status.start(&mut buffer)?)
+        {
+            return Ok(None);
+        }
+        let argv = argv_file.start(&mut buffer)?;
+        let argv = if argv.len() < size_of::<Buffer>() { argv } else { words_of(argv) };
+        let Some(parsed) = parse(argv) else { return Ok(None) };
+        let status = if let Some(status) = status {
+            status
+        } else {
+            let status = open(STATUS)?;
+            // As above: what was opened last is the state of the process that this is the argv of.
+            argv_file.start(&mut buffer)?;
+            status
+        };
+        // The process may have changed its user, and then its argv, between the two.
+        let status = status.whole()?;
+        Ok((self.is_his(&status) && !is_in_namespace_below(&status)).then_some(parsed))
     }
-    let mut argv = file::read_start(&process, &CMDLINE, ARGV_MAX)?;
-    if argv.len() as u64 >= ARGV_MAX {
-        let whole = argv.iter().rposition(|byte| *byte == 0).map_or(0, |end| end + 1);
-        argv.truncate(whole);
+
+    /// Returns whether the argv of a process is looked at, by the text of its `status`. A supervisor executes others and is none of them, and
+    /// there are two of each profile.
+    fn is_of_interest(&self, status: &[u8]) -> bool {
+        self.is_his(status) && field(status, b"Name:\t") != Some(b"s6-supervise")
     }
-    let Some(parsed) = parse(&argv) else { return Ok(None) };
-    // The process may have changed its user, and then its argv, between the two.
-    let is_ours = counts()? && !is_in_namespace_below(&file::read_start(&process, &STATUS, ARGV_MAX)?);
-    Ok(is_ours.then_some(parsed))
+
+    /// Returns whether a process counts, by the text of its `status`.
+    fn is_his(&self, status: &[u8]) -> bool {
+        self.only.is_none_or(|uid| is_all_of(uid, status))
+    }
+}
+
+/// Returns the whole words of an argv that is cut off.
+fn words_of(argv: &[u8]) -> &[u8] {
+    let end = argv.iter().rposition(|byte| *byte == 0).map_or(0, |end| end + 1);
+    argv.get(..end).unwrap_or_default()
 }
 
 /// Returns whether all user ids in a /proc/PID/status are a user's. The owner of /proc/PID does not tell: it is root for any process
@@ -314,6 +399,35 @@ mod tests {
         ] {
             assert_eq!(Named { pid: 7, start }.presence(now), expected, "{start:?} {now:?}");
         }
+    }
+
+    #[test]
+    fn a_file_of_a_process_is_no_other_process_s_once_it_has_ended() {
+        let mut child = std::process::Command::new("/bin/sh")
+            .args(["-c", "read line"])
+            .stdin(std::process::Stdio::piped())
+            .spawn()
+            .unwrap();
+        let pid = u64::from(child.id());
+        let files = [STATUS, STAT, COMM, CMDLINE].map(|file| ProcessFile::of(pid, file).unwrap());
+        let read = || files.iter().map(|file| file.start(&mut [0; 4096]).map(<[u8]>::to_vec));
+        assert!(read().all(|read| !read.unwrap().is_empty()));
+        assert!(matches!(life(pid), Life::Started(_)));
+        drop(child.stdin.take());
+        child.wait().unwrap();
+        assert!(read().all(|read| read == Err(Errno::SRCH)));
+        assert_eq!(files[0].whole(), Err(Errno::SRCH));
+        assert_eq!(life(pid), Life::Ended);
+    }
+
+    #[test]
+    fn all_of_a_file_is_read_where_it_is_longer_than_one_call_returns() {
+        // One line for each mapping of this process.
+        let maps = ProcessFile::of(std::process::id().into(), "smaps").unwrap();
+        let (whole, mut buffer) = (maps.whole().unwrap(), [0; 4096]);
+        assert!(whole.len() > buffer.len());
+        assert!(!maps.start(&mut buffer).unwrap().is_empty());
+        assert!(whole.ends_with(b"\n"));
     }
 
     #[test]

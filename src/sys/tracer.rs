@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::number::decimal;
-use super::{Dir, Errno, Name, file};
+use super::proc::{COMM, ProcessFile, STATUS};
+use super::{Dir, Errno, Name};
 
 /// A process that traces another one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,11 +17,6 @@ pub struct Tracer {
 
 /// Largest number of threads that are looked at.
 const THREADS: usize = 1000;
-/// Largest part of a file of /proc about a thread that is read, in bytes.
-const CAP: u64 = 4096;
-
-static STATUS: Name = Name::fixed(c"status");
-static COMM: Name = Name::fixed(c"comm");
 static TASK: Name = Name::fixed(c"task");
 
 /// Returns the process that traces a thread of a process, if there is one that this process can see.
@@ -31,14 +27,14 @@ pub fn of(pid: u64) -> Option<Tracer> {
     let threads = tasks.entries().ok()?.take(THREADS);
     let pid = threads
         .filter_map(Result::ok)
-        .find_map(|thread| tracer_in(&read(&tasks, &thread.name, &STATUS).ok()?))?;
-    let mut name = read(&proc, &Name::new(pid.to_string())?, &COMM).unwrap_or_default();
+        .find_map(|thread| tracer_in(&read(&tasks, &thread.name, STATUS).ok()?))?;
+    let mut name = read(&proc, &Name::new(pid.to_string())?, COMM).unwrap_or_default();
     name.pop_if(|last| *last == b'\n');
     Some(Tracer { pid, name })
 }
 
-fn read(dir: &Dir, process: &Name, name: &Name) -> Result<Vec<u8>, Errno> {
-    file::read_start(&dir.open_path(process)?, name, CAP)
+fn read(dir: &Dir, process: &Name, file: &str) -> Result<Vec<u8>, Errno> {
+    ProcessFile::open(dir, process, file)?.start(&mut [0; 4096]).map(<[u8]>::to_vec)
 }
 
 /// Returns the process ID of the tracer in a status of /proc.

@@ -135,7 +135,7 @@ pub fn make_for<T, E>(
     make: impl Fn() -> std::result::Result<T, E>,
 ) -> std::result::Result<T, E> {
     match ownership.is_root().then(|| as_user(owner, &[], &make)) {
-        Some(Ok(Ok(made))) => Ok(made),
+        Some(Ok(Ok(result))) => Ok(result),
         _ => make(),
     }
 }

@@ -36,11 +36,12 @@ SVSCAN = ["s6-svscan", "-d4", "--", "/run/service"]
 
 
 class FakeContainer:
-    """`first` is the argv of process 1, `others` those of further processes. `environment` is the container environment."""
+    """`first` is the argv of process 1, `others` those of further processes. `environment` is the container environment, `groups` are the
+    supplementary groups of all."""
 
-    def __init__(self, others=(), first=SVSCAN, environment=None):
+    def __init__(self, others=(), first=SVSCAN, environment=None, groups=()):
         self.argvs = [[os.fsencode(word) for word in argv] for argv in [first, *others]]
-        self.environment = environment or {}
+        self.environment, self.groups = environment or {}, groups
         self.folder = Path(tempfile.mkdtemp(prefix="hermes-init-container-"))
         self.unshare = self.pid = None
 
@@ -71,6 +72,7 @@ class FakeContainer:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             start_new_session=True,
+            extra_groups=list(self.groups) or None,
         )
         wanted = b"".join(word + b"\0" for word in self.argvs[0])
 
