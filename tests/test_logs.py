@@ -92,6 +92,21 @@ def test_an_unfinished_line_is_shown_and_stamps_are_what_people_read(volume, log
     assert logs(volume, "--raw", "coder").stdout.startswith(TAI + b" first\n")
 
 
+@pytest.mark.strace
+@pytest.mark.parametrize("zone", ["Europe/Berlin", ":/usr/share/zoneinfo/Europe/Berlin", "No/Where", ""])
+def test_a_line_costs_no_system_call_and_the_zone_is_read_once(volume, log, place, zone):
+    """A call a line made 330,616 of 82,560 lines. Blocks that are read and written are calls, too."""
+    calls = {}
+    for name, count in (("short", 1000), ("long", 21000)):
+        log(name, "current", b"".join(b"@40000000%08x00000000 line\n" % (0x6553F10B + 3600 * number) for number in range(count)))
+        done = logs(volume, "-n", "30000", name, before=["strace", "-o", place / "trace"], environment={"TZ": zone})
+        assert done.stdout.count(b"\n") == count
+        calls[name] = (place / "trace").read_text().splitlines()
+        zones = [call for call in calls[name] if call.startswith("open") and ("zoneinfo" in call or "localtime" in call)]
+        assert len(zones) == (3 if zone == "No/Where" else 1), zones
+    assert len(calls["long"]) - len(calls["short"]) <= 20000 / 200
+
+
 def test_with_several_names_each_line_is_prefixed(volume, log):
     log("one", "current", b"a\nb\n")
     log("two", "current", b"c\n")
