@@ -49,6 +49,9 @@ LIMITS = {
     "system calls per process of another user": (4, ""),
     # Three more for its state.
     "system calls per supervisor": (7, ""),
+    # Whether it is parked or standalone: either decides about all. Where the topology is known otherwise there are none.
+    "system calls of `status NAME` per other profile": (2, ""),
+    "of one with a config.yaml": (5, ""),
     "peak memory, 5 profiles": (1.5, "MiB"),
     "peak memory, 5,000 profiles": (16, "MiB"),
     "CPU time of 5,000 profiles against 500": (11, "times"),
@@ -92,8 +95,7 @@ def argv(command, folder):
         command,
         "--hermes-home",
         str(folder / "home"),
-        "--scandir",
-        str(folder / "service"),
+        *([] if command == "logs" else ["--scandir", str(folder / "service")]),
         "--owner",
         OWNER,
     ]
@@ -109,21 +111,22 @@ until [ "$(cat /proc/[0-9]*/comm | grep -cx "${program##*/}")" = "$count" ]; do 
 """
 
 
-def trace(folder, command="reconcile", beside=None):
+def trace(folder, command="reconcile", *operands, beside=None, code=0):
     """Returns the system calls of a command, as strace prints them with the paths of file descriptors. `beside` are the user, the program
     and the number of processes that are there as well."""
     log = folder / "strace"
-    words = ["strace", "-f", "-y", "-s", "4096", "-o", log, *argv(command, folder)]
-    subprocess.run(
+    words = ["strace", "-f", "-y", "-s", "4096", "-o", log, *argv(command, folder), *operands]
+    done = subprocess.run(
         # How many processes there are is no matter of a slot's.
         isolated(*(["sh", "-c", BESIDE, *beside] if beside else []), *words),
-        check=True,
+        check=False,
         env=APART,
         stdout=subprocess.DEVNULL,
         # No s6-svscan runs there, which each pass says.
         stderr=subprocess.DEVNULL,
         timeout=60,
     )
+    assert done.returncode == code, done
     return [line.split(None, 1)[1] for line in log.read_text(errors="replace").splitlines() if re.match(r"\d+\s+\w+\(", line)]
 
 
@@ -171,9 +174,29 @@ def process_calls(top):
     ):
         with volume(top, 1) as folder:
             os.mkfifo(folder / "service/.s6-svscan/control")
-            few, many = (len(trace(folder, "status", [user, program, str(count)])) for count in (10, 110))
+            few, many = (len(trace(folder, "status", beside=[user, program, str(count)])) for count in (10, 110))
         # A list of names adds a call for many.
         figure(row, round((many - few) / 100))
+
+
+def named_calls(top):
+    """What the commands for one profile cost for each of the others: the difference between 10 and 200."""
+    # Nobody supervises anything there, so an order fails, after what is common to all.
+    commands = [("status", 0), ("health", 0), ("start", 1), ("stop", 1), ("restart", 1), ("logs", 1)]
+
+    def count(profiles, config):
+        with volume(top, profiles, "stopped") as folder:
+            for profile in (folder / "home/profiles").iterdir() if config else ():
+                (profile / "config.yaml").write_text("model: x\n")
+            trace(folder)
+            calls = {command: trace(folder, command, "profile-0007", code=code) for command, code in commands}
+            return {command: sum(not ALLOCATOR.match(call) for call in found) for command, found in calls.items()}
+
+    for row, config in (("system calls of `status NAME` per other profile", False), ("of one with a config.yaml", True)):
+        few, many = count(10, config), count(200, config)
+        for command, _ in commands:
+            # A list of names adds a call for many.
+            figure(row, round((many[command] - few[command]) / 190, 1), f"{command} ({few[command]}, {many[command]})")
 
 
 def start_up():
@@ -320,6 +343,7 @@ def measure_all(top, stock=None, *others):
     system_calls(top)
     slow_volume()
     process_calls(top)
+    named_calls(top)
     memory(top)
     growth(top)
     left = LIMITS.keys() - MEASURED - (set() if stock else {"size of the executable, `make STOCK=1`"})

@@ -76,7 +76,7 @@ fn control(args: &Args, console: &Console) -> Result<u8> {
         // Nothing can be started without the volume; what runs can be stopped all the same.
         record::home(&live.settings)?;
     }
-    let (outlook, unknown) = match Outlook::new(&live) {
+    let (outlook, unknown) = match Outlook::new(&live, verb, &profiles) {
         // What runs is stopped whatever the volume is.
         Err(error) if verb == Verb::Stop => (Outlook::none(), Some(error)),
         outlook => (outlook?, None),

@@ -49,7 +49,7 @@ fn register(args: &Args, console: &Console) -> Result<u8> {
     if live.slot(&profile)?.is_none() && !record::has_profile(&live.settings, &profile)? {
         return Err(names::unknown_profile(&live.settings, &profile));
     }
-    let outlook = Outlook::new(&live)?;
+    let outlook = Outlook::new(&live, Verb::Start, [&profile])?;
     let is_of_default = outlook.is_of_default(&profile);
     let want = if is_of_default { DefaultState::Down } else { args.default_state };
     if want == DefaultState::Up {

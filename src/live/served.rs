@@ -10,7 +10,7 @@ use super::supervised::SupervisedGateway;
 use super::{Live, record, status};
 use crate::boot::reconcile::decide::{Decision, DownReason};
 use crate::boot::reconcile::plan::{self, FOREGROUND};
-use crate::boot::reconcile::{self, Item, Plan};
+use crate::boot::reconcile::{self, Asked, Item, Plan};
 use crate::output::{Error, Result, exit};
 use crate::s6::{ProfileName, supervision};
 use crate::settings::topology::TopologyChoice;
@@ -24,14 +24,25 @@ const INTERVAL: Duration = Duration::from_millis(200);
 pub struct Outlook(Option<Plan>);
 
 impl Outlook {
-    /// Plans a boot, which reads the whole volume, unless each profile has a gateway of its own and none can run in the foreground.
-    pub fn new(live: &Live<'_>) -> Result<Outlook> {
+    /// Plans a boot for these profiles, unless each profile has a gateway of its own and none can run in the foreground. For a stop of `default`
+    /// it reads the whole volume: whom the next boot starts it for is said.
+    pub fn new<'a>(
+        live: &Live<'_>,
+        verb: Verb,
+        profiles: impl IntoIterator<Item = &'a ProfileName>,
+    ) -> Result<Outlook> {
         let is_own = live.settings.topology.value == TopologyChoice::PerProfile;
         if is_own && live.settings.command.run_command().is_ok_and(|command| command.is_none()) {
             return Ok(Outlook(None));
         }
+        let profiles: Vec<_> = profiles.into_iter().collect();
+        let asked = match verb {
+            Verb::Stop if profiles.iter().any(|profile| profile.is_root()) => Asked::All,
+            _ => Asked::named(profiles.into_iter().map(|profile| profile.text().as_bytes())),
+        };
         // What is wrong with other profiles is not the answer to this command.
-        reconcile::forecast(&live.settings, &live.console.silent(), &|| false).map(|plan| Outlook(Some(plan)))
+        let plan = reconcile::forecast(&live.settings, &live.console.silent(), &|| false, asked);
+        plan.map(|plan| Outlook(Some(plan)))
     }
 
     /// Returns that of a command for which it does not matter.

@@ -1,5 +1,6 @@
 //! The scan directory as a whole: its entries and its owner.
 
+use std::cell::Cell;
 use std::path::Path;
 
 use super::profile_name::PREFIX;
@@ -82,13 +83,34 @@ pub fn list(scandir: &Dir) -> std::result::Result<Entries, Errno> {
     Ok(entries)
 }
 
-/// Returns when the oldest of these slots was made, in seconds since 1970: its `type` is written once. `None` if there is no slot, or if
-/// that cannot be found out.
-pub fn oldest_slot(scandir: &Dir, slots: &[Name]) -> Option<i64> {
-    let made = |slot: &Name| {
-        scandir.open_path(slot).and_then(|slot| slot.meta(&TYPE)).ok().map(|meta| meta.modified)
-    };
-    slots.iter().filter_map(made).min()
+/// When slots were made: the `type` of each is written once. As many of them are looked at as a question needs.
+pub struct Ages<'a> {
+    scandir: Option<&'a Dir>,
+    /// The slots that have not been looked at.
+    left: Cell<&'a [Name]>,
+    /// When the oldest of the others was made, in seconds since 1970.
+    oldest: Cell<Option<i64>>,
+}
+
+impl<'a> Ages<'a> {
+    /// Returns the ages of the slots of a scan directory, of which none is looked at yet.
+    pub fn of(scandir: Option<&'a Dir>, slots: &'a [Name]) -> Ages<'a> {
+        Ages { scandir, left: Cell::new(slots), oldest: Cell::new(None) }
+    }
+
+    /// Returns whether one of the slots was made at a moment, in seconds since 1970, or before; also if there is none, or that cannot be
+    /// found out of any.
+    pub fn reach_back_to(&self, moment: i64) -> bool {
+        while self.oldest.get().is_none_or(|oldest| oldest > moment)
+            && let (Some(scandir), Some((slot, left))) = (self.scandir, self.left.get().split_first())
+        {
+            self.left.set(left);
+            let made =
+                scandir.open_path(slot).and_then(|slot| slot.meta(&TYPE)).ok().map(|meta| meta.modified);
+            self.oldest.set(self.oldest.get().into_iter().chain(made).min());
+        }
+        self.oldest.get().is_none_or(|oldest| oldest <= moment)
+    }
 }
 
 impl Entries {

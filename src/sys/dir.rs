@@ -249,6 +249,23 @@ impl Dir {
         Ok(present(self.meta(name))?.is_some())
     }
 
+    /// Returns whether a directory below has an entry of this name. Fails with ELOOP if it is a symlink, and where the kernel or a seccomp
+    /// filter does not know openat2.
+    pub fn has_below(&self, directory: &Name, entry: &Name) -> Result<bool, Errno> {
+        match self.open_below(directory, entry, OFlags::PATH | OFlags::NOFOLLOW) {
+            Ok(_) => Ok(true),
+            Err(Errno::NOENT | Errno::NOTDIR) => Ok(false),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Opens an entry of a directory below; no symlink is followed.
+    pub(super) fn open_below(&self, directory: &Name, entry: &Name, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let path = [directory.bytes(), b"/", entry.bytes()].concat();
+        let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
+        fs::openat2(self, path.as_slice(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+    }
+
     /// Returns whether a symlink's target does not exist, as s6-svscan finds it: with stat(2), which follows every link; false if that
     /// fails for another reason.
     pub fn dangles(&self, name: &Name) -> bool {

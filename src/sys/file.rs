@@ -215,6 +215,20 @@ pub fn read_below(dir: &Dir, below: &SubPath, limit: impl Into<Limit>) -> Result
     }
 }
 
+/// Reads a regular file of a directory below `dir`, with one call where there is none: absence is `None`. Neither may be a symlink. Fails
+/// also where the kernel or a seccomp filter does not know openat2.
+pub fn find_below(
+    dir: &Dir,
+    directory: &Name,
+    name: &Name,
+    limit: impl Into<Limit>,
+) -> Result<Option<Vec<u8>>, Reason> {
+    match dir.open_below(directory, name, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
+        Err(Errno::NOENT | Errno::NOTDIR) => Ok(None),
+        file => read_open(&file.map_err(refusal)?, limit.into()).map(|(bytes, _)| Some(bytes)),
+    }
+}
+
 /// Opens an existing FIFO or regular file, for a change of mode and owner through the descriptor. Returns the descriptor and its
 /// attributes. Never blocks. A FIFO is opened for reading, which s6 does not notice.
 pub fn open_checked(dir: &Dir, name: &Name) -> Result<(OwnedFd, Meta), Reason> {

@@ -94,15 +94,15 @@ impl Log {
 const READ: Limits = Limits { bytes: 8 << 20, line: 64 << 10 };
 
 /// Reads the log back as far as it tells what the container's boot and the newest pass have done with these profiles. `started` is when
-/// process 1 has started, and `oldest_slot` when the oldest slot was made, in seconds since 1970.
-pub fn read<'a>(
+/// process 1 has started, in seconds since 1970, and `is_of_this_boot` is as for [`LastBoots::new`].
+pub fn read<'a, 'b>(
     home: &Home,
     trusted: Trusted,
     started: Option<i64>,
-    oldest_slot: Option<i64>,
-    profiles: impl Iterator<Item = &'a [u8]>,
-) -> LastBoots {
-    let mut boots = LastBoots::new(started, oldest_slot, profiles);
+    is_of_this_boot: &'a dyn Fn(i64) -> bool,
+    profiles: impl Iterator<Item = &'b [u8]>,
+) -> LastBoots<'a> {
+    let mut boots = LastBoots::new(started, is_of_this_boot, profiles);
     let logs = match home::open_linkable(&home.dir, &LOGS, trusted) {
         Ok(logs) => logs,
         Err(Refusal::Missing) => return boots,
@@ -129,7 +129,7 @@ pub fn read<'a>(
     boots
 }
 
-fn read_back(logs: &Dir, name: &Name, boots: &mut LastBoots) -> std::result::Result<Reached, Reason> {
+fn read_back(logs: &Dir, name: &Name, boots: &mut LastBoots<'_>) -> std::result::Result<Reached, Reason> {
     match Reader::open(logs, name) {
         Err(Reason::Errno(Errno::NOENT)) => Ok(Reached::Beginning),
         log => Ok(backwards::lines(&log?, READ, |line| boots.add(line))?),

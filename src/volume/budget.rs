@@ -14,7 +14,7 @@ const JSON_FREE: u64 = 2 << 10;
 /// What all JSON files together may have beyond that, in bytes.
 const JSON_SUM: u64 = 6 << 20;
 /// Size in bytes up to which a config.yaml costs nothing; reading it takes up to 12 ns a byte.
-const CONFIG_FREE: u64 = 16 << 10;
+pub const CONFIG_FREE: u64 = 16 << 10;
 /// What all config.yaml together may have beyond that, in bytes: 500 copies of Hermes Agent's example, which has 126,181 bytes.
 const CONFIG_SUM: u64 = 60 << 20;
 /// Number of pages of /run up to which the variables of a profile cost nothing.

@@ -8,9 +8,9 @@ mod scan;
 
 use scan::{Head, Key, SYNTAX, Scanner, Value, without_comment};
 
-use super::budget::Budget;
+use super::budget::{Budget, CONFIG_FREE};
 use super::contents::Contents;
-use crate::sys::{Name, Reason};
+use crate::sys::{Dir, Name, Reason, file};
 
 /// The file, in the directory of a profile.
 pub static CONFIG: Name = Name::fixed(c"config.yaml");
@@ -77,6 +77,13 @@ const STANDALONE: Place = Place {
 /// Reads `gateway.standalone` in the config.yaml of a profile's directory; [`Answer::Absent`] if there is no such file.
 pub fn read_standalone(contents: Contents<'_>, budget: &Budget) -> Result<Answer, Reason> {
     Ok(budget.configs.find(contents, &CONFIG, CAP)?.map_or(Answer::Absent, |(text, _)| standalone(&text)))
+}
+
+/// [`read_standalone`] for a directory below one, with one call where it has no such file. Fails if the directory is a symlink, or the file
+/// is so large that it costs something of a budget.
+pub fn read_standalone_below(dir: &Dir, directory: &Name) -> Result<Answer, Reason> {
+    let text = file::find_below(dir, directory, &CONFIG, CONFIG_FREE)?;
+    Ok(text.map_or(Answer::Absent, |text| standalone(&text)))
 }
 
 /// Returns `gateway.standalone` of a config.yaml, for which a word for yes counts like true.

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::config::{self, Answer};
 use super::contents::{Contents, Known, Wanted};
 use super::home::{self, Home, Refusal, Trusted};
+use super::parking::PARKED;
 use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
@@ -179,6 +181,17 @@ impl Profiles {
         }
         self.followed.fetch_add(1, Ordering::Relaxed);
         home::follow(&self.dir, link, self.trusted).map_err(|refusal| refused(link, refusal))
+    }
+
+    /// Returns whether an entry may be a profile that is a sign of the topology: one that is parked or standalone. Most are none, which takes
+    /// a call for each of the two files that are not there. Several threads may ask at once.
+    pub fn may_be_sign(&self, name: &Name) -> bool {
+        let is_none = self.dir.has_below(name, &PARKED) == Ok(false)
+            && matches!(
+                config::read_standalone_below(&self.dir, name),
+                Ok(Answer::Absent | Answer::False { .. })
+            );
+        !is_none
     }
 
     /// Returns whether an entry is a directory, as far as this process can tell.

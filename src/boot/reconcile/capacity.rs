@@ -79,6 +79,11 @@ impl Capacity {
         }
     }
 
+    /// Returns whether this number of new profiles gets slots, whatever their states are.
+    pub fn has_room_for(&self, number: usize) -> bool {
+        number <= self.left
+    }
+
     /// Counts a profile that has no slot yet and that gets none, whatever its state is.
     pub fn refuse(&mut self) {
         self.without_slot += 1;

@@ -15,11 +15,13 @@ mod observe;
 pub mod plan;
 mod profile_files;
 mod report;
+mod rest;
 mod slots;
 
 pub use access::require as require_access;
 pub use plan::Item;
 pub use plan::Plan;
+pub use rest::Asked;
 
 use decide::Bootstrap;
 use plan::Outcome;
@@ -90,6 +92,8 @@ struct Pass<'a> {
     /// Whether the container is a front end's, where no gateway runs. Asked only if it matters.
     is_front_end: &'a dyn Fn() -> bool,
     effect: Effect,
+    /// Which profiles are read to the end.
+    asked: Asked<'a>,
     /// Whether supervised slots that another program has made are changed. Sealed mode changes every slot.
     adopt: bool,
     /// What it still waits for others.
@@ -195,12 +199,18 @@ fn pass(args: &Args, console: &Console) -> Result<u8> {
     Ok(code)
 }
 
-/// Returns what the next boot would do, from the volume as it is. Changes nothing. `is_front_end` returns whether no gateway belongs in
-/// this container.
-pub fn forecast(settings: &Settings, console: &Console, is_front_end: &dyn Fn() -> bool) -> Result<Plan> {
+/// Returns what the next boot would do with the profiles that are asked for, from the volume as it is. Changes nothing. `is_front_end`
+/// returns whether no gateway belongs in this container.
+pub fn forecast(
+    settings: &Settings,
+    console: &Console,
+    is_front_end: &dyn Fn() -> bool,
+    asked: Asked<'_>,
+) -> Result<Plan> {
     let ownership = Ownership::new();
     // Without the scan directory: the slots that are there change nothing about it.
-    let pass = prepare(settings, &ownership, Effect::DryRun, console, is_front_end)?;
+    let mut pass = prepare(settings, &ownership, Effect::DryRun, console, is_front_end)?;
+    pass.asked = asked;
     Ok(Plan::dry(&pass))
 }
 
@@ -227,6 +237,7 @@ fn prepare<'a>(
         console,
         is_front_end,
         effect,
+        asked: Asked::All,
         adopt: false,
         patience: Patience::new(),
         elsewhere: RefCell::default(),

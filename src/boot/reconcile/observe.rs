@@ -5,6 +5,7 @@ use super::Pass;
 use super::capacity::{Admission, Candidate, Capacity, SPARE};
 use super::decide::Profile;
 use super::files::Files;
+use super::rest;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
 use crate::s6::room::Room;
@@ -115,12 +116,18 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
             None
         });
         reader.root(Some(contents), &mut observed);
-        if let Some((profiles, listing)) = listed {
+        let mut left_out = None;
+        if let Some((profiles, mut listing)) = listed {
             observed.threads = if profiles.is_remote(home) { threads::MOST } else { 1 };
+            let rest = pass.asked.leave_out(&mut listing, &observed.capacity);
             let profiles = pass.profiles.get_or_init(|| profiles);
             reader.profiles(profiles, &listing, &mut observed);
+            left_out = Some((profiles, rest));
         }
         reader.signs(contents, &mut observed.signs);
+        if let Some((profiles, rest)) = left_out {
+            rest::look(&reader.files, profiles, &rest, &mut observed);
+        }
         Ok(())
     });
     if let Err(error) = read {
@@ -129,6 +136,11 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
     }
     observed.is_complete &= observed.others.failed == 0;
     observed
+}
+
+/// Returns how many profiles so many threads look at before something is said of them.
+pub fn at_once(threads: usize) -> usize {
+    if threads > 1 { AHEAD } else { 1 }
 }
 
 /// Opens and lists `profiles`, if it is there. Fails if not all entries can be listed.
@@ -238,8 +250,7 @@ impl Reader<'_> {
     fn profiles(&self, profiles: &Profiles, listing: &Listing, observed: &mut Observed) {
         observed.others = listing.others;
         let mut reported = 0;
-        let at_once = if observed.threads > 1 { AHEAD } else { 1 };
-        for names in listing.names.chunks(at_once) {
+        for names in listing.names.chunks(at_once(observed.threads)) {
             let wanted: Vec<_> = names.iter().map(|name| (name, self.wanted(name, observed))).collect();
             let ahead =
                 threads::map(&wanted, observed.threads, |(name, wanted)| profiles.ahead(name, *wanted));

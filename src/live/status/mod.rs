@@ -19,14 +19,13 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use super::{names, record};
-use crate::boot::reconcile::{self, Item, Plan};
+use crate::boot::reconcile::{self, Asked, Item, Plan};
 use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error, Format, Result, exit};
 use crate::s6::deaths::Death;
 use crate::s6::profile_name::PREFIX;
-use crate::s6::room::Room;
-use crate::s6::scandir::Entries;
-use crate::s6::{ProfileName, programs, scandir, supervision};
+use crate::s6::scandir::{Ages, Entries};
+use crate::s6::{ProfileName, scandir, supervision};
 use crate::settings::zone::Zone;
 use crate::settings::{Overrides, Settings};
 use crate::sys::{Dir, Errno, Name, Reason, proc};
@@ -40,9 +39,6 @@ use query::{FrontEnd, Query};
 use remedy::{Remedy, Words};
 use render::Line;
 use row::{LOOP, OrphanProfile, Row, Shown, Supervision};
-
-/// The program that commands a supervisor.
-const SVC: &str = "s6-svc";
 
 /// The arguments of `status` and `health`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,14 +98,45 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     let home = record::home(&settings);
     let front_end =
         FrontEnd { settings: &settings, overrides: &args.overrides, console, found: OnceCell::new() };
-    let plan = match plan(&home, &settings, reporter, &|| front_end.why().is_some()) {
-        Err(error) if is_health => return Err(error),
-        Err(error) => {
-            console.failed(&error);
-            None
-        }
-        Ok(plan) => Some(plan),
+    let ages = Ages::of(scandir.as_ref(), &entries.slots);
+    let is_of_this_boot = |moment| ages.reach_back_to(moment);
+    let look = |names: &[OsString]| -> Result<Found<'_>> {
+        let plan = match plan(&home, &settings, reporter, &|| front_end.why().is_some(), names) {
+            Err(error) if is_health => return Err(error),
+            Err(error) => {
+                console.failed(&error);
+                None
+            }
+            Ok(plan) => Some(plan),
+        };
+        let boot_log = home.as_ref().map_or_else(
+            |_| LastBoots::none(),
+            |home| boot_log(home, plan.as_ref(), &entries, &is_of_this_boot),
+        );
+        let query = Query {
+            settings: &settings,
+            room: OnceCell::new(),
+            scandir: scandir.as_ref(),
+            slots: &entries.slots,
+            boot_log,
+            front_end: &front_end,
+            is_scanned: OnceCell::new(),
+            console,
+            home: home.as_ref().ok(),
+            host: OnceCell::new(),
+            makes_pauses: OnceCell::new(),
+            svc: OnceCell::new(),
+            is_default_in_foreground: plan.as_ref().is_some_and(Plan::is_default_in_foreground),
+        };
+        let rows = rows(&query, plan.as_ref(), &entries, names);
+        Ok(Found { plan, query, rows })
     };
+    let mut found = look(&args.names)?;
+    // What is said of a name that nothing has is about all others, too.
+    if found.plan.is_some() && !args.names.iter().all(|name| found.has_row(name)) {
+        found = look(&[])?;
+    }
+    let Found { plan, query, rows } = &mut found;
     if let Some(more) = plan.as_ref().map(|plan| plan.not_profiles.more).filter(|more| *more > 0) {
         reporter.note(format_args!("{more} more directories in profiles have no SOUL.md"));
     }
@@ -118,42 +145,24 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     {
         console.note(format_args!("{more}"));
     }
-    let boot_log = home.as_ref().map_or_else(
-        |_| LastBoots::new(None, None, std::iter::empty()),
-        |home| boot_log(home, plan.as_ref(), &entries, scandir.as_ref()),
-    );
-    for error in boot_log.errors() {
+    for error in query.boot_log.errors() {
         console.failed(error);
     }
-    let is_complete = plan.as_ref().is_some_and(|plan| plan.is_complete) && boot_log.is_newest_pass_known();
-    // That nothing is known of the room is no lack of it: what fails then says why.
-    let room = scandir.as_ref().and_then(|scandir| Room::look(scandir, &entries.slots, 0).ok());
-    let query = Query {
-        settings: &settings,
-        room,
-        scandir,
-        boot_log,
-        front_end: &front_end,
-        is_scanned: OnceCell::new(),
-        console,
-        home: home.as_ref().ok(),
-        host: OnceCell::new(),
-        is_default_in_foreground: plan.as_ref().is_some_and(Plan::is_default_in_foreground),
-    };
-    let is_asked = |row: &Row| {
-        let names = &args.names;
-        names.is_empty() || names.iter().any(|name| name.as_bytes() == row.name)
-    };
-    let mut rows = rows(&query, plan.as_ref(), &entries);
-    let mut code = 0;
+    let mut least = 0;
     // What is there of a profile is not known without the volume.
     for name in args.names.iter().filter(|_| home.is_ok()) {
-        if let Some(error) = unknown(&settings, plan.as_ref(), name, &rows) {
+        if let Some(error) = unknown(&settings, plan.as_ref(), name, rows) {
             console.warn(format_args!("{error}"));
-            code = exit::INCOMPLETE;
+            least = exit::INCOMPLETE;
         }
     }
-    rows.retain(is_asked);
+    rows.retain(|row| is_asked(&args.names, &row.name));
+    Ok(say(args, console, &found).max(least))
+}
+
+/// Judges what was found, and prints it. Returns the exit code.
+fn say(args: &Args, console: &Console, Found { plan, query, rows }: &Found<'_>) -> u8 {
+    let (mut code, is_health) = (0, args.question != Question::Status);
     let min_up = args.question.min_up();
     let program = console.program();
     let is_of_the_question = |fault: &Fault| is_health || !matches!(fault, Fault::Unseen(_));
@@ -163,13 +172,14 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
         code = exit::INCOMPLETE;
     }
     // A health check runs again and again, and prints hardly a time.
-    let zone = Zone::reported(&settings.lookup, if is_health { &silent } else { console });
+    let silent = console.silent();
+    let zone = Zone::reported(&query.settings.lookup, if is_health { &silent } else { console });
     let is_shown = |(_, fault): &&(&Row, Option<Fault>)| !is_health || fault.is_some();
     let lines: Vec<_> = judged
         .iter()
         .filter(is_shown)
         .map(|(row, fault)| {
-            let line = line(&query, &zone, &program, row, fault.as_ref());
+            let line = line(query, &zone, &program, row, fault.as_ref());
             if is_health { of_health(line, min_up) } else { line }
         })
         .collect();
@@ -182,11 +192,13 @@ fn answer(args: &Args, console: &Console) -> Result<u8> {
     if plan.is_none() || (is_health && is_unseen) {
         code = exit::SYSTEM;
     }
+    let is_complete =
+        plan.as_ref().is_some_and(|plan| plan.is_complete) && query.boot_log.is_newest_pass_known();
     if is_health && !is_complete {
         console.warn(format_args!("not everything could be inspected: {program} status says why"));
         code = exit::SYSTEM;
     }
-    Ok(code)
+    code
 }
 
 /// Returns whether a service with these deaths that count keeps dying, if it has the order to be up.
@@ -194,30 +206,50 @@ pub fn is_loop(counted: &[Death], now: i64) -> bool {
     dying::recent(counted.iter(), now) >= LOOP
 }
 
-/// Returns what the next boot would do, given `HERMES_HOME`.
+/// What was found of the names that are asked for.
+struct Found<'a> {
+    /// What the next boot would do; `None` if that is not known, which is reported.
+    plan: Option<Plan>,
+    query: Query<'a>,
+    rows: Vec<Row>,
+}
+
+impl Found<'_> {
+    fn has_row(&self, name: &OsStr) -> bool {
+        self.rows.iter().any(|row| row.name == name.as_bytes())
+    }
+}
+
+/// Returns whether a name is asked for: one of these, or any if there are none.
+fn is_asked(names: &[OsString], name: &[u8]) -> bool {
+    names.is_empty() || names.iter().any(|asked| asked.as_bytes() == name)
+}
+
+/// Returns what the next boot would do with these names, all if there are none, given `HERMES_HOME`.
 fn plan(
     home: &Result<(Home, Trusted)>,
     settings: &Settings,
     reporter: &Console,
     is_front_end: &dyn Fn() -> bool,
+    names: &[OsString],
 ) -> Result<Plan> {
     home.as_ref().map_err(Clone::clone)?;
-    reconcile::forecast(settings, reporter, is_front_end)
+    let asked = Asked::named(names.iter().map(|name| name.as_bytes()));
+    reconcile::forecast(settings, reporter, is_front_end, asked)
 }
 
 /// Reads what the boot log tells of all that has a row.
-fn boot_log(
+fn boot_log<'a>(
     (home, trusted): &(Home, Trusted),
     plan: Option<&Plan>,
     entries: &Entries,
-    scandir: Option<&Dir>,
-) -> LastBoots {
+    is_of_this_boot: &'a dyn Fn(i64) -> bool,
+) -> LastBoots<'a> {
     let items = plan.iter().flat_map(|plan| &plan.items).map(|item| item.name.as_slice());
     let others = plan.iter().flat_map(|plan| plan.without_slot.iter().chain(&plan.not_profiles.names));
     let profiles = items.chain(others.map(Name::bytes)).chain(entries.slots.iter().map(profile_of));
     let started = proc::first_started();
-    let oldest_slot = scandir.and_then(|scandir| scandir::oldest_slot(scandir, &entries.slots));
-    home.as_its_user(|| Ok(bootlog::read(home, *trusted, started, oldest_slot, profiles)))
+    home.as_its_user(|| Ok(bootlog::read(home, *trusted, started, is_of_this_boot, profiles)))
         .unwrap_or_else(LastBoots::from)
 }
 
@@ -266,12 +298,6 @@ fn needs_slot(query: &Query<'_>, row: &Row, remedy: Remedy) -> bool {
     }
 }
 
-/// Returns s6-svc(8) as a person is to call it.
-fn svc() -> String {
-    let found = programs::find(OsStr::new(SVC), OsStr::new(programs::DEFAULT_PATH));
-    found.ok().flatten().map_or_else(|| SVC.to_owned(), |path| FromVolume::path(&path).to_string())
-}
-
 /// Returns a row with the texts that are said of it.
 fn line<'a>(
     query: &Query<'_>,
@@ -298,7 +324,8 @@ fn line<'a>(
             let directory = directory.as_deref().unwrap_or_default();
             let is_roots = query.is_sealed_to_us() && needs_slot(query, row, remedy);
             let is_foreground = query.is_default_in_foreground;
-            remedy.text(&Words { program, name: &name, svc: &svc(), directory, is_roots, is_foreground })
+            let svc = if remedy == Remedy::RenewLogger { query.svc() } else { "" };
+            remedy.text(&Words { program, name: &name, svc, directory, is_roots, is_foreground })
         });
         let until = note.until.map(|until| format!("; waiting, starts again at {}", zone.stamp(until)));
         format!("{}{}{}", note.what, remedy.unwrap_or_default(), until.unwrap_or_default())
@@ -313,9 +340,9 @@ fn of_health(line: Line<'_>, min_up: u64) -> Line<'_> {
     Line { note: line.note.filter(|_| is_noted), ..line }
 }
 
-/// Returns all rows: the profiles in the boot pass's order, the slots without a profile, directories that are no profiles, the static
-/// services.
-fn rows(query: &Query<'_>, plan: Option<&Plan>, entries: &Entries) -> Vec<Row> {
+/// Returns the rows of these names, all if there are none: the profiles in the boot pass's order, the slots without a profile, directories
+/// that are no profiles, the static services.
+fn rows(query: &Query<'_>, plan: Option<&Plan>, entries: &Entries, names: &[OsString]) -> Vec<Row> {
     let slots = &entries.slots;
     // A profile that cannot be read may have a slot too.
     let slot_of = |name: &[u8]| {
@@ -329,20 +356,25 @@ fn rows(query: &Query<'_>, plan: Option<&Plan>, entries: &Entries) -> Vec<Row> {
         for item in plan.items.iter().chain(&refused) {
             let slot = slot_of(&item.name);
             with_profile.extend(slot);
-            if slot.is_some() || !query::is_unused_root(item) {
+            if is_asked(names, &item.name) && (slot.is_some() || !query::is_unused_root(item)) {
                 rows.push(query.profile(plan, item, slot));
             }
         }
     }
     with_profile.sort_unstable();
-    let orphans = slots.iter().filter(|slot| with_profile.binary_search(slot).is_err());
+    let is_orphan =
+        |slot: &&Name| is_asked(names, profile_of(slot)) && with_profile.binary_search(slot).is_err();
+    let orphans = slots.iter().filter(is_orphan);
     rows.extend(orphans.filter_map(|slot| query.orphan(profile_of(slot), slot)));
     // One that has a slot is among those without a profile; one whose name no profile can have is nothing of ours.
     let is_candidate = |name: &&Name| {
         ProfileName::parse(name.bytes()).is_ok_and(|name| !name.is_root()) && slot_of(name.bytes()).is_none()
     };
     let not_profiles = plan.map(|plan| plan.not_profiles.names.as_slice()).unwrap_or_default();
-    rows.extend(not_profiles.iter().filter(is_candidate).map(|name| query.not_profile(name)));
-    rows.extend(entries.others.iter().filter_map(|name| query.service(name)));
+    let is_asked = |name: &&Name| is_asked(names, name.bytes());
+    rows.extend(
+        not_profiles.iter().filter(is_asked).filter(is_candidate).map(|name| query.not_profile(name)),
+    );
+    rows.extend(entries.others.iter().filter(is_asked).filter_map(|name| query.service(name)));
     rows
 }

@@ -1,6 +1,7 @@
 //! Asks s6, the volume and the boot log about services. Says nothing of what it finds.
 
 use std::cell::OnceCell;
+use std::ffi::OsStr;
 
 use super::dying;
 use super::log_keeping;
@@ -12,6 +13,7 @@ use crate::boot::reconcile::decide::{Decision, DownReason, NoSlotReason, State a
 use crate::boot::reconcile::plan::PARKED;
 use crate::boot::reconcile::{Item, Plan};
 use crate::live::{names, record, refusal};
+use crate::output::escape::FromVolume;
 use crate::output::{Console, Context, Error};
 use crate::s6::deaths::{self, Tally};
 use crate::s6::room::Room;
@@ -19,7 +21,7 @@ use crate::s6::servicedir::{self, CONTROL, LOG, RUN, SUPERVISE};
 use crate::s6::slot::template;
 use crate::s6::status::{self, Stat};
 use crate::s6::tai64n::Label;
-use crate::s6::{ProfileName, scandir, supervision};
+use crate::s6::{ProfileName, programs, scandir, supervision};
 use crate::service::count::{Beginning, Program};
 use crate::service::{backoff, dashboard};
 use crate::settings::{Overrides, Settings};
@@ -29,15 +31,20 @@ use crate::volume::bootlog::{Entry, LastBoots};
 use crate::volume::home::Trusted;
 use crate::volume::{Home, death_count, marker};
 
+/// The program that commands a supervisor.
+const SVC: &str = "s6-svc";
+
 /// What is asked.
 pub struct Query<'a> {
     pub settings: &'a Settings,
     /// `None` if s6-svscan does not run.
-    pub scandir: Option<Dir>,
-    /// The room for slots and supervisors; `None` if nothing is known of it.
-    pub room: Option<Room>,
+    pub scandir: Option<&'a Dir>,
+    /// The slots that are there.
+    pub slots: &'a [Name],
+    /// The room for slots and supervisors, not looked at yet; `None` if nothing is known of it.
+    pub room: OnceCell<Option<Room>>,
     /// What the boot log says.
-    pub boot_log: LastBoots,
+    pub boot_log: LastBoots<'a>,
     pub front_end: &'a FrontEnd<'a>,
     /// Whether s6-svscan runs on the scan directory; not looked for yet.
     pub is_scanned: OnceCell<bool>,
@@ -46,6 +53,10 @@ pub struct Query<'a> {
     pub home: Option<&'a (Home, Trusted)>,
     /// The gateway of `default`, and whom it serves; not looked for yet.
     pub host: OnceCell<Host>,
+    /// Whether a gateway or a dashboard that keeps dying is started after a pause; not looked up yet.
+    pub makes_pauses: OnceCell<bool>,
+    /// s6-svc(8) as a person is to call it; not looked for yet.
+    pub svc: OnceCell<String>,
     /// Whether the gateway of `default` is the container's command.
     pub is_default_in_foreground: bool,
 }
@@ -177,7 +188,7 @@ impl Query<'_> {
 
     /// Returns the row of a static service; `None` if it is not the hermes user's to command, or this user may not look.
     pub fn service(&self, name: &Name) -> Option<Row> {
-        let scandir = self.scandir.as_ref()?;
+        let scandir = self.scandir?;
         if servicedir::is_internal(name) {
             return None;
         }
@@ -235,7 +246,7 @@ impl Query<'_> {
 
     /// Asks s6 about a slot. `None` if it is gone: another command has unregistered it since the scan directory was listed.
     fn slot(&self, slot: &Name) -> Option<Supervision> {
-        let Some(scandir) = &self.scandir else { return Some(Supervision::NoSlot(Missing::Unknown)) };
+        let Some(scandir) = self.scandir else { return Some(Supervision::NoSlot(Missing::Unknown)) };
         let found = self.look_at_slot(scandir, slot);
         // What is unregistered has a supervisor that ends, and takes what was asked of it away.
         let is_gone = || scandir.meta(slot) == Err(Errno::NOENT);
@@ -350,7 +361,8 @@ impl Query<'_> {
             return Ok(Deaths::default());
         }
         let tally = tally.since(count_since()?);
-        let makes_pauses = self.settings.lookup.makes_pauses(self.console).unwrap_or(true);
+        let look_up = || self.settings.lookup.makes_pauses(self.console).unwrap_or(true);
+        let makes_pauses = *self.makes_pauses.get_or_init(look_up);
         // The clock is read after what s6 has stamped: nothing is later but by a clock that was set back.
         let now = time::now();
         let begun = Beginning::of(stat);
@@ -416,7 +428,7 @@ impl Query<'_> {
     /// Returns whether this user may not make slots, and root may.
     pub fn is_sealed_to_us(&self) -> bool {
         let may_write = |scandir: &Dir| scandir.try_to_write() != Err(Errno::ACCESS);
-        !process::is_root() && !self.scandir.as_ref().is_none_or(may_write)
+        !process::is_root() && !self.scandir.is_none_or(may_write)
     }
 
     /// Returns that there is no room for the supervisors of a row, or for its slot, if so.
@@ -426,18 +438,31 @@ impl Query<'_> {
             Supervision::Unsupervised => 0,
             _ => return None,
         };
-        self.room.as_ref()?.lack(&self.settings.scandir.value, further)
+        self.room()?.lack(&self.settings.scandir.value, further)
     }
 
     /// Returns whether there is no room for the supervisors of the slots that are there.
     fn lacks_room(&self) -> bool {
-        self.room.as_ref().is_some_and(|room| room.lack(&self.settings.scandir.value, 0).is_some())
+        self.room().is_some_and(|room| room.lack(&self.settings.scandir.value, 0).is_some())
+    }
+
+    /// Returns the room for slots and supervisors. That nothing is known of it is no lack of it: what fails then says why.
+    fn room(&self) -> Option<&Room> {
+        let look = || Room::look(self.scandir?, self.slots, 0).ok();
+        self.room.get_or_init(look).as_ref()
+    }
+
+    /// Returns s6-svc(8) as a person is to call it.
+    pub fn svc(&self) -> &str {
+        self.svc.get_or_init(|| {
+            let found = programs::find(OsStr::new(SVC), OsStr::new(programs::DEFAULT_PATH));
+            found.ok().flatten().map_or_else(|| SVC.to_owned(), |path| FromVolume::path(&path).to_string())
+        })
     }
 
     /// Returns whether s6-svscan runs on the scan directory, as far as this process can tell.
     pub fn is_scanned(&self) -> bool {
-        let look =
-            || self.scandir.as_ref().is_some_and(|scandir| supervision::is_scanned(scandir) != Ok(false));
+        let look = || self.scandir.is_some_and(|scandir| supervision::is_scanned(scandir) != Ok(false));
         *self.is_scanned.get_or_init(look)
     }
 }

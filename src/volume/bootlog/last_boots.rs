@@ -34,7 +34,7 @@ struct Entries {
 }
 
 /// What the boot log tells of the profiles that are asked for.
-pub struct LastBoots {
+pub struct LastBoots<'a> {
     /// By the profile's name as it is printed. `default` is always among them.
     profiles: BTreeMap<Vec<u8>, Entries>,
     /// When the boot began, in seconds since 1970: earlier passes are of earlier boots. `None` if that is not known, or if the log has no
@@ -42,9 +42,11 @@ pub struct LastBoots {
     boot: Option<i64>,
     /// The time of the oldest pass since the boot.
     first_pass: Option<i64>,
-    /// When the oldest slot was made, in seconds since 1970; `None` if that is not known. A boot makes its slots anew, and writes its lines
-    /// after that, by the same clock: older lines are of another boot, or another machine has written them.
-    oldest_slot: Option<i64>,
+    /// The time of the newest line, whatever it is about.
+    last_told: Option<i64>,
+    /// Returns whether a slot was made at a moment, in seconds since 1970, or before, as far as that is known. A boot makes its slots anew,
+    /// and writes its lines after that, by the same clock: older lines are of another boot, or another machine has written them.
+    is_of_this_boot: &'a dyn Fn(i64) -> bool,
     newest: Newest,
     errors: Vec<Error>,
 }
@@ -60,30 +62,36 @@ enum Newest {
     Cut,
 }
 
-impl From<Error> for LastBoots {
+impl From<Error> for LastBoots<'_> {
     /// Returns what is known of a log that could not be looked at: nothing.
-    fn from(error: Error) -> LastBoots {
-        let mut boots = LastBoots::new(None, None, std::iter::empty());
+    fn from(error: Error) -> Self {
+        let mut boots = LastBoots::none();
         boots.fail(error);
         boots
     }
 }
 
-impl LastBoots {
-    /// Returns what is known of these profiles before a line has been read. `started` is when process 1 has started, and `oldest_slot` when
-    /// the oldest slot was made, both in seconds since 1970.
-    pub fn new<'a>(
+impl<'a> LastBoots<'a> {
+    /// Returns what is known where there is no log.
+    pub fn none() -> LastBoots<'a> {
+        LastBoots::new(None, &|_| true, std::iter::empty())
+    }
+
+    /// Returns what is known of these profiles before a line has been read. `started` is when process 1 has started, in seconds since 1970.
+    /// `is_of_this_boot` returns whether a slot was made at a moment or before, as far as that is known.
+    pub fn new<'b>(
         started: Option<i64>,
-        oldest_slot: Option<i64>,
-        profiles: impl Iterator<Item = &'a [u8]>,
-    ) -> LastBoots {
+        is_of_this_boot: &'a dyn Fn(i64) -> bool,
+        profiles: impl Iterator<Item = &'b [u8]>,
+    ) -> LastBoots<'a> {
         let shown = profiles.map(|profile| FromVolume(profile).to_string());
         let all = shown.chain([ProfileName::root().text().to_owned()]);
         LastBoots {
             profiles: all.map(|profile| (profile.into_bytes(), Entries::default())).collect(),
             boot: started.map(|started| started.saturating_sub(SLACK)),
             first_pass: None,
-            oldest_slot,
+            last_told: None,
+            is_of_this_boot,
             newest: Newest::Begun,
             errors: Vec::new(),
         }
@@ -103,6 +111,7 @@ impl LastBoots {
             _ if is_of_older_pass => return ControlFlow::Break(()),
             _ => self.boot = None,
         }
+        self.last_told = self.last_told.max(Some(entry.moment));
         if let Some(entries) = self.profiles.get_mut(profile) {
             entries.oldest = self.boot.map(|_| entry.clone());
             entries.newest.get_or_insert(entry);
@@ -156,23 +165,12 @@ impl LastBoots {
 
     /// Returns what the newest pass has done with a profile, if it is of this boot.
     pub fn in_newest_pass(&self, profile: &[u8]) -> Option<&Entry> {
-        self.in_newest(profile).filter(|entry| self.is_of_this_boot(entry.moment))
+        self.in_newest(profile).filter(|entry| (self.is_of_this_boot)(entry.moment))
     }
 
     /// Returns whether what the log tells last is of an earlier boot, or of another machine's.
     pub fn is_of_another_boot(&self) -> bool {
-        let newest = || {
-            self.profiles
-                .values()
-                .filter_map(|entries| entries.newest.as_ref())
-                .map(|entry| entry.moment)
-                .max()
-        };
-        self.newest_pass().or_else(newest).is_some_and(|newest| !self.is_of_this_boot(newest))
-    }
-
-    fn is_of_this_boot(&self, moment: i64) -> bool {
-        self.oldest_slot.is_none_or(|oldest| moment >= oldest)
+        self.newest_pass().or(self.last_told).is_some_and(|newest| !(self.is_of_this_boot)(newest))
     }
 
     /// Returns what the newest pass has done with a profile. In a log without a line about `default`, each line counts.
@@ -281,19 +279,18 @@ mod tests {
 
     /// Reads a log of these passes, the oldest first. Process 1 has started at a second of the hour. Returns what is known, and how many
     /// lines were read.
-    fn read(started: Option<i64>, passes: &[&[Told]]) -> (LastBoots, usize) {
-        read_with_slots(started, None, passes)
+    fn read(started: Option<i64>, passes: &[&[Told]]) -> (LastBoots<'static>, usize) {
+        read_with_slots(started, &|_| true, passes)
     }
 
-    /// As [`read`], where the oldest slot was made at a second of the hour.
-    fn read_with_slots(
+    /// As [`read`], where it is known whether a slot is as old as a moment.
+    fn read_with_slots<'a>(
         started: Option<i64>,
-        oldest_slot: Option<i64>,
+        is_of_this_boot: &'a dyn Fn(i64) -> bool,
         passes: &[&[Told]],
-    ) -> (LastBoots, usize) {
+    ) -> (LastBoots<'a>, usize) {
         let asked = ["a", "b", "c"].map(str::as_bytes).into_iter();
-        let mut boots =
-            LastBoots::new(started.map(|second| AT + second), oldest_slot.map(|second| AT + second), asked);
+        let mut boots = LastBoots::new(started.map(|second| AT + second), is_of_this_boot, asked);
         let lines = passes.concat().into_iter().rev();
         let mut lines = lines.map(|(minute, profile, action)| {
             format!("2026-03-01T10:{minute:02}:00+0000 profile={profile} prior_state=None action={action}")
@@ -378,7 +375,9 @@ mod tests {
             ("a newer half", Some(600), &[&OLD[2..], &BOOT[1..2]], "f10 - -", false),
         ] {
             for started in [None, Some(0), Some(600), Some(660)] {
-                let (boots, _) = read_with_slots(started, oldest_slot, passes);
+                let is_of_this_boot =
+                    |moment: i64| oldest_slot.is_none_or(|second: i64| moment >= AT + second);
+                let (boots, _) = read_with_slots(started, &is_of_this_boot, passes);
                 let [at_boot, found] = told(&boots);
                 assert_eq!(
                     (&*found, boots.is_of_another_boot()),
@@ -433,7 +432,7 @@ mod tests {
     #[test]
     fn nothing_is_kept_of_profiles_that_are_not_asked_for() {
         let asked = [&b"a b"[..], b"c"].into_iter();
-        let mut boots = LastBoots::new(None, None, asked);
+        let mut boots = LastBoots::new(None, &|_| true, asked);
         for profile in [r#""a\u0020b""#, "c", "other", "default"] {
             let line = format!("{T} profile={profile} prior_state=None action=skipped");
             assert!(boots.add(line.as_bytes()).is_continue());
