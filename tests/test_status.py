@@ -2,13 +2,14 @@
 belongs."""
 
 import json
+import re
 import threading
 import time
 
 import pytest
 
 from support.program import HERMES, wait_for
-from support.testbed import SERVICES, death_tally, desired, static_service
+from support.testbed import SERVICES, Bed, death_tally, desired, static_service
 
 pytestmark = pytest.mark.s6
 FRONTEND = {"HERMES_INIT_ROLE": "frontend"}
@@ -241,3 +242,29 @@ def test_a_gateway_that_makes_a_pause_has_a_note(live):
 def pausing(bed):
     row = rows(bed, uid=HERMES)["coder"]
     return row if "waiting" in (row["note"] or "") else None
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize("command", ["status", "health"])
+def test_what_is_the_same_for_all_gateways_is_read_once(command):
+    """A gateway that runs, and one that dies, need more looks than one that is down."""
+    with Bed() as bed:
+        for number in range(4):
+            bed.tell(f"dying{number}", "exit 1")
+            bed.profile(f"dying{number}", "running")
+            bed.profile(f"up{number}", "running")
+        bed.init("reconcile")
+        bed.rescan()
+        wait_for(lambda: all(bed.path(f"/run/bed/identity.{what}{number}").exists() for what in ("up", "dying") for number in range(4)))
+        bed.run(["strace", "-o", "/run/trace", "/run/bed/bin/hermes-init", command])
+        opened = re.findall(r'^open\w*\([^"]*"([^"]+)"', bed.path("/run/trace").read_text(), re.MULTILINE)
+        # passwd: who the hermes user is, and in which groups.
+        for path, most in (
+            ("/etc/passwd", 2),
+            ("/etc/group", 1),
+            ("HERMES_INIT_BACKOFF", 1),
+            ("TZ", 1),
+            ("/etc/localtime", 1),
+            ("s6-svc", 1),
+        ):
+            assert opened.count(path) <= most, (path, opened.count(path))

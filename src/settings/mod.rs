@@ -20,6 +20,7 @@ pub use setting::{Setting, Source};
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use crate::output::escape::Shown;
 use crate::output::{Console, Context, Error, Object, Result};
@@ -96,6 +97,8 @@ pub struct Settings {
     pub command: ContainerCommand,
     /// As whom s6-svscan runs, if it was found and is not root. Gateways run as the same user then.
     svscan: Option<Credentials>,
+    /// The supplementary groups of the hermes user; not looked up yet.
+    groups: OnceLock<Result<Vec<u32>>>,
 }
 
 impl Settings {
@@ -114,7 +117,8 @@ impl Settings {
         let topology = topology::choice(&lookup, overrides.topology, console)?;
         let max_services = max_services(overrides.max_services, &lookup, console)?;
         let command = ContainerCommand::of_user(svscan.as_ref().map_or(0, |svscan| svscan.ids.uid));
-        Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup, command, svscan })
+        let groups = OnceLock::new();
+        Ok(Settings { home, scandir, owner, mode, topology, max_services, lookup, command, svscan, groups })
     }
 
     /// Returns whether s6-svscan was found and is not root: services do not change their user, and root's capabilities are of no use to
@@ -125,6 +129,10 @@ impl Settings {
 
     /// Returns the supplementary groups of the hermes user.
     pub fn groups(&self) -> Result<Vec<u32>> {
+        self.groups.get_or_init(|| self.look_up_groups()).clone()
+    }
+
+    fn look_up_groups(&self) -> Result<Vec<u32>> {
         let owner = self.owner.value;
         if let Some(svscan) = self.svscan.as_ref().filter(|svscan| svscan.ids == owner) {
             return Ok(svscan.groups.clone());
