@@ -21,7 +21,7 @@ def mounted(bed, mountpoint, locking=None):
         ["sh", "-c", script, mountpoint, *variables, sys.executable, __file__, "/run/below", mountpoint, *([locking] if locking else [])]
     )
     assert done.returncode == 0, done
-    wait_for(lambda: b" - fuse " in bed.path("/proc/1/mountinfo").read_bytes(), what=bed.path("/run/caseless.log").read_text)
+    wait_for(lambda: fuse.is_mounted(bed, mountpoint), what=bed.path("/run/caseless.log").read_text)
 
 
 class Server(fuse.Server):

@@ -400,6 +400,12 @@ def mount(name, mountpoint):
     return device
 
 
+def is_mounted(bed, mountpoint):
+    """Returns whether such a file system is mounted there in a bed."""
+    lines = bed.path("/proc/1/mountinfo").read_text().splitlines()
+    return any(line.split()[4] == mountpoint and " - fuse " in line for line in lines)
+
+
 def unmount(mountpoint):
     """Unmounts a file system, also while it is in use."""
     if libc().umount2(os.fsencode(mountpoint), MNT_DETACH) != 0:
