@@ -2,6 +2,7 @@
 
 from bench.cases import OURS, REFERENCE, TRUE
 from bench.measure import spread
+from bench.report import shown
 
 COLOURS = {OURS: "tab:blue", REFERENCE: "tab:orange"}
 LINES = {"fresh": "-", "settled": "--"}
@@ -37,7 +38,7 @@ def draw(found, path):
                 label=f"{name}, {'no slots yet' if kind == 'fresh' else 'all slots as wanted'}",
             )
             axes.annotate(
-                f"{middle[-1]:,.3g} ms", (rows[-1]["profiles"], middle[-1]), textcoords="offset points", xytext=(8, -3), fontsize=8
+                f"{shown(middle[-1])} ms", (rows[-1]["profiles"], middle[-1]), textcoords="offset points", xytext=(8, -3), fontsize=8
             )
     floor = spread(found["start-up"][TRUE]["seconds"])[0] * 1e3
     axes.axhline(floor, color="grey", linewidth=0.8, linestyle=":", label=TRUE)
@@ -51,7 +52,7 @@ def draw(found, path):
     axes.set_title(found["machine"], fontsize=8, color="grey")
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_formatter(ticker.StrMethodFormatter("{x:,g}"))
-    axes.margins(x=0.12)
+    axes.margins(x=0.16)
     axes.grid(visible=True, which="major", linewidth=0.4)
     axes.legend(fontsize=9)
     figure.savefig(path, format="svg", metadata={"Date": None})
