@@ -5,12 +5,14 @@ The base has this machine's s6, execline and busybox; rootfs/ is what the Hermes
 are tmpfs of the namespace, so that nothing of a test outlives it, and nothing of the machine's own podman is seen or touched.
 """
 
+import copy
 import json
 import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 import tarfile
 import tempfile
 import time
@@ -23,6 +25,7 @@ from support.program import HERMES, ROOT, run, wait_for
 IMAGE_FILES = ROOT / "tests/image"
 IMAGE = "localhost/hermes-image"
 BASE = "localhost/your-hermes-image"
+PAUSE = "localhost/pause"
 PROGRAMS = ("podman", "crun", "conmon", "busybox", "s6-svscan", "execlineb", "cc")
 PATH = "/opt/hermes/bin:/opt/data/.local/bin:/usr/bin:/bin"
 STATIC = ("dashboard", "main-hermes")
@@ -38,13 +41,31 @@ runtime = "crun"
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 """
+# A pod has a control group. The containers in it have none, as all others: crun would set a filter of devices there, for which root may
+# lack a capability.
+PODS = (
+    CONTAINERS.replace('cgroups = "disabled"', 'cgroups = "enabled"')
+    + f"""
+infra_image = "{PAUSE}"
+[engine.runtimes]
+crun = ["{{folder}}/crun"]
+"""
+)
+CRUN = """#!/bin/sh
+exec crun --cgroup-manager=disabled "$@"
+"""
+# What holds the namespaces of a pod.
+PAUSE_FILE = f"""FROM {BASE}
+ENTRYPOINT ["/bin/sh", "-c", "trap exit TERM; while :; do sleep 1000 & wait $!; done"]
+"""
 STORAGE = """
 [storage]
 driver = "{driver}"
 graphroot = "/var/lib/containers/storage"
 runroot = "/run/containers/storage"
 """
-# crun refuses a mixed hierarchy of control groups. Process 1 reaps what podman leaves behind.
+# crun refuses a mixed hierarchy of control groups. Those of pods are below one of this name, and process 1 is in one of its own: a group
+# that has processes can have no controllers for its children. Process 1 reaps what podman leaves behind.
 SCRIPT = """set -e
 mount -t tmpfs -o mode=0755 tmpfs /run
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm
@@ -53,8 +74,17 @@ mount -t tmpfs -o mode=0755 tmpfs /var/lib/containers
 mkdir -m 1777 /run/tmp
 umount -R /sys/fs/cgroup 2>/dev/null || :
 mount -t cgroup2 none /sys/fs/cgroup
+if mkdir -p "/sys/fs/cgroup/$1/init" 2>/dev/null; then
+    mount --bind "/sys/fs/cgroup/$1" /sys/fs/cgroup
+    echo $$ > /sys/fs/cgroup/init/cgroup.procs
+fi
 touch /run/ready
 while :; do sleep 1000 & wait $!; done
+"""
+# Removes these control groups when no process is left in them.
+SWEEP = """mount -t cgroup2 none /sys/fs/cgroup
+cd /sys/fs/cgroup
+[ ! -d "$1" ] || exec find "$1" -depth -type d -exec rmdir {} +
 """
 
 
@@ -81,6 +111,7 @@ class Podman:
         self.folder = Path(tempfile.mkdtemp(prefix="hermes-init-podman-"))
         self.unshare = self.pid = None
         self.containers = 0
+        self.configuration = "containers.conf"
 
     def __enter__(self):
         try:
@@ -93,11 +124,14 @@ class Podman:
     def _start(self):
         self.folder.chmod(0o755)
         (self.folder / "containers.conf").write_text(CONTAINERS)
+        (self.folder / "pods.conf").write_text(PODS.format(folder=self.folder))
+        (self.folder / "crun").write_text(CRUN)
+        (self.folder / "crun").chmod(0o755)
         overlay = "\toverlay\n" in Path("/proc/filesystems").read_text()
         (self.folder / "storage.conf").write_text(STORAGE.format(driver="overlay" if overlay else "vfs"))
         with open(self.folder / "log", "wb") as log:
             self.unshare = subprocess.Popen(
-                isolated("sh", "-c", SCRIPT),
+                isolated("sh", "-c", SCRIPT, "sh", self.folder.name),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -119,22 +153,51 @@ class Podman:
             self.unshare.wait(timeout=20)
             # With its first process all others end, and with the last one the mounts.
             wait_for(lambda: not (self.pid and os.path.exists(f"/proc/{self.pid}/root/run/ready")), 20, "the end of the namespace")
+            run(["unshare", "--mount", "sh", "-c", SWEEP, "sh", self.folder.name])
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def call(self, *words, code=0, timeout=60, together=False):
         """Runs podman to its end; checks its exit code unless that is None. `together` makes one of its two streams."""
+        done = self._enter(["podman", *words], timeout, together)
+        assert code is None or done.returncode == code, (words, done)
+        return done
+
+    def _enter(self, argv, timeout, together=False, **variables):
         environment = {
             "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
             "HOME": "/root",
             "TMPDIR": "/run/tmp",
-            "CONTAINERS_CONF": str(self.folder / "containers.conf"),
+            "CONTAINERS_CONF": str(self.folder / self.configuration),
             "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
         }
         merge = ("sh", "-c", 'exec "$@" 2>&1', "sh") if together else ()
         enter = ["nsenter", "-t", self.pid, "-m", "-p", "--", *merge]
-        done = run([*enter, "podman", *words], timeout=timeout, env=environment, cwd="/")
-        assert code is None or done.returncode == code, (words, done)
+        return run([*enter, *argv], timeout=timeout, env=environment | variables, cwd="/")
+
+    def pods(self):
+        """Returns the same namespace, for `podman kube play` and what belongs to pods."""
+        (self.folder / "pause").write_text(PAUSE_FILE)
+        self.call(
+            "build", "--isolation", "chroot", "--pull=never", "-f", self.folder / "pause", "-t", PAUSE, ROOT / "tests/image/rootfs/etc"
+        )
+        pods = copy.copy(self)
+        pods.configuration = "pods.conf"
+        return pods
+
+    def compose(self, files, *words, timeout=60, **variables):
+        """Runs podman-compose to its end on compose files, of which a later one overrides an earlier one."""
+        named = [word for file in files for word in ("-f", str(file))]
+        done = self._enter([Path(sys.executable).parent / "podman-compose", "--in-pod=0", *named, *words], timeout, **variables)
+        assert done.returncode == 0, (words, done)
         return done
+
+    def volume(self, name):
+        """Makes a volume of podman, and returns its folder as this process sees it. What the image has in its place was copied by the
+        first container that has it."""
+        self.call("volume", "create", name)
+        self.call("run", "--rm", "-v", f"{name}:/mnt", "--entrypoint", "/bin/true", BASE)
+        inside = self.call("volume", "inspect", "--format", "{{.Mountpoint}}", name).stdout.decode().strip()
+        return Path(f"/proc/{self.pid}/root{inside}")
 
     def host(self, *argv):
         """What a command prints that is run where podman runs."""
