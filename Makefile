@@ -63,6 +63,13 @@ lint:
 	target/venv/bin/ruff check tests
 	target/venv/bin/shellcheck $(SCRIPTS)
 
+# Holds the crates to deny.toml: licences, bans, sources, and advisories where there is a network.
+SCRIPTS += tests/deny
+deny:
+	tests/setup lint
+	tests/deny
+.PHONY: deny
+
 # The tests that build README.md's Dockerfile block with podman, and run the image.
 image-test: T := image
 image-test: test

@@ -6,8 +6,13 @@ import os
 import pytest
 
 
+def absent(*names):
+    """Skips a test that needs these, which are not there, with the reason; fails where everything has to run."""
+    (pytest.fail if os.environ.get("HERMES_INIT_CI") else pytest.skip)(f"needs {', '.join(names)} of tests/requirements.txt")
+
+
 def needs(*modules):
-    """Skips a test that needs modules which are not there, with the reason; fails where everything has to run."""
-    absent = [module for module in modules if importlib.util.find_spec(module) is None]
-    if absent:
-        (pytest.fail if os.environ.get("HERMES_INIT_CI") else pytest.skip)(f"needs {', '.join(absent)} of tests/requirements.txt")
+    """Does the same if one of these modules is not there."""
+    names = [module for module in modules if importlib.util.find_spec(module) is None]
+    if names:
+        absent(*names)
