@@ -53,7 +53,7 @@ check:
 	HERMES_INIT=$(abspath target/$(TARGET)/debug/hermes-init) $(PYTEST) -m 'not s6' \
 		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_help.py tests/test_readme.py tests/test_seed.py
 
-# Checks the format of Rust and Python, and lints Rust, Python and shell.
+# Checks the format of Rust and Python, and lints Rust, Python, shell, Dockerfiles and the workflows of GitHub.
 SCRIPTS = .ci/run tests/build tests/commit tests/demo tests/emulated tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
 lint:
 	tests/setup lint
@@ -62,6 +62,9 @@ lint:
 	target/venv/bin/ruff format --check tests
 	target/venv/bin/ruff check tests
 	target/venv/bin/shellcheck $(SCRIPTS)
+	target/venv/bin/python tests/dockerfiles.py
+	target/venv/bin/zizmor --offline --quiet --persona=auditor .github
+	PATH="$(CURDIR)/target/venv/bin:$$PATH" target/venv/bin/actionlint $(wildcard .github/workflows/*)
 
 # Holds the crates to deny.toml: licences, bans, sources, and advisories where there is a network.
 SCRIPTS += tests/deny
