@@ -33,7 +33,7 @@ LIMITS = {
     # each; reading logs backwards, hand-over, the pages of help, access control lists and a table of Unicode are 76 KiB; who is served and
     # which deaths count are 24 each; who runs the gateways, why somebody is refused, a small /run, and values of compose files 32. A
     # dependency, or the formatter of floats, is what this is to notice.
-    "size of the executable": (832, "KiB"),
+    "size of the executable": (896, "KiB"),
     # 1,269 KiB are measured: the compiler's standard library, which prints panics with a backtrace. The same part of it in reserve.
     "size of the executable, `make STOCK=1`": (1408, "KiB"),
     "system calls at start-up, before those of the command": (25, ""),
