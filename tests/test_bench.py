@@ -35,9 +35,9 @@ def figures(ours=(0.2, 0.2, 0.2), reference=(0.5, 0.5, 0.5), requests=(190, 190,
         # The machine became slower: each round is compared by itself.
         ({"ours": (0.2, 0.4, 0.6), "reference": (0.41, 0.6, 1.3)}, True, True),
         ({"ours": (0.26, 0.26, 0.2)}, False, True),
-        ({"requests": (190, 191, 190)}, True, False),
+        ({"requests": (190, 211, 190)}, True, False),
         ({"reference": ()}, None, True),
-        ({"reference": (), "requests": (200,) * 3}, None, False),
+        ({"reference": (), "requests": (220,) * 3}, None, False),
     ],
 )
 def test_a_goal_is_met_or_not_met_or_was_not_measured(given, time_is_met, requests_are_met):
@@ -46,6 +46,13 @@ def test_a_goal_is_met_or_not_met_or_was_not_measured(given, time_is_met, reques
     assert [is_met for is_met, _ in goals] == [time_is_met, time_is_met, *[time_is_met, requests_are_met] * 2]
     words = {True: "met: ", False: "NOT MET: ", None: "not measured: "}
     assert all(said.startswith(words[is_met]) for is_met, said in goals), goals
+
+
+def test_each_file_that_is_removed_is_a_request_more():
+    for requests, expected in ((190, [True, True]), (191, [False, True]), (210, [False, True]), (211, [False, False])):
+        goals = [goal for goal in report.goals(figures(requests=(requests,))) if "requests, at most" in goal[1]]
+        assert [is_met for is_met, _ in goals] == expected, goals
+        assert [said.rpartition(" ")[2] for _, said in goals] == ["190", "210"]
 
 
 def test_a_spread_is_the_median_and_the_quartiles():
