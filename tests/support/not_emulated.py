@@ -36,6 +36,7 @@ NOT_EMULATED = {
         "test_hostile.py::test_no_file_of_its_own_takes_the_place_of_a_closed_stdin_stdout_or_stderr",
         "test_permissions.py::test_a_call_that_the_kernel_refuses_is_said_as_what_it_is",
         "test_service_programs.py::test_a_pause_is_said_once_and_is_what_is_left_of_it",
+        "test_status.py::test_what_is_the_same_for_all_gateways_is_read_once",
         "test_streams.py::test_a_refused_drop_is_in_the_log",
         "test_streams.py::test_streams_that_cannot_be_confined_start_no_gateway",
         "test_torture.py",
