@@ -54,7 +54,7 @@ check:
 		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_help.py tests/test_readme.py tests/test_seed.py
 
 # Checks the format of Rust and Python, and lints Rust, Python, shell, Dockerfiles and the workflows of GitHub.
-SCRIPTS = .ci/run tests/build tests/commit tests/demo tests/emulated tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
+SCRIPTS = .ci/run src/cli/completions/hermes-init.bash tests/build tests/commit tests/demo tests/emulated tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
 lint:
 	tests/setup lint
 	cargo fmt --check
@@ -120,9 +120,12 @@ fresh-test: $(EXE)
 BIN     := $(PREFIX)/bin/hermes-init
 PAGE    := $(PREFIX)/share/man/man8/hermes-init.8
 DOC     := $(PREFIX)/share/doc/hermes-init
+BASH    := $(PREFIX)/share/bash-completion/completions/hermes-init
+ZSH     := $(PREFIX)/share/zsh/site-functions/_hermes-init
+FISH    := $(PREFIX)/share/fish/vendor_completions.d/hermes-init.fish
 STEPS   := /etc/cont-init.d/015-supervise-perms /etc/cont-init.d/02-reconcile-profiles
 SERVICE := /etc/s6-overlay/s6-rc.d/dashboard
-ALL     := $(BIN) $(PAGE) $(DOC)/LICENSE $(DOC)/NOTICES $(STEPS) $(SERVICE)/type $(SERVICE)/run $(SERVICE)/finish $(SERVICE)/dependencies.d/base
+ALL     := $(BIN) $(PAGE) $(DOC)/LICENSE $(DOC)/NOTICES $(DOC)/README.md $(BASH) $(ZSH) $(FISH) $(STEPS) $(SERVICE)/type $(SERVICE)/run $(SERVICE)/finish $(SERVICE)/dependencies.d/base
 
 # The directory of the image's bundles, if `make install` is to add the dashboard to the bundle `user` in it. Which one it is depends
 # on the image: from s6-overlay 3.2.3.2 on, user-bundles.d is ignored as soon as s6-rc.d/user exists.
@@ -135,15 +138,21 @@ enabled  = $(addsuffix /user/contents.d/dashboard,$(1))
 place = @umask 022; to="$(DESTDIR)$(1)"; new="$${to%/*}/.$${to\#\#*/}.$$$$"; echo "install $$to"; \
         mkdir -p "$${to%/*}" && $(2) && mv -fT "$$new" "$$to" || { rm -f "$$new"; exit 1; }
 put   = $(call place,$(1),$(3) > "$$new" && chmod $(2) "$$new")
+# $(call completion,FILE,SOURCE): it runs the executable by its absolute path, since whoever completes a command line is often root.
+completion = $(call put,$(1),644,sed 's|/usr/bin/hermes-init|$(BIN)|' $(2))
 link  = $(call place,$(1),ln -sfn $(BIN) "$$new")
 
 install: $(EXE)
 	@case '$(BUNDLES)' in ''|/*) ;; *) echo 'BUNDLES must be an absolute path' >&2; exit 1;; esac
-	@case '$(PREFIX)' in [!/]*|*[[:space:]]*) echo 'PREFIX must be an absolute path without blanks, since #! lines contain it' >&2; exit 1;; esac
+	@case '$(PREFIX)' in [!/]*|*[[:space:]\\\&\|]*) echo 'PREFIX must be an absolute path without blanks and \\&|, since scripts contain it' >&2; exit 1;; esac
 	$(call put,$(BIN),755,cat $(EXE))
 	$(call put,$(PAGE),644,cat src/hermes-init.8)
 	$(call put,$(DOC)/LICENSE,644,cat LICENSE)
 	$(call put,$(DOC)/NOTICES,644,cat src/NOTICES)
+	$(call put,$(DOC)/README.md,644,cat README.md)
+	$(call completion,$(BASH),src/cli/completions/hermes-init.bash)
+	$(call completion,$(ZSH),src/cli/completions/hermes-init.zsh)
+	$(call completion,$(FISH),src/cli/completions/hermes-init.fish)
 	$(call link,$(word 1,$(STEPS)))
 	$(call link,$(word 2,$(STEPS)))
 	$(call put,$(SERVICE)/type,644,echo longrun)

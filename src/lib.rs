@@ -73,6 +73,7 @@ pub fn run(command_line: &[OsString]) -> u8 {
         Command::HandOver(args) => live::hand_over::run(args, &console),
         Command::Status(args) => live::status::run(args, &console),
         Command::Logs(args) => live::logs::run(args, &console),
+        Command::Complete(words) => cli::complete::run(words, &console),
         Command::Help(page) => {
             console.print(&cli::help::page(*page, &program));
             0

@@ -197,7 +197,7 @@ def test_a_user_is_told_what_is_missing_and_the_command_that_installs_it(place):
 
 def test_a_program_that_the_shell_has_built_in_is_not_taken_for_one_on_path(place):
     there = dict.fromkeys(["unshare", "nsenter", "setpriv", "script", "cc", "readelf", "s6_svscan", "execlineb"], "")
-    there |= dict.fromkeys(["strace", "mandoc", "podman", "crun", "conmon", "busybox"], "")
+    there |= dict.fromkeys(["strace", "mandoc", "podman", "crun", "conmon", "busybox", "zsh", "fish"], "")
     assert b"missing: procps;" in run_setup(place, **there).stdout
     shutil.rmtree(place / "checkout")
     assert run_setup(place, **there, kill="").stdout == b""

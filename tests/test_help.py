@@ -21,6 +21,7 @@ EXITS |= {command: {0, 1, 100, 111, 126, 127} for command in PROGRAMS}
 EXITS["gateway-run"] |= {78}
 EXITS |= {command: {0, 125} for command in FINISHES}
 EXITS |= {command: {0, 1, 100} for command in PRINTING}
+EXITS["complete"] = {0, 1, 111}
 
 
 def init(*arguments):
@@ -64,6 +65,8 @@ def test_the_example_of_a_page_is_one_of_its_command(command):
     assert words[:2] == ["/usr/bin/hermes-init", command]
     if command in FINISHES:
         assert init(*words[1:]).returncode == 125
+    elif command == "complete":
+        assert init(*words[1:]).stdout == b"start\nstatus\n"
     else:
         # It is a right command line.
         assert init(*words[1:], "--help").stdout.decode().startswith(f"usage: hermes-init {command}")
@@ -160,7 +163,7 @@ OPTIONS = {
 
 @pytest.mark.s6
 def test_every_exit_code_of_boot_steps_and_commands_can_be_had(live):
-    assert sorted(ORDINARY) == sorted(set(COMMANDS) - set(PROGRAMS) - set(FINISHES))
+    assert sorted(ORDINARY) == sorted(set(COMMANDS) - set(PROGRAMS) - set(FINISHES) - {"complete"})
     (live.path("/run/static/bad/log")).mkdir(parents=True)
     (live.path("/run/static/bad/log/supervise")).symlink_to("/run")
     live.path("/run/seeded").mkdir()
@@ -213,6 +216,12 @@ def test_every_exit_code_of_a_finish_can_be_had(command):
     enabled = {"env": APART | {"HERMES_DASHBOARD": "1"}}
     codes = {run([executable(), command, code, "0", "service", "1"], **enabled).returncode for code in ("1", "78", "--no-such-option")}
     assert codes == EXITS[command]
+
+
+def test_every_exit_code_of_complete_can_be_had():
+    full = run(["sh", "-c", 'exec "$0" complete > /dev/full', executable()], env=APART)
+    unread = init("complete", "start", "--hermes-home=/nonexistent", "")
+    assert {init("complete", "").returncode, full.returncode, unread.returncode} == EXITS["complete"]
 
 
 @pytest.mark.parametrize("command", PRINTING)

@@ -17,6 +17,11 @@ from support.program import HERMES, ROOT, executable, run, wait_for
 
 NOBODY = 65534
 TARGET = "x86_64-unknown-linux-musl"
+COMPLETIONS = {
+    "bash-completion/completions/hermes-init": "hermes-init.bash",
+    "zsh/site-functions/_hermes-init": "hermes-init.zsh",
+    "fish/vendor_completions.d/hermes-init.fish": "hermes-init.fish",
+}
 BUNDLES = ["/etc/s6-overlay/s6-rc.d", "/etc/s6-overlay/user-bundles.d", "/etc/other-bundles"]
 
 
@@ -28,6 +33,7 @@ def wanted(prefix="/usr", bundles=None):
         f"{prefix}/share/man/man8/hermes-init.8": ("file", 0o644, PAGE.read_bytes()),
         f"{prefix}/share/doc/hermes-init/LICENSE": ("file", 0o644, (ROOT / "LICENSE").read_bytes()),
         f"{prefix}/share/doc/hermes-init/NOTICES": ("file", 0o644, (ROOT / "src/NOTICES").read_bytes()),
+        f"{prefix}/share/doc/hermes-init/README.md": ("file", 0o644, (ROOT / "README.md").read_bytes()),
         "/etc/cont-init.d/015-supervise-perms": ("link", 0o777, binary),
         "/etc/cont-init.d/02-reconcile-profiles": ("link", 0o777, binary),
         f"/{DASHBOARD}/type": ("file", 0o644, b"longrun\n"),
@@ -35,6 +41,10 @@ def wanted(prefix="/usr", bundles=None):
         f"/{DASHBOARD}/finish": ("file", 0o755, f"#!{binary} dashboard-finish\n".encode()),
         f"/{DASHBOARD}/dependencies.d/base": ("file", 0o644, b""),
     }
+    for place, name in COMPLETIONS.items():
+        content = (ROOT / "src/cli/completions" / name).read_bytes()
+        assert content.count(b"/usr/bin/hermes-init") == 1
+        files[f"{prefix}/share/{place}"] = ("file", 0o644, content.replace(b"/usr/bin/hermes-init", binary.encode()))
     if bundles:
         files[f"{bundles}/user/contents.d/dashboard"] = ("file", 0o644, b"")
     folders = {str(folder): ("directory", 0o755, None) for path in files for folder in Path(path).parents}
@@ -65,7 +75,7 @@ def test_neither_umask_nor_blanks_nor_a_prefix_are_in_the_way(place):
     assert laid_down(top) == wanted("/opt/hermes")
 
 
-@pytest.mark.parametrize("prefix", ["usr", "/opt/a b"])
+@pytest.mark.parametrize("prefix", ["usr", "/opt/a b", "/opt/a|b", "/opt/a&b"])
 def test_a_prefix_that_no_script_can_name_is_refused(prefix, place):
     with start(project(place), "install", f"DESTDIR={place}/image", f"PREFIX={prefix}") as process:
         assert b"PREFIX" in process.communicate(timeout=60)[0]
@@ -333,7 +343,7 @@ exec env -i PATH={PATH}:/usr/sbin:/sbin chroot . {first}
 @pytest.mark.parametrize("steps_first", [False, True], ids=["s6_svscan_runs_already", "steps_first"])
 def test_an_image_without_a_shell_boots(steps_first, place):
     with Image(place, steps_first) as image:
-        names = [name for _, folders, files in os.walk(image.root) for name in folders + files]
+        names = [name for _, _, files in os.walk(image.root) for name in files]
         assert "execlineb" in names and [name for name in names if SHELLS.fullmatch(name)] == []
         assert image.run("/bin/sh", "-c", ":").returncode == 127
         if steps_first:

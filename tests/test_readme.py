@@ -19,8 +19,8 @@ from support.program import APART, COMMANDS, HERMES, ROOT, executable, run
 README = (ROOT / "README.md").read_text()
 PAGE = ROOT / "src/hermes-init.8"
 DOCUMENTS = {path.name: path.read_text() for path in sorted((ROOT / ".github").glob("*.md"))}
-# These take the arguments of s6 and no options.
-RAW = ("gateway-finish", "dashboard-finish")
+# These take the arguments of s6 or the words of a command line, and no options.
+RAW = ("gateway-finish", "dashboard-finish", "complete")
 
 
 def init(*arguments):
@@ -154,7 +154,10 @@ def test_the_grammar_is_read_whole(grammar):
 def test_every_command_is_described_in_the_manual_and_named_in_the_overview(grammar):
     overview = init("help").stdout.decode()
     described = [
-        word for title in ("Boot steps", "Lifecycle", "Service programs") for head, _ in entries(manual(title)) for word in head[1:]
+        word
+        for title in ("Boot steps", "Lifecycle", "Completion", "Service programs")
+        for head, _ in entries(manual(title))
+        for word in head[1:]
     ]
     assert sorted(described) == sorted(COMMANDS)
     for command in grammar:

@@ -44,6 +44,8 @@ pub enum Name {
     Health,
     /// Shows what gateways have printed.
     Logs,
+    /// Says what may come next on a command line.
+    Complete,
     /// Prints a help page.
     Help,
     /// Prints the version.
@@ -56,7 +58,7 @@ static APPLETS: [(&str, Name); 2] =
 
 impl Name {
     /// All names.
-    pub const ALL: [Name; 19] = [
+    pub const ALL: [Name; 20] = [
         Name::Reconcile,
         Name::FixPerms,
         Name::Seed,
@@ -74,6 +76,7 @@ impl Name {
         Name::Status,
         Name::Health,
         Name::Logs,
+        Name::Complete,
         Name::Help,
         Name::Version,
     ];
@@ -98,6 +101,7 @@ impl Name {
             Name::Status => "status",
             Name::Health => "health",
             Name::Logs => "logs",
+            Name::Complete => "complete",
             Name::Help => "help",
             Name::Version => "version",
         }
@@ -153,6 +157,8 @@ pub enum Command {
     Status(status::Args),
     /// `logs`
     Logs(logs::Args),
+    /// `complete`: the words of a command line up to the cursor.
+    Complete(Vec<OsString>),
     /// `help`, or `--help`: the page of a command, or the overview.
     Help(Option<Name>),
     /// `version`, or `--version`
@@ -184,6 +190,7 @@ impl Command {
                 status::Question::Health { .. } => Name::Health,
             },
             Command::Logs(_) => Name::Logs,
+            Command::Complete(_) => Name::Complete,
             Command::Help(_) | Command::Version => return "",
         };
         name.text()
@@ -206,6 +213,7 @@ impl Command {
             | Command::DashboardFinish(_)
             | Command::Status(_)
             | Command::Logs(_)
+            | Command::Complete(_)
             | Command::Help(_)
             | Command::Version => false,
         }

@@ -75,6 +75,13 @@ impl Name {
                 (exit::SYSTEM, "not everything could be inspected"),
             ],
             Name::Logs => ordinary("success", "there is no such log, or it could not be read"),
+            Name::Complete => {
+                vec![
+                    (0, "success"),
+                    (exit::INCOMPLETE, UNWRITTEN),
+                    (exit::SYSTEM, "the names of profiles could not be read"),
+                ]
+            }
             Name::Help | Name::Version => vec![(0, "success"), (exit::INCOMPLETE, UNWRITTEN), WRONG_USAGE],
         }
     }

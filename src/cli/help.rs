@@ -45,6 +45,7 @@ fn text(name: Name) -> &'static str {
         Name::Status => include_str!("help/status.txt"),
         Name::Health => include_str!("help/health.txt"),
         Name::Logs => include_str!("help/logs.txt"),
+        Name::Complete => include_str!("help/complete.txt"),
         Name::Help => include_str!("help/overview.txt"),
         Name::Version => include_str!("help/version.txt"),
     }

@@ -54,7 +54,7 @@ fn every_option_of_a_command_reaches_its_arguments_and_no_other_is_known() {
         let operands = if parsed(&[name.text()]).is_ok() { &[][..] } else { &["gateway-x"] };
         let bare = parsed(&[&[name.text()], operands].concat());
         assert!(bare.is_ok(), "{bare:?}");
-        let is_raw = matches!(name, Name::GatewayFinish | Name::DashboardFinish);
+        let is_raw = matches!(name, Name::GatewayFinish | Name::DashboardFinish | Name::Complete);
         for option in all_options() {
             let word = match option.row().takes {
                 Takes::Nothing => format!("--{}", option.long()),
@@ -85,7 +85,10 @@ fn each_command_takes_these_options() {
         (&[Name::FixPerms], "dry-run json sealed delegated owner".to_owned()),
         (&[Name::Seed], "sealed delegated owner".to_owned()),
         (&[Name::GatewayRun, Name::GatewayLog, Name::DashboardRun], "print".to_owned()),
-        (&[Name::GatewayFinish, Name::DashboardFinish, Name::Help, Name::Version], String::new()),
+        (
+            &[Name::GatewayFinish, Name::DashboardFinish, Name::Complete, Name::Help, Name::Version],
+            String::new(),
+        ),
         (&[Name::Register], "down env sealed delegated role hermes-home scandir owner".to_owned()),
         (&[Name::Unregister], "wait role sealed delegated hermes-home scandir owner".to_owned()),
         (&[Name::Start, Name::Stop, Name::Restart], format!("wait sealed {settings}")),

@@ -1,6 +1,7 @@
 //! The command line: parsed into a command with its arguments.
 
 pub mod command;
+pub mod complete;
 mod exits;
 pub mod help;
 #[cfg(test)]

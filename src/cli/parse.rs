@@ -8,7 +8,7 @@ use lexopt::{Arg, Error, Parser};
 use super::Usage;
 use super::command::Command;
 use super::options::{Opt, Takes};
-use super::syntax::{Finish, Grammar, Operands, Syntax, Wrong};
+use super::syntax::{Grammar, Operands, Raw, Syntax, Wrong};
 use super::unknown::unknown;
 use crate::output::escape::Shown;
 
@@ -19,6 +19,10 @@ impl<A> Grammar for Syntax<A> {
 
     fn synopsis(&self) -> String {
         self.operands.synopsis()
+    }
+
+    fn operands(&self) -> (&'static str, usize) {
+        (self.operands.placeholder, *self.operands.count.end())
     }
 
     fn parse(self: Box<Self>, words: Vec<OsString>, program: &str) -> Result<Command, Usage> {
@@ -110,13 +114,17 @@ fn next_number(parser: &mut Parser) -> Option<OsString> {
     words.peek().filter(is_number).map(OsStr::to_owned)
 }
 
-impl Grammar for Finish {
+impl Grammar for Raw {
     fn options(&self) -> Vec<Opt> {
         Vec::new()
     }
 
     fn synopsis(&self) -> String {
         self.synopsis.to_owned()
+    }
+
+    fn operands(&self) -> (&'static str, usize) {
+        ("", 0)
     }
 
     fn parse(self: Box<Self>, words: Vec<OsString>, _: &str) -> Result<Command, Usage> {

@@ -42,8 +42,9 @@ pub struct Syntax<A> {
     pub make: fn(A) -> Command,
 }
 
-/// The syntax of a `finish`, which s6-supervise runs with arguments of its own, none of which is an option.
-pub struct Finish {
+/// The syntax of a command that another program runs with words none of which is an option of its own: a `finish`, which s6-supervise
+/// runs, and `complete`, which shells do.
+pub struct Raw {
     /// The command's name.
     pub name: Name,
     /// What the usage line says of the arguments.
@@ -58,6 +59,8 @@ pub trait Grammar {
     fn options(&self) -> Vec<Opt>;
     /// Returns the operands as the usage line has them; empty if there are none.
     fn synopsis(&self) -> String;
+    /// Returns the placeholder of the operands and the largest number of them; if there are none, it is empty.
+    fn operands(&self) -> (&'static str, usize);
     /// Parses what follows the command's name. `program` is the path of the executable in messages.
     fn parse(self: Box<Self>, words: Vec<OsString>, program: &str) -> Result<Command, Usage>;
 }

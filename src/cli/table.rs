@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::command;
 use super::command::{Command, Name};
 use super::options::{Opt, WAIT};
-use super::syntax::{Finish, Grammar, MANY, Operands, Syntax, Taken, Wrong};
+use super::syntax::{Grammar, MANY, Operands, Raw, Syntax, Taken, Wrong};
 use crate::boot::{fix_perms, reconcile};
 use crate::live::{control, hand_over, logs, register, seed, status, unregister};
 use crate::output::Format;
@@ -34,14 +34,14 @@ impl Name {
             Name::GatewayLog => Box::new(program(self, 1..=2, "[SCRIPT] SERVICE", Command::GatewayLog)),
             Name::GatewayFinish => {
                 let synopsis = "[SCRIPT] EXITCODE SIGNAL SERVICE [PGID]";
-                Box::new(Finish { name: self, synopsis, make: Command::GatewayFinish })
+                Box::new(Raw { name: self, synopsis, make: Command::GatewayFinish })
             }
             Name::DashboardRun => {
                 Box::new(program(self, 0..=MANY, "[SCRIPT] [SERVICE]", Command::DashboardRun))
             }
             Name::DashboardFinish => {
                 let synopsis = "[SCRIPT] [EXITCODE SIGNAL SERVICE [PGID]]";
-                Box::new(Finish { name: self, synopsis, make: Command::DashboardFinish })
+                Box::new(Raw { name: self, synopsis, make: Command::DashboardFinish })
             }
             Name::Register => Box::new(register()),
             Name::Unregister => Box::new(unregister()),
@@ -52,6 +52,7 @@ impl Name {
             Name::Status => Box::new(status()),
             Name::Health => Box::new(health()),
             Name::Logs => Box::new(logs()),
+            Name::Complete => Box::new(Raw { name: self, synopsis: "[WORD]...", make: Command::Complete }),
             Name::Help => Box::new(help()),
             Name::Version => Box::new(version()),
         }

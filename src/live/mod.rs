@@ -6,7 +6,7 @@ mod hindrance;
 mod lapse;
 mod log_process;
 pub mod logs;
-mod names;
+pub mod names;
 mod progress;
 mod record;
 pub mod register;

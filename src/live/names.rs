@@ -11,7 +11,7 @@ use crate::output::{Console, Context, Error, Result};
 use crate::s6::profile_name::PREFIX;
 use crate::s6::{ProfileName, scandir};
 use crate::settings::{Overrides, Settings};
-use crate::sys::{Dir, present};
+use crate::sys::{Dir, Name, present};
 use crate::volume::gateway_log::{Allowance, Log};
 use crate::volume::profiles::{self, PROFILES, Place};
 
@@ -79,15 +79,28 @@ pub fn has_log(settings: &Settings, profile: &ProfileName) -> Result<bool> {
     home.as_its_user(|| Log::new(&home, trusted, profile.clone(), &Allowance::new()).find())
 }
 
-/// Returns the name of a gateway that was probably meant by a word. What cannot be read suggests nothing.
-fn meant(settings: &Settings, word: &[u8]) -> Option<String> {
-    let profiles = record::names(settings).unwrap_or_default();
+/// Returns the names that may have a gateway: that of `default`, those in `profiles`, and those of slots, some of them twice.
+/// `profiles` are the names in that directory.
+fn possible(settings: &Settings, profiles: &[Name]) -> Vec<ProfileName> {
     let list = |dir: Dir| Ok(scandir::list(&dir)?);
     let slots = Dir::at(&settings.scandir.value).and_then(list).unwrap_or_default().slots;
     let of_profiles = profiles.iter().filter_map(|name| ProfileName::parse(name.bytes()).ok());
     let of_slots = slots.iter().filter_map(|name| ProfileName::of_service(name.bytes()));
-    let known: Vec<ProfileName> =
-        [ProfileName::root()].into_iter().chain(of_profiles).chain(of_slots).take(COMPARED).collect();
+    [ProfileName::root()].into_iter().chain(of_profiles).chain(of_slots).collect()
+}
+
+/// Returns the names that may have a gateway, each once, in byte order.
+pub fn all(settings: &Settings) -> Result<Vec<ProfileName>> {
+    let mut names = possible(settings, &record::names(settings)?);
+    names.sort_unstable_by(|a, b| a.text().cmp(b.text()));
+    names.dedup();
+    Ok(names)
+}
+
+/// Returns the name of a gateway that was probably meant by a word. What cannot be read suggests nothing.
+fn meant(settings: &Settings, word: &[u8]) -> Option<String> {
+    let mut known = possible(settings, &record::names(settings).unwrap_or_default());
+    known.truncate(COMPARED);
     near(word, known.iter().map(ProfileName::text))
         .into_iter()
         .take(NEAR)

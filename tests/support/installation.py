@@ -17,7 +17,7 @@ def project(place):
     copy = place / "project"
     (copy / "tests").mkdir(parents=True)
     shutil.copytree(ROOT / "src", copy / "src")
-    for name in ("Makefile", "LICENSE", "Cargo.toml", "Cargo.lock", "tests/rustc", "tests/commit"):
+    for name in ("Makefile", "LICENSE", "README.md", "Cargo.toml", "Cargo.lock", "tests/rustc", "tests/commit"):
         shutil.copy2(ROOT / name, copy / name)
     (copy / "tests/build").write_text("#!/bin/sh\necho there is nothing to build >&2\nexit 1\n")
     (copy / "tests/build").chmod(0o755)

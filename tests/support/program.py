@@ -26,6 +26,7 @@ COMMANDS = [
     "status",
     "health",
     "logs",
+    "complete",
 ]
 
 # Environment of a pass outside a bed: it must not depend on the processes of other tests in /proc.
