@@ -1,6 +1,7 @@
 # `make` builds the executable, `make check` tests a debug build in less than a minute, `make test` tests the executable
 # (`make image-test`: only in containers), `make peer-test` tests it beside the real Hermes Agent, `make torture` makes its system
-# calls fail, `make soak` does things at random, `make bench` times it, `make fresh-test` does what README.md says on fresh machines, `make demo` shows gateways that live.
+# calls fail, `make soak` does things at random, `make bench` times it, `make fresh-test` does what README.md says on fresh machines, `make demo` shows gateways that live,
+# `make dist` makes the archives that users fetch, `make dist-test` makes them twice and compares them.
 
 # For this machine, or for another one: make TARGET=aarch64-unknown-linux-musl
 HOST    := $(shell uname -m)-unknown-linux-musl
@@ -54,7 +55,7 @@ check:
 		tests/test_cli.py tests/test_contract.py tests/test_explain.py tests/test_help.py tests/test_readme.py tests/test_seed.py
 
 # Checks the format of Rust and Python, and lints Rust, Python, shell, Dockerfiles and the workflows of GitHub.
-SCRIPTS = .ci/run src/cli/completions/hermes-init.bash tests/build tests/commit tests/demo tests/emulated tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
+SCRIPTS = .ci/run src/cli/completions/hermes-init.bash tests/build tests/commit tests/demo tests/dist tests/emulated tests/fresh tests/peer/root tests/peer/run tests/python tests/rustc tests/setup tests/toolchain tests/with-home $(shell grep -rl '^#!.*sh' tests/image/rootfs)
 lint:
 	tests/setup lint
 	cargo fmt --check
@@ -171,7 +172,20 @@ uninstall:
 		rmdir -p "$$dir" 2>/dev/null || :; \
 	done
 
+# What users fetch, in target/dist: an archive of the installed tree and an SBOM for each of TARGETS, and SHA256SUMS.
+TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
+dist:
+	@tests/dist $(TARGETS)
+
+# Builds them twice, in two directories with two CARGO_HOMEs, and compares the bytes: some minutes.
+dist-test:
+	PYTHONDONTWRITEBYTECODE=1 python3 tests/dist_twice.py
+
+# What an archive is made of says the commit that it is made of: an executable of an earlier one, with the same sources, is built again.
+exact:
+	@grep -aqsF '$(COMMIT)' $(EXE) || rm -f $(EXE)
+
 clean:
 	rm -rf target
 
-.PHONY: all check lint test image-test peer-test fresh-test torture soak bench demo install uninstall clean
+.PHONY: all check lint test image-test peer-test fresh-test torture soak bench demo install uninstall dist dist-test exact clean
