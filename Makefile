@@ -1,7 +1,7 @@
 # `make` builds the executable, `make check` tests a debug build in less than a minute, `make test` tests the executable
 # (`make image-test`: only in containers), `make peer-test` tests it beside the real Hermes Agent, `make torture` makes its system
 # calls fail, `make soak` does things at random, `make bench` times it, `make fresh-test` does what README.md says on fresh machines, `make demo` shows gateways that live,
-# `make dist` makes the archives that users fetch, `make dist-test` makes them twice and compares them.
+# `make dist` makes the archives and `make image` the image that users fetch, `make dist-test` makes the archives twice and compares them.
 
 # For this machine, or for another one: make TARGET=aarch64-unknown-linux-musl
 HOST    := $(shell uname -m)-unknown-linux-musl
@@ -10,7 +10,7 @@ FOREIGN := $(filter-out $(HOST),$(TARGET))
 PREFIX  := /usr
 DESTDIR :=
 EXE     := target/dist/$(if $(FOREIGN),$(FOREIGN)/)hermes-init
-SOURCES := $(shell find src -type f ! -name '*.8') Cargo.toml Cargo.lock tests/build tests/rustc
+SOURCES := $(shell find src -type f ! -name '*.8' ! -name Dockerfile) Cargo.toml Cargo.lock tests/build tests/rustc
 
 # What `--version` says. Of a build that is up to date, it is the commit that it was made from.
 COMMIT  := $(shell tests/commit)
@@ -177,6 +177,15 @@ TARGETS := x86_64-unknown-linux-musl aarch64-unknown-linux-musl
 dist:
 	@tests/dist $(TARGETS)
 
+# The image to copy from, hermes-init, for this machine or for another one: make image PLATFORM=linux/arm64. src/Dockerfile says what is in it.
+PLATFORM := linux/$(if $(filter aarch64,$(firstword $(subst -, ,$(HOST)))),arm64,amd64)
+ENGINE   := $(firstword $(foreach engine,docker podman,$(if $(wildcard $(addsuffix /$(engine),$(subst :, ,$(PATH)))),$(engine))))
+image: engine dist
+	$(ENGINE) build --platform $(PLATFORM) -t hermes-init -f $(CURDIR)/src/Dockerfile $(CURDIR)/target/dist
+
+engine:
+	@[ -n '$(ENGINE)' ] || { echo 'image: error: neither docker nor podman is on PATH' >&2; exit 1; }
+
 # Builds them twice, in two directories with two CARGO_HOMEs, and compares the bytes: some minutes.
 dist-test:
 	PYTHONDONTWRITEBYTECODE=1 python3 tests/dist_twice.py
@@ -188,4 +197,4 @@ exact:
 clean:
 	rm -rf target
 
-.PHONY: all check lint test image-test peer-test fresh-test torture soak bench demo install uninstall dist dist-test exact clean
+.PHONY: all check lint test image-test peer-test fresh-test torture soak bench demo install uninstall dist image engine dist-test exact clean

@@ -5,7 +5,6 @@ import pty
 import re
 import select
 import shutil
-import signal
 import subprocess
 import time
 
@@ -106,19 +105,20 @@ class Terminal:
     def line(self, typed):
         """Types a line, which may have tabs in it, and Enter. Returns the words that hermes-init is executed with."""
         argv = {"bash": ["bash", "--noprofile", "--rcfile", f"{self.place}/rc/bashrc", "-i"], "zsh": ["zsh", "-i"]}[self.shell]
-        pid, terminal = pty.fork()
-        if pid == 0:
-            os.chdir(self.place)
-            os.execvpe(argv[0], argv, self.environment)
+        terminal, other = pty.openpty()
+        # The terminal is that of a new session, as after a login.
+        streams = {"stdin": other, "stdout": other, "stderr": other}
+        shell = subprocess.Popen(["setsid", "--ctty", "--wait", *argv], cwd=self.place, env=self.environment, **streams)
+        os.close(other)
         self.said = b""
         try:
             self.read(terminal, b"ready ")
             os.write(terminal, f"hermes-init {typed}\n".encode())
             wait_for(lambda: self.read(terminal) or (self.place / "got").exists(), 20, f"{self.shell} to execute {typed!r}")
         finally:
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
+            # Whoever has no terminal any more ends.
             os.close(terminal)
+            shell.wait(timeout=20)
         words = (self.place / "got").read_text().splitlines()
         (self.place / "got").unlink()
         return words

@@ -170,13 +170,13 @@ def test_a_failure_half_way_leaves_what_was_there(copy):
 
 
 def test_one_that_is_ended_leaves_no_half_archive(copy):
-    (copy / "tests/sbom.py").write_text("import time\ntime.sleep(600)\n")
+    (copy / "tests/sbom.py").write_text("import time\nopen('begun', 'w')\ntime.sleep(60)\n")
     out = copy / "target/dist"
     with start(copy, "dist", environment=variables(), start_new_session=True) as process:
-        wait_for(lambda: list(out.glob(".new*/whole/*.cdx.json")), 60, "the first archive")
+        wait_for((copy / "begun").exists, 60, "the first archive")
         os.killpg(process.pid, signal.SIGTERM)
         process.communicate(timeout=60)
-    assert process.returncode != 0
+    assert process.returncode != 0 and (copy / "begun").exists()
     wait_for(lambda: list(out.glob(".new*")) == [], 20, "the end of tests/dist")
     assert names(out) == []
 
@@ -229,6 +229,15 @@ def test_a_linker_that_somebody_names_is_refused(copy):
     with start(copy, "dist", environment=variables(RUSTFLAGS="-Clinker=musl-gcc")) as process:
         assert b"RUSTFLAGS names a linker" in process.communicate(timeout=60)[0]
     assert process.returncode != 0
+
+
+def test_without_docker_and_podman_no_image_is_begun(copy, place):
+    (place / "bin").mkdir()
+    for name in ("make", "sh", "uname", "find", "sed", "dirname"):
+        (place / "bin" / name).symlink_to(shutil.which(name))
+    with start(copy, "image", environment=variables(PATH=str(place / "bin"))) as process:
+        assert b"image: error: neither docker nor podman is on PATH\n" in process.communicate(timeout=60)[0]
+    assert process.returncode != 0 and names(copy / "target/dist") == []
 
 
 def test_nothing_that_is_shipped_names_this_machine():

@@ -45,6 +45,7 @@ def podman():
             (pytest.fail if os.environ.get("HERMES_INIT_CI") else pytest.skip)(reason)
         if not made:
             # What fails from here on is no matter of the machine.
+            started.image()
             started.build()
             started.save(archive)
             stamp.write_text(run)

@@ -1,5 +1,5 @@
 """Containers: a PID and mount namespace in which podman has everything to itself, and in it the image that README.md's
-Dockerfile block makes of a base which stands in for the Hermes Agent image.
+Dockerfile block makes of a base which stands in for the Hermes Agent image, with the image that `make image` builds.
 
 The base has this machine's s6, execline and busybox; rootfs/ is what the Hermes Agent image adds to them. Storage, /run and /dev/shm
 are tmpfs of the namespace, so that nothing of a test outlives it, and nothing of the machine's own podman is seen or touched.
@@ -8,6 +8,7 @@ are tmpfs of the namespace, so that nothing of a test outlives it, and nothing o
 import copy
 import json
 import os
+import platform
 import re
 import shutil
 import signal
@@ -18,7 +19,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from support.installation import make, project
+from support.installation import HOST, make, project, shippable, shipping
 from support.namespace import isolated
 from support.program import HERMES, ROOT, run, wait_for
 
@@ -26,6 +27,8 @@ IMAGE_FILES = ROOT / "tests/image"
 IMAGE = "localhost/hermes-image"
 BASE = "localhost/your-hermes-image"
 PAUSE = "localhost/pause"
+TO_COPY = "localhost/hermes-init"
+PLATFORM = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}[platform.machine()]
 PROGRAMS = ("podman", "crun", "conmon", "busybox", "s6-svscan", "execlineb", "cc")
 PATH = "/opt/hermes/bin:/opt/data/.local/bin:/usr/bin:/bin"
 STATIC = ("dashboard", "main-hermes")
@@ -89,9 +92,25 @@ cd /sys/fs/cgroup
 
 
 def dockerfile():
-    """What README.md says for an image of Hermes: the first stage of its first block, and its second block, as they stand there."""
-    trial, image = re.findall(r"^```dockerfile\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
-    return trial[: trial.index("FROM debian")] + image
+    """README.md's block for an image of Hermes."""
+    return blocks()[0]
+
+
+def from_source():
+    """The same from source, as README.md says it: the first stage of its other block, and its line."""
+    line = re.search(r"the line is `(COPY --from=hermes-init \S+ /)`", (ROOT / "README.md").read_text())[1]
+    assert line in blocks()[1]
+    return blocks()[1].partition("FROM debian")[0] + dockerfile().replace("COPY --from=hermes-init / /", line)
+
+
+def with_dashboard():
+    """The same for an image without a dashboard, with the line that README.md has for it."""
+    return dockerfile() + re.search(r"`(RUN for d in .*; done)`", (ROOT / "README.md").read_text())[1] + "\n"
+
+
+def blocks():
+    """README.md's blocks of a Dockerfile: the one for an image of Hermes, and the one to try it."""
+    return re.findall(r"^```dockerfile\n(.*?)^```", (ROOT / "README.md").read_text(), re.M | re.S)
 
 
 def missing():
@@ -156,6 +175,23 @@ class Podman:
             run(["unshare", "--mount", "sh", "-c", SWEEP, "sh", self.folder.name])
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def engine(self):
+        """Creates a program that is podman in the namespace, for `make image`."""
+        path = self.folder / "engine"
+        variables = " ".join(f"{name}={value}" for name, value in self.environment().items())
+        path.write_text(f'#!/bin/sh\nexec nsenter -t {self.pid} -m -p -- env -i {variables} BUILDAH_ISOLATION=chroot podman "$@"\n')
+        path.chmod(0o755)
+        return path
+
+    def environment(self):
+        return {
+            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
+            "HOME": "/root",
+            "TMPDIR": "/run/tmp",
+            "CONTAINERS_CONF": str(self.folder / self.configuration),
+            "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
+        }
+
     def call(self, *words, code=0, timeout=60, together=False):
         """Runs podman to its end; checks its exit code unless that is None. `together` makes one of its two streams."""
         done = self._enter(["podman", *words], timeout, together)
@@ -163,16 +199,9 @@ class Podman:
         return done
 
     def _enter(self, argv, timeout, together=False, **variables):
-        environment = {
-            "PATH": "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin",
-            "HOME": "/root",
-            "TMPDIR": "/run/tmp",
-            "CONTAINERS_CONF": str(self.folder / self.configuration),
-            "CONTAINERS_STORAGE_CONF": str(self.folder / "storage.conf"),
-        }
         merge = ("sh", "-c", 'exec "$@" 2>&1', "sh") if together else ()
         enter = ["nsenter", "-t", self.pid, "-m", "-p", "--", *merge]
-        return run([*enter, *argv], timeout=timeout, env=environment | variables, cwd="/")
+        return run([*enter, *argv], timeout=timeout, env=self.environment() | variables, cwd="/")
 
     def pods(self):
         """Returns the same namespace, for `podman kube play` and what belongs to pods."""
@@ -253,35 +282,35 @@ class Podman:
         shutil.rmtree(root)
         self.call("run", "--rm", "--entrypoint", "/bin/true", BASE)
 
-    def build(self, image=IMAGE, base=None):
-        """Builds README.md's Dockerfile block on the base, or on another one. Its first stage needs the network; what `make install`
-        lays down there takes its place, as a build context of the same name."""
-        context, out = self.folder / "context", self.folder / "hermes-init"
+    def image(self, target=HOST, platform=PLATFORM):
+        """Builds the image to copy from with `make image`."""
+        folder = self.folder / target
+        folder.mkdir(exist_ok=True)
+        copy = folder / "project" if (folder / "project").exists() else shippable(folder, [target])
+        return make(copy, "image", f"ENGINE={self.engine()}", f"PLATFORM={platform}", f"TARGETS={target}", environment=shipping())
+
+    def build(self, image=IMAGE, base=None, text=None, contexts=()):
+        """Builds README.md's Dockerfile block, or another text, on the base, or on another one."""
+        context = self.folder / "context"
+        context.mkdir(exist_ok=True)
+        (context / "Dockerfile").write_text(text or dockerfile())
+        contexts = [f"--build-context={context}" for context in contexts]
+        if base is not None:
+            contexts += [f"--build-context=your-hermes-image=container-image://{base}"]
+        words = ["--isolation", "chroot", "--layers=false", "--pull=never", *contexts, "-f", context / "Dockerfile", "-t", image, context]
+        return self.call("build", *words, timeout=120)
+
+    def build_from_source(self, image):
+        """The same with README.md's block that builds from source. Its first stage needs the network; what `make install` lays down there
+        takes its place, as a build context of the same name."""
+        out = self.folder / "hermes-init"
         if not out.exists():
             make(project(self.folder), "install", f"DESTDIR={out}/out")
-        context.mkdir(exist_ok=True)
-        (context / "Dockerfile").write_text(dockerfile())
-        contexts = ["--build-context", f"hermes-init={out}"]
-        if base is not None:
-            contexts += ["--build-context", f"your-hermes-image=container-image://{base}"]
-        return self.call(
-            "build",
-            "--isolation",
-            "chroot",
-            "--layers=false",
-            "--pull=never",
-            *contexts,
-            "-f",
-            context / "Dockerfile",
-            "-t",
-            image,
-            context,
-            timeout=120,
-        )
+        return self.build(image, text=from_source(), contexts=[f"hermes-init={out}"])
 
     def save(self, archive):
-        """Saves both images for the other workers of this run."""
-        self.call("save", "-q", "-m", "-o", f"{archive}.new", BASE, IMAGE)
+        """Saves the images for the other workers of this run."""
+        self.call("save", "-q", "-m", "-o", f"{archive}.new", BASE, IMAGE, TO_COPY)
         os.rename(f"{archive}.new", archive)
 
     def load(self, archive):
