@@ -10,7 +10,7 @@ FOREIGN := $(filter-out $(HOST),$(TARGET))
 PREFIX  := /usr
 DESTDIR :=
 EXE     := target/dist/$(if $(FOREIGN),$(FOREIGN)/)hermes-init
-SOURCES := $(shell find src -type f ! -name '*.8' ! -name Dockerfile) Cargo.toml Cargo.lock tests/build tests/rustc
+SOURCES := $(shell find src -type f ! -name '*.8' ! -name Dockerfile) Cargo.toml Cargo.lock tests/build tests/rustc tests/sbom.py
 
 # What `--version` says. Of a build that is up to date, it is the commit that it was made from.
 COMMIT  := $(shell tests/commit)

@@ -9,9 +9,11 @@ import platform
 import re
 import shutil
 import signal
+import struct
 import subprocess
 import tarfile
 import time
+import zlib
 
 import pytest
 
@@ -115,6 +117,30 @@ def test_a_bill_of_materials_is_valid_and_names_what_is_linked(copy):
         assert set(uses) == found | {whole["bom-ref"]} and set().union(*uses.values()) == found
         # Nothing of this machine.
         assert str(copy) not in text and "/root" not in text
+
+
+def section(name):
+    """Returns the contents of a section of the executable."""
+    elf = executable().read_bytes()
+    (headers,), (size, count, names) = struct.unpack_from("<Q", elf, 40), struct.unpack_from("<HHH", elf, 58)
+    # Of each section: name, type, flags, address, offset and size.
+    sections = [struct.unpack_from("<IIQQQQ", elf, headers + size * number) for number in range(count)]
+    found = {
+        elf[sections[names][4] + at :].split(b"\0", 1)[0].decode(): (flags, elf[offset : offset + length])
+        for at, _, flags, _, offset, length in sections
+    }
+    return found[name]
+
+
+def test_a_scanner_finds_the_crates_in_the_executable():
+    flags, content = section(".dep-v0")
+    assert flags == 0 and len(content) < 1024
+    packages = json.loads(zlib.decompress(content))["packages"]
+    named = {f"{package['name']} {package['version']}" for package in packages if package["source"] == "crates.io"}
+    assert named == set(re.findall(r"^(\S+ \d\S*): ", (ROOT / "src/NOTICES").read_text(), re.M))
+    roots = [package for package in packages if package.get("root")]
+    assert [(root["name"], root["version"], root["source"]) for root in roots] == [("hermes-init", VERSION, "local")]
+    assert {packages[number]["name"] for number in roots[0]["dependencies"]} == {"lexopt", "rustix", "serde_json"}
 
 
 def test_the_same_executables_make_the_same_files_at_any_time_and_with_any_umask(copy):

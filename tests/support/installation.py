@@ -22,7 +22,7 @@ def project(place):
     copy = place / "project"
     (copy / "tests").mkdir(parents=True)
     shutil.copytree(ROOT / "src", copy / "src")
-    for name in ("Makefile", "LICENSE", "README.md", "Cargo.toml", "Cargo.lock", "tests/rustc", "tests/commit"):
+    for name in ("Makefile", "LICENSE", "README.md", "Cargo.toml", "Cargo.lock", "tests/rustc", "tests/commit", "tests/sbom.py"):
         shutil.copy2(ROOT / name, copy / name)
     (copy / "tests/build").write_text("#!/bin/sh\necho there is nothing to build >&2\nexit 1\n")
     (copy / "tests/build").chmod(0o755)
@@ -39,7 +39,7 @@ def shippable(place, targets):
     """Creates a copy of what `make dist` needs for these targets. Nothing has to be built: the executable under test stands for
     all, with the target's name after it if that is another machine's."""
     copy = project(place)
-    for name in ("tests/dist", "tests/sbom.py", "tests/toolchain"):
+    for name in ("tests/dist", "tests/toolchain"):
         shutil.copy2(ROOT / name, copy / name)
     for target in targets:
         folder = copy / "target/dist" if target == HOST else copy / "target/dist" / target
