@@ -1,6 +1,7 @@
 //! The same work for many things at once, by a few plain threads. They have the credentials of the thread that starts them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, scope};
 
 /// Largest number of threads. The pids limit of a container, or a seccomp filter, may permit fewer, and then there are fewer.
@@ -9,38 +10,45 @@ pub const MOST: usize = 8;
 /// Calls `work` for each item. Returns the results in the order of the items. At most `count` threads work at once: this one, and those that
 /// can be started.
 pub fn map<T: Sync, R: Send>(items: &[T], count: usize, work: impl Fn(&T) -> R + Sync) -> Vec<R> {
-    let count = count.min(items.len());
-    if count <= 1 {
+    if count.min(items.len()) <= 1 {
         return items.iter().map(work).collect();
     }
+    let done = Mutex::new(Vec::new());
     let next = AtomicUsize::new(0);
-    let some = || {
-        let mut done = Vec::new();
-        loop {
-            let at = next.fetch_add(1, Ordering::Relaxed);
-            let Some(item) = items.get(at) else { return done };
-            done.push((at, work(item)));
+    at_once(count.min(items.len()), &|| {
+        while let Some((at, item)) = take(items, &next) {
+            let result = work(item);
+            done.lock().unwrap_or_else(PoisonError::into_inner).push((at, result));
         }
-    };
-    let mut done = scope(|scope| {
-        // Where no further thread can be had, those that there are do the work.
-        let started = (1..count).map_while(|_| Builder::new().spawn_scoped(scope, some).ok());
-        let started: Vec<_> = started.collect();
-        let mut done = some();
-        for thread in started {
-            // A panic ends the whole process.
-            done.extend(thread.join().into_iter().flatten());
-        }
-        done
     });
+    let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
     done.sort_unstable_by_key(|(at, _)| *at);
     done.into_iter().map(|(_, result)| result).collect()
+}
+
+/// Returns the next item, which no other thread has, and its place.
+fn take<'a, T>(items: &'a [T], next: &AtomicUsize) -> Option<(usize, &'a T)> {
+    let at = next.fetch_add(1, Ordering::Relaxed);
+    items.get(at).map(|item| (at, item))
+}
+
+/// Calls `work` in this thread and in others, `count` together or as many as can be started, and returns when all have ended.
+fn at_once(count: usize, work: &(dyn Fn() + Sync)) {
+    scope(|scope| {
+        for _ in 1..count {
+            // Where no further thread can be had, those that there are do the work.
+            if Builder::new().spawn_scoped(scope, work).is_err() {
+                break;
+            }
+        }
+        work();
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
-    use std::sync::{Barrier, Mutex};
+    use std::sync::Barrier;
     use std::thread::{self, ThreadId};
 
     use super::*;

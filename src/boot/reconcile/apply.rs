@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 
 use super::decide::{Decision, Profile, StartReason, Variables};
 use super::plan::{Item, Outcome, Plan};
-use super::profile_files::{self, Removed};
+use super::profile_files;
 use super::report::{self, Form};
 use super::slots::Slot;
+use super::stale::{self, Removed};
 use super::{Effect, Pass, bootstrap, hold, plan};
 use crate::output::escape::Shown;
 use crate::output::{Context, Error, Format, Result, exit};
@@ -148,8 +149,9 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
     }
     let mut plan = Plan::new(pass, Some(&swept.entries));
     let begin = Instant::now();
-    for item in &mut plan.items {
-        carry_out(pass, &held, item);
+    let mut removed = stale::remove(pass, &held, &plan);
+    for (place, item) in plan.items.iter_mut().enumerate() {
+        carry_out(pass, &held, item, removed.remove(&place).unwrap_or(Ok(Removed::Nothing)));
     }
     note_slow_overlay(pass, scandir, begin.elapsed());
     plan.is_complete &= is_complete && swept.is_complete;
@@ -253,41 +255,34 @@ fn write_bootstrap(pass: &Pass<'_>) {
 }
 
 /// Carries out what is planned for one profile. A slot that could not be looked at is left as it is.
-fn carry_out(pass: &Pass<'_>, scandir: &Held<'_>, item: &mut Item) {
+/// `removed` is what has come of its stale files.
+fn carry_out(pass: &Pass<'_>, scandir: &Held<'_>, item: &mut Item, removed: Result<Removed>) {
     let Some(profile) = item.with_slot() else { return };
     let made = match item.slot {
         Slot::Unknown => return,
-        slot => make(pass, scandir, profile, slot, item.default_state),
+        slot => removed.and_then(|removed| {
+            make(pass, scandir, profile, slot, item.default_state)?;
+            Ok(removed)
+        }),
     };
     match made {
         Ok(Removed::Nothing) => (),
-        Ok(Removed::StaleFiles) => item.outcome = Outcome::Changed,
+        Ok(Removed::Files) => item.outcome = Outcome::Changed,
         Err(error) => item.outcome = pass.failed(profile.name.slot(), &error),
     }
 }
 
-/// Makes the slot of a profile, and removes its stale files.
+/// Makes the slot of a profile.
 fn make(
     pass: &Pass<'_>,
     scandir: &Held<'_>,
     profile: &Profile,
     slot: Slot,
     default_state: DefaultState,
-) -> Result<Removed> {
+) -> Result<()> {
     let name = &profile.name;
-    let is_supervised =
-        || staging::is_supervised(scandir, name.slot()).context("check for a supervisor of", name.slot());
-    let removed = match profile.stale.as_slice() {
-        [] => Removed::Nothing,
-        // Its gateway may run.
-        stale if is_supervised()? => {
-            profile_files::sweep_left(pass, name, stale);
-            Removed::Nothing
-        }
-        _ => profile_files::remove_stale(pass, profile),
-    };
     let found = match slot {
-        Slot::Foreign | Slot::Unknown => return Ok(removed),
+        Slot::Foreign | Slot::Unknown => return Ok(()),
         Slot::Absent => SlotState::Absent,
         Slot::UpToDate => SlotState::UpToDate,
         Slot::Differs => SlotState::Differs,
@@ -296,8 +291,7 @@ fn make(
         Variables::Kept(pages) => profile_files::kept_variables(pass, name, pages),
         Variables::Nothing | Variables::Unusable(_) => Vec::new(),
     };
-    publish::publish(scandir, name, default_state, found, &variables, &pass.template)?;
-    Ok(removed)
+    publish::publish(scandir, name, default_state, found, &variables, &pass.template)
 }
 
 /// Updates owners and modes of slots whose profile this pass has not found (deleted, or of another volume), so that they follow

@@ -17,6 +17,7 @@ mod profile_files;
 mod report;
 mod rest;
 mod slots;
+mod stale;
 
 pub use access::require as require_access;
 pub use plan::Item;

@@ -159,6 +159,8 @@ pub struct Plan {
     pub situation: Situation,
     /// Whether all profiles could be listed and looked at.
     pub is_complete: bool,
+    /// How many threads look at profiles.
+    pub threads: usize,
 }
 
 /// Why a profile in the foreground stays down although it wants to run.
@@ -200,7 +202,6 @@ impl Plan {
                     !profile.name.is_root() && foreground.as_deref() == Some(profile.name.text());
             }
         }
-        let threads = observed.threads;
         let situation = situation(&observed, gateways, foreground.as_deref());
         let mut plan = Plan {
             items: Vec::new(),
@@ -213,12 +214,13 @@ impl Plan {
             topology,
             situation,
             is_complete: observed.is_complete,
+            threads: observed.threads,
         };
         plan.items = observed.entries.into_iter().map(|entry| item(entry, situation)).collect();
         for item in &mut plan.items {
             slots::look(pass, item);
         }
-        access::look(pass, &mut plan.items, threads);
+        access::look(pass, &mut plan.items, plan.threads);
         plan
     }
 
@@ -408,6 +410,7 @@ mod tests {
                 is_foreground: false,
             },
             is_complete: true,
+            threads: 1,
         }
     }
 

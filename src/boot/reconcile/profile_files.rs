@@ -1,8 +1,6 @@
 //! What a pass reads again, removes and locks in the directories of profiles once it is decided what is done with them.
 
-use super::decide::Profile;
-use super::files::GATEWAY_PID;
-use super::{Pass, elsewhere};
+use super::Pass;
 use crate::output::{Context, Result};
 use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
@@ -10,14 +8,6 @@ use crate::sys::{Dir, Errno, Name};
 use crate::volume::contents::Contents;
 use crate::volume::directory_lock::{self, Held, STAGING};
 use crate::volume::{kept_env, marker, profiles};
-
-/// What a pass has removed from the directory of a profile.
-pub enum Removed {
-    /// Nothing.
-    Nothing,
-    /// Stale files.
-    StaleFiles,
-}
 
 /// Returns the variables that a registration has kept; none if they have become unusable since they were looked at, which is reported.
 pub fn kept_variables(pass: &Pass<'_>, name: &ProfileName, pages: u64) -> Vec<Variable> {
@@ -70,48 +60,19 @@ pub fn sweep_left(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) 
     }
 }
 
+/// Removes what a killed command has left of [`STAGING`] in the directory of a profile; one may be writing it. Returns whether it was there.
+pub fn sweep_staging(pass: &Pass<'_>, name: &ProfileName) -> Result<bool> {
+    in_directory(pass, name, |dir| {
+        let swept = hold(pass, name, dir)?.sweep().context("remove", profiles::label(name, &STAGING));
+        match swept {
+            Err(error) if error.errno() == Some(Errno::NOENT) => Ok(false),
+            swept => swept.map(|()| true),
+        }
+    })
+}
+
 /// Locks the directory of a profile: commands write their files there.
 pub fn hold(pass: &Pass<'_>, name: &ProfileName, dir: &Dir) -> Result<Held> {
     let dir = dir.readable().context("lock the directory of", profiles::label(name, &STAGING))?;
     Ok(directory_lock::hold(dir, &pass.patience))
-}
-
-/// Removes the runtime files of a profile whose gateway does not run. What cannot be removed is reported.
-pub fn remove_stale(pass: &Pass<'_>, profile: &Profile) -> Removed {
-    let Profile { name, stale, written, .. } = profile;
-    let remove = |dir: &Dir| {
-        if stale.contains(&&GATEWAY_PID) {
-            match elsewhere::may_run(dir, *written).context("use", profiles::label(name, &GATEWAY_PID)) {
-                Ok(true) => pass.elsewhere.borrow_mut().push(name.text().to_owned()),
-                Ok(false) => (),
-                Err(error) => pass.console.failed(&error),
-            }
-        }
-        let removed = stale.iter().filter(|file| {
-            let done = if **file == &STAGING {
-                // A command may be writing it.
-                hold(pass, name, dir)
-                    .and_then(|held| held.sweep().context("remove", profiles::label(name, file)))
-            } else {
-                dir.unlink(file).context("remove", profiles::label(name, file))
-            };
-            match done {
-                Ok(()) => true,
-                Err(error) if error.errno() == Some(Errno::NOENT) => false,
-                Err(error) => {
-                    pass.console.failed(&error);
-                    false
-                }
-            }
-        });
-        Ok(removed.count())
-    };
-    match in_directory(pass, name, remove) {
-        Ok(0) => Removed::Nothing,
-        Ok(_) => Removed::StaleFiles,
-        Err(error) => {
-            pass.console.failed(&error);
-            Removed::Nothing
-        }
-    }
 }

@@ -161,6 +161,7 @@ mod tests {
             topology: Topology { is_multiplex, is_unknown: false, sign: None },
             situation: Situation { gateways, default_is_needed: is_multiplex, is_foreground: false },
             is_complete: true,
+            threads: 1,
         }
     }
 
