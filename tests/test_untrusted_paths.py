@@ -186,7 +186,7 @@ def test_the_command_is_looked_for_only_where_it_decides(home, options, looks):
         argv = ["strace", "-o", trace, "-e", "trace=openat", executable(), command, *map(str, where(home)), *options]
         done = run(container.command(argv), env={"PATH": "/usr/bin:/bin"}, cwd="/")
         assert done.returncode == 0, done
-        return trace.read_text().count('"cmdline"')
+        return trace.read_text().count('/cmdline"')
 
     # Not beside processes of other tests, which may be front ends.
     with FakeContainer([["idle"]], first=SVSCAN) as container:
@@ -199,7 +199,7 @@ def test_four_kib_of_an_argv_are_read(home):
     trace = home / "trace"
     with FakeContainer([["x" * 4000] * 9] * 20, first=SVSCAN) as container:
         run(
-            container.command(["strace", "-y", "-o", trace, "-e", "trace=read", executable(), "reconcile", *map(str, where(home))]),
+            container.command(["strace", "-y", "-o", trace, "-e", "trace=pread64", executable(), "reconcile", *map(str, where(home))]),
             env={"PATH": "/usr/bin:/bin"},
             cwd="/",
         )
