@@ -376,11 +376,10 @@ def test_an_owner_change_that_the_volume_refuses_says_nothing_about_the_scan_dir
     done = volume.reconcile(
         before=["unshare", "--mount", "--propagation", "private", "sh", "-c", script, volume.home, *inject],
         environment={"HERMES_GATEWAY_BOOTSTRAP_STATE": "running"},
-        code=1,
+        code=0,
     )
-    assert done.stderr.count(b"not permitted to change owners") == 1
-    # After that, the logs on the volume stay root's, too.
-    assert b"unable to verify the hermes user's access to logs: Permission denied" in done.stderr
+    # The logs on the volume are made as the hermes user, and need no such change.
+    assert done.stderr.count(b"not permitted to change owners") == 1 and done.stderr.count(b"\n") == 1
     assert snapshot(volume.slot("coder")) == expected_slot(down=True) and volume.scandir.stat().st_uid == HERMES
 
 
