@@ -9,7 +9,7 @@ import subprocess
 import pytest
 
 from support.fake_container import FakeContainer
-from support.program import APART, OWNER, executable, run
+from support.program import APART, APART_FROM_PROCESSES, OWNER, executable, run
 from support.testbed import Bed
 from support.volume import Volume
 
@@ -177,9 +177,9 @@ def test_of_one_the_same_is_said_as_of_all(place, change, topology):
         volume.own()
     environment = {"HERMES_INIT_TOPOLOGY": topology}
     (volume.scandir / "gateway-orphan").mkdir()
-    require_the_same(lambda *words: ask(volume, [], environment, *words), NAMES)
+    require_the_same(lambda *words: ask(volume, APART_FROM_PROCESSES, environment, *words), NAMES)
     volume.reconcile(code=None, environment=environment)
-    require_the_same(lambda *words: ask(volume, [], environment, *words), NAMES)
+    require_the_same(lambda *words: ask(volume, APART_FROM_PROCESSES, environment, *words), NAMES)
 
 
 @pytest.mark.parametrize("most", [8, 16, 22, 24, 1000])
@@ -189,7 +189,7 @@ def test_so_it_is_where_not_all_get_a_slot(place, change, most):
     change(volume)
     volume.own()
     environment = {"HERMES_INIT_MAX_SERVICES": str(most)}
-    require_the_same(lambda *words: ask(volume, [], environment, *words), NAMES)
+    require_the_same(lambda *words: ask(volume, APART_FROM_PROCESSES, environment, *words), NAMES)
 
 
 @pytest.mark.parametrize(

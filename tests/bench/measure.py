@@ -42,8 +42,7 @@ def spread(numbers):
 def once(contender, errors):
     """Runs it. Returns the seconds from its start to its end, and its requests."""
     argv = [os.fsencode(word) for word in contender.argv]
-    with contender.around() as after:
-        os.chdir(contender.directory)
+    with contender.around() as after, contextlib.chdir(contender.directory):
         streams = [
             (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0),
@@ -53,7 +52,6 @@ def once(contender, errors):
         process = os.posix_spawn(argv[0], argv, contender.environment, file_actions=streams)
         _, status = os.waitpid(process, 0)
         seconds = time.perf_counter() - begin
-        os.chdir("/")
         # A faster failure is no success.
         if status != 0:
             raise AssertionError(f"{contender.argv} failed ({status}): {Path(errors).read_text()}")

@@ -7,7 +7,7 @@ import struct
 import subprocess
 import time
 
-from support.program import APART, HERMES, executable, run
+from support.program import APART, APART_FROM_PROCESSES, HERMES, executable, run
 from support.svscan import Svscan
 
 OWNER = f"{HERMES}:{HERMES}"
@@ -124,13 +124,13 @@ class Forged:
         return self.service(f"gateway-{profile}", **{"logger": ()} | how)
 
     def run(self, *argv, uid=0, environment=None, before=(), code=None):
-        """Runs a command of the executable on both, in a PID namespace of its own: a process of another test may look like the container's
-        command. The paths in its output are those that an image has."""
-        alone = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+        """Runs a command of the executable on both, apart from other processes. The paths in its output are those that an image has."""
         become = ["setpriv", "--reuid", str(uid), "--regid", str(uid), "--clear-groups"] if uid else []
         where = ["--hermes-home", self.home, "--owner", OWNER] + ([] if argv[0] == "logs" else ["--scandir", self.scandir])
         done = run(
-            [*alone, *become, *before, executable(), *argv, *where], env=APART | {"TZ": "UTC0"} | (environment or {}), cwd=self.place
+            [*APART_FROM_PROCESSES, *become, *before, executable(), *argv, *where],
+            env=APART | {"TZ": "UTC0"} | (environment or {}),
+            cwd=self.place,
         )
         done.stdout, done.stderr = self.plain(done.stdout), self.plain(done.stderr)
         assert code is None or done.returncode == code, done

@@ -42,6 +42,10 @@ def executable():
     return path
 
 
+# Before a command, by root: a PID namespace of its own. A process of another test may look like the container's command.
+APART_FROM_PROCESSES = ["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"]
+
+
 def run(argv, timeout=30, **options):
     """Runs a command with a timeout. Its output is bytes."""
     return subprocess.run(
