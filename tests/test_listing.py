@@ -182,6 +182,8 @@ WAYS = {
     "at once": {},
     "without threads": {"before": ["strace", "-f", "-o", "/dev/null", "-e", "inject=clone,clone3:error=EAGAIN"]},
     "with one thread more": {"before": ["strace", "-f", "-o", "/dev/null", "-e", "inject=clone,clone3:error=EAGAIN:when=2+"]},
+    # Fewer than profiles are read ahead.
+    "with few descriptors": {"before": ["prlimit", "--nofile=16"]},
     # Root without them is refused the volume and works there as the hermes user: what each thread is, too.
     "as the hermes user": {"before": ["setpriv", "--bounding-set=-dac_override,-dac_read_search", "--"], "closed": True},
 }
@@ -207,6 +209,19 @@ def test_several_at_once_are_told_and_done_as_one_after_the_other(way):
     for part, local in answers["local"].items():
         assert answers["remote"][part] == local, part
     assert b"profile=p09" in answers["local"]["said"][1] and len(answers["local"]["slots"]) > 40
+
+
+@FUSE
+def test_what_is_read_ahead_takes_little_memory():
+    with Bed() as bed:
+        for number in range(64):
+            bed.profile(f"p{number:02}", "running")
+            config = bed.path(f"/opt/data/profiles/p{number:02}/config.yaml")
+            config.write_text("#" * 120_000)
+            own(config)
+        with Slow("/opt/data", "/opt/data", delay=0, cache=600, before=bed.command([])):
+            done = bed.run(["prlimit", f"--data={12 << 20}", "/run/bed/bin/hermes-init", "reconcile"])
+            assert done.returncode == 0 and done.stderr == b"" and done.stdout.count(b"action=started") == 64, done
 
 
 @FUSE

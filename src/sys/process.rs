@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{self, Access, FileType, Gid, Mode, OFlags, Uid};
-use rustix::process::umask;
+use rustix::process::{Resource, getrlimit, umask};
 use rustix::thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 
 use super::dir::link_at;
@@ -25,6 +25,11 @@ pub fn is_root() -> bool {
 /// Returns the user as whom this process acts.
 pub fn uid() -> u32 {
     rustix::process::geteuid().as_raw()
+}
+
+/// Returns how many files this process may have open.
+pub fn descriptors() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// Clears the umask, so that new files get exactly the mode that is asked for.

@@ -6,6 +6,9 @@ use std::thread::{Builder, scope};
 
 /// Largest number of threads. The pids limit of a container, or a seccomp filter, may permit fewer, and then there are fewer.
 pub const MOST: usize = 8;
+/// Size of the stack of a further thread, in bytes. It counts as memory of the process (`RLIMIT_DATA`), used or not, and with std's 2 MiB the
+/// threads would take more than all else.
+const STACK: usize = 256 << 10;
 
 /// Calls `work` for each item. Returns the results in the order of the items. At most `count` threads work at once: this one, and those that
 /// can be started.
@@ -37,7 +40,7 @@ fn at_once(count: usize, work: &(dyn Fn() + Sync)) {
     scope(|scope| {
         for _ in 1..count {
             // Where no further thread can be had, those that there are do the work.
-            if Builder::new().spawn_scoped(scope, work).is_err() {
+            if Builder::new().stack_size(STACK).spawn_scoped(scope, work).is_err() {
                 break;
             }
         }

@@ -11,7 +11,7 @@ use crate::s6::ProfileName;
 use crate::s6::room::Room;
 use crate::s6::scandir::Entries;
 use crate::settings::topology::TopologyChoice;
-use crate::sys::{Name, Reason, threads};
+use crate::sys::{Name, Reason, process, threads};
 use crate::topology::signs::{Signs, Topology};
 use crate::topology::traces;
 use crate::volume::Home;
@@ -32,6 +32,8 @@ const REFUSED: usize = 1000;
 const REFUSED_READ: usize = 4000;
 /// Number of profiles of a remote volume that are read ahead at once. Each takes a descriptor, and memory for its files.
 const AHEAD: usize = 32;
+/// Smallest number of files that this process may have open where some profiles are read ahead. One after the other, they need a dozen.
+const DESCRIPTORS: u64 = 128;
 
 /// What was read of the volume.
 pub struct Observed {
@@ -118,7 +120,7 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
         reader.root(Some(contents), &mut observed);
         let mut left_out = None;
         if let Some((profiles, mut listing)) = listed {
-            observed.threads = if profiles.is_remote(home) { threads::MOST } else { 1 };
+            observed.threads = threads_for(&profiles, home);
             let rest = pass.asked.leave_out(&mut listing, &observed.capacity);
             let profiles = pass.profiles.get_or_init(|| profiles);
             reader.profiles(profiles, &listing, &mut observed);
@@ -141,6 +143,11 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
 /// Returns how many profiles so many threads look at before something is said of them.
 pub fn at_once(threads: usize) -> usize {
     if threads > 1 { AHEAD } else { 1 }
+}
+
+/// Returns how many threads look at profiles: one where a look takes no time, or descriptors are few.
+fn threads_for(profiles: &Profiles, home: &Home) -> usize {
+    if profiles.is_remote(home) && process::descriptors() >= DESCRIPTORS { threads::MOST } else { 1 }
 }
 
 /// Opens and lists `profiles`, if it is there. Fails if not all entries can be listed.
