@@ -86,6 +86,15 @@ def test_what_cannot_be_listed_is_looked_at(bed, errno):
     assert path.is_dir()
 
 
+@pytest.mark.strace
+@pytest.mark.parametrize("errno", ["EIO", "EACCES", "EPERM", "ENOSYS"])
+def test_what_cannot_be_opened_for_a_listing_is_looked_at(bed, errno):
+    strace = ["strace", "-f", "-o", "/run/bed/trace", "-P", "coder", "-e", f"inject=openat:error={errno}:when=1"]
+    done = bed.run([*strace, "/run/bed/bin/hermes-init", "reconcile"])
+    assert "O_DIRECTORY" in bed.path("/run/bed/trace").read_text().partition("(INJECTED)")[0]
+    assert done.returncode == 0 and done.stderr == b"" and is_whole(bed, done), done
+
+
 @FUSE
 @pytest.mark.parametrize("spelled", [str.upper, str.title])
 def test_where_case_does_not_matter_a_file_is_found_in_any_spelling(bed, spelled):

@@ -195,10 +195,13 @@ pub fn open_unlinked(parent: &Dir, name: &Name) -> std::result::Result<Option<Di
     unlinked(parent, name, parent.open_path(name))
 }
 
-/// Opens a directory of the volume for reading, as far as that is permitted, else with `O_PATH`; `None` if it is a symlink.
+/// Opens a directory of the volume for reading if that can be, else with `O_PATH`, which asks nothing of its file system; `None` if it is a
+/// symlink.
 pub fn open_unlinked_to_list(parent: &Dir, name: &Name) -> std::result::Result<Option<Dir>, Refusal> {
     match parent.dir(name) {
-        Err(Errno::ACCESS) => open_unlinked(parent, name),
+        Err(errno) if !matches!(errno, Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => {
+            open_unlinked(parent, name)
+        }
         opened => unlinked(parent, name, opened),
     }
 }
