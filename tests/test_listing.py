@@ -95,6 +95,17 @@ def test_what_cannot_be_opened_for_a_listing_is_looked_at(bed, errno):
     assert done.returncode == 0 and done.stderr == b"" and is_whole(bed, done), done
 
 
+@pytest.mark.strace
+def test_of_names_as_long_as_can_be_one_buffer_is_listed(bed):
+    folder = bed.path("/opt/data/profiles/coder")
+    for number in range(200):
+        (folder / f"entry-{number:0249}").touch()
+    trace = ["strace", "-f", "-o", "/run/bed/trace", "-P", "/opt/data/profiles/coder", "-e", "trace=getdents64"]
+    done = bed.run([*trace, "/run/bed/bin/hermes-init", "reconcile"])
+    assert is_whole(bed, done), done
+    assert bed.path("/run/bed/trace").read_text().count("getdents64(") == 1
+
+
 @FUSE
 @pytest.mark.parametrize("spelled", [str.upper, str.title])
 def test_where_case_does_not_matter_a_file_is_found_in_any_spelling(bed, spelled):

@@ -15,6 +15,8 @@ use crate::sys::{Dir, Errno, Meta, Name, Reason, SubPath};
 
 /// Most entries that are listed. A directory with more is not known: its owner decides how many it has.
 const ENTRIES: usize = 256;
+/// Most bytes that their names have together, which is less than one getdents64(2) reads. Hermes Agent's have some 15 each.
+const NAMES: usize = 4 << 10;
 
 /// A file's content and attributes.
 pub type Content = (Vec<u8>, Meta);
@@ -103,14 +105,16 @@ impl Known {
     }
 }
 
-/// Lists a directory; `None` if it cannot be listed, or has too many entries.
+/// Lists a directory; `None` if it cannot be listed, or has too many entries or too long ones.
 fn list(dir: &Dir) -> Option<Vec<Name>> {
-    let mut names = Vec::new();
+    let (mut names, mut room) = (Vec::new(), NAMES);
     for entry in dir.entries().ok()? {
+        let name = entry.ok()?.name;
         if names.len() == ENTRIES {
             return None;
         }
-        names.push(entry.ok()?.name);
+        room = room.checked_sub(name.bytes().len())?;
+        names.push(name);
     }
     Some(names)
 }
