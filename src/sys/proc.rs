@@ -383,6 +383,8 @@ fn is_all_of(uid: u32, status: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
+
     use super::*;
 
     #[test]
@@ -404,10 +406,13 @@ mod tests {
     #[test]
     fn a_file_of_a_process_is_no_other_process_s_once_it_has_ended() {
         let mut child = std::process::Command::new("/bin/sh")
-            .args(["-c", "read line"])
+            .args(["-c", "echo; read line"])
             .stdin(std::process::Stdio::piped())
+            .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
+        // While a process executes a program, it has no argv.
+        assert_eq!(child.stdout.take().unwrap().read(&mut [0]).ok(), Some(1));
         let pid = u64::from(child.id());
         let files = [STATUS, STAT, COMM, CMDLINE].map(|file| ProcessFile::of(pid, file).unwrap());
         let read = || files.iter().map(|file| file.start(&mut [0; 4096]).map(<[u8]>::to_vec));
