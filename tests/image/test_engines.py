@@ -24,8 +24,8 @@ OVERRIDE = f"""services:
 
 
 class Pod(Container):
-    """A pod of the manifest, with its volumes as kubelet makes them: `data` is empty, `run` is a tmpfs of its size, and both are given
-    to the group of fsGroup."""
+    """A pod of the manifest, with its volumes as kubelet makes them: `data` is empty, `run` is a tmpfs of its size to which everybody may
+    write, and both are given to the group of fsGroup."""
 
     def __init__(self, pods, ordinal, **changes):
         self.specification = pod(ordinal, IMAGE, **changes)
@@ -40,7 +40,7 @@ class Pod(Container):
         self.inside = inside
         for folder in (self.data, self.run_folder):
             os.chown(folder, 0, whole["securityContext"]["fsGroup"])
-            folder.chmod(0o2775)
+            folder.chmod(0o2777 if folder == self.run_folder else 0o2775)
 
     def play(self):
         file = self.podman.folder / f"{self.pod}.yaml"
@@ -120,6 +120,10 @@ def test_a_pod_in_sealed_mode_needs_no_dac_override(podman):
         said = started.log()
         assert "/etc/cont-init.d/015-supervise-perms exited 0\n" in said and "/etc/cont-init.d/02-reconcile-profiles exited 0\n" in said
         assert "lacks the capability" not in said and started.states() == {"default": "up"}
+        # What root executes and reads is in /run: whoever can write there can put another one in its place.
+        for name in ("service", "s6", "s6-rc"):
+            assert b"Permission denied" in started.run("mv", f"/run/{name}", f"/run/{name}-moved", code=1).stderr
+        assert b"Permission denied" in started.run("touch", "/run/made", code=1).stderr
 
 
 def test_a_gateway_with_a_fault_makes_the_pod_not_ready_and_restarts_nothing(podman):

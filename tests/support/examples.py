@@ -40,7 +40,8 @@ def pod(ordinal, image, *, without=(), **more):
     name = f"{whole['metadata']['name']}-{ordinal}"
     specification = copy.deepcopy(whole["spec"]["template"]["spec"])
     [container] = specification["containers"]
-    container["image"] = image
+    for started in (*specification.get("initContainers", ()), container):
+        started["image"] = image
     for probe in ("startupProbe", "readinessProbe"):
         del container[probe]
     container["env"] += [{"name": key, "value": value} for key, value in more.items()]
@@ -50,4 +51,6 @@ def pod(ordinal, image, *, without=(), **more):
         {"name": mount["name"], "persistentVolumeClaim": {"claimName": f"{mount['name']}-{name}"}} for mount in container["volumeMounts"]
     ]
     metadata = {"name": name, "labels": whole["spec"]["template"]["metadata"]["labels"]}
+    # podman 4.3 fails where it removes an init container that has not quite ended.
+    metadata["annotations"] = {"io.podman.annotations.init.container.type": "always"}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": specification}
