@@ -97,6 +97,39 @@ def test_gateways_of_root_are_said_and_sealed_is_in_vain(sealed):
         assert bed.init("reconcile").stderr == b""
 
 
+@pytest.mark.parametrize(("owner", "mode"), [(0, 0o2777), (0, 0o2775), (0, 0o757), (HERMES, 0o755), (1000, 0o755)])
+def test_a_run_that_others_may_write_to_is_said_and_sealed_is_in_vain(owner, mode):
+    """As Kubernetes mounts an emptyDir: root executes what is in /run/s6."""
+    with Bed(environment=SEALED) as bed:
+        static_service(bed, "dashboard")
+        bed.profile("coder", "running")
+        assert bed.init("reconcile").stderr == bed.init("fix-perms", SERVICES).stderr == b""
+        os.chown(bed.path("/run"), owner, HERMES)
+        bed.path("/run").chmod(mode)
+        text = (
+            f"sealed mode protects nothing: users other than root may write to /run (owner {owner}:10000, mode {mode:o}), and root "
+            "executes what is below it: it must be root's alone before s6 starts, in Kubernetes by an init container"
+        )
+        assert bed.init("reconcile", code=1).stderr == warning("reconcile", text)
+        assert warning("fix-perms", text) in bed.init("fix-perms", SERVICES, code=1).stderr
+        assert text in bed.init("reconcile", "--explain").stdout.decode()
+        # Delegated mode promises nothing of the kind.
+        assert text.encode() not in bed.init("reconcile", "--delegated").stderr
+        if owner != 1000:
+            # What is said is true.
+            assert bed.run(["mv", "/run/s6", "/run/moved"], HERMES if mode & 0o20 or owner else 4321).returncode == 0
+
+
+@pytest.mark.parametrize("mode", [0o1777, 0o755, 0o2755])
+def test_of_a_run_in_which_others_cannot_exchange_what_is_roots_nothing_is_said(mode):
+    """As a tmpfs of docker and podman is."""
+    with Bed(environment=SEALED) as bed:
+        bed.profile("coder", "running")
+        bed.path("/run").chmod(mode)
+        assert bed.init("reconcile").stderr == b""
+        assert bed.run(["mv", "/run/s6", "/run/moved"], HERMES).returncode == 1
+
+
 @pytest.mark.parametrize("command", ["health", "status", "hand-over"])
 def test_a_mode_that_an_option_has_set_is_no_news_to_a_command_without_that_option(command):
     with Bed() as bed:

@@ -15,6 +15,8 @@ const LINKS: usize = 8;
 const COMPONENTS: usize = 64;
 /// Permission bits of the group and of others to write.
 const OTHERS: u32 = 0o022;
+/// The sticky bit: a user can rename and remove only what is his own.
+const STICKY: u32 = 0o1000;
 
 /// What happens where a directory of the path is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,6 +87,11 @@ impl Detour {
 /// Returns whether only root can change this file, or the entries of this directory.
 pub fn is_roots(meta: Meta) -> bool {
     meta.ids.uid == 0 && meta.mode & OTHERS == 0
+}
+
+/// Returns whether only root can exchange root's entries of this directory. In a sticky one, others can add their own.
+pub fn keeps_roots(meta: Meta) -> bool {
+    meta.ids.uid == 0 && (meta.mode & OTHERS == 0 || meta.mode & STICKY != 0)
 }
 
 /// Opens with `O_PATH` the directory at which a path begins.
