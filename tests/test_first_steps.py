@@ -6,6 +6,7 @@ import platform
 import re
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -107,6 +108,31 @@ def test_a_compiler_of_32_bits_on_a_kernel_of_64_is_named(place):
     path = programs(place, uname='[ "$1" = -m ] && echo aarch64 || echo Linux', cargo="", rustc=rustc)
     done = run(["sh", "tests/toolchain"], cwd=checkout(place), env={"PATH": str(path)})
     assert done.returncode == 1 and b"rustc is for armv7-unknown-linux-gnueabihf, and this machine is Linux on aarch64" in done.stderr, done
+
+
+def test_two_builds_at_once_both_end_well(place):
+    copy, sysroot = checkout(place), place / "sysroot"
+    (sysroot / f"lib/rustlib/{TARGET}/lib").mkdir(parents=True)
+    objcopy = sysroot / f"lib/rustlib/{HOST}/bin/rust-objcopy"
+    objcopy.parent.mkdir(parents=True)
+    # Both have copied the executable when the first one is done.
+    objcopy.write_text(f'#!/bin/sh\ntouch "{place}/copied.$$"\nuntil [ -e {place}/go ]; do sleep 0.1; done\ncat "${{2#*=}}" >> "$3"\n')
+    objcopy.chmod(0o755)
+    built = copy / f"target/stock/{TARGET}/dist/hermes-init"
+    built.parent.mkdir(parents=True)
+    built.write_text("executable ")
+    rustc = RUSTC.format("1.95.0", HOST).replace("/nonexistent", str(sysroot))
+    path = programs(place, cargo="", rust_lld="", rustc=rustc, python3="echo crates")
+    for name in ("mkdir", "dirname", "cp", "mv", "rm", "tail", "touch", "sleep", "cat"):
+        if not (path / name).exists():
+            (path / name).symlink_to(shutil.which(name))
+    argv = ["sh", "tests/build", TARGET, "target/dist/hermes-init"]
+    both = [subprocess.Popen(argv, cwd=copy, env={"PATH": str(path), "STOCK": "1"}, stderr=subprocess.PIPE) for _ in range(2)]
+    wait_for(lambda: len(list(place.glob("copied.*"))) == 2, what="both copies")
+    (place / "go").touch()
+    said = [process.communicate(timeout=60)[1] for process in both]
+    assert [process.returncode for process in both] == [0, 0], said
+    assert [(path.name, path.read_text()) for path in (copy / "target/dist").iterdir()] == [("hermes-init", "executable crates\n")]
 
 
 # What was built.
