@@ -6,6 +6,7 @@
 # For this machine, or for another one: make TARGET=aarch64-unknown-linux-musl
 HOST    := $(shell uname -m)-unknown-linux-musl
 TARGET  := $(HOST)
+$(if $(strip $(TARGET)),,$(error TARGET is empty: without it, make builds for $(HOST)))
 FOREIGN := $(filter-out $(HOST),$(TARGET))
 PREFIX  := /usr
 DESTDIR :=
@@ -145,7 +146,8 @@ link  = $(call place,$(1),ln -sfn $(BIN) "$$new")
 
 install: $(EXE)
 	@case '$(BUNDLES)' in ''|/*) ;; *) echo 'BUNDLES must be an absolute path' >&2; exit 1;; esac
-	@case '$(PREFIX)' in [!/]*|*[[:space:]\\\&\|]*) echo 'PREFIX must be an absolute path without blanks and \\&|, since scripts contain it' >&2; exit 1;; esac
+	@case '$(subst ','"'"',$(PREFIX))' in [!/]*|*[!A-Za-z0-9/._+,:@%=~-]*) \
+		echo 'PREFIX must be an absolute path of letters, digits and /._+,:@%=~-, since scripts contain it' >&2; exit 1;; esac
 	$(call put,$(BIN),755,cat $(EXE))
 	$(call put,$(PAGE),644,cat src/hermes-init.8)
 	$(call put,$(DOC)/LICENSE,644,cat LICENSE)
