@@ -142,7 +142,11 @@ mod tests {
                 Action::Refused,
                 r#""a\u0020b" is a symlink"#,
             ),
-            (Finding::Failed("event".into(), Errno::IO.into()), Action::Failed, "event: I/O error"),
+            (
+                Finding::Failed("event".into(), Errno::NOSPC.into()),
+                Action::Failed,
+                "event: No space left on device",
+            ),
             (
                 Finding::Unsealed(sealed),
                 Action::Failed,

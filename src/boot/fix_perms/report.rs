@@ -99,7 +99,7 @@ mod tests {
             outcome("dashboard", Finding::Right),
             outcome("idle", Finding::Left("it is not supervised")),
             outcome("a b", Finding::Refused("log".into(), "is a symlink".into())),
-            outcome("web", Finding::Failed("event".into(), Errno::IO.into())),
+            outcome("web", Finding::Failed("event".into(), Errno::NOSPC.into())),
         ]
         .into_iter()
         .flatten()
@@ -113,7 +113,7 @@ mod tests {
             "fix-perms: service=dashboard action=done\n\
              fix-perms: service=idle action=skipped reason=\"it is not supervised\"\n\
              fix-perms: service=\"a\\u0020b\" action=refused reason=\"log is a symlink\"\n\
-             fix-perms: service=web action=failed reason=\"event: I/O error\"\n\
+             fix-perms: service=web action=failed reason=\"event: No space left on device\"\n\
              fix-perms: 1 done, 1 skipped, 1 refused, 1 failed\n"
         );
         assert_eq!(text(&[], Form::Lines), "fix-perms: 0 done, 0 skipped, 0 refused, 0 failed\n");
@@ -124,7 +124,7 @@ mod tests {
         assert_eq!(
             text(&outcomes(), Form::Failures),
             "fix-perms: service=\"a\\u0020b\" action=refused reason=\"log is a symlink\"\n\
-             fix-perms: service=web action=failed reason=\"event: I/O error\"\n"
+             fix-perms: service=web action=failed reason=\"event: No space left on device\"\n"
         );
         assert_eq!(text(&[], Form::Failures), "");
     }
@@ -136,7 +136,7 @@ mod tests {
             "{\"service\": \"dashboard\", \"action\": \"done\", \"reason\": null, \"changed\": true}\n\
              {\"service\": \"idle\", \"action\": \"skipped\", \"reason\": \"it is not supervised\", \"changed\": true}\n\
              {\"service\": \"a b\", \"action\": \"refused\", \"reason\": \"log is a symlink\", \"changed\": true}\n\
-             {\"service\": \"web\", \"action\": \"failed\", \"reason\": \"event: I/O error\", \"changed\": true}\n\
+             {\"service\": \"web\", \"action\": \"failed\", \"reason\": \"event: No space left on device\", \"changed\": true}\n\
              {\"done\": 1, \"skipped\": 1, \"refused\": 1, \"failed\": 1}\n"
         );
     }
