@@ -1,15 +1,9 @@
-//! What is known of the files in the directory of a profile before they are used: one bounded listing tells which are not there, and
-//! files of an ordinary size are read ahead. On a volume behind a network every look takes milliseconds; these need the fewest, and those of
-//! several profiles can be made at once. What is not known is looked at when it is asked for.
+//! What is known of the entries of a directory before they are asked for: one bounded listing tells which are not there, and files can be
+//! read ahead. What is not known is looked at when it is asked for. On a volume behind a network every look takes milliseconds.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::budget::Budget;
-use super::config::CONFIG;
-use super::exit_ledger::LEDGER;
-use super::kept_env::KEPT;
-use super::state::STATE;
 use crate::sys::file::{self, Limit};
 use crate::sys::{Dir, Errno, Meta, Name, Reason, SubPath};
 
@@ -20,42 +14,6 @@ const NAMES: usize = 4 << 10;
 
 /// A file's content and attributes.
 pub type Content = (Vec<u8>, Meta);
-
-/// Largest JSON file that is read ahead, in bytes. Hermes Agent's have about 1 KiB.
-const JSON_AHEAD: u64 = 4 << 10;
-/// Largest config.yaml that is read ahead, in bytes. Hermes Agent's own example, with all its comments, has 126,181.
-const CONFIG_AHEAD: u64 = 128 << 10;
-
-/// What is read ahead: files up to these sizes, in bytes. A larger one is left to whoever asks for it. By default, nothing is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Wanted {
-    /// The state and the ledger.
-    json: u64,
-    /// `config.yaml`.
-    config: u64,
-    /// The variables that a registration has kept.
-    variables: u64,
-    /// Entries of which it matters whether they are there.
-    looks: &'static [&'static Name],
-}
-
-impl Wanted {
-    /// Returns what is wanted of a profile as far as the budget has it.
-    pub fn within(
-        budget: &Budget,
-        has_config: bool,
-        has_variables: bool,
-        looks: &'static [&'static Name],
-    ) -> Wanted {
-        let if_wanted = |is_wanted, size| if is_wanted { size } else { 0 };
-        Wanted {
-            json: JSON_AHEAD.min(budget.json.most()),
-            config: if_wanted(has_config, CONFIG_AHEAD.min(budget.configs.most())),
-            variables: if_wanted(has_variables, JSON_AHEAD),
-            looks,
-        }
-    }
-}
 
 /// What is known of a directory: by default, nothing.
 #[derive(Debug, Default)]
@@ -69,30 +27,41 @@ pub struct Known {
 }
 
 impl Known {
-    /// Lists a directory, if it is open for reading, and reads ahead what is wanted. Several threads may do so at once.
-    pub fn of(dir: &Dir, wanted: Wanted) -> Known {
-        let mut known = Known { names: list(dir), ..Known::default() };
-        let looks = wanted.looks.iter().filter(|name| !known.rules_out((**name).as_ref()));
-        known.looked = looks.map(|name| (*name, dir.has(name))).collect();
-        let direct = |name: &'static Name| move |limit| file::read_meta(dir, name, limit);
-        known.read_ahead(STATE.as_ref(), wanted.json, direct(&STATE));
-        known.read_ahead(LEDGER.as_ref(), wanted.json, |limit| file::read_below(dir, &LEDGER, limit));
-        known.read_ahead(CONFIG.as_ref(), wanted.config, direct(&CONFIG));
-        known.read_ahead(KEPT.as_ref(), wanted.variables, direct(&KEPT));
-        known
+    /// Lists a directory, if it is open for reading.
+    pub fn list(dir: &Dir) -> Known {
+        Known { names: list(dir), ..Known::default() }
     }
 
-    /// Reads a file of at most `most` bytes, unless it is not there.
+    /// Looks which of these entries are there.
+    pub fn look(&mut self, dir: &Dir, entries: &[&'static Name]) {
+        for name in entries {
+            if !self.rules_out((*name).as_ref()) {
+                self.looked.push((*name, dir.has(name)));
+            }
+        }
+    }
+
+    /// Reads a file, if it is there and has at most `most` bytes.
+    pub fn read(&mut self, dir: &Dir, name: &'static Name, most: u64) {
+        self.read_ahead(name.as_ref(), most, |limit| file::read_meta(dir, name, limit));
+    }
+
+    /// [`Known::read`] two steps below.
+    pub fn read_below(&mut self, dir: &Dir, below: &'static SubPath, most: u64) {
+        self.read_ahead(below.as_ref(), most, |limit| file::read_below(dir, below, limit));
+    }
+
     fn read_ahead(
         &mut self,
         path: &'static Path,
         most: u64,
         read: impl FnOnce(Limit) -> Result<Content, Reason>,
     ) {
-        if most == 0 || self.rules_out(path) {
+        if self.rules_out(path) {
             return;
         }
         let read = read(Limit { file: u64::MAX, left: most, why: "" });
+        // A larger one is left to whoever asks for it.
         if !matches!(read, Err(Reason::Unread(_))) {
             self.read.push((path, read));
         }
@@ -206,7 +175,7 @@ mod tests {
             assert_eq!(known.rules_out(FILE.as_ref()), is_ruled_out, "{entries:?}");
         }
         let known = Known { names: Some(Name::new("state").into_iter().collect()), ..Known::default() };
-        assert!(!known.rules_out(LEDGER.as_ref()));
-        assert!(known.rules_out(STATE.as_ref()));
+        assert!(!known.rules_out(Path::new("state/gateway.lifecycle.json")));
+        assert!(known.rules_out(Path::new("gateway_state.json")));
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 use std::path::Path;
 
-use super::contents::{Contents, Known, Wanted};
+use super::contents::{Contents, Known};
 use crate::output::{Context, Error, Result};
 use crate::sys::space::{self, Space};
 use crate::sys::walk::{self, Missing};
@@ -66,7 +66,7 @@ impl Home {
 
     /// Returns what is in the directory, with one listing, as it was when this was first asked for.
     pub fn contents(&self) -> Contents<'_> {
-        Contents::new(&self.dir, self.known.get_or_init(|| Known::of(&self.dir, Wanted::default())))
+        Contents::new(&self.dir, self.known.get_or_init(|| Known::list(&self.dir)))
     }
 
     /// Returns the space of the file system that a directory is on. That of `HERMES_HOME` is asked for once.

@@ -1,6 +1,7 @@
 //! The persistent side: `HERMES_HOME` and its files. The hermes user writes there and is not trusted.
 
 pub mod advice;
+pub mod ahead;
 pub mod bootlog;
 pub mod budget;
 pub mod config;

@@ -3,8 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use super::ahead::Wanted;
 use super::config::{self, Answer};
-use super::contents::{Contents, Known, Wanted};
+use super::contents::{Contents, Known};
 use super::home::{self, Home, Refusal, Trusted};
 use super::parking::PARKED;
 use crate::output::escape::FromVolume;
@@ -308,7 +309,7 @@ fn refused(name: &Name, refusal: Refusal) -> Found {
 }
 
 fn with_known(dir: Dir, wanted: Wanted) -> (Dir, Known) {
-    let known = Known::of(&dir, wanted);
+    let known = wanted.of(&dir);
     (dir, known)
 }
 

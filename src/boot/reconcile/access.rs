@@ -6,8 +6,8 @@ use std::iter;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use super::Pass;
 use super::plan::Item;
+use super::{Pass, observed};
 use crate::output::escape::Shown;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
@@ -18,9 +18,6 @@ use crate::volume::{advice, gateway_log, profiles};
 /// What EPERM says of a directory that the hermes user cannot change.
 const IMMUTABLE: &str =
     "Operation not permitted: it is immutable (see lsattr(1)), or a security module refuses it";
-
-/// Number of profiles that are looked at before something is said of them.
-const AT_ONCE: usize = 32;
 
 /// Notes at each profile what keeps its gateway from running, and reports it once: root cannot become the hermes user, or that user is
 /// refused the volume, the gateway's program, the profile's directory or that of its log; or the volume is full. A look that fails is noted
@@ -188,7 +185,7 @@ impl Look<'_> {
             Err(_) => (None, None),
         };
         let path = self.path;
-        for items in items.chunks_mut(AT_ONCE) {
+        for items in items.chunks_mut(observed::at_once(threads)) {
             let tried = threads::map(items, threads, |item| {
                 let name = &item.with_slot()?.name;
                 volume.as_ref().ok().map(|volume| volume.try_directories(path, name))

@@ -12,6 +12,7 @@ mod explain;
 mod explanation;
 mod files;
 mod observe;
+mod observed;
 pub mod plan;
 mod profile_files;
 mod report;

@@ -2,9 +2,10 @@
 //! the end where s6-svscan cannot handle all.
 
 use super::Pass;
-use super::capacity::{Admission, Candidate, Capacity, SPARE};
+use super::capacity::{Capacity, SPARE};
 use super::decide::Profile;
 use super::files::Files;
+use super::observed::{self, Entry, NotProfiles, Observed};
 use super::rest;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
@@ -15,9 +16,10 @@ use crate::sys::{Name, Reason, process, threads};
 use crate::topology::signs::{Signs, Topology};
 use crate::topology::traces;
 use crate::volume::Home;
+use crate::volume::ahead::Wanted;
 use crate::volume::budget::Budget;
 use crate::volume::config::{self, Answer, CONFIG};
-use crate::volume::contents::{Contents, Known, Wanted};
+use crate::volume::contents::{Contents, Known};
 use crate::volume::parking::PARKED;
 use crate::volume::profiles::{self, Found, LISTED, Listing, Others, Profiles};
 
@@ -25,60 +27,8 @@ use crate::volume::profiles::{self, Found, LISTED, Listing, Others, Profiles};
 const ROOM: &str = "find out how much room there is for";
 /// The name of the profile at `HERMES_HOME`.
 static ROOT: Name = Name::fixed(c"default");
-/// Number of profiles for which there is no capacity and that are reported one by one.
-const REFUSED: usize = 1000;
-/// Number of profiles without capacity whose states are read: one that wants to run gets the slot of one that does not. A further one
-/// gets none, whatever its state is.
-const REFUSED_READ: usize = 4000;
-/// Number of profiles of a remote volume that are read ahead at once. Each takes a descriptor, and memory for its files.
-const AHEAD: usize = 32;
 /// Smallest number of files that this process may have open where some profiles are read ahead. One after the other, they need a dozen.
 const DESCRIPTORS: u64 = 128;
-
-/// What was read of the volume.
-pub struct Observed {
-    /// `default` first, then the entries of `profiles` in byte order.
-    pub entries: Vec<Entry>,
-    /// Further profiles for which there is no capacity, in byte order: the first 1000.
-    pub without_slot: Vec<Name>,
-    /// The number of those that follow.
-    pub refused_unnamed: usize,
-    /// The slots that s6-svscan can handle.
-    pub capacity: Capacity,
-    /// Whether a profile in `without_slot` wants to run and is neither standalone nor parked.
-    pub is_refused_one_wanted: bool,
-    /// Further entries of `profiles`, which are only counted.
-    pub others: Others,
-    /// The directories of `profiles` that are no profiles. Only a pass that changes nothing looks for them.
-    pub not_profiles: NotProfiles,
-    /// The signs of the topology.
-    pub signs: Signs,
-    /// Whether all profiles could be listed and looked at.
-    pub is_complete: bool,
-    /// How many threads look at profiles.
-    pub threads: usize,
-}
-
-/// What was read of an entry of `profiles`, or of `HERMES_HOME` itself.
-pub enum Entry {
-    /// A profile.
-    Profile(Profile),
-    /// A profile whose capacity another one got.
-    Displaced(Profile),
-    /// An entry that can have no slot; why.
-    Unusable(Name, String),
-    /// An entry that could not be looked at; why.
-    Unknown(Name, String),
-}
-
-/// The directories of `profiles` that are no profiles.
-#[derive(Default)]
-pub struct NotProfiles {
-    /// The first ones, in byte order.
-    pub names: Vec<Name>,
-    /// The number of further ones.
-    pub more: usize,
-}
 
 /// Reads the volume. `slots` are the entries of the scan directory.
 pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
@@ -109,7 +59,7 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
         return observed;
     };
     let read = home.as_its_user(|| {
-        let known = Known::of(&home.dir, Wanted::default());
+        let known = Known::list(&home.dir);
         let contents = Contents::new(&home.dir, &known);
         let listed = list(home, pass).unwrap_or_else(|error| {
             pass.console.failed(&error);
@@ -140,11 +90,6 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
     observed
 }
 
-/// Returns how many profiles so many threads look at before something is said of them.
-pub fn at_once(threads: usize) -> usize {
-    if threads > 1 { AHEAD } else { 1 }
-}
-
 /// Returns how many threads look at profiles: one where a look takes no time, or descriptors are few.
 fn threads_for(profiles: &Profiles, home: &Home) -> usize {
     if profiles.is_remote(home) && process::descriptors() >= DESCRIPTORS { threads::MOST } else { 1 }
@@ -155,40 +100,6 @@ fn list(home: &Home, pass: &Pass<'_>) -> Result<Option<(Profiles, Listing)>> {
     let Some(profiles) = Profiles::open(home, pass.trusted)? else { return Ok(None) };
     let listing = profiles.names()?;
     Ok(Some((profiles, listing)))
-}
-
-impl Observed {
-    /// Returns whether there is capacity for the slot of a profile.
-    fn admit(&mut self, profile: &Profile, is_new: bool) -> bool {
-        let candidate = Candidate { is_new, wants: profile.wants(), is_root: profile.name.is_root() };
-        match self.capacity.admit(candidate, self.entries.len()) {
-            Admission::Admitted => (),
-            Admission::Replaces(place) => self.displace(place),
-            Admission::Refused => return false,
-        }
-        true
-    }
-
-    /// Returns whether nothing of a further profile is read. `is_new`: it has no slot yet.
-    fn is_unread(&self, is_new: bool) -> bool {
-        is_new && self.capacity.without_slot() >= REFUSED_READ
-    }
-
-    fn displace(&mut self, place: usize) {
-        if let Some(entry) = self.entries.get_mut(place)
-            && let Entry::Profile(profile) = entry
-        {
-            *entry = Entry::Displaced(profile.clone());
-        }
-    }
-
-    fn refuse(&mut self, profile: &ProfileName) {
-        if self.without_slot.len() < REFUSED {
-            self.without_slot.extend(Name::new(profile.text()));
-        } else {
-            self.refused_unnamed += 1;
-        }
-    }
 }
 
 struct Reader<'a> {
@@ -241,7 +152,7 @@ impl Reader<'_> {
                 self.files.read_standalone(&mut profile, contents);
                 observed.is_refused_one_wanted = !profile.is_standalone;
             }
-            if observed.without_slot.len() < REFUSED {
+            if observed.names_refused() {
                 self.files.report(&profile);
             }
             observed.refuse(&profile.name);
@@ -257,7 +168,7 @@ impl Reader<'_> {
     fn profiles(&self, profiles: &Profiles, listing: &Listing, observed: &mut Observed) {
         observed.others = listing.others;
         let mut reported = 0;
-        for names in listing.names.chunks(at_once(observed.threads)) {
+        for names in listing.names.chunks(observed::at_once(observed.threads)) {
             let wanted: Vec<_> = names.iter().map(|name| (name, self.wanted(name, observed))).collect();
             let ahead =
                 threads::map(&wanted, observed.threads, |(name, wanted)| profiles.ahead(name, *wanted));
@@ -323,12 +234,6 @@ impl Reader<'_> {
                 "gateway.standalone in config.yaml is ignored: the gateway of default serves other profiles"
             ));
         }
-    }
-}
-
-impl NotProfiles {
-    fn add(&mut self, name: Name) {
-        if self.names.len() < LISTED { self.names.push(name) } else { self.more += 1 }
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::access;
 use super::decide::{self, Decision, DownReason, Gateways, NoSlotReason, Profile, Situation, State};
-use super::observe::{self, Entry, NotProfiles, Observed};
+use super::observe;
+use super::observed::{Entry, NotProfiles, Observed};
 use super::slots::{self, Slot};
 use super::{Pass, bootstrap};
 use crate::output::Error;

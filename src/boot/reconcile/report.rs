@@ -134,7 +134,7 @@ mod tests {
     use crate::boot::reconcile::decide::{
         Decision, Gateways, NoSlotReason, Profile, Situation, StartReason, State,
     };
-    use crate::boot::reconcile::observe::NotProfiles;
+    use crate::boot::reconcile::observed::NotProfiles;
     use crate::sys::Name;
     use crate::topology::signs::Topology;
     use crate::volume::state::{Key, RecordedState};

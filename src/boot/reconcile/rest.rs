@@ -5,7 +5,7 @@ use std::mem;
 use super::capacity::Capacity;
 use super::decide::Profile;
 use super::files::Files;
-use super::observe::{self, Entry, Observed};
+use super::observed::{self, Entry, Observed};
 use super::{Pass, bootstrap};
 use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, Name, threads};
@@ -92,7 +92,7 @@ impl Rest<'_> {
     fn look_for_signs(&self, observed: &mut Observed) {
         let Files { pass, budget } = self.files;
         let signs = &mut observed.signs;
-        for names in self.names.chunks(observe::at_once(observed.threads)) {
+        for names in self.names.chunks(observed::at_once(observed.threads)) {
             if signs.has_any() {
                 return;
             }

@@ -7,7 +7,7 @@ use super::decide::Profile;
 use super::files::GATEWAY_PID;
 use super::plan::{Item, Plan};
 use super::slots::Slot;
-use super::{Pass, elsewhere, observe, profile_files};
+use super::{Pass, elsewhere, observed, profile_files};
 use crate::output::{Context, Error, Result};
 use crate::s6::scandir_lock::Held;
 use crate::s6::slot::staging;
@@ -49,7 +49,7 @@ pub fn remove(pass: &Pass<'_>, scandir: &Held<'_>, plan: &Plan) -> BTreeMap<usiz
             }
         }
     }
-    for some in left.chunks(observe::at_once(plan.threads)) {
+    for some in left.chunks(observed::at_once(plan.threads)) {
         let removed = remove_some(pass, some, plan.threads).unwrap_or_else(|error| {
             pass.console.failed(&error);
             Vec::new()

@@ -1,0 +1,61 @@
+//! What is read of a profile before it is its turn: files of an ordinary size. Several threads may do so at once.
+
+use super::budget::Budget;
+use super::config::CONFIG;
+use super::contents::Known;
+use super::exit_ledger::LEDGER;
+use super::kept_env::KEPT;
+use super::state::STATE;
+use crate::sys::{Dir, Name};
+
+/// Largest JSON file that is read ahead, in bytes. Hermes Agent's have about 1 KiB.
+const JSON: u64 = 4 << 10;
+/// Largest config.yaml that is read ahead, in bytes. Hermes Agent's own example, with all its comments, has 126,181.
+const CONFIGS: u64 = 128 << 10;
+
+/// What is read ahead. By default, nothing is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Wanted {
+    /// The state and the ledger, up to this size in bytes.
+    json: Option<u64>,
+    /// `config.yaml`, up to this size in bytes.
+    config: Option<u64>,
+    /// The variables that a registration has kept, up to this size in bytes.
+    variables: Option<u64>,
+    /// Entries of which it matters whether they are there.
+    looks: &'static [&'static Name],
+}
+
+impl Wanted {
+    /// Returns what is wanted of a profile as far as the budget has it.
+    pub fn within(
+        budget: &Budget,
+        has_config: bool,
+        has_variables: bool,
+        looks: &'static [&'static Name],
+    ) -> Wanted {
+        Wanted {
+            json: Some(JSON.min(budget.json.most())),
+            config: has_config.then(|| CONFIGS.min(budget.configs.most())),
+            variables: has_variables.then_some(JSON),
+            looks,
+        }
+    }
+
+    /// Lists the directory of a profile, if it is open for reading, and reads ahead what is wanted.
+    pub fn of(self, dir: &Dir) -> Known {
+        let mut known = Known::list(dir);
+        known.look(dir, self.looks);
+        if let Some(most) = self.json {
+            known.read(dir, &STATE, most);
+            known.read_below(dir, &LEDGER, most);
+        }
+        if let Some(most) = self.config {
+            known.read(dir, &CONFIG, most);
+        }
+        if let Some(most) = self.variables {
+            known.read(dir, &KEPT, most);
+        }
+        known
+    }
+}
