@@ -181,9 +181,10 @@ dist:
 
 # The image to copy from, hermes-init, for this machine or for another one: make image PLATFORM=linux/arm64. src/Dockerfile says what is in it.
 PLATFORM := linux/$(if $(filter aarch64,$(firstword $(subst -, ,$(HOST)))),arm64,amd64)
+# Docker without BuildKit does not say TARGETARCH itself.
 ENGINE   := $(firstword $(foreach engine,docker podman,$(if $(wildcard $(addsuffix /$(engine),$(subst :, ,$(PATH)))),$(engine))))
 image: engine dist
-	$(ENGINE) build --platform $(PLATFORM) -t hermes-init -f $(CURDIR)/src/Dockerfile $(CURDIR)/target/dist
+	$(ENGINE) build --platform $(PLATFORM) --build-arg TARGETARCH=$(word 2,$(subst /, ,$(PLATFORM))) -t hermes-init -f $(CURDIR)/src/Dockerfile $(CURDIR)/target/dist
 
 engine:
 	@[ -n '$(ENGINE)' ] || { echo 'image: error: neither docker nor podman is on PATH' >&2; exit 1; }

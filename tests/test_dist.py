@@ -260,6 +260,15 @@ def test_a_linker_that_somebody_names_is_refused(copy):
     assert process.returncode != 0
 
 
+@pytest.mark.parametrize("platform", ["linux/amd64", "linux/arm64"])
+def test_an_engine_that_does_not_know_the_architecture_is_told(platform, copy):
+    """Docker without BuildKit."""
+    said = make(copy, "image", "ENGINE=echo", f"PLATFORM={platform}", f"TARGETS={HOST}", environment=variables()).decode()
+    architecture = platform.partition("/")[2]
+    assert f"build --platform {platform} --build-arg TARGETARCH={architecture} -t hermes-init -f " in said.splitlines()[-2], said
+    assert "FROM ${TARGETARCH}" in (ROOT / "src/Dockerfile").read_text()
+
+
 def test_without_docker_and_podman_no_image_is_begun(copy, place):
     (place / "bin").mkdir()
     for name in ("make", "sh", "uname", "find", "sed", "dirname"):
