@@ -135,6 +135,26 @@ def test_two_builds_at_once_both_end_well(place):
     assert [(path.name, path.read_text()) for path in (copy / "target/dist").iterdir()] == [("hermes-init", "executable crates\n")]
 
 
+@pytest.mark.parametrize("mirror", ["", "https://debian.example.org/debian/"])
+def test_fresh_machines_are_made_where_apt_gets_another_distribution_too(mirror, place):
+    copy = checkout(place)
+    shutil.copy(ROOT / "tests/fresh", copy / "tests")
+    path = programs(
+        place,
+        id="echo 0",
+        rustc="echo /nonexistent",
+        apt_config="",
+        apt_get=f"printf %s '{mirror}'",
+        mmdebstrap=f'for word; do echo "($word)"; done > {place}/said; exit 7',
+    )
+    for name in ("bash", "env", "grep"):
+        (path / name).symlink_to(shutil.which(name))
+    done = run(["tests/fresh", "trixie"], cwd=copy, env={"PATH": str(path)})
+    assert done.returncode == 7, done
+    words = (place / "said").read_text().splitlines()
+    assert words[words.index("(trixie)") + 1 :] == [f"({copy}/target/fresh/trixie)", *([f"({mirror})"] if mirror else [])]
+
+
 # What was built.
 
 
