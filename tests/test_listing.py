@@ -259,3 +259,16 @@ def test_threads_are_started_for_a_remote_volume_alone_and_are_few():
                     bed.run([*trace, "/run/bed/bin/hermes-init", "reconcile"])
             started = bed.path("/run/bed/trace").read_text().count("clone")
             assert least <= started <= most, (kind, started)
+
+
+@FUSE
+@pytest.mark.strace
+def test_threads_look_whether_default_runs_for_a_profile_that_is_not_asked_for():
+    with Bed() as bed:
+        for number in range(20):
+            bed.profile(f"p{number:02}", "stopped")
+        with Slow("/opt/data", "/opt/data", delay=0, cache=600, before=bed.command([])):
+            trace = ["strace", "-f", "-o", "/run/bed/trace", "-e", "trace=clone,clone3"]
+            done = bed.run([*trace, "/run/bed/bin/hermes-init", "status", "--topology=multiplex", "p00"])
+        # One more tries whether the hermes user may use the two directories, that of default and that of p00.
+        assert done.returncode == 0 and bed.path("/run/bed/trace").read_text().count("clone(") >= 7, done

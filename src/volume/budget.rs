@@ -10,7 +10,7 @@ use crate::sys::{Errno, Name, Reason, SubPath};
 
 /// Size in bytes up to which a JSON file costs nothing. Hermes Agent's `gateway_state.json` has about 1 KiB, its lifecycle ledger less;
 /// parsing takes up to 60 ns a byte.
-const JSON_FREE: u64 = 2 << 10;
+pub const JSON_FREE: u64 = 2 << 10;
 /// What all JSON files together may have beyond that, in bytes.
 const JSON_SUM: u64 = 6 << 20;
 /// Size in bytes up to which a config.yaml costs nothing; reading it takes up to 12 ns a byte.

@@ -8,6 +8,7 @@ use super::config::{self, Answer};
 use super::contents::{Contents, Known};
 use super::home::{self, Home, Refusal, Trusted};
 use super::parking::PARKED;
+use super::state;
 use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
@@ -193,6 +194,11 @@ impl Profiles {
                 Ok(Answer::Absent | Answer::False { .. })
             );
         !is_none
+    }
+
+    /// Returns whether an entry may be a profile whose gateway is to run by its own state. Several threads may ask at once.
+    pub fn may_want(&self, name: &Name) -> bool {
+        state::starts_below(&self.dir, name) != Ok(false)
     }
 
     /// Returns whether an entry is a directory, as far as this process can tell.

@@ -1,6 +1,6 @@
 //! `gateway_state.json`: the state that a gateway last wrote, and the one that its operator last asked for.
 
-use super::budget::Budget;
+use super::budget::{Budget, JSON_FREE};
 use super::contents::Contents;
 use crate::output::json::{Object, Value};
 use crate::sys::proc::Named;
@@ -197,6 +197,14 @@ pub fn read(profile: Contents<'_>, budget: &Budget) -> StateFile {
         Ok(None) => StateFile::default(),
         Err(reason) => StateFile::unusable(reason),
     }
+}
+
+/// Returns whether the state file of a directory below asks for a start, with one call where there is none. Fails if the directory is a
+/// symlink, or the file is so large that it costs something of a budget.
+pub fn starts_below(dir: &Dir, directory: &Name) -> Result<bool, Reason> {
+    let text = file::find_below(dir, directory, &STATE, JSON_FREE)?;
+    let state = text.and_then(|text| StateFile::parse(&text).state.ok()?);
+    Ok(state.is_some_and(|state| state.starts()))
 }
 
 /// Reads what a gateway has last written of itself; `None` if there is no state file, or what is in it is no object.

@@ -58,7 +58,8 @@ pub fn look(files: &Files<'_>, profiles: &Profiles, rest: &[Name], observed: &mu
         rest.look_for_signs(observed);
     }
     if !rest.names.is_empty() && Topology::decide(choice, &observed.signs).is_multiplex {
-        observed.is_refused_one_wanted |= !has_one_to_run(files.pass, observed) && rest.has_charge();
+        observed.is_refused_one_wanted |=
+            !has_one_to_run(files.pass, observed) && rest.has_charge(observed.threads);
     }
 }
 
@@ -115,7 +116,7 @@ impl Rest<'_> {
     }
 
     /// Returns whether `default` runs for one of them.
-    fn has_charge(&self) -> bool {
+    fn has_charge(&self, threads: usize) -> bool {
         let is_charge = |profile, dir: &Dir| {
             let contents = Contents::unknown(dir);
             let (mut profile, _) = self.files.profile(profile, contents);
@@ -125,9 +126,14 @@ impl Rest<'_> {
             }
             is_charge(self.files.pass, &profile)
         };
-        self.names.iter().any(|name| match self.profiles.look(name) {
-            Found::Profile(profile, dir) => is_charge(profile, &dir),
-            _ => false,
+        self.names.chunks(observed::at_once(threads)).any(|names| {
+            let may_want = threads::map(names, threads, |name| self.profiles.may_want(name));
+            names.iter().zip(may_want).any(|(name, may_want)| {
+                match may_want.then(|| self.profiles.look(name)) {
+                    Some(Found::Profile(profile, dir)) => is_charge(profile, &dir),
+                    _ => false,
+                }
+            })
         })
     }
 }
