@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ffi::OsString;
-use std::iter;
+
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -12,7 +12,7 @@ use crate::output::escape::Shown;
 use crate::output::{Error, Result};
 use crate::s6::ProfileName;
 use crate::settings::Settings;
-use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, process, threads};
+use crate::sys::{Dir, Errno, Ids, Name, Reason, as_user, process, space, threads};
 use crate::volume::{advice, gateway_log, profiles};
 
 /// What EPERM says of a directory that the hermes user cannot change.
@@ -208,8 +208,10 @@ impl Look<'_> {
     /// Returns that the volume, or what the logs are on, is full.
     fn full(&self, volume: &Volume) -> Option<String> {
         let logs = volume.logs.as_ref().ok().map(|logs| (logs, Path::new(gateway_log::LOGS)));
-        iter::once((&volume.home, self.path)).chain(logs).find_map(|(dir, path)| {
-            let space = self.pass.home.as_ref()?.space_of(dir);
+        // That of the logs is asked for by itself: a quota may be one directory's.
+        let home = self.pass.home.as_ref().map(|home| (home.space_of(&volume.home), self.path));
+        let logs = logs.map(|(dir, path)| (space::of(dir), path));
+        home.into_iter().chain(logs).find_map(|(space, path)| {
             let error = match space.map(|space| space.is_full) {
                 // A seccomp filter may refuse the question.
                 Ok(false) | Err(Errno::NOSYS | Errno::PERM | Errno::ACCESS) => return None,
