@@ -1,5 +1,5 @@
-"""What a pass knows of a profile's directory from one listing, and what it looks at where the listing does not tell; and that what it says
-and does is the same however it looks: one profile after the other, or several at once where the volume is behind a network."""
+"""What a pass knows of a profile's directory on a remote volume from one listing, and what it looks at where the listing does not tell; and
+that what it says and does is the same however it looks: one profile after the other, or several at once."""
 
 import os
 import re
@@ -14,8 +14,11 @@ from support.program import HERMES
 from support.slow import Slow
 from support.testbed import Bed
 
-pytestmark = [pytest.mark.root, pytest.mark.s6]
-FUSE = pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="needs FUSE")
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.s6,
+    pytest.mark.skipif(not Path("/dev/fuse").exists(), reason="needs FUSE"),
+]
 ENTRIES = 256
 
 
@@ -52,7 +55,8 @@ def bed():
     with Bed() as bed:
         bed.profile("coder", "running")
         fill(bed.path("/opt/data/profiles/coder"))
-        yield bed
+        with Slow("/opt/data", "/opt/data", delay=0, cache=0, before=bed.command([])):
+            yield bed
 
 
 def is_whole(bed, done):
@@ -106,18 +110,32 @@ def test_of_names_as_long_as_can_be_one_buffer_is_listed(bed):
     assert bed.path("/run/bed/trace").read_text().count("getdents64(") == 1
 
 
-@FUSE
 @pytest.mark.parametrize("spelled", [str.upper, str.title])
-def test_where_case_does_not_matter_a_file_is_found_in_any_spelling(bed, spelled):
-    folder = bed.path("/opt/data/profiles/coder")
-    caseless.mounted(bed, "/opt/data")
-    for name in ("gateway.pid", "processes.json", "config.yaml", "gateway_state.json"):
-        # By way of another name: both are one here.
-        os.rename(folder / name, folder / "aside")
-        os.rename(folder / "aside", folder / spelled(name))
-    done = bed.init("reconcile", code=0)
-    assert b"profile=coder prior_state=running action=started" in done.stdout, done
-    assert not {name for name in names_of(folder) if name.lower() in ("gateway.pid", "processes.json")}
+def test_where_case_does_not_matter_a_file_is_found_in_any_spelling(spelled):
+    with Bed() as bed:
+        bed.profile("coder", "running")
+        folder = bed.path("/opt/data/profiles/coder")
+        fill(folder)
+        caseless.mounted(bed, "/opt/data")
+        for name in ("gateway.pid", "processes.json", "config.yaml", "gateway_state.json"):
+            # By way of another name: both are one here.
+            os.rename(folder / name, folder / "aside")
+            os.rename(folder / "aside", folder / spelled(name))
+        done = bed.init("reconcile", code=0)
+        assert b"profile=coder prior_state=running action=started" in done.stdout, done
+        assert not {name for name in names_of(folder) if name.lower() in ("gateway.pid", "processes.json")}
+
+
+@pytest.mark.strace
+def test_a_state_that_a_listing_has_missed_is_read(bed):
+    """It is replaced again and again, and some file systems list no entry that is newer than the listing."""
+    listing = ["strace", "-f", "-o", "/dev/null", "-P", "/opt/data/profiles/coder", "-P", "/opt/data", "-e", "inject=getdents64:retval=0"]
+    done = bed.run([*listing, "/run/bed/bin/hermes-init", "reconcile"])
+    # Nothing else is known to be there.
+    assert b"profile=default prior_state=None" in done.stdout and done.returncode == 0, done
+    bed.path("/opt/data/gateway_state.json").write_text('{"gateway_state": "stopped"}')
+    done = bed.run([*listing, "/run/bed/bin/hermes-init", "reconcile"])
+    assert b"profile=default prior_state=stopped" in done.stdout, done
 
 
 def test_where_case_matters_another_spelling_is_another_file(bed):
@@ -209,7 +227,6 @@ WAYS = {
 }
 
 
-@FUSE
 @pytest.mark.strace
 @pytest.mark.parametrize("way", WAYS)
 def test_several_at_once_are_told_and_done_as_one_after_the_other(way):
@@ -231,7 +248,6 @@ def test_several_at_once_are_told_and_done_as_one_after_the_other(way):
     assert b"profile=p09" in answers["local"]["said"][1] and len(answers["local"]["slots"]) > 40
 
 
-@FUSE
 def test_what_is_read_ahead_takes_little_memory():
     with Bed() as bed:
         for number in range(64):
@@ -244,7 +260,6 @@ def test_what_is_read_ahead_takes_little_memory():
             assert done.returncode == 0 and done.stderr == b"" and done.stdout.count(b"action=started") == 64, done
 
 
-@FUSE
 @pytest.mark.strace
 def test_threads_are_started_for_a_remote_volume_alone_and_are_few():
     for kind, least, most in (("local", 0, 0), ("remote", 7, 7 * 4)):
@@ -261,7 +276,6 @@ def test_threads_are_started_for_a_remote_volume_alone_and_are_few():
             assert least <= started <= most, (kind, started)
 
 
-@FUSE
 @pytest.mark.strace
 def test_threads_look_whether_default_runs_for_a_profile_that_is_not_asked_for():
     with Bed() as bed:

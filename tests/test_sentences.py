@@ -978,7 +978,7 @@ def test_a_quiet_boot_says_which_slot_could_not_be_made(forged):
 @pytest.mark.strace
 def test_a_quiet_boot_is_silent_about_a_state_that_could_not_be_read_but_for_stderr(forged):
     forged.profile("coder", "running")
-    failing = ["strace", "-f", "-o", "/dev/null", "-P", "gateway_state.json", "-e", "inject=openat:error=EIO:when=1"]
+    failing = ["strace", "-f", "-o", "/dev/null", "-P", "gateway_state.json", "-e", "inject=openat:error=EIO:when=2"]
     quiet, loud = boot(forged, code=1, before=failing)
     assert quiet == "" and loud == line("default", "None", "registered") + line(
         "coder", "None", "registered", BAD_STATE.format("I/O error")

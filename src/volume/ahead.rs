@@ -13,11 +13,11 @@ const JSON: u64 = 4 << 10;
 /// Largest config.yaml that is read ahead, in bytes. Hermes Agent's own example, with all its comments, has 126,181.
 const CONFIGS: u64 = 128 << 10;
 
-/// What is read ahead. By default, nothing is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+/// What is read ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Wanted {
     /// The state and the ledger, up to this size in bytes.
-    json: Option<u64>,
+    json: u64,
     /// `config.yaml`, up to this size in bytes.
     config: Option<u64>,
     /// The variables that a registration has kept, up to this size in bytes.
@@ -35,7 +35,7 @@ impl Wanted {
         looks: &'static [&'static Name],
     ) -> Wanted {
         Wanted {
-            json: Some(JSON.min(budget.json.most())),
+            json: JSON.min(budget.json.most()),
             config: has_config.then(|| CONFIGS.min(budget.configs.most())),
             variables: has_variables.then_some(JSON),
             looks,
@@ -46,15 +46,15 @@ impl Wanted {
     pub fn of(self, dir: &Dir) -> Known {
         let mut known = Known::list(dir);
         known.look(dir, self.looks);
-        if let Some(most) = self.json {
-            known.read(dir, &STATE, most);
-            known.read_below(dir, &LEDGER, most);
+        // A gateway that runs replaces its state again and again.
+        known.read(dir, &STATE, self.json);
+        if !known.rules_out(&LEDGER) {
+            known.read_below(dir, &LEDGER, self.json);
         }
-        if let Some(most) = self.config {
-            known.read(dir, &CONFIG, most);
-        }
-        if let Some(most) = self.variables {
-            known.read(dir, &KEPT, most);
+        for (file, most) in [(&CONFIG, self.config), (&KEPT, self.variables)] {
+            if let Some(most) = most.filter(|_| !known.rules_out(file)) {
+                known.read(dir, file, most);
+            }
         }
         known
     }

@@ -1,5 +1,6 @@
 //! What is known of the entries of a directory before they are asked for: one bounded listing tells which are not there, and files can be
-//! read ahead. What is not known is looked at when it is asked for. On a volume behind a network every look takes milliseconds.
+//! read ahead. What is not known is looked at when it is asked for. Only on a remote volume, where every look takes milliseconds, is something
+//! known: a listing may miss a file that is replaced while it is made.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -35,13 +36,13 @@ impl Known {
     /// Looks which of these entries are there.
     pub fn look(&mut self, dir: &Dir, entries: &[&'static Name]) {
         for name in entries {
-            if !self.rules_out((*name).as_ref()) {
+            if !self.rules_out(name) {
                 self.looked.push((*name, dir.has(name)));
             }
         }
     }
 
-    /// Reads a file, if it is there and has at most `most` bytes.
+    /// Reads a file of at most `most` bytes.
     pub fn read(&mut self, dir: &Dir, name: &'static Name, most: u64) {
         self.read_ahead(name.as_ref(), most, |limit| file::read_meta(dir, name, limit));
     }
@@ -57,9 +58,6 @@ impl Known {
         most: u64,
         read: impl FnOnce(Limit) -> Result<Content, Reason>,
     ) {
-        if self.rules_out(path) {
-            return;
-        }
         let read = read(Limit { file: u64::MAX, left: most, why: "" });
         // A larger one is left to whoever asks for it.
         if !matches!(read, Err(Reason::Unread(_))) {
@@ -68,8 +66,8 @@ impl Known {
     }
 
     /// Returns whether the first component of a path below is not there.
-    fn rules_out(&self, path: &Path) -> bool {
-        let first = path.iter().next().map_or(&[][..], OsStrExt::as_bytes);
+    pub fn rules_out(&self, path: impl AsRef<Path>) -> bool {
+        let first = path.as_ref().iter().next().map_or(&[][..], OsStrExt::as_bytes);
         self.names.as_ref().is_some_and(|names| !names.iter().any(|name| may_be(name.bytes(), first)))
     }
 }
@@ -117,7 +115,7 @@ impl<'a> Contents<'a> {
 
     /// Returns whether an entry of this name is known not to be there.
     pub fn rules_out(self, name: &Name) -> bool {
-        self.known.rules_out(name.as_ref())
+        self.known.rules_out(name)
     }
 
     /// Returns whether there is an entry of this name.
@@ -172,7 +170,7 @@ mod tests {
         ] {
             let names = entries.map(|entries: &[&str]| entries.iter().filter_map(Name::new).collect());
             let known = Known { names, ..Known::default() };
-            assert_eq!(known.rules_out(FILE.as_ref()), is_ruled_out, "{entries:?}");
+            assert_eq!(known.rules_out(&FILE), is_ruled_out, "{entries:?}");
         }
         let known = Known { names: Some(Name::new("state").into_iter().collect()), ..Known::default() };
         assert!(!known.rules_out(Path::new("state/gateway.lifecycle.json")));

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::contents::{Contents, Known};
 use crate::output::{Context, Error, Result};
-use crate::sys::space::{self, Space};
+use crate::sys::space::{self, FileSystem, Space};
 use crate::sys::walk::{self, Missing};
 use crate::sys::{Dir, Errno, Ids, Kind, Name, Ownership, Reason, as_user};
 use crate::volume::advice;
@@ -64,9 +64,19 @@ impl Home {
         Ok(home)
     }
 
-    /// Returns what is in the directory, with one listing, as it was when this was first asked for.
+    /// Returns what is in the directory, as far as that was known when this was first asked for.
     pub fn contents(&self) -> Contents<'_> {
-        Contents::new(&self.dir, self.known.get_or_init(|| Known::list(&self.dir)))
+        Contents::new(&self.dir, self.known.get_or_init(|| self.list()))
+    }
+
+    /// Returns what one listing tells of the directory, if it is on a remote file system; else nothing.
+    pub fn list(&self) -> Known {
+        if self.is_remote(&self.dir) { Known::list(&self.dir) } else { Known::default() }
+    }
+
+    /// Returns whether a look in a directory may be one at another machine; false also if it cannot be found out.
+    pub fn is_remote(&self, dir: &Dir) -> bool {
+        self.space_of(dir).is_ok_and(|space| space.kind == FileSystem::Remote)
     }
 
     /// Returns the space of the file system that a directory is on. That of `HERMES_HOME` is asked for once.

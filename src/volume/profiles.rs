@@ -12,7 +12,6 @@ use super::state;
 use crate::output::escape::FromVolume;
 use crate::output::{Context, Error, Result};
 use crate::s6::ProfileName;
-use crate::sys::space::FileSystem;
 use crate::sys::{Dir, Entry, Errno, Kind, Name, Reason, dir, present};
 
 /// The directory of the profiles.
@@ -121,33 +120,26 @@ impl Profiles {
 
     /// Returns what an entry is.
     pub fn look(&self, name: &Name) -> Found {
-        let unknown = |dir| (dir, Known::default());
-        let opened = home::open_unlinked(&self.dir, name).map(|opened| opened.map(unknown));
-        self.found_in(name, opened, unknown).0
+        self.found(name, self.ahead(name, None), None).0
     }
 
     /// Opens an entry and reads ahead what is wanted of it, unless it is a symlink. Several threads may do so at once.
-    pub fn ahead(&self, name: &Name, wanted: Wanted) -> Ahead {
-        let opened = home::open_unlinked_to_list(&self.dir, name);
+    pub fn ahead(&self, name: &Name, wanted: Option<Wanted>) -> Ahead {
+        let opened = match wanted {
+            Some(_) => home::open_unlinked_to_list(&self.dir, name),
+            None => home::open_unlinked(&self.dir, name),
+        };
         Ahead(opened.map(|opened| opened.map(|dir| with_known(dir, wanted))))
     }
 
-    /// Returns what an entry that has been read ahead is, as [`Profiles::look`], and what is known of it.
-    pub fn found(&self, name: &Name, ahead: Ahead, wanted: Wanted) -> (Found, Known) {
-        self.found_in(name, ahead.0, |dir| with_known(dir.readable().unwrap_or(dir), wanted))
-    }
-
-    /// Returns what an entry is that has been opened unless it is a symlink. `know` tells what is known of the directory to which a symlink
-    /// leads.
-    fn found_in(
-        &self,
-        name: &Name,
-        opened: std::result::Result<Option<(Dir, Known)>, Refusal>,
-        know: impl FnOnce(Dir) -> (Dir, Known),
-    ) -> (Found, Known) {
-        let opened = match opened {
+    /// Returns what an entry that has been opened ahead is, and what is known of it.
+    pub fn found(&self, name: &Name, ahead: Ahead, wanted: Option<Wanted>) -> (Found, Known) {
+        let opened = match ahead.0 {
             Ok(Some(opened)) => Ok(opened),
-            Ok(None) => self.follow(name).map(know),
+            Ok(None) => self.follow(name).map(|dir| match wanted {
+                Some(_) => with_known(dir.readable().unwrap_or(dir), wanted),
+                None => with_known(dir, None),
+            }),
             Err(refusal) => Err(refused(name, refusal)),
         };
         match opened {
@@ -172,7 +164,7 @@ impl Profiles {
 
     /// Returns whether a look at a profile may be one at another machine; false also if it cannot be found out.
     pub fn is_remote(&self, home: &Home) -> bool {
-        home.space_of(&self.dir).is_ok_and(|space| space.kind == FileSystem::Remote)
+        home.is_remote(&self.dir)
     }
 
     /// Opens the directory to which a symlink in `profiles` leads; if there is none, what the symlink is.
@@ -314,8 +306,8 @@ fn refused(name: &Name, refusal: Refusal) -> Found {
     }
 }
 
-fn with_known(dir: Dir, wanted: Wanted) -> (Dir, Known) {
-    let known = wanted.of(&dir);
+fn with_known(dir: Dir, wanted: Option<Wanted>) -> (Dir, Known) {
+    let known = wanted.map(|wanted| wanted.of(&dir)).unwrap_or_default();
     (dir, known)
 }
 

@@ -38,6 +38,8 @@ pub struct Files<'a> {
 impl Files<'_> {
     /// Reads the state of a profile, and no other file. Returns also whom its gateway has last served.
     pub fn profile(&self, name: ProfileName, contents: Contents<'_>) -> (Profile, Served) {
+        // A gateway that runs replaces it again and again, and a listing may miss it then. Those of named profiles are read ahead in any case.
+        let contents = if name.is_root() { Contents::unknown(contents.dir) } else { contents };
         let StateFile { state, served, modified } = state::read(contents, &self.budget);
         // If it is not known whether `default` has a state file, what was read may be another one.
         let unknown = self.pass.bootstrap.err().filter(|_| name.is_root());

@@ -115,7 +115,7 @@ impl Pass<'_> {
                 Some(Multiplexing::read(&settings.lookup, Some(settings), home, self.console)?);
         }
         // Any entry of that name is a state, also one that is not usable.
-        self.bootstrap = match home.map_or(Ok(false), |home| home.contents().has(&state::STATE)) {
+        self.bootstrap = match home.map_or(Ok(false), |home| home.dir.has(&state::STATE)) {
             Ok(false) => Ok(bootstrap::find(self.settings, self.console)?),
             Ok(true) => Ok(None),
             Err(errno) => Err(errno),

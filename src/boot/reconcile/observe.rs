@@ -48,6 +48,7 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
         not_profiles: NotProfiles::default(),
         signs: Signs { is_multiplexing: pass.is_multiplexing(), ..Signs::default() },
         is_complete: !is_room_unknown,
+        is_remote: false,
         threads: 1,
     };
     let reader = Reader {
@@ -59,7 +60,7 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
         return observed;
     };
     let read = home.as_its_user(|| {
-        let known = Known::list(&home.dir);
+        let known = home.list();
         let contents = Contents::new(&home.dir, &known);
         let listed = list(home, pass).unwrap_or_else(|error| {
             pass.console.failed(&error);
@@ -70,7 +71,8 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
         reader.root(Some(contents), &mut observed);
         let mut left_out = None;
         if let Some((profiles, mut listing)) = listed {
-            observed.threads = threads_for(&profiles, home);
+            observed.is_remote = profiles.is_remote(home);
+            observed.threads = threads_for(observed.is_remote);
             let rest = pass.asked.leave_out(&mut listing, &observed.capacity);
             let profiles = pass.profiles.get_or_init(|| profiles);
             reader.profiles(profiles, &listing, &mut observed);
@@ -91,8 +93,8 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
 }
 
 /// Returns how many threads look at profiles: one where a look takes no time, or descriptors are few.
-fn threads_for(profiles: &Profiles, home: &Home) -> usize {
-    if profiles.is_remote(home) && process::descriptors() >= DESCRIPTORS { threads::MOST } else { 1 }
+fn threads_for(is_remote: bool) -> usize {
+    if is_remote && process::descriptors() >= DESCRIPTORS { threads::MOST } else { 1 }
 }
 
 /// Opens and lists `profiles`, if it is there. Fails if not all entries can be listed.
@@ -186,12 +188,10 @@ impl Reader<'_> {
     }
 
     /// Returns what is to be read ahead of an entry: nothing where looks take no time, or nothing is read of it at all.
-    fn wanted(&self, name: &Name, observed: &Observed) -> Wanted {
+    fn wanted(&self, name: &Name, observed: &Observed) -> Option<Wanted> {
         let is_new = || ProfileName::parse(name.bytes()).is_ok_and(|name| self.is_new(&name));
-        if observed.threads == 1 || observed.is_unread(is_new()) {
-            return Wanted::default();
-        }
-        self.files.wanted(is_new())
+        let is_read = observed.is_remote && !observed.is_unread(is_new());
+        is_read.then(|| self.files.wanted(is_new()))
     }
 
     fn entry(&self, profiles: &Profiles, name: Name, found: Found, known: &Known, observed: &mut Observed) {

@@ -35,6 +35,8 @@ pub struct Observed {
     pub signs: Signs,
     /// Whether all profiles could be listed and looked at.
     pub is_complete: bool,
+    /// Whether a look at a profile may be one at another machine.
+    pub is_remote: bool,
     /// How many threads look at profiles.
     pub threads: usize,
 }
