@@ -49,9 +49,14 @@ class Pod(Container):
         return self
 
     def __exit__(self, *_):
-        self.podman.call("pod", "rm", "-f", "-t", "0", self.pod, code=None)
-        self.podman.host("umount", self.inside)
-        self.podman.call("volume", "rm", *(f"{name}-{self.pod}" for name in ("data", "run")), code=None)
+        def is_gone():
+            # It fails while a process of the pod is still ending.
+            self.podman.call("pod", "rm", "-f", "-t", "0", self.pod, code=None)
+            return self.podman.call("pod", "exists", self.pod, code=None).returncode == 1
+
+        wait_for(is_gone, 30, "the end of the pod")
+        self.podman.host("umount", "-l", self.inside)
+        self.podman.call("volume", "rm", "-f", *(f"{name}-{self.pod}" for name in ("data", "run")))
 
     def succeeds(self, probe):
         """Waits as long as kubelet does for a probe to succeed, and checks that no attempt takes longer than it may."""
