@@ -37,3 +37,15 @@ def test_a_slow_overlayfs_is_said_once_and_nothing_else(on_overlay, microseconds
         # The next pass makes nothing.
         done = bed.run([*slow(20000), "/run/bed/bin/hermes-init", "reconcile"])
         assert done.returncode == 0 and SAID not in done.stderr, done
+
+
+def test_stale_files_that_take_long_are_no_slow_slots():
+    """They are on the volume, which a tmpfs for the slots makes no faster."""
+    with Bed(svscan=False) as bed:
+        bed.profile("coder", "running")
+        stale = bed.path("/opt/data/profiles/coder/gateway.pid")
+        stale.touch()
+        overlay(bed)
+        late = ["strace", "-f", "-o", "/dev/null", "-P", "/opt/data/profiles/coder", "-e", "inject=unlinkat:delay_exit=1500000"]
+        done = bed.run([*late, "/run/bed/bin/hermes-init", "reconcile"])
+        assert done.returncode == 0 and SAID not in done.stderr and not stale.exists(), done

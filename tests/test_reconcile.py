@@ -6,6 +6,7 @@ import re
 import shutil
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -677,6 +678,23 @@ def test_a_lock_that_nobody_lets_go_delays_the_pass_and_does_not_stop_it(volume)
     done = volume.reconcile(timeout=20)
     os.close(held)
     assert b"unable to lock" in done.stderr and volume.slot("default").is_dir()
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+def test_what_a_command_may_be_writing_is_left_and_counts_as_no_change(volume, is_held):
+    import fcntl
+
+    folder = Path(os.fsdecode(volume.profile("coder", "running")))
+    volume.reconcile()
+    half = folder / ".gateway_state.json.tmp"
+    half.touch()
+    held = os.open(folder, os.O_RDONLY)
+    if is_held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+    done = volume.reconcile("--json", timeout=20)
+    os.close(held)
+    [coder] = [line for line in map(json.loads, done.stdout.splitlines()) if line["profile"] == "coder"]
+    assert (coder["changed"], half.exists()) == (not is_held, is_held)
 
 
 def test_two_passes_at_once_end_in_whole_slots(volume):

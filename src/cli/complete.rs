@@ -11,7 +11,7 @@ use crate::s6::ProfileName;
 use crate::settings::{Overrides, Settings};
 
 /// The options of every command, which are in no table.
-const EVERYWHERE: [(&str, &str); 2] = [("--help", ""), ("--version", "")];
+const EVERYWHERE: [&str; 2] = ["--help", "--version"];
 
 /// What may take the place of a word.
 #[derive(Debug, PartialEq, Eq)]
@@ -82,7 +82,7 @@ fn answer(next: Next, before: &[OsString], last: &OsStr, console: &Console) -> R
 /// Returns what may take the place of `last`, after the words `before`.
 fn next(before: &[OsString], last: &OsStr) -> Next {
     match before.split_first() {
-        None if last.as_bytes().starts_with(b"-") => plain(EVERYWHERE.map(|(word, _)| word)),
+        None if last.as_bytes().starts_with(b"-") => plain(EVERYWHERE),
         None => plain(Name::ALL.map(Name::text)),
         Some((first, rest)) => {
             let name = if first == "--help" || first == "-h" { Some(Name::Help) } else { Name::parse(first) };
@@ -122,7 +122,7 @@ fn of_command(name: Name, before: &[OsString], last: &OsStr) -> Next {
     }
     if !is_ended && (last.as_bytes().starts_with(b"-") || (last.is_empty() && operands >= most)) {
         let of_command = options.iter().map(|option| (format!("--{}", option.long()), option.row().meaning));
-        let everywhere = EVERYWHERE.map(|(word, meaning)| (word.to_owned(), meaning));
+        let everywhere = EVERYWHERE.map(|word| (word.to_owned(), ""));
         return Next::Words(of_command.chain(everywhere).collect());
     }
     match placeholder {

@@ -27,7 +27,7 @@ use crate::output::{Console, Context, Error, Object, Result};
 use crate::s6::{Mode, Policy, Template, scandir, svscan_user};
 use crate::sys::capability::{self, CapabilitySet};
 use crate::sys::proc::Credentials;
-use crate::sys::{Dir, Ids, Meta, Ownership, present, process, walk};
+use crate::sys::{Dir, Ids, Ownership, present, process};
 use bounds::services;
 use role::{ContainerCommand, RoleChoice};
 use topology::TopologyChoice;
@@ -170,30 +170,9 @@ impl Settings {
             Some(svscan) => Some(Unprotected::LikeS6(svscan.ids.uid)),
             None if !ownership.is_root() => None,
             None if user::runner()?.user.ids.uid == 0 => Some(Unprotected::Root),
-            None if self.mode.value.is_sealed() => self.open_above()?,
+            None if self.mode.value.is_sealed() => Unprotected::above(&self.scandir.value)?,
             None => None,
         })
-    }
-
-    /// Returns the nearest directory above the scan directory of which somebody other than root may exchange the entries.
-    fn open_above(&self) -> Result<Option<Unprotected>> {
-        let path = &self.scandir.value;
-        let Some(path) =
-            present(Dir::reach(path).and_then(|scandir| Ok(scandir.path()?))).context("inspect", path)?
-        else {
-            return Ok(None);
-        };
-        for above in path.ancestors().skip(1) {
-            let meta = Meta::at(above).context("inspect", above)?;
-            if !walk::keeps_roots(meta) {
-                return Ok(Some(Unprotected::Above {
-                    path: above.to_owned(),
-                    ids: meta.ids,
-                    mode: meta.mode,
-                }));
-            }
-        }
-        Ok(None)
     }
 
     /// Tells whoever may have expected another mode that it is the one of the live scan directory.

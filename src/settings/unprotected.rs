@@ -1,11 +1,12 @@
 //! Why gateways can change everything that s6 runs, whatever the mode is: sealed mode protects nothing there.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::output::escape::Shown;
+use crate::output::{Context, Result};
 use crate::s6::Mode;
-use crate::sys::Ids;
+use crate::sys::{Dir, Ids, Meta, present, walk};
 
 /// Why gateways can change everything that s6 runs, whatever the mode is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,24 @@ pub enum Unprotected {
 }
 
 impl Unprotected {
+    /// Returns the nearest directory above a scan directory of which somebody other than root may exchange the entries. Fails if one of them
+    /// cannot be looked at.
+    pub(super) fn above(scandir: &Path) -> Result<Option<Unprotected>> {
+        let found = Dir::reach(scandir).and_then(|scandir| Ok(scandir.path()?));
+        let Some(path) = present(found).context("inspect", scandir)? else { return Ok(None) };
+        for above in path.ancestors().skip(1) {
+            let meta = Meta::at(above).context("inspect", above)?;
+            if !walk::keeps_roots(meta) {
+                return Ok(Some(Unprotected::Above {
+                    path: above.to_owned(),
+                    ids: meta.ids,
+                    mode: meta.mode,
+                }));
+            }
+        }
+        Ok(None)
+    }
+
     /// Returns what is wrong in a mode, and what helps; `None` if nothing is.
     pub fn text(self, mode: Mode) -> Option<String> {
         const ROOT: &str = "gateways run as root, because the user hermes of /etc/passwd has uid 0";

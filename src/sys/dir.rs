@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags, RawDir, RenameFlags, StatxFlags};
+use rustix::path::Arg;
 
 use super::meta::{device, meta_of};
 use super::name::c_path;
@@ -261,9 +262,14 @@ impl Dir {
 
     /// Opens an entry of a directory below; no symlink is followed.
     pub(super) fn open_below(&self, directory: &Name, entry: &Name, flags: OFlags) -> Result<OwnedFd, Errno> {
-        let path = [directory.bytes(), b"/", entry.bytes()].concat();
+        self.open_beneath([directory.bytes(), b"/", entry.bytes()].concat().as_slice(), flags)
+    }
+
+    /// Opens what is at a path of several names below; no symlink is followed. Fails with ENOSYS or EPERM where the kernel (before Linux 5.6)
+    /// or a seccomp filter does not know openat2.
+    pub(super) fn open_beneath(&self, path: impl Arg, flags: OFlags) -> Result<OwnedFd, Errno> {
         let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
-        fs::openat2(self, path.as_slice(), flags | OFlags::CLOEXEC, Mode::empty(), resolve)
+        fs::openat2(self, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve)
     }
 
     /// Returns whether a symlink's target does not exist, as s6-svscan finds it: with stat(2), which follows every link; false if that

@@ -203,11 +203,9 @@ pub fn read_system_start(path: &Path, most: usize) -> Result<Vec<u8>, Reason> {
 /// Reads a regular file two steps below `dir`, neither of which may be a symlink.
 pub fn read_below(dir: &Dir, below: &SubPath, limit: impl Into<Limit>) -> Result<(Vec<u8>, Meta), Reason> {
     let limit = limit.into();
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let resolve = fs::ResolveFlags::BENEATH | fs::ResolveFlags::NO_SYMLINKS;
-    match fs::openat2(dir, below.path, flags, Mode::empty(), resolve) {
+    match dir.open_beneath(below.path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY) {
         Ok(file) => read_open(&file, limit),
-        // Before Linux 5.6, or under a seccomp filter that does not know openat2: two steps.
+        // Two steps.
         Err(Errno::NOSYS | Errno::PERM) => {
             read_meta(&dir.open_path(&below.directory()?)?, &below.name, limit)
         }

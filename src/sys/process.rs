@@ -27,7 +27,7 @@ pub fn uid() -> u32 {
     rustix::process::geteuid().as_raw()
 }
 
-/// Returns how many files this process may have open.
+/// Returns how many files this process may have open; any number where a seccomp filter refuses the question.
 pub fn descriptors() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }

@@ -13,18 +13,19 @@ const OVERLAYFS: u64 = 0x794c_7630;
 
 /// File systems whose server may be another machine, or another process: the magic numbers of statfs(2), of linux/magic.h and of the file
 /// systems' own sources. virtiofs has that of FUSE.
-const REMOTE: [(u64, &str); 11] = [
-    (0x6969, "nfs"),
-    (0x517b, "smb"),
-    (0xfe53_4d42, "smb2"),
-    (0xff53_4d42, "cifs"),
-    (0x6573_5546, "fuse"),
-    (0x0102_1997, "9p"),
-    (0x00c3_6400, "ceph"),
-    (0x5346_414f, "afs"),
-    (0x0bd0_0bd0, "lustre"),
-    (0x786f_4256, "vboxsf"),
-    (0xbacb_acbc, "vmhgfs"),
+const REMOTE: [u64; 12] = [
+    0x6969,      // nfs
+    0x517b,      // smb
+    0xfe53_4d42, // smb2
+    0xff53_4d42, // cifs
+    0x6573_5546, // fuse
+    0x0102_1997, // 9p
+    0x00c3_6400, // ceph
+    0x5346_414f, // OpenAFS
+    0x6b41_4653, // afs, the kernel's own
+    0x0bd0_0bd0, // lustre
+    0x786f_4256, // vboxsf
+    0xbacb_acbc, // vmhgfs
 ];
 
 /// The space of a file system for this process's user.
@@ -83,7 +84,7 @@ impl FileSystem {
         match magic & 0xffff_ffff {
             TMPFS => FileSystem::Tmpfs,
             OVERLAYFS => FileSystem::Overlayfs,
-            magic if REMOTE.iter().any(|(remote, _)| *remote == magic) => FileSystem::Remote,
+            magic if REMOTE.contains(&magic) => FileSystem::Remote,
             _ => FileSystem::Other,
         }
     }

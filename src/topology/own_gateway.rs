@@ -38,7 +38,7 @@ pub fn absence(
         let parked = traces::is_parked(dir, profile, console).then(|| profiles::label(profile, &PARKED));
         let mut signs = Signs {
             is_multiplexing: Multiplexing::read(lookup, None, Some(home), console)?.is_on,
-            served: state::read(Contents::unknown(&home.dir), &budget).served,
+            served: state::read(in_home, &budget).served,
             parked,
             has_named: true,
             ..Signs::default()

@@ -5,6 +5,7 @@ use super::config::CONFIG;
 use super::contents::Known;
 use super::exit_ledger::LEDGER;
 use super::kept_env::KEPT;
+use super::parking::PARKED;
 use super::state::STATE;
 use crate::sys::{Dir, Name};
 
@@ -22,31 +23,38 @@ pub struct Wanted {
     config: Option<u64>,
     /// The variables that a registration has kept, up to this size in bytes.
     variables: Option<u64>,
-    /// Entries of which it matters whether they are there.
-    looks: &'static [&'static Name],
+    /// Whether it is parked.
+    parked: bool,
+    /// Further entries of which it matters whether they are there.
+    entries: &'static [&'static Name],
 }
 
 impl Wanted {
-    /// Returns what is wanted of a profile as far as the budget has it.
+    /// Returns what is wanted of a profile, as far as the budget has it: also whether it is parked or standalone if that matters, its variables
+    /// if its slot is new, and whether these entries are there.
     pub fn within(
         budget: &Budget,
-        has_config: bool,
-        has_variables: bool,
-        looks: &'static [&'static Name],
+        with_signs: bool,
+        is_new: bool,
+        entries: &'static [&'static Name],
     ) -> Wanted {
         Wanted {
             json: JSON.min(budget.json.most()),
-            config: has_config.then(|| CONFIGS.min(budget.configs.most())),
-            variables: has_variables.then_some(JSON),
-            looks,
+            config: with_signs.then(|| CONFIGS.min(budget.configs.most())),
+            variables: is_new.then_some(JSON),
+            parked: with_signs,
+            entries,
         }
     }
 
     /// Lists the directory of a profile, if it is open for reading, and reads ahead what is wanted.
     pub fn of(self, dir: &Dir) -> Known {
         let mut known = Known::list(dir);
-        known.look(dir, self.looks);
-        // A gateway that runs replaces its state again and again.
+        known.look(dir, self.entries);
+        if self.parked {
+            known.look(dir, &[&PARKED]);
+        }
+        // Whatever the listing tells, as in `state::read`.
         known.read(dir, &STATE, self.json);
         if !known.rules_out(&LEDGER) {
             known.read_below(dir, &LEDGER, self.json);

@@ -39,7 +39,7 @@ pub fn open(
     owner: Ids,
     patience: &Patience,
 ) -> Result<Log> {
-    let logs = logs(home, trusted, ownership, owner, false)?.dir();
+    let logs = logs(home, trusted, ownership, owner)?;
     let append = || home::make_for(owner, ownership, || append_to(&logs));
     let mut file = append()?;
     let mut rotation = Ok(());
@@ -139,47 +139,26 @@ fn read_back(logs: &Dir, name: &Name, boots: &mut LastBoots<'_>) -> std::result:
 /// Makes `logs` if it is missing, so that whoever looks at it afterwards sees what the pass leaves. Hands over one that belongs to this
 /// process's user and holds nothing but boot logs: an interrupted pass has left it, or one that the kernel refused an owner change.
 pub fn complete(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<()> {
-    let is_missing = home.contents().rules_out(&LOGS);
-    match logs(home, trusted, ownership, owner, is_missing) {
-        Ok(Logs::Old(logs)) => home::hand_over_new(&logs, owner, ownership, &[&LOG, &ROTATED])
+    match logs(home, trusted, ownership, owner) {
+        Ok(logs) => home::hand_over_new(&logs, owner, ownership, &[&LOG, &ROTATED])
             .context("change the owner of", &LOGS),
         // What is wrong with it is reported when the log is written.
-        Ok(Logs::New(_)) | Err(_) => Ok(()),
+        Err(_) => Ok(()),
     }
 }
 
-/// The directory `logs`, opened with `O_PATH`.
-enum Logs {
-    /// It was missing, and has been made for the owner.
-    New(Dir),
-    /// It was there.
-    Old(Dir),
-}
-
-impl Logs {
-    fn dir(self) -> Dir {
-        let (Logs::New(dir) | Logs::Old(dir)) = self;
-        dir
-    }
-}
-
-/// Opens `logs`; makes it for the owner if it is missing. `is_missing`: it was, a moment ago.
-fn logs(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids, is_missing: bool) -> Result<Logs> {
-    let open = || home::open_linkable(&home.dir, &LOGS, trusted);
-    let refused = |refusal| home::refused(&LOGS, refusal);
-    let found = if is_missing { Err(Refusal::Missing) } else { open() };
-    match found {
-        Ok(logs) => return Ok(Logs::Old(logs)),
+/// Opens `logs`; makes it for the owner if it is missing.
+fn logs(home: &Home, trusted: Trusted, ownership: &Ownership, owner: Ids) -> Result<Dir> {
+    match home::open_linkable(&home.dir, &LOGS, trusted) {
+        Ok(logs) => return Ok(logs),
         Err(Refusal::Missing) => (),
-        Err(refusal) => return Err(refused(refusal)),
+        Err(refusal) => return Err(home::refused(&LOGS, refusal)),
     }
     match home::make_for(owner, ownership, || home.dir.mkdir(&LOGS, 0o755)) {
-        Ok(()) => (),
-        // It has been made since it was found missing.
-        Err(Errno::EXIST) => return open().map(Logs::Old).map_err(refused),
+        Ok(()) | Err(Errno::EXIST) => (),
         Err(errno) => return Err(Error::new("create", &LOGS, errno)),
     }
     let logs = home.dir.open_path(&LOGS).context("open", &LOGS)?;
     home::hand_over_new(&logs, owner, ownership, &[]).context("change the owner of", &LOGS)?;
-    Ok(Logs::New(logs))
+    Ok(logs)
 }

@@ -95,9 +95,10 @@ fn may_be(entry: &[u8], name: &[u8]) -> bool {
 /// A directory, and what is known of it.
 #[derive(Clone, Copy)]
 pub struct Contents<'a> {
-    /// The directory.
-    pub dir: &'a Dir,
+    dir: &'a Dir,
     known: &'a Known,
+    /// Whether what a listing has not shown is not there.
+    trusts_listing: bool,
 }
 
 static NOTHING: Known = Known { names: None, looked: Vec::new(), read: Vec::new() };
@@ -105,17 +106,21 @@ static NOTHING: Known = Known { names: None, looked: Vec::new(), read: Vec::new(
 impl<'a> Contents<'a> {
     /// Returns the contents of a directory of which something is known.
     pub fn new(dir: &'a Dir, known: &'a Known) -> Contents<'a> {
-        Contents { dir, known }
+        Contents { dir, known, trusts_listing: true }
     }
 
     /// Returns the contents of a directory of which nothing is known.
     pub fn unknown(dir: &'a Dir) -> Contents<'a> {
-        Contents { dir, known: &NOTHING }
+        Contents::new(dir, &NOTHING)
     }
 
-    /// Returns whether an entry of this name is known not to be there.
-    pub fn rules_out(self, name: &Name) -> bool {
-        self.known.rules_out(name)
+    /// Returns the contents for a file that is replaced again and again, which a listing may miss: what it has not shown is looked at.
+    pub fn without_listing(self) -> Contents<'a> {
+        Contents { trusts_listing: false, ..self }
+    }
+
+    fn rules_out(self, path: impl AsRef<Path>) -> bool {
+        self.trusts_listing && self.known.rules_out(path)
     }
 
     /// Returns whether there is an entry of this name.
@@ -149,7 +154,7 @@ impl<'a> Contents<'a> {
             limit.check(bytes.len() as u64)?;
             return Ok((bytes, meta));
         }
-        if self.known.rules_out(path) { Err(Errno::NOENT.into()) } else { read() }
+        if self.rules_out(path) { Err(Errno::NOENT.into()) } else { read() }
     }
 }
 

@@ -51,14 +51,15 @@ impl Held {
         Ok(self.stage(content, attributes)?.publish(&self.dir, name)?)
     }
 
-    /// Removes what an interrupted command has left of a file. Without the lock, it may be another command's.
-    pub fn sweep(&self) -> Result<(), Errno> {
+    /// Removes what an interrupted command has left of a file. Without the lock, it may be another command's. Returns whether it has removed
+    /// something.
+    pub fn sweep(&self) -> Result<bool, Errno> {
         if self.lock.is_err() {
-            return Ok(());
+            return Ok(false);
         }
         match self.dir.unlink(&STAGING) {
-            Err(Errno::NOENT) => Ok(()),
-            done => done,
+            Err(Errno::NOENT) => Ok(false),
+            done => done.map(|()| true),
         }
     }
 }

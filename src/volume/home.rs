@@ -69,23 +69,23 @@ impl Home {
         Contents::new(&self.dir, self.known.get_or_init(|| self.list()))
     }
 
-    /// Returns what one listing tells of the directory, if it is on a remote file system; else nothing.
+    /// Returns what one listing tells of the directory now, if it is on a remote file system; else nothing.
     pub fn list(&self) -> Known {
-        if self.is_remote(&self.dir) { Known::list(&self.dir) } else { Known::default() }
+        if is_remote(self.space()) { Known::list(&self.dir) } else { Known::default() }
     }
 
     /// Returns whether a look in a directory may be one at another machine; false also if it cannot be found out.
     pub fn is_remote(&self, dir: &Dir) -> bool {
-        self.space_of(dir).is_ok_and(|space| space.kind == FileSystem::Remote)
+        is_remote(self.space_of(dir))
     }
 
     /// Returns the space of the file system that a directory is on. That of `HERMES_HOME` is asked for once.
     pub fn space_of(&self, dir: &Dir) -> std::result::Result<Space, Errno> {
-        if dir.device()? == self.dir.device()? {
-            *self.space.get_or_init(|| space::of(&self.dir))
-        } else {
-            space::of(dir)
-        }
+        if dir.device()? == self.dir.device()? { self.space() } else { space::of(dir) }
+    }
+
+    fn space(&self) -> std::result::Result<Space, Errno> {
+        *self.space.get_or_init(|| space::of(&self.dir))
     }
 
     /// Calls `work` as the user who may work on the volume: the hermes user where root is refused, else this process's user. Fails if
@@ -135,6 +135,10 @@ impl Home {
         let (dir, made) = (opened.dir.readable()?, opened.is_new);
         Ok(Home { dir, made, user: None, known: OnceCell::new(), space: OnceCell::new() })
     }
+}
+
+fn is_remote(space: std::result::Result<Space, Errno>) -> bool {
+    space.is_ok_and(|space| space.kind == FileSystem::Remote)
 }
 
 /// Calls `make` as the owner, to whom what it makes belongs then. Where that cannot be, or fails, calls it as this process's user, who

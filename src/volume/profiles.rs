@@ -17,7 +17,7 @@ use crate::sys::{Dir, Entry, Errno, Kind, Name, Reason, dir, present};
 /// The directory of the profiles.
 pub static PROFILES: Name = Name::fixed(c"profiles");
 /// The file that `hermes profile create` always writes. A directory without it, for example a backup, is no profile.
-pub static SOUL: Name = Name::fixed(c"SOUL.md");
+static SOUL: Name = Name::fixed(c"SOUL.md");
 
 /// What an entry of `profiles` is.
 pub enum Found {
@@ -306,8 +306,11 @@ fn refused(name: &Name, refusal: Refusal) -> Found {
     }
 }
 
+/// Returns a directory with what is wanted to be known of it.
 fn with_known(dir: Dir, wanted: Option<Wanted>) -> (Dir, Known) {
-    let known = wanted.map(|wanted| wanted.of(&dir)).unwrap_or_default();
+    let Some(wanted) = wanted else { return (dir, Known::default()) };
+    let mut known = wanted.of(&dir);
+    known.look(&dir, &[&SOUL]);
     (dir, known)
 }
 

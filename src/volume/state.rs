@@ -190,9 +190,9 @@ impl StateFile {
     }
 }
 
-/// Reads the state file of a profile.
+/// Reads the state file of a profile, which a gateway that runs replaces again and again.
 pub fn read(profile: Contents<'_>, budget: &Budget) -> StateFile {
-    match budget.json.find(profile, &STATE, CAP) {
+    match budget.json.find(profile.without_listing(), &STATE, CAP) {
         Ok(Some((bytes, meta))) => StateFile { modified: Some(meta.modified), ..StateFile::parse(&bytes) },
         Ok(None) => StateFile::default(),
         Err(reason) => StateFile::unusable(reason),

@@ -148,8 +148,8 @@ fn apply(pass: &Pass<'_>, scandir: &Dir) -> Plan {
         report_failure(pass, home.as_its_user(complete));
     }
     let mut plan = Plan::new(pass, Some(&swept.entries));
-    let begin = Instant::now();
     let mut removed = stale::remove(pass, &held, &plan);
+    let begin = Instant::now();
     for (place, item) in plan.items.iter_mut().enumerate() {
         carry_out(pass, &held, item, removed.remove(&place).unwrap_or(Ok(Removed::Nothing)));
     }
@@ -254,8 +254,8 @@ fn write_bootstrap(pass: &Pass<'_>) {
     }
 }
 
-/// Carries out what is planned for one profile. A slot that could not be looked at is left as it is.
-/// `removed` is what has come of its stale files.
+/// Carries out what is planned for one profile. `removed` is what has come of its stale files. A slot that could not be looked at is left as it
+/// is.
 fn carry_out(pass: &Pass<'_>, scandir: &Held<'_>, item: &mut Item, removed: Result<Removed>) {
     let Some(profile) = item.with_slot() else { return };
     let made = match item.slot {

@@ -15,8 +15,6 @@ use crate::volume::config::CONFIG;
 use crate::volume::contents::Contents;
 use crate::volume::directory_lock::STAGING;
 use crate::volume::exit_ledger::{LEDGER, PriorExit};
-use crate::volume::parking::PARKED;
-use crate::volume::profiles::SOUL;
 use crate::volume::state::{self, Served, StateFile};
 use crate::volume::{advice, kept_env, marker, profiles};
 
@@ -25,9 +23,6 @@ pub static GATEWAY_PID: Name = Name::fixed(c"gateway.pid");
 static PROCESSES: Name = Name::fixed(c"processes.json");
 /// Files of a gateway with process IDs, which mean nothing in a new container, and what a killed command may have left.
 static RUNTIME_FILES: [&Name; 4] = [&GATEWAY_PID, &PROCESSES, &marker::PLANNED_STOP.name, &STAGING];
-
-/// Entries of a profile of which it matters whether they are there.
-static LOOKS: [&Name; 6] = [&SOUL, &PARKED, &GATEWAY_PID, &PROCESSES, &marker::PLANNED_STOP.name, &STAGING];
 
 /// Reads the files of profiles. What cannot be used is reported, except a state: see [`Files::report`].
 pub struct Files<'a> {
@@ -38,8 +33,6 @@ pub struct Files<'a> {
 impl Files<'_> {
     /// Reads the state of a profile, and no other file. Returns also whom its gateway has last served.
     pub fn profile(&self, name: ProfileName, contents: Contents<'_>) -> (Profile, Served) {
-        // A gateway that runs replaces it again and again, and a listing may miss it then. Those of named profiles are read ahead in any case.
-        let contents = if name.is_root() { Contents::unknown(contents.dir) } else { contents };
         let StateFile { state, served, modified } = state::read(contents, &self.budget);
         // If it is not known whether `default` has a state file, what was read may be another one.
         let unknown = self.pass.bootstrap.err().filter(|_| name.is_root());
@@ -80,7 +73,7 @@ impl Files<'_> {
 
     /// Returns what is to be read ahead of a profile. `is_new`: it has no slot yet.
     pub fn wanted(&self, is_new: bool) -> Wanted {
-        Wanted::within(&self.budget, self.is_topology_open(), is_new, &LOOKS)
+        Wanted::within(&self.budget, self.is_topology_open(), is_new, &RUNTIME_FILES)
     }
 
     /// Returns whether the directories of named profiles may have signs of the topology that count.

@@ -102,6 +102,8 @@ struct Pass<'a> {
     patience: Patience,
     /// The profiles whose gateways may run in another container.
     elsewhere: RefCell<Vec<String>>,
+    /// The profile whose gateway is the container's command, in the foreground; not looked for yet.
+    foreground: OnceCell<Option<String>>,
     /// `profiles`, open, once it has been listed.
     profiles: OnceCell<Profiles>,
 }
@@ -153,6 +155,12 @@ impl Pass<'_> {
     /// Returns whether this is a dry run.
     fn changes_nothing(&self) -> bool {
         self.effect != Effect::Apply
+    }
+
+    /// Returns the profile whose gateway is the container's command, in the foreground, if one is.
+    fn foreground(&self) -> Option<&str> {
+        let find = || bootstrap::foreground(self.settings, self.home.as_ref(), self.console);
+        self.foreground.get_or_init(find).as_deref()
     }
 
     /// Returns whether multiplexing is switched on.
@@ -243,6 +251,7 @@ fn prepare<'a>(
         adopt: false,
         patience: Patience::new(),
         elsewhere: RefCell::default(),
+        foreground: OnceCell::new(),
         profiles: OnceCell::new(),
     };
     match &home {

@@ -78,10 +78,13 @@ pub fn observe(pass: &Pass<'_>, slots: Option<&Entries>) -> Observed {
             reader.profiles(profiles, &listing, &mut observed);
             left_out = Some((profiles, rest));
         }
-        reader.signs(contents, &mut observed.signs);
+        if pass.settings.topology.value == TopologyChoice::Auto {
+            traces::look_in_home(contents, &mut observed.signs, pass.console);
+        }
         if let Some((profiles, rest)) = left_out {
             rest::look(&reader.files, profiles, &rest, &mut observed);
         }
+        reader.warn_of_ignored(contents, &observed.signs);
         Ok(())
     });
     if let Err(error) = read {
@@ -220,13 +223,9 @@ impl Reader<'_> {
         }
     }
 
-    /// Reads the signs of `HERMES_HOME` itself, as far as the others have not decided.
-    fn signs(&self, home: Contents<'_>, signs: &mut Signs) {
-        let choice = self.files.pass.settings.topology.value;
-        if choice == TopologyChoice::Auto {
-            traces::look_in_home(home, signs, self.files.pass.console);
-        }
-        let is_multiplex = Topology::decide(choice, signs).is_multiplex;
+    /// Reports a `gateway.standalone` of `default`, which has no effect where its gateway serves others.
+    fn warn_of_ignored(&self, home: Contents<'_>, signs: &Signs) {
+        let is_multiplex = Topology::decide(self.files.pass.settings.topology.value, signs).is_multiplex;
         if is_multiplex
             && matches!(config::read_standalone(home, &self.files.budget), Ok(Answer::True { .. }))
         {

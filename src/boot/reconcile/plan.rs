@@ -1,11 +1,11 @@
 //! The plan of a pass: for each profile what was read, what is decided, and what its slot is now.
 
+use super::Pass;
 use super::access;
 use super::decide::{self, Decision, DownReason, Gateways, NoSlotReason, Profile, Situation, State};
 use super::observe;
 use super::observed::{Entry, NotProfiles, Observed};
 use super::slots::{self, Slot};
-use super::{Pass, bootstrap};
 use crate::output::Error;
 use crate::s6::scandir::{self, Entries};
 use crate::s6::{DefaultState, ProfileName};
@@ -199,11 +199,10 @@ impl Plan {
         let foreground = foreground(pass, &observed);
         for entry in &mut observed.entries {
             if let Entry::Profile(profile) = entry {
-                profile.is_foreground =
-                    !profile.name.is_root() && foreground.as_deref() == Some(profile.name.text());
+                profile.is_foreground = !profile.name.is_root() && foreground == Some(profile.name.text());
             }
         }
-        let situation = situation(&observed, gateways, foreground.as_deref());
+        let situation = situation(&observed, gateways, foreground);
         let mut plan = Plan {
             items: Vec::new(),
             without_slot: observed.without_slot,
@@ -297,13 +296,10 @@ pub fn names<'a>(all: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// Returns the profile whose gateway runs in the foreground, which is looked for only if one would start.
-fn foreground(pass: &Pass<'_>, observed: &Observed) -> Option<String> {
+fn foreground<'a>(pass: &'a Pass<'_>, observed: &Observed) -> Option<&'a str> {
     let is_one_wanted = observed.is_refused_one_wanted
         || observed.entries.iter().filter_map(Entry::profile).any(Profile::wants);
-    if !is_one_wanted {
-        return None;
-    }
-    bootstrap::foreground(pass.settings, pass.home.as_ref(), pass.console)
+    if is_one_wanted { pass.foreground() } else { None }
 }
 
 /// Returns what decides about all profiles.

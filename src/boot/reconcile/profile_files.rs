@@ -4,10 +4,11 @@ use super::Pass;
 use crate::output::{Context, Result};
 use crate::s6::ProfileName;
 use crate::s6::envdir::Variable;
-use crate::sys::{Dir, Errno, Name};
+use crate::sys::{Dir, Name};
 use crate::volume::contents::Contents;
 use crate::volume::directory_lock::{self, Held, STAGING};
-use crate::volume::{kept_env, marker, profiles};
+use crate::volume::profiles::{self, Profiles};
+use crate::volume::{kept_env, marker};
 
 /// Returns the variables that a registration has kept; none if they have become unusable since they were looked at, which is reported.
 pub fn kept_variables(pass: &Pass<'_>, name: &ProfileName, pages: u64) -> Vec<Variable> {
@@ -31,16 +32,22 @@ fn in_directory<T: Default>(
     work: impl FnOnce(&Dir) -> Result<T>,
 ) -> Result<T> {
     let Some(home) = &pass.home else { return Ok(T::default()) };
-    home.as_its_user(|| {
-        if name.is_root() {
-            return work(&home.dir);
-        }
-        let dir = match pass.profiles.get() {
-            Some(profiles) => profiles.reopen(name)?,
-            None => None,
-        };
-        dir.map_or_else(|| Ok(T::default()), |dir| work(&dir))
-    })
+    home.as_its_user(|| in_directory_of(&home.dir, pass.profiles.get(), name, work))
+}
+
+/// Calls `work` with the directory of a profile, which is `home` for `default`. Returns the default value if it has vanished meanwhile. Several
+/// threads may do so at once.
+pub fn in_directory_of<T: Default>(
+    home: &Dir,
+    profiles: Option<&Profiles>,
+    name: &ProfileName,
+    work: impl FnOnce(&Dir) -> Result<T>,
+) -> Result<T> {
+    if name.is_root() {
+        return work(home);
+    }
+    let dir = profiles.map(|profiles| profiles.reopen(name)).transpose()?.flatten();
+    dir.map_or_else(|| Ok(T::default()), |dir| work(&dir))
 }
 
 /// Removes what killed commands have left of these files in the directory of a profile whose gateway may run. What cannot be removed is
@@ -52,7 +59,7 @@ pub fn sweep_left(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) 
     }
     let done = in_directory(pass, name, |dir| {
         let held = hold(pass, name, dir)?;
-        held.sweep().context("remove", profiles::label(name, &STAGING))?;
+        sweep(&held, name)?;
         marker.sweep(&held).context("remove", profiles::label(name, &marker.name))
     });
     if let Err(error) = done {
@@ -60,15 +67,14 @@ pub fn sweep_left(pass: &Pass<'_>, name: &ProfileName, stale: &[&'static Name]) 
     }
 }
 
-/// Removes what a killed command has left of [`STAGING`] in the directory of a profile; one may be writing it. Returns whether it was there.
+/// Removes what a killed command has left of [`STAGING`] in the directory of a profile, unless another one is writing it. Returns whether it
+/// has removed something.
 pub fn sweep_staging(pass: &Pass<'_>, name: &ProfileName) -> Result<bool> {
-    in_directory(pass, name, |dir| {
-        let swept = hold(pass, name, dir)?.sweep().context("remove", profiles::label(name, &STAGING));
-        match swept {
-            Err(error) if error.errno() == Some(Errno::NOENT) => Ok(false),
-            swept => swept.map(|()| true),
-        }
-    })
+    in_directory(pass, name, |dir| sweep(&hold(pass, name, dir)?, name))
+}
+
+fn sweep(held: &Held, name: &ProfileName) -> Result<bool> {
+    held.sweep().context("remove", profiles::label(name, &STAGING))
 }
 
 /// Locks the directory of a profile: commands write their files there.

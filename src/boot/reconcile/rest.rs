@@ -2,11 +2,11 @@
 
 use std::mem;
 
+use super::Pass;
 use super::capacity::Capacity;
-use super::decide::Profile;
+use super::decide::{self, Gateways, Profile};
 use super::files::Files;
 use super::observed::{self, Entry, Observed};
-use super::{Pass, bootstrap};
 use crate::settings::topology::TopologyChoice;
 use crate::sys::{Dir, Name, threads};
 use crate::topology::signs::Topology;
@@ -74,11 +74,7 @@ fn has_one_to_run(pass: &Pass<'_>, observed: &Observed) -> bool {
 
 /// Returns whether `default` runs for a named profile, in a topology in which it serves others.
 fn is_charge(pass: &Pass<'_>, profile: &Profile) -> bool {
-    let is_foreground = || {
-        let foreground = bootstrap::foreground(pass.settings, pass.home.as_ref(), pass.console);
-        foreground.as_deref() == Some(profile.name.text())
-    };
-    profile.wants() && !profile.is_parked && !profile.is_standalone && !is_foreground()
+    decide::needs_default(profile, Gateways::OfDefault) && pass.foreground() != Some(profile.name.text())
 }
 
 /// The profiles that are not asked for.

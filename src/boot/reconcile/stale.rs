@@ -75,20 +75,12 @@ fn remove_some(pass: &Pass<'_>, some: &[(usize, &Profile)], threads: usize) -> R
 
 /// Tries to remove the stale files of a profile; `None` if it has vanished meanwhile. Several threads may do so at once.
 fn try_to_remove(home: &Dir, profiles: Option<&Profiles>, profile: &Profile) -> Result<Option<Tried>> {
-    let own;
-    let dir = if profile.name.is_root() {
-        home
-    } else {
-        let Some(dir) = profiles.map(|profiles| profiles.reopen(&profile.name)).transpose()?.flatten() else {
-            return Ok(None);
-        };
-        own = dir;
-        &own
-    };
-    let has_pid = profile.stale.contains(&&GATEWAY_PID);
-    let may_run = if has_pid { elsewhere::may_run(dir, profile.written) } else { Ok(false) };
-    let files = profile.stale.iter().filter(|file| **file != &STAGING);
-    Ok(Some(Tried { may_run, files: files.map(|file| (*file, dir.unlink(file))).collect() }))
+    profile_files::in_directory_of(home, profiles, &profile.name, |dir| {
+        let has_pid = profile.stale.contains(&&GATEWAY_PID);
+        let may_run = if has_pid { elsewhere::may_run(dir, profile.written) } else { Ok(false) };
+        let files = profile.stale.iter().filter(|file| **file != &STAGING);
+        Ok(Some(Tried { may_run, files: files.map(|file| (*file, dir.unlink(file))).collect() }))
+    })
 }
 
 /// Reports what could not be removed of a profile, and removes what a command may be writing.
